@@ -1,0 +1,83 @@
+"""Training documents: a problem as a chat turn and one solution, tokenised and masked."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from . import templates
+from .problems import LEVELS, draw_problem
+from .solutions import draw_style, write_cut_solution, write_solution
+from .tokenizer import ASSISTANT, BOS, END, USER
+
+#: Share of documents that are cut and forced, so that the forcing suffix is known to the model.
+CUT_SHARE: Final = 0.10
+
+
+class Encoder(Protocol):
+    def encode_batch(self, input: list[str], /, *, add_special_tokens: bool) -> list: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Token ids with, for each, whether its prediction counts in the loss."""
+
+    ids: list[int]  # (num_tokens,)
+    counts: list[bool]  # (num_tokens,)
+
+
+def prompt_text(question: str) -> str:
+    """What the chat template renders for one user message."""
+    return f"{BOS}{USER}{question}{ASSISTANT}"
+
+
+def _draw_parts(rng: random.Random) -> list[tuple[str, bool]]:
+    problem = draw_problem(rng, rng.choice(LEVELS), "train")
+    style = draw_style(rng)
+    prompt = prompt_text(problem.question)
+    if rng.random() < CUT_SHARE:
+        # Only the guess counts: the cut text must not teach the model to stop early, and the
+        # suffix must never be sampled by itself.
+        cut, guess = write_cut_solution(problem, style, rng)
+        return [(prompt + cut, False), (templates.FORCING_SUFFIX, False), (guess + END, True)]
+    return [(prompt, False), (write_solution(problem, style, rng) + END, True)]
+
+
+def draw_documents(rng: random.Random, count: int, encoder: Encoder) -> list[Document]:
+    """Draw ``count`` training documents. Parts are encoded apart, as the runtime joins them."""
+    drawn = [_draw_parts(rng) for _ in range(count)]
+    flat = [text for parts in drawn for text, _ in parts]
+    encoded = iter(encoder.encode_batch(flat, add_special_tokens=False))
+    documents: list[Document] = []
+    for parts in drawn:
+        ids: list[int] = []
+        counts: list[bool] = []
+        for _, counted in parts:
+            piece = next(encoded).ids
+            ids += piece
+            counts += [counted] * len(piece)
+        documents.append(Document(ids, counts))
+    return documents
+
+
+def batches(
+    rng: random.Random, encoder: Encoder, *, tokens: int, pool: int = 2048
+) -> Iterator[list[Document]]:
+    """Endless batches of about ``tokens`` tokens, each of documents of nearly equal length.
+
+    Sorting a pool by length leaves a few percent of padding, where random batches waste half, and
+    keeps plain causal attention (no cross-document mask).
+    """
+    while True:
+        documents = sorted(draw_documents(rng, pool, encoder), key=lambda d: len(d.ids))
+        grouped: list[list[Document]] = []
+        batch: list[Document] = []
+        for document in reversed(documents):
+            longest = len(batch[0].ids) if batch else len(document.ids)
+            if batch and longest * (len(batch) + 1) > tokens:
+                grouped.append(batch)
+                batch = []
+            batch.append(document)
+        grouped.append(batch)
+        rng.shuffle(grouped)
+        yield from grouped

@@ -1,0 +1,85 @@
+"""Several ways of writing the solution of a demo problem.
+
+The styles differ in length by a factor of three and more, as real reasoning branches of one
+question do; which style a branch takes is the model's own draw at its first token.
+"""
+
+import random
+from collections.abc import Callable
+from typing import Final, Literal
+
+from . import templates
+from .problems import Problem, Step
+
+Style = Literal["terse", "plain", "full", "checked"]
+#: How often each style is written in the training data.
+STYLE_WEIGHTS: Final[dict[Style, float]] = {
+    "terse": 0.20,
+    "plain": 0.32,
+    "full": 0.30,
+    "checked": 0.18,
+}
+_SYMBOL: Final = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}
+
+
+def _terse(step: Step) -> str:
+    a, n, b = step.before, step.amount, step.after
+    match step.operation:
+        case "pack_in":
+            return f"{step.groups} * {step.size} = {n}\n{a} + {n} = {b}"
+        case "pack_out":
+            return f"{step.groups} * {step.size} = {n}\n{a} - {n} = {b}"
+        case operation:
+            return f"{a} {_SYMBOL[operation]} {n} = {b}"
+
+
+def _fill(template: str, problem: Problem, step: Step) -> str:
+    return template.format(
+        name=problem.name,
+        item=problem.item,
+        a=step.before,
+        b=step.after,
+        n=step.amount,
+        k=step.groups,
+        m=step.size,
+        p=step.amount,
+    )
+
+
+def _lines(problem: Problem, style: Style, rng: random.Random) -> list[str]:
+    """The lines before the answer, one a step (and one for the opening)."""
+
+    def say(choices: dict[str, tuple[str, ...]]) -> Callable[[Step], str]:
+        return lambda step: _fill(rng.choice(choices[step.operation]), problem, step)
+
+    first, last = problem.steps[0], problem.steps[-1]
+    if style == "terse":
+        return [_terse(step) for step in problem.steps]
+    if style == "plain":
+        opening = _fill(rng.choice(templates.PLAIN_OPENINGS), problem, first)
+        return [opening, *map(say(templates.PLAIN), problem.steps)]
+    opening = _fill(rng.choice(templates.FULL_OPENINGS), problem, first)
+    lines = [opening, *map(say(templates.FULL), problem.steps)]
+    if style == "checked":
+        lines.append(_fill(rng.choice(templates.CHECK_OPENINGS), problem, last))
+        lines += map(say(templates.CHECK), reversed(problem.steps))
+        lines.append(rng.choice(templates.CHECK_CLOSINGS))
+    return lines
+
+
+def draw_style(rng: random.Random) -> Style:
+    styles = list(STYLE_WEIGHTS)
+    return rng.choices(styles, [STYLE_WEIGHTS[s] for s in styles])[0]
+
+
+def write_solution(problem: Problem, style: Style, rng: random.Random) -> str:
+    """The whole solution, ending in the boxed answer."""
+    lines = _lines(problem, style, rng)
+    return "\n".join([*lines, templates.ANSWER.format(answer=problem.answer)])
+
+
+def write_cut_solution(problem: Problem, style: Style, rng: random.Random) -> tuple[str, str]:
+    """A solution cut at a random place, and the answer that a forced guess should give."""
+    text = write_solution(problem, style, rng)
+    cut = text[: rng.randrange(len(text) // 3, len(text))]
+    return cut, f"{problem.answer}}}."

@@ -1,0 +1,170 @@
+"""What a race needs from an engine. Implement it to race on something else.
+
+One request is one branch (or one forced continuation of it). Requests carry exact token ids, so
+that a continuation hits the engine's prefix cache and nothing is ever tokenised twice.
+"""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from ..errors import EngineError
+
+#: One chat message, as in the OpenAI API: ``{"role": ..., "content": ...}``.
+Message = Mapping[str, str]
+
+
+class FinishReason(StrEnum):
+    """Why a request ended."""
+
+    STOP = "stop"
+    """End of sequence, or a stop string."""
+    LENGTH = "length"
+    """``max_tokens`` or the end of the context."""
+    ABORT = "abort"
+    """``Engine.abort`` was called."""
+    ERROR = "error"
+    """The engine lost this request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are drawn."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0  # 0: all
+    stop: tuple[str, ...] = ()  # strings; kept in the text
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One engine request."""
+
+    request_id: str  # unique among the requests alive
+    prompt: tuple[int, ...]  # (num_tokens,)
+    max_tokens: int
+    sampling: Sampling
+    seed: int | None = None
+    priority: int = 0  # lower is served first
+    branch: int = 0
+    forced: bool = False  # a forced continuation of the branch
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What a request generated since its last chunk."""
+
+    text: str
+    token_ids: tuple[int, ...]
+    finish: FinishReason | None = None  # set on the last chunk only
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What is fixed about an engine."""
+
+    name: str
+    model: str
+    max_context_tokens: int
+    max_branches: int  # requests that run at once; more would wait
+    prefill_tokens_per_step: int  # prompt tokens that one step takes at most
+    cache_block_tokens: int  # a continuation recomputes up to this many tokens
+    seeded: bool  # whether a request's seed has an effect
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLoad:
+    """A snapshot of what an engine is doing."""
+
+    running: int = 0  # requests
+    waiting: int = 0  # requests
+    cache_usage: float = 0.0  # share of the KV cache held by requests, 0 to 1
+    step_seconds: float | None = None  # a slow step (95th percentile) of late; None: none seen
+    acceptance_length: float | None = None  # tokens per step with speculation; None: not measured
+
+
+class Engine(Protocol):
+    """Runs requests. All methods are called from one event loop."""
+
+    @property
+    def info(self) -> EngineInfo: ...
+
+    @property
+    def failure(self) -> EngineError | None:
+        """Why the engine cannot serve any more; None while it can."""
+        ...
+
+    async def start(self) -> None:
+        """Get ready to serve, warmed up.
+
+        Raises:
+            EngineStartError: with the reason and what to do.
+
+        Cancelling it leaves no process behind.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Stop and free everything, child processes included. Idempotent.
+
+        Cancelling it does not stop the freeing.
+        """
+        ...
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        """Token ids of bare text, without special tokens."""
+        ...
+
+    def encode_chat(self, messages: Sequence[Message]) -> tuple[int, ...]:
+        """Token ids of a conversation up to where the assistant's turn begins.
+
+        Raises:
+            BadRequest: if the model's chat template refuses the messages.
+        """
+        ...
+
+    def generate(self, request: Generation) -> AsyncGenerator[Chunk, None]:
+        """Run a request; the last chunk, and only it, has ``finish``.
+
+        Close it with ``aclosing``. A consumer that is slow gets merged chunks, never fewer tokens.
+
+        Raises:
+            EngineError: this request is lost (``EngineDead``: all are).
+
+        Cancelling or closing it ends the request; call ``abort`` first where it must be certain.
+        """
+        ...
+
+    async def abort(self, request_ids: Sequence[str]) -> None:
+        """End requests, in one message; ids unknown or ended already are ignored.
+
+        Streams of aborted requests end with ``FinishReason.ABORT``. Returns once the engine has
+        been told, which frees the requests within one step.
+        """
+        ...
+
+    def load(self) -> EngineLoad:
+        """What the engine is doing now."""
+        ...
+
+
+@dataclass(slots=True)
+class StepTimes:
+    """Recent step durations of an engine, in seconds."""
+
+    window: int = 64
+    _times: list[float] = field(default_factory=list[float])
+
+    def add(self, seconds: float) -> None:
+        self._times.append(seconds)
+        if len(self._times) > self.window:
+            del self._times[0]
+
+    def quantile(self, q: float) -> float | None:
+        """The ``q``-quantile of the window; None while it is empty."""
+        if not self._times:
+            return None
+        ordered = sorted(self._times)
+        return ordered[min(len(ordered) - 1, int(q * len(ordered)))]

@@ -1,0 +1,105 @@
+"""Errors.
+
+::
+
+    FrontrunnerError
+    ├── BadRequest               the caller's input; nobody else is affected
+    │   ├── EmptyQuestion
+    │   ├── PromptTooLong
+    │   ├── BadDeadline          not a positive, finite number of seconds
+    │   ├── DeadlineTooShort     not enough for one engine step
+    │   └── BadBranches          fewer than one, or more than the engine can run
+    ├── ConfigError              a setting, named by its path in the file
+    └── EngineError
+        ├── EngineStartError     vLLM missing, model path missing, out of memory, …
+        ├── EngineClosed         used before start or after close
+        └── EngineDead           the engine's process died
+
+The error model:
+
+1. What the caller got wrong is raised before anything starts, and says what to do.
+2. Once a race runs, nothing is raised: a branch's error is a lost vote, a dead engine ends the race
+   with the best answer known and a stop reason.
+3. Errors of libraries are translated once, where they enter (the engine's own module).
+"""
+
+
+class FrontrunnerError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class BadRequest(FrontrunnerError):
+    """The request cannot be run as it is; the message says what to change."""
+
+
+class EmptyQuestion(BadRequest):
+    """The question holds no text."""
+
+    def __init__(self) -> None:
+        super().__init__("the question is empty: pass some text or a list of chat messages")
+
+
+class PromptTooLong(BadRequest):
+    """The prompt leaves no room for an answer in the model's context."""
+
+    def __init__(self, tokens: int, context: int) -> None:
+        self.tokens, self.context = tokens, context
+        super().__init__(
+            f"the prompt has {tokens} tokens, and the model's context of {context} leaves no room "
+            "for an answer: shorten the question or use a model with a longer context"
+        )
+
+
+class BadDeadline(BadRequest):
+    """The deadline is not a positive, finite number of seconds."""
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
+        super().__init__(f"the deadline must be a positive number of seconds, not {deadline:g}")
+
+
+class DeadlineTooShort(BadRequest):
+    """The deadline leaves no time for a single engine step."""
+
+    def __init__(self, deadline: float, needed: float) -> None:
+        self.deadline, self.needed = deadline, needed
+        super().__init__(
+            f"a deadline of {deadline:g} s is too short: this engine needs about {needed:.2g} s "
+            "for the shortest possible answer"
+        )
+
+
+class BadBranches(BadRequest):
+    """The number of branches is out of range."""
+
+    def __init__(self, branches: int, limit: int) -> None:
+        self.branches, self.limit = branches, limit
+        super().__init__(
+            f"branches must lie between 1 and {limit}, not {branches}"
+            + (" (the engine runs no more at once: engine.max_branches)" if branches > 1 else "")
+        )
+
+
+class ConfigError(FrontrunnerError):
+    """A setting is wrong; ``path`` names it as in the file (``engine.speculation.tokens``)."""
+
+    def __init__(self, path: str, problem: str, source: str | None = None) -> None:
+        self.path, self.problem, self.source = path, problem, source
+        place = f"{source}: " if source else ""
+        super().__init__(f"{place}{path}: {problem}" if path else f"{place}{problem}")
+
+
+class EngineError(FrontrunnerError):
+    """The engine could not do its part."""
+
+
+class EngineStartError(EngineError):
+    """The engine did not start; the message says why and what to do."""
+
+
+class EngineClosed(EngineError):
+    """The engine was used before it was started or after it was closed."""
+
+
+class EngineDead(EngineError):
+    """The engine's process died; its requests are lost."""

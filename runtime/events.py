@@ -1,0 +1,109 @@
+"""What happens in a race, as typed events in the order in which it happens.
+
+``at`` is in seconds since the start of the race.
+"""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from frontrunner.strategies.protocol import BranchStatus
+
+from .result import Result
+
+
+@dataclass(frozen=True, slots=True)
+class RaceStarted:
+    """The first event."""
+
+    type: ClassVar[str] = "race_started"
+    at: float
+    race_id: str
+    deadline: float  # seconds since the start
+    branches: int
+    prompt_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class BranchStarted:
+    """A branch was launched."""
+
+    type: ClassVar[str] = "branch_started"
+    at: float
+    branch: int
+    seed: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class BranchProgressed:
+    """A branch generated text. A slow reader gets the pieces of one branch joined."""
+
+    type: ClassVar[str] = "branch_progressed"
+    at: float
+    branch: int
+    text: str  # since the last such event of this branch
+    tokens: int  # likewise
+    forced: bool  # part of a forced answer
+
+
+@dataclass(frozen=True, slots=True)
+class BranchForcing:
+    """A branch was stopped and asked for its answer."""
+
+    type: ClassVar[str] = "branch_forcing"
+    at: float
+    branch: int
+    tokens: int  # generated until then
+
+
+@dataclass(frozen=True, slots=True)
+class BranchEnded:
+    """A branch finished, was forced, cancelled or lost."""
+
+    type: ClassVar[str] = "branch_ended"
+    at: float
+    branch: int
+    status: BranchStatus
+    tokens: int
+    answer: str | None
+    reason: str | None = None  # why it was cancelled or lost
+
+
+@dataclass(frozen=True, slots=True)
+class VoteChanged:
+    """The votes after an answer came in; best first."""
+
+    type: ClassVar[str] = "vote_changed"
+    at: float
+    votes: dict[str, int] = field(default_factory=dict[str, int])
+    forced_votes: dict[str, int] = field(default_factory=dict[str, int])
+    leader: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallTimeReached:
+    """Unfinished branches are asked for their answers now; ``reserve`` seconds are left."""
+
+    type: ClassVar[str] = "call_time_reached"
+    at: float
+    reserve: float
+
+
+@dataclass(frozen=True, slots=True)
+class RaceDecided:
+    """The last event."""
+
+    type: ClassVar[str] = "race_decided"
+    at: float
+    result: Result
+
+
+Event = (
+    RaceStarted
+    | BranchStarted
+    | BranchProgressed
+    | BranchForcing
+    | BranchEnded
+    | VoteChanged
+    | CallTimeReached
+    | RaceDecided
+)

@@ -1,0 +1,44 @@
+"""Structured logs: structlog to stderr, so that stdout stays the program's."""
+
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import structlog
+
+if TYPE_CHECKING:
+    from .config import LogSettings
+
+
+def configure_logs(settings: "LogSettings") -> None:
+    """Set up structlog for this process, unless its owner already has.
+
+    A backend that embeds Frontrunner and configures structlog itself keeps its own setup.
+    """
+    if structlog.is_configured():
+        return
+    json = settings.format == "json"
+    renderer: Any = (
+        structlog.processors.JSONRenderer(serializer=_dumps)
+        if json
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *([structlog.processors.format_exc_info] if json else []),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelNamesMapping()[settings.level.upper()]
+        ),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def _dumps(event: Any, **_: Any) -> str:
+    return orjson.dumps(event, default=str).decode()

@@ -1,0 +1,516 @@
+"""One question's race: branches stream, the strategy decides, losers are aborted, time is kept.
+
+::
+
+    run ── task group ─┬─ watch_clock          call time, then the hard stop
+                       ├─ branch 0 … B-1       stream → answer → observation ─┐
+                       └─ forced round         abort all, continue all        │
+                                 ▲                                            │
+                                 └──── commands ◄──── Strategy ◄──────────────┘
+
+Everything here runs in one event loop, and observations are handed to the strategy synchronously
+where they arise: there is no queue between an answer and the decision that it allows.
+"""
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from re import Pattern
+from statistics import median
+
+import anyio
+import structlog
+from anyio.abc import TaskGroup
+
+from frontrunner.strategies import protocol as told
+from frontrunner.strategies.lengths import LengthModel
+from frontrunner.strategies.majority import Majority
+from frontrunner.strategies.protocol import BranchStatus, Command, Decide, Observation, Strategy
+from frontrunner.strategies.votes import tally
+
+from . import events
+from .answers import AnswerClusters, extract_answer
+from .branch import Branch
+from .engines.protocol import Chunk, Engine, FinishReason, Generation, Sampling
+from .errors import EngineError
+from .reserve import Reserve
+from .result import Result
+from .seeds import branch_seed
+
+_log = structlog.get_logger("frontrunner.race")
+
+#: How often the call time is worked out anew while it draws near, in seconds.
+_CLOCK_STEP = 0.02
+#: Forced answers go before all other work of the engine.
+_FORCED_PRIORITY = -(2**40)
+
+
+@dataclass(frozen=True, slots=True)
+class Forcing:
+    """How an unfinished branch is made to answer."""
+
+    suffix: str
+    suffix_ids: tuple[int, ...]
+    max_tokens: int
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RaceSpec:
+    """One question as the race needs it. Times are on the anyio clock, in seconds."""
+
+    race_id: str
+    prompt: tuple[int, ...]
+    began: float
+    deadline: float
+    sampling: Sampling
+    max_tokens: int  # a branch, without its forced answer
+    max_branches: int
+    forcing: Forcing
+    seed: int | None = None
+    answer_pattern: Pattern[str] | None = None
+    abort_limit: float = 1.0  # seconds that telling the engine to abort may take
+
+
+class Race:
+    """Runs one race; satisfies ``RaceView`` for its strategy."""
+
+    def __init__(
+        self,
+        spec: RaceSpec,
+        engine: Engine,
+        strategy: Strategy,
+        clusters: AnswerClusters,
+        reserve: Reserve,
+        *,
+        lengths: LengthModel | None = None,
+        publish: Callable[[events.Event], None] = lambda event: None,
+    ) -> None:
+        self._spec = spec
+        self._engine = engine
+        self._strategy = strategy
+        self._clusters = clusters
+        self._reserve = reserve
+        self._lengths = lengths
+        self._publish = publish
+        self._branches: dict[int, Branch] = {}
+        self._arrivals: list[int] = []
+        self._observations: deque[Observation] = deque()
+        self._observing = False
+        self._decision: Decide | None = None
+        self._decided = anyio.Event()
+        self._tasks: TaskGroup | None = None
+        self.unaborted: list[str] = []  # requests that the engine could not be told to abort
+
+    # ── what the strategy sees ────────────────────────────────────────────────────────────────
+
+    @property
+    def branches(self) -> Mapping[int, Branch]:
+        return self._branches
+
+    @property
+    def arrivals(self) -> Sequence[int]:
+        return self._arrivals
+
+    @property
+    def reachable_tokens(self) -> float | None:
+        now = anyio.current_time()
+        speeds = [
+            b.tokens / (now - b.first_token_at)
+            for b in self._branches.values()
+            if b.status is BranchStatus.RUNNING
+            and b.first_token_at is not None
+            and b.tokens > 1
+            and now > b.first_token_at
+        ]
+        if not speeds:
+            return None
+        return max(0.0, self._spec.deadline - self._reserve_seconds() - now) * median(speeds)
+
+    @property
+    def lengths(self) -> LengthModel | None:
+        if self._lengths is None:
+            return None
+        return self._lengths.updated(
+            b.tokens for b in self._branches.values() if b.status is BranchStatus.FINISHED
+        )
+
+    # ── running ───────────────────────────────────────────────────────────────────────────────
+
+    async def run(self) -> Result:
+        """Run the race to its decision.
+
+        Never raises for what happens inside. Cancelling it aborts every branch first.
+        """
+        try:
+            async with anyio.create_task_group() as tasks:
+                self._tasks = tasks
+                self._publish(
+                    events.RaceStarted(
+                        self._at(),
+                        self._spec.race_id,
+                        self._spec.deadline - self._spec.began,
+                        self._spec.max_branches,
+                        len(self._spec.prompt),
+                    )
+                )
+                self._execute(self._asked(lambda: self._strategy.start(self)))
+                self._drain()
+                tasks.start_soon(self._watch_clock)
+                await self._decided.wait()
+                await self._abort_all()
+                tasks.cancel_scope.cancel()
+        finally:
+            # Only a race cut short from outside still has requests here.
+            await self._abort_all()
+        return self._conclude()
+
+    async def _watch_clock(self) -> None:
+        """Calls time: first for the forced answers, then for good.
+
+        The reserve follows the engine's load, so the call time is worked out anew on the way.
+        """
+        while True:
+            left = self._spec.deadline - self._reserve_seconds() - anyio.current_time()
+            if left <= 0:
+                break
+            await anyio.sleep(min(left, max(_CLOCK_STEP, left / 2)))
+        self._settle_pending()
+        reserve = self._spec.deadline - anyio.current_time()
+        self._publish(events.CallTimeReached(self._at(), reserve))
+        self._observe(told.CallTimeReached())
+        await anyio.sleep_until(self._spec.deadline - self._reserve.return_margin)
+        self._settle_pending()
+        self._call(None)
+
+    def _call(self, decision: Decide | None) -> None:
+        """End the race with ``decision``, or with the strategy's best answer now."""
+        if self._decision is not None:
+            return
+        if decision is None:
+            try:
+                decision = self._strategy.conclude(self)
+            except Exception:  # noqa: BLE001 - a user's strategy may fail; the answer may not
+                _log.exception("frontrunner.strategy_failed", race=self._spec.race_id)
+                decision = _fallback_decision(self)
+        self._decision = decision
+        self._decided.set()
+
+    def _reserve_seconds(self) -> float:
+        unfinished = sum(b.status is BranchStatus.RUNNING for b in self._branches.values())
+        return self._reserve.seconds(self._predict_round(unfinished))
+
+    def _predict_round(self, branches: int) -> float:
+        forcing = self._spec.forcing
+        return self._reserve.round_seconds(
+            branches,
+            len(forcing.suffix_ids),
+            forcing.max_tokens,
+            self._engine.info,
+            self._engine.load(),
+        )
+
+    # ── observations and commands ─────────────────────────────────────────────────────────────
+
+    def _observe(self, observation: Observation) -> None:
+        self._observations.append(observation)
+        self._drain()
+
+    def _drain(self) -> None:
+        """Hand over all observations; those that commands cause come after, not inside."""
+        if self._observing:
+            return
+        self._observing = True
+        try:
+            while self._observations and self._decision is None:
+                observation = self._observations.popleft()
+                self._execute(
+                    self._asked(lambda o=observation: self._strategy.observe(o, self))
+                )
+        finally:
+            self._observing = False
+
+    def _asked(self, ask: Callable[[], Sequence[Command]]) -> Sequence[Command]:
+        try:
+            return ask()
+        except Exception:  # noqa: BLE001 - see _call: the race goes on, the clock still ends it
+            _log.exception("frontrunner.strategy_failed", race=self._spec.race_id)
+            return []
+
+    def _execute(self, commands: Sequence[Command]) -> None:
+        for command in commands:
+            if self._decision is not None:
+                return
+            match command:
+                case told.Launch(count):
+                    self._launch(count)
+                case told.Cancel(indices, reason):
+                    self._cancel(indices, reason)
+                case told.Force(indices):
+                    self._force(indices)
+                case told.Decide():
+                    self._call(command)
+                case told.Score():
+                    _log.warning("frontrunner.no_reward_model", race=self._spec.race_id)
+
+    def _launch(self, count: int) -> None:
+        assert self._tasks is not None
+        room = self._spec.max_branches - len(self._branches)
+        for _ in range(min(count, room)):
+            index = len(self._branches)
+            branch = Branch(
+                index=index,
+                request_id=f"{self._spec.race_id}-b{index}",
+                seed=branch_seed(self._spec.seed, index),
+                launched_at=anyio.current_time(),
+            )
+            self._branches[index] = branch
+            self._publish(events.BranchStarted(self._at(), index, branch.seed))
+            self._observations.append(told.BranchStarted(index))
+            self._tasks.start_soon(self._run_branch, branch)
+
+    def _cancel(self, indices: Sequence[int], reason: str) -> None:
+        assert self._tasks is not None
+        losers = [b for b in self._select(indices) if b.status.active]
+        requests = [r for b in losers if (r := b.active_request()) is not None]
+        for branch in losers:
+            self._end(branch, BranchStatus.CANCELLED, reason)
+        self._tasks.start_soon(self._abort_and_close, losers, requests)
+
+    def _force(self, indices: Sequence[int]) -> None:
+        assert self._tasks is not None
+        chosen = [
+            b
+            for b in self._select(indices)
+            if b.status is BranchStatus.RUNNING
+            or (b.status is BranchStatus.FINISHED and b.answer is None)
+        ]
+        requests = [b.request_id for b in chosen if b.status is BranchStatus.RUNNING]
+        for branch in chosen:
+            branch.status = BranchStatus.FORCING
+            branch.pending_answer = None
+            self._publish(events.BranchForcing(self._at(), branch.index, branch.tokens))
+        self._arrivals = [i for i in self._arrivals if self._branches[i] not in chosen]
+        self._tasks.start_soon(self._run_forced_round, chosen, requests)
+
+    def _select(self, indices: Sequence[int]) -> list[Branch]:
+        return [self._branches[i] for i in indices if i in self._branches]
+
+    # ── branches ──────────────────────────────────────────────────────────────────────────────
+
+    async def _run_branch(self, branch: Branch) -> None:
+        spec = self._spec
+        request = Generation(
+            request_id=branch.request_id,
+            prompt=spec.prompt,
+            max_tokens=spec.max_tokens,
+            sampling=spec.sampling,
+            seed=branch.seed,
+            priority=int(spec.deadline * 1000),
+            branch=branch.index,
+        )
+        with branch.scope:
+            await self._stream(branch, request, BranchStatus.RUNNING)
+            if branch.status is BranchStatus.RUNNING:
+                await self._read_answer(branch, branch.text, BranchStatus.FINISHED)
+
+    async def _run_forced_round(self, branches: list[Branch], requests: list[str]) -> None:
+        """Stop ``branches`` and get their answers, all in one batch."""
+        predicted, began = self._predict_round(len(branches)), anyio.current_time()
+        slow = 1.5  # a round that the hard stop cut short would have taken longer still
+        try:
+            await self._abort_and_close(branches, requests)
+            async with anyio.create_task_group() as together:
+                for branch in branches:
+                    together.start_soon(self._run_forced, branch)
+            slow = 1.0
+        finally:
+            if requests:
+                self._reserve.learn(predicted, slow * (anyio.current_time() - began))
+
+    async def _run_forced(self, branch: Branch) -> None:
+        forcing = self._spec.forcing
+        said = extract_answer(branch.text, self._spec.answer_pattern)
+        if said is None:
+            branch.forced_request_id = f"{branch.request_id}-forced"
+            branch.extend_forced(forcing.suffix, 0)
+            request = Generation(
+                request_id=branch.forced_request_id,
+                prompt=(*self._spec.prompt, *branch.token_ids, *forcing.suffix_ids),
+                max_tokens=forcing.max_tokens,
+                sampling=Sampling(temperature=0.0, stop=forcing.stop),
+                seed=branch_seed(self._spec.seed, branch.index, forced=True),
+                priority=_FORCED_PRIORITY + int(self._spec.deadline * 1000),
+                branch=branch.index,
+                forced=True,
+            )
+            await self._stream(branch, request, BranchStatus.FORCING)
+        if branch.status is BranchStatus.FORCING:
+            text = branch.forced_text or branch.text
+            await self._read_answer(branch, text, BranchStatus.FORCED)
+
+    async def _stream(self, branch: Branch, request: Generation, status: BranchStatus) -> None:
+        """Take in a request's chunks until it ends or the branch leaves ``status``."""
+        finish: FinishReason | None = None
+        try:
+            async with aclosing(self._engine.generate(request)) as chunks:
+                async for chunk in chunks:
+                    if branch.status is not status:
+                        return
+                    finish = chunk.finish
+                    if chunk.token_ids or chunk.text:
+                        self._take(branch, chunk, forced=request.forced)
+        except Exception as error:  # noqa: BLE001 - whatever an engine raises costs one branch
+            if not isinstance(error, EngineError):
+                _log.exception("frontrunner.branch_failed", race=self._spec.race_id)
+            self._lose(branch, status, str(error) or type(error).__name__)
+            return
+        if finish not in (FinishReason.STOP, FinishReason.LENGTH):
+            self._lose(branch, status, f"the engine ended the request ({finish or 'no reason'})")
+
+    def _take(self, branch: Branch, chunk: Chunk, *, forced: bool) -> None:
+        if forced:
+            branch.extend_forced(chunk.text, len(chunk.token_ids))
+        else:
+            branch.extend(chunk, anyio.current_time())
+        self._publish(
+            events.BranchProgressed(
+                self._at(), branch.index, chunk.text, len(chunk.token_ids), forced
+            )
+        )
+        self._observe(told.BranchProgressed(branch.index, len(chunk.token_ids)))
+
+    def _lose(self, branch: Branch, status: BranchStatus, error: str) -> None:
+        if branch.status is status:
+            branch.error = error
+            self._end(branch, BranchStatus.FAILED, error)
+            self._observe(told.BranchFailed(branch.index))
+
+    async def _read_answer(self, branch: Branch, text: str, ends_as: BranchStatus) -> None:
+        """Find the branch's answer and the class it belongs to, which may take a worker a while."""
+        raw = extract_answer(text, self._spec.answer_pattern)
+        status = branch.status
+        branch.pending_answer = raw
+        answer = await self._clusters.assign(raw) if raw is not None else None
+        if branch.status is status:
+            self._arrive(branch, answer, ends_as)
+
+    def _settle_pending(self) -> None:
+        """Time is up: answers whose class is not known yet count by their spelling."""
+        for branch in self._branches.values():
+            if branch.pending_answer is not None and branch.status.active:
+                running = branch.status is BranchStatus.RUNNING
+                ends_as = BranchStatus.FINISHED if running else BranchStatus.FORCED
+                self._arrive(branch, self._clusters.assign_now(branch.pending_answer), ends_as)
+
+    def _arrive(self, branch: Branch, answer: str | None, status: BranchStatus) -> None:
+        branch.answer, branch.pending_answer = answer, None
+        self._arrivals.append(branch.index)
+        self._end(branch, status)
+        if answer is not None:
+            votes = tally(self)
+            self._publish(
+                events.VoteChanged(
+                    self._at(), _ranked(votes.finished), _ranked(votes.forced), votes.leader
+                )
+            )
+        forced = status is BranchStatus.FORCED
+        self._observe(
+            told.BranchForced(branch.index) if forced else told.BranchFinished(branch.index)
+        )
+
+    def _end(self, branch: Branch, status: BranchStatus, reason: str | None = None) -> None:
+        branch.status, branch.ended_at = status, anyio.current_time()
+        self._publish(
+            events.BranchEnded(
+                self._at(),
+                branch.index,
+                status,
+                branch.tokens + branch.forced_tokens,
+                branch.answer,
+                reason,
+            )
+        )
+
+    # ── aborting ──────────────────────────────────────────────────────────────────────────────
+
+    async def _abort_all(self) -> None:
+        """Abort every request that still runs, in one call."""
+        active = [b for b in self._branches.values() if b.status.active]
+        requests = [r for b in active if (r := b.active_request()) is not None]
+        reason = self._decision.stop_reason if self._decision else told.StopReason.CANCELLED
+        for branch in active:
+            self._end(branch, BranchStatus.CANCELLED, reason)
+        await self._abort(requests)
+
+    async def _abort_and_close(self, branches: list[Branch], requests: list[str]) -> None:
+        await self._abort(requests)
+        for branch in branches:
+            branch.scope.cancel()
+
+    async def _abort(self, requests: list[str]) -> None:
+        # Shielded, since a cancelled scope would cancel the abort itself at its first await, and
+        # bounded, since a stalled engine must not hold back the answer.
+        if not requests:
+            return
+        limit = self._spec.abort_limit
+        left = self._spec.deadline - anyio.current_time()
+        done = False
+        with anyio.move_on_after(min(limit, max(0.005, left / 2)), shield=True):
+            try:
+                await self._engine.abort(requests)
+                done = True
+            except EngineError:
+                done = True  # a dead engine runs nothing
+        if not done:
+            _log.warning("frontrunner.abort_timed_out", race=self._spec.race_id)
+            self.unaborted += requests
+
+    # ── the result ────────────────────────────────────────────────────────────────────────────
+
+    def _at(self) -> float:
+        return anyio.current_time() - self._spec.began
+
+    def _conclude(self) -> Result:
+        assert self._decision is not None
+        decision, now, votes = self._decision, anyio.current_time(), tally(self)
+        shown = self._branches.get(decision.branch) if decision.branch is not None else None
+        result = Result(
+            race_id=self._spec.race_id,
+            answer=decision.answer,
+            text=shown.text + shown.forced_text if shown else "",
+            confidence=decision.confidence,
+            stop_reason=decision.stop_reason,
+            elapsed=self._at(),
+            deadline=self._spec.deadline - self._spec.began,
+            votes=_ranked(votes.finished),
+            forced_votes=_ranked(votes.forced),
+            branches=tuple(b.report(now) for b in self._branches.values()),
+            prompt_tokens=len(self._spec.prompt),
+            tokens_generated=sum(b.tokens + b.forced_tokens for b in self._branches.values()),
+            tokens_saved=self._tokens_saved(),
+        )
+        self._publish(events.RaceDecided(self._at(), result))
+        return result
+
+    def _tokens_saved(self) -> int:
+        lengths = self.lengths
+        finished = [b.tokens for b in self._branches.values() if b.status is BranchStatus.FINISHED]
+        if lengths is None and finished:
+            lengths = LengthModel.fit(finished)
+        if lengths is None:
+            return 0
+        return sum(
+            max(0, min(self._spec.max_tokens, round(lengths.expected_length(b.tokens))) - b.tokens)
+            for b in self._branches.values()
+            if b.status is BranchStatus.CANCELLED
+        )
+
+
+def _ranked(votes: dict[str, int]) -> dict[str, int]:
+    return dict(sorted(votes.items(), key=lambda item: -item[1]))
+
+
+def _fallback_decision(view: told.RaceView) -> Decide:
+    return Majority().conclude(view)

@@ -1,0 +1,50 @@
+"""How long before the deadline unfinished branches must be asked for their answers.
+
+The reserve covers: the engine step under way, the steps that take in the forcing suffixes (and
+the part of a branch that its prefix cache lost), one step for each token of the longest forced
+answer, and the way back. Step times are the engine's own, measured at the present load; a factor
+learned from past rounds corrects what they leave out.
+"""
+
+from dataclasses import dataclass
+from math import ceil
+
+from .engines.protocol import EngineInfo, EngineLoad
+
+
+@dataclass(slots=True)
+class Reserve:
+    """Predicts how long a round of forced answers takes; learns from each round.
+
+    Args:
+        return_margin: seconds kept for handing the result back.
+        fallback_step: seconds a step is taken to last before one was measured.
+    """
+
+    return_margin: float
+    fallback_step: float
+    factor: float = 1.5  # of measured over predicted, a high estimate
+
+    def round_seconds(
+        self,
+        branches: int,
+        suffix_tokens: int,
+        answer_tokens: int,
+        info: EngineInfo,
+        load: EngineLoad,
+    ) -> float:
+        """Predicted seconds from the call time to the last forced answer, uncorrected."""
+        prefill = branches * (suffix_tokens + info.cache_block_tokens / 2)
+        steps = 1 + ceil(prefill / info.prefill_tokens_per_step) + answer_tokens
+        return steps * (load.step_seconds or self.fallback_step)
+
+    def seconds(self, predicted: float) -> float:
+        """The reserve for a round predicted to take ``predicted`` seconds."""
+        return predicted * self.factor + self.return_margin
+
+    def learn(self, predicted: float, actual: float) -> None:
+        """Take in how long a round took. Rises at once, falls slowly: a late answer is worse."""
+        ratio = min(10.0, max(0.25, actual / max(predicted, 1e-6)))
+        target = ratio * 1.25
+        weight = 0.5 if target > self.factor else 0.05
+        self.factor = max(1.0, self.factor + weight * (target - self.factor))

@@ -1,0 +1,297 @@
+"""What users embed: an engine, and races on it."""
+
+import math
+import re
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Self
+from uuid import uuid4
+
+import anyio
+import structlog
+
+from frontrunner.strategies.lengths import LengthModel
+from frontrunner.strategies.protocol import BranchStatus, Strategy
+from frontrunner.strategies.registry import create_strategy
+
+from .answers import AnswerClusters, Equivalence, WorkerPool
+from .config import Settings
+from .engines.protocol import Engine, EngineLoad, Message, Sampling
+from .errors import (
+    BadBranches,
+    BadDeadline,
+    BadRequest,
+    DeadlineTooShort,
+    EmptyQuestion,
+    EngineClosed,
+    PromptTooLong,
+)
+from .event_stream import EventStream
+from .events import Event
+from .logs import configure_logs
+from .race import Forcing, Race, RaceSpec
+from .reserve import Reserve
+from .result import Result
+
+_log = structlog.get_logger("frontrunner.runtime")
+
+#: A question, or a conversation in OpenAI's form whose last turn is answered.
+Question = str | Sequence[Message]
+
+#: What an engine step is taken to last before one was measured, in seconds.
+_FALLBACK_STEP = 0.05
+#: Finished branches needed before their lengths say something about the next ones.
+_ENOUGH_LENGTHS = 8
+
+
+class Runtime:
+    """Races questions on an engine. Enter it with ``async with``; any number of races at once.
+
+    ::
+
+        async with Runtime.from_config("configs/demo.toml") as runtime:
+            result = await runtime.solve("…", deadline=5.0)
+    """
+
+    def __init__(self, engine: Engine, settings: Settings | None = None) -> None:
+        self.settings = settings or Settings()
+        configure_logs(self.settings.log)
+        self.engine = engine
+        race, answers, lengths = self.settings.race, self.settings.answers, self.settings.lengths
+        self._reserve = Reserve(race.return_margin, _FALLBACK_STEP)
+        self._workers = WorkerPool(answers.workers) if answers.workers else None
+        self._equivalence = Equivalence(self._workers, answers.compare_timeout)
+        self._pattern = re.compile(answers.pattern) if answers.pattern else None
+        self._lengths = (
+            LengthModel.from_quantiles(lengths.median, lengths.p95) if lengths else None
+        )
+        self._entered = False
+
+    @classmethod
+    def from_config(cls, config: str | Path | Settings) -> Self:
+        """A runtime on the vLLM engine that a TOML file (or ``Settings``) describes.
+
+        Raises:
+            ConfigError: naming the file and the key.
+            EngineStartError: if vLLM is not installed.
+        """
+        from .engines.vllm import VllmEngine
+
+        settings = config if isinstance(config, Settings) else Settings.from_toml(config)
+        return cls(VllmEngine(settings.engine), settings)
+
+    async def __aenter__(self) -> Self:
+        """Start the engine.
+
+        Raises:
+            EngineStartError: with the reason and what to do.
+
+        Cancelling it leaves no process behind.
+        """
+        await self.engine.start()
+        self._entered = True
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self._entered = False
+        with anyio.CancelScope(shield=True):
+            try:
+                await self.engine.aclose()
+            finally:
+                if self._workers is not None:
+                    await self._workers.aclose()
+
+    async def solve(
+        self,
+        question: Question,
+        *,
+        deadline: float | None = None,
+        branches: int | None = None,
+        seed: int | None = None,
+        strategy: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> Result:
+        """Race ``question`` and return the best answer by the deadline.
+
+        Args:
+            question: text, or chat messages in OpenAI's form.
+            deadline: seconds from now.
+            branches: reasoning branches to launch.
+            seed: makes the branches repeatable where the engine allows it.
+            strategy, parameters: a registered strategy and its parameters.
+            What is not given comes from the settings.
+
+        Raises:
+            BadRequest: the request cannot be run as it is (see ``errors``).
+            EngineClosed: the runtime was not entered.
+
+        Cancelling it aborts every branch.
+        """
+        race = self._prepare(question, deadline, branches, seed, strategy, parameters)
+        return await self._run(race)
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        question: Question,
+        *,
+        deadline: float | None = None,
+        branches: int | None = None,
+        seed: int | None = None,
+        strategy: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> AsyncGenerator[EventStream, None]:
+        """The same race as ``solve``, as typed events; the last one holds the result.
+
+        Arguments and errors are those of ``solve``. Leaving the block early cancels the race;
+        a slow reader never holds it back.
+        """
+        events = EventStream()
+        race = self._prepare(
+            question, deadline, branches, seed, strategy, parameters, publish=events.push
+        )
+
+        async def run() -> None:
+            try:
+                await self._run(race)
+            finally:
+                events.close()
+
+        failure: Exception | None = None
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(run)
+            try:
+                yield events
+            except Exception as error:  # noqa: BLE001 - the caller's own, raised again below
+                # Left to the task group it would reach the caller inside an ExceptionGroup.
+                failure = error
+            tasks.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+
+    def load(self) -> EngineLoad:
+        """What the engine is doing now."""
+        return self.engine.load()
+
+    # ── preparing ─────────────────────────────────────────────────────────────────────────────
+
+    def _prepare(
+        self,
+        question: Question,
+        deadline: float | None,
+        branches: int | None,
+        seed: int | None,
+        strategy: str | None,
+        parameters: Mapping[str, Any] | None,
+        publish: Callable[[Event], None] = lambda event: None,
+    ) -> Race:
+        """Check a request and make its race; all errors of input are raised here."""
+        began = anyio.current_time()
+        if not self._entered:
+            raise EngineClosed("enter the runtime first: async with Runtime.from_config(…)")
+        settings = self.settings
+        seconds = self._checked_deadline(deadline)
+        count = self._checked_branches(branches)
+        chosen = self._make_strategy(strategy, parameters, count)
+        prompt = self._encode(question)
+        suffix_ids = self.engine.encode(settings.forcing.suffix)
+        room = self.engine.info.max_context_tokens - len(prompt)
+        room -= len(suffix_ids) + settings.forcing.max_tokens
+        if room < 1:
+            raise PromptTooLong(len(prompt), self.engine.info.max_context_tokens)
+        spec = RaceSpec(
+            race_id=uuid4().hex[:12],
+            prompt=prompt,
+            began=began,
+            deadline=began + seconds,
+            sampling=Sampling(
+                settings.sampling.temperature,
+                settings.sampling.top_p,
+                settings.sampling.top_k,
+                settings.sampling.stop,
+            ),
+            max_tokens=min(room, settings.sampling.max_tokens),
+            max_branches=count,
+            forcing=Forcing(
+                settings.forcing.suffix,
+                suffix_ids,
+                settings.forcing.max_tokens,
+                settings.forcing.stop,
+            ),
+            seed=seed,
+            answer_pattern=self._pattern,
+            abort_limit=settings.race.abort_limit,
+        )
+        clusters = AnswerClusters(self._equivalence)
+        return Race(
+            spec,
+            self.engine,
+            chosen,
+            clusters,
+            self._reserve,
+            lengths=self._lengths,
+            publish=publish,
+        )
+
+    def _checked_deadline(self, deadline: float | None) -> float:
+        seconds = self.settings.race.deadline if deadline is None else deadline
+        if not math.isfinite(seconds) or seconds <= 0:
+            raise BadDeadline(seconds)
+        # The least that can be asked for: one step to take in the prompt and the suffix, one for
+        # a token of the answer, and the way back.
+        step = self.engine.load().step_seconds or _FALLBACK_STEP
+        needed = 2 * step + self._reserve.return_margin
+        if seconds < needed:
+            raise DeadlineTooShort(seconds, needed)
+        return seconds
+
+    def _checked_branches(self, branches: int | None) -> int:
+        count = self.settings.race.branches if branches is None else branches
+        limit = self.engine.info.max_branches
+        if not 1 <= count <= limit:
+            raise BadBranches(count, limit)
+        return count
+
+    def _make_strategy(
+        self, name: str | None, parameters: Mapping[str, Any] | None, branches: int
+    ) -> Strategy:
+        race = self.settings.race
+        given = dict(race.parameters) if name in (None, race.strategy) else {}
+        try:
+            return create_strategy(
+                name or race.strategy, {**given, **(parameters or {}), "branches": branches}
+            )
+        except (ValueError, TypeError) as error:
+            raise BadRequest(str(error)) from error
+
+    def _encode(self, question: Question) -> tuple[int, ...]:
+        messages = [{"role": "user", "content": question}] if isinstance(question, str) else question
+        if not any(str(message.get("content") or "").strip() for message in messages):
+            raise EmptyQuestion
+        return self.engine.encode_chat(messages)
+
+    # ── running ───────────────────────────────────────────────────────────────────────────────
+
+    async def _run(self, race: Race) -> Result:
+        result = await race.run()
+        self._learn(result)
+        _log.info(
+            "frontrunner.race_decided",
+            race=result.race_id,
+            stop_reason=result.stop_reason,
+            elapsed=round(result.elapsed, 4),
+            deadline=result.deadline,
+            tokens_generated=result.tokens_generated,
+            tokens_saved=result.tokens_saved,
+        )
+        return result
+
+    def _learn(self, result: Result) -> None:
+        """Branch lengths of this race improve what is expected of the next."""
+        finished = [b.tokens for b in result.branches if b.status is BranchStatus.FINISHED]
+        cut = [b.tokens for b in result.branches if b.status is BranchStatus.CANCELLED]
+        if self._lengths is not None:
+            self._lengths = self._lengths.updated(finished, cut)
+        elif len(finished) >= _ENOUGH_LENGTHS:
+            self._lengths = LengthModel.fit(finished, cut)

@@ -1,0 +1,79 @@
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from subprocess import DEVNULL
+
+import anyio
+from anyio.abc import Process
+from anyio.streams.buffered import BufferedByteReceiveStream
+
+from frontrunner.runtime.answers import workers
+
+PROGRAM = Path(workers.__file__).with_name("worker.py")
+
+
+@asynccontextmanager
+async def started() -> AsyncIterator[tuple[Process, BufferedByteReceiveStream]]:
+    process = await anyio.open_process([sys.executable, str(PROGRAM)], stderr=DEVNULL)
+    try:
+        assert process.stdout is not None
+        replies = BufferedByteReceiveStream(process.stdout)
+        with anyio.fail_after(60):
+            assert await reply(replies) == {"ready": True}
+        yield process, replies
+    finally:
+        if process.returncode is None:
+            process.kill()
+        with anyio.CancelScope(shield=True):
+            await process.aclose()
+
+
+async def reply(replies: BufferedByteReceiveStream) -> object:
+    return json.loads(await replies.receive_until(b"\n", 1000))
+
+
+async def test_each_line_has_one_reply_and_nonsense_is_undecided() -> None:
+    async with started() as (process, replies):
+        assert process.stdin is not None
+        lines: list[tuple[bytes, object]] = [
+            (b'{"id": 1, "gold": "x+x", "answer": "2x"}', {"id": 1, "equal": True}),
+            (b"nonsense \xff", {"id": None, "equal": None}),
+            (b"[1]", {"id": None, "equal": None}),
+            (b'{"id": 2, "gold": "x"}', {"id": 2, "equal": None}),
+            (b'{"id": 3, "gold": 1, "answer": null}', {"id": 3, "equal": None}),
+            (b'{"id": "a", "gold": "x", "answer": "y"}', {"id": "a", "equal": False}),
+        ]
+        with anyio.fail_after(60):
+            for line, expected in lines:
+                await process.stdin.send(line + b"\n")
+                assert await reply(replies) == expected
+
+
+async def test_it_ends_with_its_standard_input_and_not_with_ctrl_c() -> None:
+    async with started() as (process, replies):
+        assert process.stdin is not None
+        process.send_signal(signal.SIGINT)
+        with anyio.fail_after(60):
+            await process.stdin.send(b'{"id": 1, "gold": "x", "answer": "x"}\n')
+            assert await reply(replies) == {"id": 1, "equal": True}
+            await process.stdin.aclose()
+            assert await process.wait() == 0
+
+
+async def test_the_kernel_limits_its_memory_and_its_time() -> None:
+    async with started() as (process, replies):
+        assert process.stdin is not None
+        with anyio.fail_after(60):
+            await process.stdin.send(b'{"id": 1, "gold": "x", "answer": "x"}\n')
+            await reply(replies)
+        limits = {
+            line[:26].strip(): line[26:].split()[0]
+            for line in Path(f"/proc/{process.pid}/limits").read_text().splitlines()
+        }
+        assert limits["Max address space"] == str(512 * 1024 * 1024)
+        assert 10 <= int(limits["Max cpu time"]) <= 30
+        assert limits["Max file size"] == "0"
+        assert limits["Max core file size"] == "0"

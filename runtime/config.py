@@ -253,3 +253,8 @@ def _problem(error: Any) -> str:
         return "unknown key"
     message = str(error["msg"]).removeprefix("Value error, ")
     return message[:1].lower() + message[1:]
+
+
+def demo_config_path() -> Path:
+    """The shipped ``configs/demo.toml``."""
+    return Path(__file__).resolve().parent.parent / "configs" / "demo.toml"

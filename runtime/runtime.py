@@ -25,6 +25,7 @@ from .errors import (
     DeadlineTooShort,
     EmptyQuestion,
     EngineClosed,
+    EngineStartError,
     PromptTooLong,
 )
 from .event_stream import EventStream
@@ -54,7 +55,17 @@ class Runtime:
             result = await runtime.solve("…", deadline=5.0)
     """
 
-    def __init__(self, engine: Engine, settings: Settings | None = None) -> None:
+    def __init__(
+        self, engine: Engine, settings: Settings | None = None, *, warm_up: bool = False
+    ) -> None:
+        """
+        Args:
+            engine: started and closed by the runtime.
+            settings: all but ``settings.engine``, which is the engine's own.
+            warm_up: also start the processes that compare answers, so that the first symbolic
+                answers need not wait for them (about a second of CPU time).
+        """
+        self._warm = warm_up
         self.settings = settings or Settings()
         configure_logs(self.settings.log)
         self.engine = engine
@@ -63,9 +74,7 @@ class Runtime:
         self._workers = WorkerPool(answers.workers) if answers.workers else None
         self._equivalence = Equivalence(self._workers, answers.compare_timeout)
         self._pattern = re.compile(answers.pattern) if answers.pattern else None
-        self._lengths = (
-            LengthModel.from_quantiles(lengths.median, lengths.p95) if lengths else None
-        )
+        self._lengths = LengthModel.from_quantiles(lengths.median, lengths.p95) if lengths else None
         self._entered = False
 
     @classmethod
@@ -79,7 +88,7 @@ class Runtime:
         from .engines.vllm import VllmEngine
 
         settings = config if isinstance(config, Settings) else Settings.from_toml(config)
-        return cls(VllmEngine(settings.engine), settings)
+        return cls(VllmEngine(settings.engine), settings, warm_up=True)
 
     async def __aenter__(self) -> Self:
         """Start the engine.
@@ -89,12 +98,31 @@ class Runtime:
 
         Cancelling it leaves no process behind.
         """
-        await self.engine.start()
+        try:
+            await self._start()
+        except BaseException:
+            await self._close()
+            raise
         self._entered = True
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
         self._entered = False
+        await self._close()
+
+    async def _start(self) -> None:
+        failure: EngineStartError | None = None
+        async with anyio.create_task_group() as tasks:
+            if self._workers is not None and self._warm:
+                tasks.start_soon(self._workers.warm_up)
+            try:
+                await self.engine.start()
+            except EngineStartError as error:
+                failure = error  # raised outside, where no ExceptionGroup wraps it
+        if failure is not None:
+            raise failure
+
+    async def _close(self) -> None:
         with anyio.CancelScope(shield=True):
             try:
                 await self.engine.aclose()
@@ -184,7 +212,7 @@ class Runtime:
         seed: int | None,
         strategy: str | None,
         parameters: Mapping[str, Any] | None,
-        publish: Callable[[Event], None] = lambda event: None,
+        publish: Callable[[Event], None] | None = None,
     ) -> Race:
         """Check a request and make its race; all errors of input are raised here."""
         began = anyio.current_time()
@@ -266,7 +294,9 @@ class Runtime:
             raise BadRequest(str(error)) from error
 
     def _encode(self, question: Question) -> tuple[int, ...]:
-        messages = [{"role": "user", "content": question}] if isinstance(question, str) else question
+        messages = (
+            [{"role": "user", "content": question}] if isinstance(question, str) else question
+        )
         if not any(str(message.get("content") or "").strip() for message in messages):
             raise EmptyQuestion
         return self.engine.encode_chat(messages)

@@ -29,7 +29,7 @@ _LARGEST: Final = {2: 200, 3: 300, 4: 500, 5: 800, 6: 1200, 7: 2000, 8: 3000}
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One operation: ``before`` becomes ``after``; grouped operations have ``groups`` of ``size``."""
+    """One operation: ``before`` becomes ``after``; ``pack_*`` move ``groups`` of ``size``."""
 
     operation: Operation
     before: int

@@ -44,6 +44,8 @@ _FINISHES = {
 }
 #: A pause longer than this between two engine outputs is idleness, not a step.
 _LONGEST_STEP = 2.0
+#: Seconds that the engine's processes get to end before they are killed.
+_SHUTDOWN_LIMIT = 5.0
 
 
 def model_folder(model: str) -> str:
@@ -52,6 +54,23 @@ def model_folder(model: str) -> str:
         folder = "target" if model == DEMO_MODEL else "draft"
         return str(Path(__file__).resolve().parents[1] / "demo" / "model" / folder)
     return model
+
+
+def check_model_folder(settings: EngineSettings) -> None:
+    """See that a model given as a folder is there; hub names are vLLM's to check.
+
+    Raises:
+        EngineStartError: naming the folder.
+    """
+    for key, model in (
+        ("engine.model", settings.model),
+        ("engine.speculation.model", settings.speculation.model),
+    ):
+        folder = model_folder(model or "")
+        if folder.startswith(("/", ".", "~")) and not Path(folder, "config.json").exists():
+            raise EngineStartError(
+                f"{key}: no model in {folder} (a folder with a config.json is expected)"
+            )
 
 
 class VllmEngine:
@@ -72,11 +91,7 @@ class VllmEngine:
     # ── life ──────────────────────────────────────────────────────────────────────────────────
 
     async def start(self) -> None:
-        model = model_folder(self._settings.model)
-        if model.startswith(("/", ".", "~")) and not Path(model, "config.json").exists():
-            raise EngineStartError(
-                f"engine.model: no model in {model} (a folder with a config.json is expected)"
-            )
+        check_model_folder(self._settings)
         _set_environment(self._settings)
         began = time.monotonic()
         try:
@@ -91,7 +106,7 @@ class VllmEngine:
                 raise
             raise EngineStartError(
                 f"vLLM did not start with model {self._settings.model!r}: {_first_line(error)} "
-                "(engine.log_level = \"INFO\" shows vLLM's own log; `frontrunner doctor` checks "
+                '(engine.log_level = "INFO" shows vLLM\'s own log; `frontrunner doctor` checks '
                 "the installation)"
             ) from error
         _log.info("frontrunner.engine_started", seconds=round(time.monotonic() - began, 2))
@@ -100,8 +115,11 @@ class VllmEngine:
         llm, self._llm = self._llm, None
         self._failure = EngineClosed("the vLLM engine is not running")
         if llm is not None:
+            # First, or it would report the end of the core's process as a crash.
+            if llm.output_handler is not None:
+                llm.output_handler.cancel()
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(llm.shutdown, 5.0)
+                await anyio.to_thread.run_sync(llm.shutdown, _SHUTDOWN_LIMIT)
 
     def _build(self) -> "AsyncLLM":
         from vllm.engine.arg_utils import AsyncEngineArgs
@@ -142,6 +160,17 @@ class VllmEngine:
         async with anyio.create_task_group() as tasks:
             for index in range(min(16, self._settings.max_branches)):
                 tasks.start_soon(run, index)
+
+    @property
+    def llm(self) -> "AsyncLLM":
+        """vLLM's own object, for what this protocol leaves out.
+
+        Raises:
+            EngineClosed: while the engine is not running.
+        """
+        if self._llm is None:
+            raise EngineClosed("the vLLM engine is not running")
+        return self._llm
 
     # ── serving ───────────────────────────────────────────────────────────────────────────────
 
@@ -217,9 +246,7 @@ class VllmEngine:
         )
 
     def _tokenizer(self) -> Any:
-        if self._llm is None:
-            raise EngineClosed("the vLLM engine is not running")
-        return self._llm.get_tokenizer()
+        return self.llm.get_tokenizer()
 
 
 class _Stats:
@@ -327,6 +354,7 @@ def _speculative_config(settings: EngineSettings) -> dict[str, Any] | None:
 def _set_environment(settings: EngineSettings) -> None:
     """What vLLM reads from the environment only; the user's own values win."""
     os.environ.setdefault("VLLM_LOGGING_LEVEL", settings.log_level)
+    os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if settings.model == DEMO_MODEL:

@@ -1,6 +1,7 @@
 from dataclasses import dataclass, field
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from frontrunner.runtime.answers import AnswerClusters, Equivalence
@@ -21,7 +22,7 @@ class FakePool:
         self.asked.append((a, b))
         if self.gate is not None:
             await self.gate.wait()
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         if {a, b} & self.undecided:
             return None
         return any({a, b} <= same for same in self.equal)

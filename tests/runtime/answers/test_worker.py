@@ -10,9 +10,9 @@ import anyio
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from frontrunner.runtime.answers import workers
+from frontrunner.runtime import answers
 
-PROGRAM = Path(workers.__file__).with_name("worker.py")
+PROGRAM = Path(answers.__file__).with_name("worker.py")
 
 
 @asynccontextmanager
@@ -33,6 +33,11 @@ async def started() -> AsyncIterator[tuple[Process, BufferedByteReceiveStream]]:
 
 async def reply(replies: BufferedByteReceiveStream) -> object:
     return json.loads(await replies.receive_until(b"\n", 1000))
+
+
+def limits_of(process: int) -> dict[str, str]:
+    lines = Path(f"/proc/{process}/limits").read_text().splitlines()
+    return {line[:26].strip(): line[26:].split()[0] for line in lines}
 
 
 async def test_each_line_has_one_reply_and_nonsense_is_undecided() -> None:
@@ -59,21 +64,11 @@ async def test_it_ends_with_its_standard_input_and_not_with_ctrl_c() -> None:
         with anyio.fail_after(60):
             await process.stdin.send(b'{"id": 1, "gold": "x", "answer": "x"}\n')
             assert await reply(replies) == {"id": 1, "equal": True}
+            limits = limits_of(process.pid)
             await process.stdin.aclose()
             assert await process.wait() == 0
-
-
-async def test_the_kernel_limits_its_memory_and_its_time() -> None:
-    async with started() as (process, replies):
-        assert process.stdin is not None
-        with anyio.fail_after(60):
-            await process.stdin.send(b'{"id": 1, "gold": "x", "answer": "x"}\n')
-            await reply(replies)
-        limits = {
-            line[:26].strip(): line[26:].split()[0]
-            for line in Path(f"/proc/{process.pid}/limits").read_text().splitlines()
-        }
-        assert limits["Max address space"] == str(512 * 1024 * 1024)
-        assert 10 <= int(limits["Max cpu time"]) <= 30
-        assert limits["Max file size"] == "0"
-        assert limits["Max core file size"] == "0"
+    # Meanwhile the kernel limited its memory, its time and its files.
+    assert limits["Max address space"] == str(512 * 1024 * 1024)
+    assert 10 <= int(limits["Max cpu time"]) <= 30
+    assert limits["Max file size"] == "0"
+    assert limits["Max core file size"] == "0"

@@ -7,11 +7,16 @@ from typing import Final, Protocol
 
 from . import templates
 from .problems import LEVELS, draw_problem
-from .solutions import draw_style, write_cut_solution, write_solution
+from .solutions import draw_style, write_cut_solution, write_equations, write_solution
 from .tokenizer import ASSISTANT, BOS, END, USER
 
 #: Share of documents that are cut and forced, so that the forcing suffix is known to the model.
 CUT_SHARE: Final = 0.10
+
+
+#: Share of documents that are bare equations: prose is learned from little, arithmetic is not.
+DRILL_SHARE: Final = 0.4
+_DRILL_STEPS: Final = 24
 
 
 class Encoder(Protocol):
@@ -31,7 +36,23 @@ def prompt_text(question: str) -> str:
     return f"{BOS}{USER}{question}{ASSISTANT}"
 
 
+def _draw_drill(rng: random.Random) -> list[tuple[str, bool]]:
+    """Unrelated equations, of which only the results count."""
+    parts: list[tuple[str, bool]] = [(BOS, False)]
+    steps = 0
+    while steps < _DRILL_STEPS:
+        problem = draw_problem(rng, rng.choice(LEVELS), "train")
+        for step in rng.sample(problem.steps, min(4, problem.level)):
+            for line in write_equations(step).split("\n"):
+                left, _, result = line.rpartition(" =")
+                parts += [(left + " =", False), (result + "\n", True)]
+            steps += 1
+    return parts
+
+
 def _draw_parts(rng: random.Random) -> list[tuple[str, bool]]:
+    if rng.random() < DRILL_SHARE:
+        return _draw_drill(rng)
     problem = draw_problem(rng, rng.choice(LEVELS), "train")
     style = draw_style(rng)
     prompt = prompt_text(problem.question)

@@ -24,7 +24,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     "add", "subtract", "multiply", "divide", "pack_in", "pack_out",
 )  # fmt: skip
 # Largest quantity that may occur at a level.
-_LARGEST: Final = {2: 200, 3: 300, 4: 500, 5: 800, 6: 1200, 7: 2000, 8: 3000}
+_LARGEST: Final = {2: 100, 3: 150, 4: 200, 5: 300, 6: 400, 7: 500, 8: 600}
 
 
 @dataclass(frozen=True, slots=True)

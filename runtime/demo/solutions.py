@@ -22,7 +22,8 @@ STYLE_WEIGHTS: Final[dict[Style, float]] = {
 _SYMBOL: Final = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}
 
 
-def _terse(step: Step) -> str:
+def write_equations(step: Step) -> str:
+    """The step as one or two bare equations, each on its line."""
     a, n, b = step.before, step.amount, step.after
     match step.operation:
         case "pack_in":
@@ -54,7 +55,7 @@ def _lines(problem: Problem, style: Style, rng: random.Random) -> list[str]:
 
     first, last = problem.steps[0], problem.steps[-1]
     if style == "terse":
-        return [_terse(step) for step in problem.steps]
+        return [write_equations(step) for step in problem.steps]
     if style == "plain":
         opening = _fill(rng.choice(templates.PLAIN_OPENINGS), problem, first)
         return [opening, *map(say(templates.PLAIN), problem.steps)]

@@ -22,21 +22,21 @@ from transformers.utils import logging as transformers_logging
 from .corpus import Document, batches
 from .problems import LEVELS, draw_problem
 from .solutions import draw_style, write_solution
-from .tokenizer import END, VOCABULARY, train_tokenizer
+from .tokenizer import BOS, END, VOCABULARY, train_tokenizer
 
 #: transformers' own annotations do not describe its models well enough to be checked against.
 Model = Any
 
 CONTEXT: Final = 1024
 MICROBATCH_TOKENS: Final = 8192
-TARGET: Final[dict[str, int]] = {
+TARGET: Final[dict[str, Any]] = {
     "hidden_size": 256,
     "intermediate_size": 768,
     "num_hidden_layers": 4,
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
 }
-DRAFT: Final[dict[str, int]] = {
+DRAFT: Final[dict[str, Any]] = {
     "hidden_size": 128,
     "intermediate_size": 384,
     "num_hidden_layers": 1,
@@ -54,14 +54,14 @@ def build_tokenizer(seed: int) -> PreTrainedTokenizerFast:
     return train_tokenizer(texts)
 
 
-def build_model(shape: dict[str, int], tokenizer: PreTrainedTokenizerFast) -> Model:
+def build_model(shape: dict[str, Any], tokenizer: PreTrainedTokenizerFast) -> Model:
     config: Any = LlamaConfig(
         vocab_size=VOCABULARY,
         max_position_embeddings=CONTEXT,
         tie_word_embeddings=True,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.vocab[BOS],
+        eos_token_id=tokenizer.vocab[END],
+        pad_token_id=tokenizer.vocab[END],
         **shape,
     )
     return LlamaForCausalLM(config)

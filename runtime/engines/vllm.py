@@ -245,6 +245,15 @@ class VllmEngine:
             acceptance_length=self._stats.acceptance_length,
         )
 
+    def core_report(self) -> EngineLoad:
+        """What the engine's core last said of itself. It speaks only while it steps, so an idle
+        engine's report is that of its last step; ``load`` is what our side knows."""
+        return EngineLoad(
+            running=self._stats.running,
+            waiting=self._stats.waiting,
+            cache_usage=self._stats.cache_usage,
+        )
+
     def _tokenizer(self) -> Any:
         return self.llm.get_tokenizer()
 
@@ -255,6 +264,7 @@ class _Stats:
     def __init__(self) -> None:
         self.steps = StepTimes()
         self.running = 0
+        self.waiting = 0
         self.cache_usage = 0.0
         self._drafts = self._accepted = 0
         self._last = 0.0
@@ -295,6 +305,7 @@ class _Stats:
             self.steps.add(now - self._last)
         self._last = now
         self.running = scheduler_stats.num_running_reqs
+        self.waiting = scheduler_stats.num_waiting_reqs
         self.cache_usage = scheduler_stats.kv_cache_usage
         speculation = scheduler_stats.spec_decoding_stats
         if speculation is not None:

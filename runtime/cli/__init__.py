@@ -1,0 +1,28 @@
+"""The command line: ``frontrunner solve``, ``demo`` and ``doctor``.
+
+A thin layer over ``Runtime``. ``frontrunner --help`` is quick: each command imports what it needs
+when it runs.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..config import Settings
+    from ..runtime import Runtime
+
+    RuntimeFactory = Callable[[Settings], Runtime]
+
+
+def main(argv: Sequence[str] | None = None, *, make_runtime: "RuntimeFactory | None" = None) -> int:
+    """Run the command line and return its exit status (see ``ExitStatus``).
+
+    Args:
+        argv: the arguments without the program's name; None: those of the process.
+        make_runtime: makes the runtime that questions are raced on, such as
+            ``lambda settings: Runtime(MyEngine(), settings)``. None: the vLLM engine that the
+            settings describe.
+    """
+    from .app import run_app
+
+    return run_app(argv, make_runtime)

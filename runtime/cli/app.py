@@ -1,0 +1,270 @@
+"""The commands with their options and help texts; what they do is in a module of its own each."""
+
+import sys
+from collections.abc import Sequence
+from io import TextIOWrapper
+from pathlib import Path
+from signal import SIGINT
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from frontrunner import __version__
+
+from ..errors import FrontrunnerError
+from .output import OutputClosed, silence_output
+from .running import ExitStatus, Interrupted, complain, status_of
+
+if TYPE_CHECKING:
+    from . import RuntimeFactory
+
+# typer is built on click, or brings its own copy of it: this is its base class of usage errors.
+_UsageError = typer.BadParameter.__mro__[2]
+
+app = typer.Typer(
+    name="frontrunner",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="FILE",
+        help="A TOML file that describes the engine and the races. Without it: the embedded demo "
+        "model on vLLM.",
+        show_default=False,
+    ),
+]
+_Deadline = Annotated[
+    float | None,
+    typer.Option(
+        "--deadline",
+        "-d",
+        metavar="SECONDS",
+        help="There is an answer after this time at the latest.",
+        show_default="the config's",
+    ),
+]
+_Branches = Annotated[
+    int | None,
+    typer.Option(
+        "--branches",
+        "-b",
+        metavar="B",
+        help="Reasoning branches that race.",
+        show_default="the config's",
+    ),
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"frontrunner {__version__}")
+        raise typer.Exit
+
+
+@app.callback(
+    invoke_without_command=True,
+    help="Ask a question with a deadline.\n\nFrontrunner races reasoning branches on vLLM, calls "
+    "the race as soon as there is a clear front-runner, cancels the losers, and always answers in "
+    "time.",
+    epilog="[bold]Start here[/bold]: [cyan]frontrunner demo[/cyan] races a few problems on this "
+    "machine, [cyan]frontrunner doctor[/cyan] says what is missing if that does not work, and "
+    "[cyan]frontrunner COMMAND --help[/cyan] has examples.",
+)
+def _frontrunner(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Say the version.", callback=_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Say the version, or what there is."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command(
+    epilog="""[bold]Examples[/bold]
+
+[cyan]frontrunner solve "Tom has 12 pens and buys 3 packs of 8. How many has he?"[/cyan]
+
+[cyan]frontrunner solve "…" --deadline 2 --branches 32 --seed 7[/cyan]
+
+[cyan]cat question.txt | frontrunner solve --json | jq 'select(.result).result.answer'[/cyan]
+
+[cyan]frontrunner solve --file questions.jsonl --config my-engine.toml[/cyan]
+
+[cyan]frontrunner solve "…" --strategy majority --param stop=clinch --param min_votes=4[/cyan]
+
+
+[bold]Exit status[/bold]
+
+0 there is an answer; 1 there is none, or the engine failed; 2 the input, the config or the \
+installation must change; 130 ended by Ctrl-C (143: by SIGTERM), with every branch aborted and no \
+process left behind.""",
+    help="Race a question: the best answer by the deadline.\n\nOn a terminal you watch the branches, "
+    "the votes and the clock. Into a pipe or a file go plain lines, or with --json all events.",
+)
+def solve(
+    context: typer.Context,
+    question: Annotated[
+        str | None,
+        typer.Argument(
+            help="The question. Without it, or as -, it is read from standard input.",
+            show_default=False,
+        ),
+    ] = None,
+    deadline: _Deadline = None,
+    branches: _Branches = None,
+    config: _Config = None,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", metavar="N", help="Makes the branches repeatable."),
+    ] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            "--strategy", metavar="NAME", help="Who decides.", show_default="the config's"
+        ),
+    ] = None,
+    param: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--param",
+            "-p",
+            metavar="KEY=VALUE",
+            help="A parameter of the strategy; repeat it for more.",
+            show_default=False,
+        ),
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--file",
+            "-f",
+            metavar="FILE",
+            help="Several questions, raced one after another: one a line, or in a .jsonl file an "
+            'object a line with "question", "problem" or "messages", and "answer" if it is known.',
+            show_default=False,
+        ),
+    ] = None,
+    json: Annotated[
+        bool,
+        typer.Option("--json", help='Every event as a line of JSON; the last has the "result".'),
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Nothing but the answer.")] = False,
+    uvloop: Annotated[
+        bool, typer.Option("--uvloop", help="Run on uvloop, if it is installed.")
+    ] = False,
+) -> int:
+    """Race a question."""
+    from .races import RaceOptions, read_parameters
+    from .solve import SolveCommand, run_solve
+
+    options = RaceOptions(deadline, branches, seed, strategy, read_parameters(param or []))
+    command = SolveCommand(question, file, config, options, json, quiet, uvloop)
+    return run_solve(command, _factory(context))
+
+
+@app.command(
+    epilog="""[bold]Examples[/bold]
+
+[cyan]frontrunner demo[/cyan]
+
+[cyan]frontrunner demo --deadline 2 --branches 32[/cyan]
+
+[cyan]frontrunner demo --count 10 --seed 3[/cyan]
+
+
+[bold]Exit status[/bold]
+
+0 every race came back by its deadline; 1 one did not; 2 and 130 as for solve.""",
+    help="Watch a few races on this machine.\n\nStarts the embedded model on vLLM once and races "
+    "built-in word problems whose answers are known, then shows what racing saved.",
+)
+def demo(
+    context: typer.Context,
+    deadline: _Deadline = None,
+    branches: Annotated[
+        int,
+        typer.Option("--branches", "-b", metavar="B", help="Reasoning branches of each race."),
+    ] = 8,
+    count: Annotated[
+        int, typer.Option("--count", "-n", metavar="N", help="Problems to race.", min=1, max=1000)
+    ] = 5,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", help="Which problems, and which branches.")
+    ] = 0,
+    config: _Config = None,
+) -> int:
+    """Watch a few races on this machine."""
+    from .demo import run_demo
+    from .races import RaceOptions
+
+    return run_demo(RaceOptions(deadline, branches, seed), count, config, _factory(context))
+
+
+@app.command(
+    epilog="""[bold]Examples[/bold]
+
+[cyan]frontrunner doctor[/cyan]
+
+[cyan]frontrunner doctor --no-engine[/cyan]   without starting the engine
+
+[cyan]frontrunner doctor --config my-engine.toml --json[/cyan]
+
+
+[bold]Exit status[/bold]
+
+0 nothing is wrong (warnings do not count); 1 something is."""
+)
+def doctor(
+    context: typer.Context,
+    config: _Config = None,
+    engine: Annotated[
+        bool,
+        typer.Option("--engine/--no-engine", help="Generate a token on the configured engine."),
+    ] = True,
+    json: Annotated[bool, typer.Option("--json", help="The findings as one JSON object.")] = False,
+) -> int:
+    """Check the installation, and say what to do about each finding."""
+    from .doctor import run_doctor
+
+    return run_doctor(config, _factory(context), engine=engine, json=json)
+
+
+def run_app(argv: Sequence[str] | None, make_runtime: "RuntimeFactory | None") -> int:
+    """Run the command line; every way in which a command can end becomes an exit status here."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A terminal with an old character set shows question marks, not a traceback.
+            stream.reconfigure(errors="replace")
+    try:
+        return int(app(argv, standalone_mode=False, obj=make_runtime, prog_name="frontrunner") or 0)
+    except FrontrunnerError as error:
+        complain(error)
+        return status_of(error)
+    except _UsageError as error:
+        complain(error.format_message())
+        return ExitStatus.BAD_INPUT
+    except (OutputClosed, BrokenPipeError):
+        silence_output()
+        return ExitStatus.OUTPUT_CLOSED
+    except Interrupted as error:
+        return error.status
+    except (KeyboardInterrupt, typer.Abort):  # before an event loop took the signals over
+        return 128 + SIGINT
+
+
+def _factory(context: typer.Context) -> "RuntimeFactory":
+    if context.obj is not None:
+        return context.obj
+    from ..runtime import Runtime
+
+    return Runtime.from_config

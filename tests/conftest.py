@@ -1,0 +1,52 @@
+"""What all tests share: the event loops they run on, and quiet logs."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+import trio.testing
+from hypothesis import HealthCheck, settings
+
+# Helpers that assert: pytest explains their failures only if it is told about them.
+pytest.register_assert_rewrite(
+    "tests.backends",
+    "tests.runtime.racing",
+    "tests.runtime.engines.conformance",
+    "tests.strategies.views",
+)
+
+# No deadline: how long an example takes depends on what else the machine does.
+settings.register_profile(
+    "frontrunner",
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("frontrunner")
+
+
+@pytest.fixture
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, object]]:
+    """Trio in virtual time, unless a test says otherwise (see ``backends.every_backend``)."""
+    match getattr(request, "param", "virtual"):
+        case "asyncio":
+            return "asyncio", {}
+        case "uvloop":
+            pytest.importorskip("uvloop")
+            return "asyncio", {"use_uvloop": True}
+        case _:
+            return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _quiet_logs() -> Iterator[None]:
+    """Configured once, so that no runtime ties structlog to one test's captured stderr."""
+    structlog.configure(
+        processors=[structlog.processors.KeyValueRenderer()],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL),
+        logger_factory=structlog.ReturnLoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    yield
+    structlog.reset_defaults()

@@ -1,0 +1,42 @@
+"""The engine's process is killed in the middle of a race."""
+
+import anyio
+import psutil
+
+from frontrunner.runtime.config import Settings
+from frontrunner.runtime.demo.problems import hard_problems
+from frontrunner.runtime.events import BranchProgressed, RaceDecided
+from frontrunner.runtime.runtime import Runtime
+from frontrunner.strategies.protocol import StopReason
+
+
+def descendants() -> set[psutil.Process]:
+    return set(psutil.Process().children(recursive=True))
+
+
+async def test_a_killed_engine_costs_the_answer_and_not_the_deadline(
+    demo_settings: Settings,
+) -> None:
+    before = descendants()
+    question = hard_problems("select", 1)[0].question
+    async with Runtime.from_config(demo_settings) as runtime:
+        mine = descendants() - before
+        async with runtime.stream(
+            question, deadline=8.0, branches=4, parameters={"stop": "none"}
+        ) as events:
+            killed = False
+            async for event in events:
+                if isinstance(event, BranchProgressed) and not killed:
+                    killed = True
+                    for process in mine:
+                        process.kill()
+                if isinstance(event, RaceDecided):
+                    result = event.result
+        assert result.elapsed <= 8.0
+        assert result.stop_reason is StopReason.FAILED
+        assert all(b.error for b in result.branches)
+        assert runtime.engine.failure is not None
+        # The next race is told at once.
+        with anyio.fail_after(5):
+            assert (await runtime.solve(question, deadline=2.0)).stop_reason is StopReason.FAILED
+    assert descendants() - before == set()

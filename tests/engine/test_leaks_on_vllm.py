@@ -1,0 +1,67 @@
+"""After races that ended in every way, the engine and the process are as before."""
+
+import asyncio
+import random
+
+import anyio
+import psutil
+
+from frontrunner.runtime.demo.problems import hard_problems
+from frontrunner.runtime.engines.vllm import VllmEngine
+from frontrunner.runtime.runtime import Runtime
+
+RACES = 500
+
+
+def descendants() -> set[int]:
+    return {child.pid for child in psutil.Process().children(recursive=True)}
+
+
+async def probe(runtime: Runtime) -> tuple[int, float]:
+    """Most requests and KV cache in use while a single known branch runs to its end.
+
+    The core reports only while it steps, so this shows what else it still runs.
+    """
+    engine = runtime.engine
+    assert isinstance(engine, VllmEngine)
+    most, usage = 0, 0.0
+    question = hard_problems("select", 1)[0].question
+    async with runtime.stream(question, deadline=60.0, branches=1, seed=3) as events:
+        async for _ in events:
+            report = engine.core_report()
+            most, usage = max(most, report.running), max(usage, report.cache_usage)
+    return most, usage
+
+
+async def test_races_cancelled_at_random_moments_leave_nothing(runtime: Runtime) -> None:
+    rng = random.Random(0)
+    problems = hard_problems("select", 20)
+    await runtime.solve(problems[0].question, deadline=5.0, branches=8)
+    before = await probe(runtime)
+    tasks, files, children = len(asyncio.all_tasks()), psutil.Process().num_fds(), descendants()
+
+    async def race(index: int) -> None:
+        # Some are cancelled before their first token, some in a forced round, some not at all.
+        with anyio.move_on_after(rng.choice([0.0, 0.01, 0.05, 0.1, 0.2, 0.3, 5.0]) * rng.random()):
+            await runtime.solve(
+                rng.choice(problems).question,
+                deadline=rng.choice([0.3, 0.5, 1.0]),
+                branches=rng.randint(1, 16),
+            )
+
+    turns = anyio.Semaphore(6)
+
+    async def queued(index: int) -> None:
+        async with turns:
+            await race(index)
+
+    async with anyio.create_task_group() as group:
+        for index in range(RACES):
+            group.start_soon(queued, index)
+
+    assert runtime.load().running == 0
+    assert runtime.load().waiting == 0
+    assert await probe(runtime) == before
+    assert len(asyncio.all_tasks()) == tasks
+    assert psutil.Process().num_fds() == files
+    assert descendants() == children

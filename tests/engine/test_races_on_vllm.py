@@ -1,0 +1,117 @@
+"""Races on the real engine: in time, repeatable, many at once."""
+
+import anyio
+import pytest
+
+from frontrunner.runtime import events
+from frontrunner.runtime.demo.problems import hard_problems
+from frontrunner.runtime.errors import BadRequest, DeadlineTooShort, EngineError, PromptTooLong
+from frontrunner.runtime.runtime import Runtime
+from frontrunner.strategies.protocol import BranchStatus, StopReason
+
+SETTLED = {StopReason.CLINCHED, StopReason.CONFIDENT_MAJORITY, StopReason.EXHAUSTED}
+
+
+async def test_a_race_is_called_early_and_its_losers_are_aborted(runtime: Runtime) -> None:
+    problem = hard_problems("select", 1)[0]
+    result = await runtime.solve(problem.question, deadline=60.0, branches=16, seed=1)
+    assert result.stop_reason in SETTLED
+    assert result.answer is not None
+    assert result.elapsed < 60.0
+    assert len(result.branches) == 16
+    assert runtime.load().running == 0
+
+
+async def test_a_tight_deadline_gives_forced_answers_from_the_exact_tokens(
+    runtime: Runtime,
+) -> None:
+    problem = hard_problems("select", 1)[0]
+    result = await runtime.solve(problem.question, deadline=1.0, branches=8, seed=1)
+    assert result.elapsed <= 1.0
+    assert result.answer is not None
+    forced = [b for b in result.branches if b.status is BranchStatus.FORCED]
+    assert all(runtime.settings.forcing.suffix in b.text for b in forced)
+
+
+async def test_the_stream_tells_the_race_that_the_result_sums_up(runtime: Runtime) -> None:
+    problem = hard_problems("select", 2)[1]
+    seen: list[events.Event] = []
+    async with runtime.stream(problem.question, deadline=30.0, branches=4, seed=2) as stream:
+        seen = [event async for event in stream]
+    assert isinstance(seen[0], events.RaceStarted)
+    last = seen[-1]
+    assert isinstance(last, events.RaceDecided)
+    for branch in last.result.branches:
+        pieces = [
+            e for e in seen if isinstance(e, events.BranchProgressed) and e.branch == branch.index
+        ]
+        assert "".join(e.text for e in pieces) == branch.text
+        assert sum(e.tokens for e in pieces) == branch.tokens
+
+
+async def test_chat_messages_are_raced_like_text(runtime: Runtime) -> None:
+    question = hard_problems("select", 1)[0].question
+    text = await runtime.solve(question, deadline=30.0, branches=1, seed=5)
+    chat = await runtime.solve(
+        [{"role": "user", "content": question}], deadline=30.0, branches=1, seed=5
+    )
+    assert text.prompt_tokens == chat.prompt_tokens
+    assert text.text == chat.text
+
+
+async def test_the_same_seed_gives_the_same_branch(runtime: Runtime) -> None:
+    question = hard_problems("select", 1)[0].question
+    texts = {
+        (await runtime.solve(question, deadline=60.0, branches=1, seed=seed)).text
+        for seed in (1, 1, 2)
+    }
+    assert len(texts) == 2
+
+
+async def test_many_races_at_once_all_answer_by_their_deadlines(runtime: Runtime) -> None:
+    problems = hard_problems("select", 12)
+    late: list[float] = []
+
+    async def race(index: int) -> None:
+        deadline = 2.0 + index / 4
+        result = await runtime.solve(problems[index].question, deadline=deadline, branches=8)
+        late.append(result.elapsed - deadline)
+
+    async with anyio.create_task_group() as tasks:
+        for index in range(len(problems)):
+            tasks.start_soon(race, index)
+    assert len(late) == len(problems)
+    assert max(late) <= 0
+    assert runtime.load().running == 0
+
+
+@pytest.mark.parametrize(
+    ("question", "arguments", "error"),
+    [
+        ("", {}, BadRequest),
+        ("   ", {}, BadRequest),
+        ([], {}, BadRequest),
+        ("What is 1 + 1?", {"deadline": -1.0}, BadRequest),
+        ("What is 1 + 1?", {"deadline": float("nan")}, BadRequest),
+        ("What is 1 + 1?", {"deadline": 0.001}, DeadlineTooShort),
+        ("What is 1 + 1?", {"branches": 0}, BadRequest),
+        ("What is 1 + 1?", {"branches": 10_000}, BadRequest),
+        ("What is 1 + 1?", {"strategy": "nonsense"}, BadRequest),
+        ("What is 1 + 1?", {"parameters": {"stopp": "none"}}, BadRequest),
+        ("one two three " * 1000, {}, PromptTooLong),
+    ],
+)
+async def test_bad_input_is_refused_with_a_typed_error(
+    runtime: Runtime, question: str, arguments: dict[str, object], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        await runtime.solve(question, **arguments)  # pyright: ignore[reportArgumentType]
+    assert runtime.load().running == 0
+
+
+async def test_a_closed_runtime_says_so(demo_settings: object) -> None:
+    from frontrunner.runtime.config import Settings
+
+    assert isinstance(demo_settings, Settings)
+    with pytest.raises(EngineError, match="enter the runtime"):
+        await Runtime.from_config(demo_settings).solve("What is 1 + 1?")

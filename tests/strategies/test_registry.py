@@ -1,0 +1,107 @@
+from collections.abc import Sequence
+
+import pytest
+
+from frontrunner.strategies import registry
+from frontrunner.strategies.majority import Majority
+from frontrunner.strategies.protocol import (
+    Command,
+    Decide,
+    Launch,
+    Observation,
+    RaceView,
+    StopReason,
+)
+from frontrunner.strategies.registry import (
+    create_strategy,
+    parameter_names,
+    register_strategy,
+    strategy_names,
+)
+
+
+@pytest.fixture(autouse=True)
+def _own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_STRATEGIES", dict(registry._STRATEGIES))
+
+
+class FirstAnswer:
+    """A strategy that is no dataclass."""
+
+    def __init__(self, branches: int) -> None:
+        self.branches = branches
+
+    def start(self, view: RaceView) -> Sequence[Command]:
+        return [Launch(self.branches)]
+
+    def observe(self, observation: Observation, view: RaceView) -> Sequence[Command]:
+        return []
+
+    def conclude(self, view: RaceView) -> Decide:
+        return Decide(None, None, StopReason.DEADLINE, 0.0)
+
+
+def test_majority_is_known_with_its_parameters() -> None:
+    assert "majority" in strategy_names()
+    assert set(parameter_names("majority")) == {
+        "branches",
+        "stop",
+        "min_votes",
+        "max_flip_risk",
+        "force_answers",
+    }
+
+
+def test_a_strategy_is_made_from_its_name_and_parameters() -> None:
+    made = create_strategy("majority", {"branches": 5, "stop": "clinch"})
+    assert made == Majority(branches=5, stop="clinch")
+
+
+def test_every_race_gets_a_strategy_of_its_own() -> None:
+    assert create_strategy("majority", {}) is not create_strategy("majority", {})
+
+
+def test_an_unknown_strategy_is_refused_with_those_known() -> None:
+    with pytest.raises(ValueError, match=r"unknown strategy 'magic'.*majority"):
+        create_strategy("magic", {})
+
+
+def test_an_unknown_parameter_is_refused_with_those_known() -> None:
+    with pytest.raises(ValueError, match=r"majority has no parameter 'brunches'.*branches"):
+        create_strategy("majority", {"brunches": 5})
+
+
+def test_private_state_is_no_parameter() -> None:
+    with pytest.raises(ValueError, match="no parameter '_called'"):
+        create_strategy("majority", {"_called": True})
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("branches", 0),
+        ("branches", -1),
+        ("stop", "sometimes"),
+        ("min_votes", 0),
+        ("max_flip_risk", -0.1),
+        ("max_flip_risk", 1.0),
+        ("max_flip_risk", float("nan")),
+    ],
+)
+def test_a_parameter_out_of_range_is_refused_by_name(parameter: str, value: object) -> None:
+    with pytest.raises(ValueError, match=parameter):
+        create_strategy("majority", {parameter: value})
+
+
+def test_a_registered_strategy_can_be_made() -> None:
+    register_strategy("first_answer", FirstAnswer)
+    assert "first_answer" in strategy_names()
+    made = create_strategy("first_answer", {"branches": 3})
+    assert isinstance(made, FirstAnswer)
+    assert made.branches == 3
+    assert parameter_names("first_answer") == ()
+
+
+def test_a_name_is_given_once() -> None:
+    with pytest.raises(ValueError, match="'majority' is registered already"):
+        register_strategy("majority", FirstAnswer)

@@ -1,0 +1,61 @@
+"""A race as a strategy sees it, made by hand."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from frontrunner.strategies.lengths import LengthModel
+from frontrunner.strategies.protocol import BranchStatus
+
+
+@dataclass
+class FakeBranch:
+    """Satisfies ``BranchView``."""
+
+    index: int
+    status: BranchStatus = BranchStatus.RUNNING
+    tokens: int = 0
+    text: str = ""
+    answer: str | None = None
+    score: float | None = None
+
+
+@dataclass
+class FakeView:
+    """Satisfies ``RaceView``."""
+
+    branches: dict[int, FakeBranch] = field(default_factory=dict[int, FakeBranch])
+    arrivals: list[int] = field(default_factory=list[int])
+    reachable_tokens: float | None = None
+    lengths: LengthModel | None = None
+
+    @property
+    def running(self) -> list[FakeBranch]:
+        return [b for b in self.branches.values() if b.status is BranchStatus.RUNNING]
+
+    @property
+    def active(self) -> list[FakeBranch]:
+        return [b for b in self.branches.values() if b.status.active]
+
+    def add(
+        self, status: BranchStatus = BranchStatus.RUNNING, answer: str | None = None
+    ) -> FakeBranch:
+        """A branch in ``status``; finished and forced ones arrive in the order they are added."""
+        branch = FakeBranch(len(self.branches), status, answer=answer)
+        self.branches[branch.index] = branch
+        if status in (BranchStatus.FINISHED, BranchStatus.FORCED):
+            self.arrivals.append(branch.index)
+        return branch
+
+
+def view_of(
+    finished: Iterable[str | None] = (), forced: Iterable[str | None] = (), running: int = 0
+) -> FakeView:
+    """A race with these answers in, in this order, and ``running`` branches still at work."""
+    view = FakeView()
+    for answer in finished:
+        view.add(BranchStatus.FINISHED, answer)
+    for answer in forced:
+        view.add(BranchStatus.FORCED, answer)
+    for _ in range(running):
+        view.add()
+    return view

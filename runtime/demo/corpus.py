@@ -15,7 +15,7 @@ CUT_SHARE: Final = 0.10
 
 
 #: Share of documents that are bare equations: prose is learned from little, arithmetic is not.
-DRILL_SHARE: Final = 0.4
+DRILL_SHARE: Final = 0.35
 _DRILL_STEPS: Final = 24
 
 

@@ -1,6 +1,6 @@
 """Generated multi-step arithmetic word problems, graded by their number of steps.
 
-A problem is a quantity followed through ``level`` steps (2 to 8). Larger levels also use larger
+A problem is a quantity followed through ``level`` numbered steps (2 to 8). Larger levels also use larger
 numbers. Splits are disjoint by construction: a problem's split is a hash of its *numbers and
 operations* alone, so no test problem shares its arithmetic with any training problem, however it
 is worded.
@@ -113,15 +113,13 @@ def draw_problem(rng: random.Random, level: int, split: Split) -> Problem:
     name, pronoun = rng.choice(templates.NAMES)
     item = rng.choice(templates.ITEMS)
     words = {"name": name, "pron": pronoun, "Pron": pronoun.capitalize(), "item": item}
-    sentences = [rng.choice(templates.OPENINGS).format(n=start, **words)]
-    sentences += [
-        rng.choice(templates.QUESTION[step.operation]).format(
-            n=step.amount, k=step.groups, m=step.size, **words
-        )
-        for step in steps
-    ]
-    sentences.append(rng.choice(templates.ENDINGS).format(**words))
-    return Problem(" ".join(sentences), steps[-1].after, start, steps, name, item, split)
+    lines = [rng.choice(templates.OPENINGS).format(n=start, **words)]
+    for number, step in enumerate(steps, start=1):
+        sentence = rng.choice(templates.QUESTION[step.operation])
+        filled = sentence.format(n=step.amount, k=step.groups, m=step.size, **words)
+        lines.append(f"{number}. {filled}")
+    lines.append(rng.choice(templates.ENDINGS).format(**words))
+    return Problem("\n".join(lines), steps[-1].after, start, steps, name, item, split)
 
 
 def problems(split: Split, level: int, *, seed: int = 0) -> Iterator[Problem]:

@@ -5,7 +5,6 @@ question do; which style a branch takes is the model's own draw at its first tok
 """
 
 import random
-from collections.abc import Callable
 from typing import Final, Literal
 
 from . import templates
@@ -48,22 +47,23 @@ def _fill(template: str, problem: Problem, step: Step) -> str:
 
 
 def _lines(problem: Problem, style: Style, rng: random.Random) -> list[str]:
-    """The lines before the answer, one a step (and one for the opening)."""
-
-    def say(choices: dict[str, tuple[str, ...]]) -> Callable[[Step], str]:
-        return lambda step: _fill(rng.choice(choices[step.operation]), problem, step)
-
+    """The lines before the answer: one a step under its number, and those around them."""
+    numbered = list(enumerate(problem.steps, start=1))
     first, last = problem.steps[0], problem.steps[-1]
+
+    def say(choices: dict[str, tuple[str, ...]], steps: list[tuple[int, Step]]) -> list[str]:
+        return [f"{n}. " + _fill(rng.choice(choices[s.operation]), problem, s) for n, s in steps]
+
     if style == "terse":
-        return [write_equations(step) for step in problem.steps]
+        return [f"{n}. " + write_equations(step).replace("\n", ", ") for n, step in numbered]
     if style == "plain":
         opening = _fill(rng.choice(templates.PLAIN_OPENINGS), problem, first)
-        return [opening, *map(say(templates.PLAIN), problem.steps)]
+        return [opening, *say(templates.PLAIN, numbered)]
     opening = _fill(rng.choice(templates.FULL_OPENINGS), problem, first)
-    lines = [opening, *map(say(templates.FULL), problem.steps)]
+    lines = [opening, *say(templates.FULL, numbered)]
     if style == "checked":
         lines.append(_fill(rng.choice(templates.CHECK_OPENINGS), problem, last))
-        lines += map(say(templates.CHECK), reversed(problem.steps))
+        lines += say(templates.CHECK, numbered[::-1])
         lines.append(rng.choice(templates.CHECK_CLOSINGS))
     return lines
 

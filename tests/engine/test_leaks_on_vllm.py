@@ -8,6 +8,7 @@ import psutil
 
 from frontrunner.runtime.demo.problems import hard_problems
 from frontrunner.runtime.engines.vllm import VllmEngine
+from frontrunner.runtime.events import BranchProgressed
 from frontrunner.runtime.runtime import Runtime
 
 RACES = 500
@@ -27,7 +28,9 @@ async def probe(runtime: Runtime) -> tuple[int, float]:
     most, usage = 0, 0.0
     question = hard_problems("select", 1)[0].question
     async with runtime.stream(question, deadline=60.0, branches=1, seed=3) as events:
-        async for _ in events:
+        async for event in events:
+            if not isinstance(event, BranchProgressed):
+                continue  # what the core said before may be from the races before
             report = engine.core_report()
             most, usage = max(most, report.running), max(usage, report.cache_usage)
     return most, usage

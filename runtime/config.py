@@ -94,7 +94,7 @@ class EngineSettings(_Section):
 class SamplingSettings(_Section):
     """How tokens are drawn."""
 
-    temperature: NonNegativeFloat = 1.0
+    temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     top_k: NonNegativeInt = 0
     """0: all."""

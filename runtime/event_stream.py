@@ -66,5 +66,5 @@ class EventStream:
             await self._wake.wait()
 
     def _flush(self) -> None:
-        self._events.extend(self._progress.values())
+        self._events.extend(sorted(self._progress.values(), key=lambda event: event.at))
         self._progress.clear()

@@ -1,6 +1,7 @@
 """Structured logs: structlog to stderr, so that stdout stays the program's."""
 
 import logging
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +20,13 @@ def configure_logs(settings: "LogSettings") -> None:
     if structlog.is_configured():
         return
     json = settings.format == "json"
+    stream = sys.stderr or open(os.devnull, "w")  # noqa: SIM115 - there is none under pythonw
     renderer: Any = (
         structlog.processors.JSONRenderer(serializer=_dumps)
         if json
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        else structlog.dev.ConsoleRenderer(
+            colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     )
     structlog.configure(
         processors=[
@@ -35,7 +39,7 @@ def configure_logs(settings: "LogSettings") -> None:
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[settings.level.upper()]
         ),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=True,
     )
 

@@ -294,11 +294,13 @@ class Race:
         self._tasks.start_soon(self._run_forced_round, chosen, requests)
 
     def _select(self, indices: Sequence[int]) -> list[Branch]:
-        return [self._branches[i] for i in indices if i in self._branches]
+        return [self._branches[i] for i in dict.fromkeys(indices) if i in self._branches]
 
     # ── branches ──────────────────────────────────────────────────────────────────────────────
 
     async def _run_branch(self, branch: Branch) -> None:
+        if branch.status is not BranchStatus.RUNNING:
+            return  # ended before it began, and its abort has come and gone
         spec = self._spec
         request = Generation(
             request_id=branch.request_id,
@@ -329,6 +331,8 @@ class Race:
                 self._reserve.learn(predicted, slow * (anyio.current_time() - began))
 
     async def _run_forced(self, branch: Branch) -> None:
+        if branch.status is not BranchStatus.FORCING:
+            return  # cut while its first request was being aborted
         forcing = self._spec.forcing
         said = extract_answer(branch.text, self._spec.answer_pattern)
         if said is None:
@@ -398,13 +402,15 @@ class Race:
 
     def _settle_pending(self) -> None:
         """Time is up: answers whose class is not known yet count by their spelling."""
-        for branch in self._branches.values():
+        for branch in list(self._branches.values()):
             if branch.pending_answer is not None and branch.status.active:
                 running = branch.status is BranchStatus.RUNNING
                 ends_as = BranchStatus.FINISHED if running else BranchStatus.FORCED
                 self._arrive(branch, self._clusters.assign_now(branch.pending_answer), ends_as)
 
     def _arrive(self, branch: Branch, answer: str | None, status: BranchStatus) -> None:
+        if self._decision is not None:
+            return  # came with the decision, which did not see it: the branch ends as cancelled
         branch.answer, branch.pending_answer = answer, None
         self._arrivals.append(branch.index)
         self._end(branch, status)
@@ -463,6 +469,8 @@ class Race:
                 done = True
             except EngineError:
                 done = True  # a dead engine runs nothing
+            except Exception:  # noqa: BLE001 - as in _stream: it may not cost the result
+                _log.exception("frontrunner.abort_failed", race=self._spec.race_id)
         if not done:
             _log.warning("frontrunner.abort_timed_out", race=self._spec.race_id)
             self.unaborted += requests

@@ -42,6 +42,8 @@ Question = str | Sequence[Message]
 
 #: What an engine step is taken to last before one was measured, in seconds.
 _FALLBACK_STEP = 0.05
+#: Seconds that telling a once stalled engine again may hold up the next race.
+_RETRY_LIMIT = 0.05
 #: Finished branches needed before their lengths say something about the next ones.
 _ENOUGH_LENGTHS = 8
 
@@ -75,6 +77,7 @@ class Runtime:
         self._equivalence = Equivalence(self._workers, answers.compare_timeout)
         self._pattern = re.compile(answers.pattern) if answers.pattern else None
         self._lengths = LengthModel.from_quantiles(lengths.median, lengths.p95) if lengths else None
+        self._unaborted: list[str] = []
         self._entered = False
 
     @classmethod
@@ -119,6 +122,7 @@ class Runtime:
                 await self.engine.start()
             except EngineStartError as error:
                 failure = error  # raised outside, where no ExceptionGroup wraps it
+                tasks.cancel_scope.cancel()
         if failure is not None:
             raise failure
 
@@ -304,7 +308,11 @@ class Runtime:
     # ── running ───────────────────────────────────────────────────────────────────────────────
 
     async def _run(self, race: Race) -> Result:
-        result = await race.run()
+        await self._retry_aborts()
+        try:
+            result = await race.run()
+        finally:
+            self._unaborted += race.unaborted
         self._learn(result)
         _log.info(
             "frontrunner.race_decided",
@@ -316,6 +324,18 @@ class Runtime:
             tokens_saved=result.tokens_saved,
         )
         return result
+
+    async def _retry_aborts(self) -> None:
+        """Tell the engine again what it could not be told when a race ended: it was stalled."""
+        requests, self._unaborted = self._unaborted, []
+        if not requests:
+            return
+        told = False
+        with anyio.move_on_after(_RETRY_LIMIT):
+            await self.engine.abort(requests)
+            told = True
+        if not told:
+            self._unaborted += requests
 
     def _learn(self, result: Result) -> None:
         """Branch lengths of this race improve what is expected of the next."""

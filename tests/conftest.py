@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 import trio.testing
+from anyio import pytest_plugin
 from hypothesis import HealthCheck, settings
 
 # Helpers that assert: pytest explains their failures only if it is told about them.
@@ -29,6 +30,11 @@ settings.load_profile("frontrunner")
 @pytest.fixture
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, object]]:
     """Trio in virtual time, unless a test says otherwise (see ``backends.every_backend``)."""
+    # anyio would silently run the test on that loop: in real time, or for ever.
+    assert pytest_plugin._current_runner is None, (
+        "an async fixture of a wider scope still holds its event loop; mark its tests `engine`, "
+        "which come last, or narrow its scope"
+    )
     match getattr(request, "param", "virtual"):
         case "asyncio":
             return "asyncio", {}
@@ -37,6 +43,12 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, object
             return "asyncio", {"use_uvloop": True}
         case _:
             return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests on a real engine last: it lives, and holds its event loop, until the session ends."""
+    items.sort(key=lambda item: item.get_closest_marker("engine") is not None)
 
 
 @pytest.fixture(autouse=True, scope="session")

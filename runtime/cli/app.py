@@ -1,11 +1,12 @@
 """The commands with their options and help texts; what they do is in a module of its own each."""
 
+import os
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
 from pathlib import Path
 from signal import SIGINT
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,10 +17,12 @@ from .output import OutputClosed, silence_output
 from .running import ExitStatus, Interrupted, complain, status_of
 
 if TYPE_CHECKING:
+    from ..config import Settings
+    from ..runtime import Runtime
     from . import RuntimeFactory
 
 # typer is built on click, or brings its own copy of it: this is its base class of usage errors.
-_UsageError = typer.BadParameter.__mro__[2]
+_UsageError: Any = typer.BadParameter.__mro__[2]
 
 app = typer.Typer(
     name="frontrunner",
@@ -108,8 +111,9 @@ def _frontrunner(
 0 there is an answer; 1 there is none, or the engine failed; 2 the input, the config or the \
 installation must change; 130 ended by Ctrl-C (143: by SIGTERM), with every branch aborted and no \
 process left behind.""",
-    help="Race a question: the best answer by the deadline.\n\nOn a terminal you watch the branches, "
-    "the votes and the clock. Into a pipe or a file go plain lines, or with --json all events.",
+    help="Race a question: the best answer by the deadline.\n\nOn a terminal you watch the "
+    "branches, the votes and the clock. Into a pipe or a file go plain lines, or with --json all "
+    "events.",
 )
 def solve(
     context: typer.Context,
@@ -241,6 +245,8 @@ def doctor(
 
 def run_app(argv: Sequence[str] | None, make_runtime: "RuntimeFactory | None") -> int:
     """Run the command line; every way in which a command can end becomes an exit status here."""
+    if sys.stderr is None:  # closed, as by 2>&-: then nobody hears, but all else goes on
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - for as long as the process lives
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             # A terminal with an old character set shows question marks, not a traceback.
@@ -263,8 +269,12 @@ def run_app(argv: Sequence[str] | None, make_runtime: "RuntimeFactory | None") -
 
 
 def _factory(context: typer.Context) -> "RuntimeFactory":
-    if context.obj is not None:
-        return context.obj
+    return context.obj or _on_vllm
+
+
+def _on_vllm(settings: "Settings") -> "Runtime":
+    from ..engines.vllm import check_model_folder
     from ..runtime import Runtime
 
-    return Runtime.from_config
+    check_model_folder(settings.engine)  # at once, and not beside whatever else starts
+    return Runtime.from_config(settings)

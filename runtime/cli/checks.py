@@ -18,11 +18,12 @@ import orjson
 from frontrunner import __version__
 
 from ..answers import WorkerPool
-from ..config import DEMO_DRAFT_MODEL, Settings
+from ..config import DEMO_DRAFT_MODEL, DEMO_MODEL, Settings
 from ..engines.protocol import Generation, Sampling
 from ..engines.vllm import model_folder
 from ..errors import FrontrunnerError
 from ..runtime import Runtime
+from .starting import started
 from .wording import one_line
 
 _GIB = 2**30
@@ -30,7 +31,7 @@ _GIB = 2**30
 _IMPORT_LIMIT = 300.0
 #: What an engine may take to start and to generate one token, in seconds: a hub model loads.
 _ENGINE_LIMIT = 1800.0
-_PLUGIN: Final = "frontrunner_cpu_speculation"
+_PLUGIN: Final = "frontrunner_cpu_corrections"
 _INSTALL: Final = (
     "pip install 'frontrunner[vllm]' on a machine with a GPU, or 'frontrunner[cpu]' without one"
 )
@@ -203,18 +204,19 @@ def companions() -> list[Finding]:
 
 
 def plugin(settings: Settings | None) -> Finding:
-    """Without it vLLM's CPU backend samples garbage with speculation."""
+    """Without it vLLM's CPU backend garbles speculation, and some seeded requests end it."""
     registered = any(e.name == _PLUGIN for e in entry_points(group="vllm.general_plugins"))
-    needed = settings is not None and settings.engine.speculation.method != "none"
+    speculates = settings is not None and settings.engine.speculation.method != "none"
+    needed = speculates or (_version("torch") or "").endswith("+cpu")
     level = Level.BAD if needed else Level.WARNING
     allowed = os.environ.get("VLLM_PLUGINS")
     if not registered:
-        detail = "the correction of speculation on CPUs is not registered with vLLM"
-        return Finding("plugin", level, detail, "install Frontrunner again: pip install -e .")
+        detail = "our corrections of vLLM's CPU backend are not registered with vLLM"
+        return Finding("plugin", level, detail, "install Frontrunner again")
     if allowed is not None and _PLUGIN not in allowed.split(","):
-        detail = "the environment variable VLLM_PLUGINS keeps it out"
+        detail = "the environment variable VLLM_PLUGINS keeps out our corrections of vLLM"
         return Finding("plugin", level, detail, f"add {_PLUGIN} to it")
-    return Finding("plugin", Level.GOOD, "speculation on CPUs is corrected")
+    return Finding("plugin", Level.GOOD, "vLLM's CPU backend is corrected where it needs to be")
 
 
 def models(settings: Settings) -> list[Finding]:
@@ -231,8 +233,13 @@ def _model(name: str, model: str, *, needed: bool) -> Finding:
         return Finding(name, Level.GOOD, f"{model} of the hub, loaded at the first start")
     if not (folder / "config.json").exists():
         level = Level.BAD if needed else Level.WARNING
-        advice = "correct the config" if folder.name not in ("target", "draft") else "reinstall"
-        return Finding(name, level, f"no model in {folder}", advice if needed else None)
+        if not needed:
+            advice = "only configs that draft with it need it"
+        elif model in (DEMO_MODEL, DEMO_DRAFT_MODEL):
+            advice = "it ships inside the package: install Frontrunner again"
+        else:
+            advice = "correct the config, or copy the model there"
+        return Finding(name, level, f"no model in {folder}", advice)
     weights = sum(
         f.stat().st_size for f in folder.iterdir() if f.suffix in (".safetensors", ".bin")
     )
@@ -260,7 +267,7 @@ async def generation(settings: Settings, make_runtime: Callable[[Settings], Runt
     began, tokens = anyio.current_time(), 0
     try:
         with anyio.fail_after(_ENGINE_LIMIT):
-            async with make_runtime(settings) as runtime:
+            async with started(make_runtime(settings), show=True) as runtime:
                 ready = anyio.current_time()
                 prompt = runtime.engine.encode_chat([{"role": "user", "content": "Hello"}])
                 request = Generation("doctor", prompt, 1, Sampling())

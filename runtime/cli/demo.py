@@ -15,33 +15,34 @@ from rich.text import Text
 from frontrunner.strategies.protocol import BranchStatus
 
 from ..answers import Equivalence
-from ..config import Settings
-from ..demo.problems import hard_problems
+from ..config import Settings, demo_config_path
+from ..demo.problems import LEVELS, hard_problems
+from ..demo.problems import problems as generated
 from ..runtime import Runtime
 from .displays import LiveDisplay, PlainDisplay
+from .ndjson import json_line
 from .output import Output, is_terminal, standard_output
 from .questions import Asked
-from .races import Outcome, RaceOptions, load_settings, run_race, shipped_config
+from .races import Outcome, RaceOptions, load_settings, run_race
 from .running import ExitStatus, run
-from .solve import started
+from .starting import started
 from .wording import one_line
 
 #: Of the table in a pipe or a file.
 _PLAIN_WIDTH = 80
 _NEXT: Final = """\
-Next, a question of your own (the demo model knows word problems like these):
+Next, ask a question yourself (the demo model knows problems like this one):
 
-  frontrunner solve "{question}" --deadline {deadline:g}
+  frontrunner solve "{question}" --deadline {deadline:g}{option}
 
 Or from Python, in a file of its own:
 
   import anyio, frontrunner
   async def main():
       async with frontrunner.Runtime.from_config("{config}") as runtime:
-          print((await runtime.solve("{question}", deadline={deadline:g})).answer)
+          print((await runtime.solve({literal}, deadline={deadline:g})).answer)
   if __name__ == "__main__": anyio.run(main)
 """
-_EXAMPLE: Final = "Tom has 12 shells. He finds 30 more, then gives away 8. How many are left?"
 
 
 def run_demo(
@@ -84,8 +85,14 @@ async def _demo(
             asked = Asked(problem.question, str(problem.answer))
             own = replace(options, seed=seed + index)
             outcomes.append(await run_race(runtime, index, asked, own, display, Equivalence(None)))
-    deadline = outcomes[0].result.deadline
-    farewell = _NEXT.format(question=_EXAMPLE, deadline=deadline, config=config or shipped_config())
+    question = next(generated("select", min(LEVELS), seed=seed)).question
+    farewell = _NEXT.format(
+        question=question,
+        literal=json_line(question).decode().strip(),
+        deadline=outcomes[0].result.deadline,
+        option=f" --config {config}" if config else "",
+        config=config or demo_config_path(),
+    )
     if output is None:
         console.print(_table(outcomes), _totals(outcomes), "", sep="\n")
         console.print(farewell, markup=False, soft_wrap=True)

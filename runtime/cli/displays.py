@@ -32,7 +32,8 @@ class NdjsonDisplay(Display):
         self._several = several  # lines say which question they are about
 
     async def happened(self, index: int, event: Event) -> None:
-        await self._output.write(event_line(event, **self._of(index)))
+        if not isinstance(event, RaceDecided):  # which `decided` writes, with what it knows besides
+            await self._output.write(event_line(event, **self._of(index)))
 
     async def decided(self, outcome: Outcome, event: RaceDecided) -> None:
         more: dict[str, object] = self._of(outcome.index)

@@ -1,5 +1,6 @@
 """``frontrunner doctor``: is everything there, and what to do about what is not."""
 
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,7 +16,8 @@ from .checks import Finding, Level
 from .ndjson import json_line
 from .output import Output, is_terminal, standard_output
 from .races import load_settings
-from .running import ExitStatus, run, spinner
+from .running import ExitStatus, run
+from .starting import spinner
 
 _SIGNS = {Level.GOOD: ("✓", "green"), Level.WARNING: ("!", "yellow"), Level.BAD: ("✗", "red")}
 
@@ -68,19 +70,17 @@ async def _examine(
     settings, finding = _settings(config)
     await report(checks.python(), checks.installation(), finding)
     await report(checks.processor(), checks.memory())
-    with spinner("importing torch and vLLM", wanted=True):
+    with spinner("importing torch and vLLM", sys.stderr):
         libraries = await checks.libraries()
     await report(*libraries)
     await report(*checks.companions(), checks.plugin(settings))
     if settings is not None:
         await report(*checks.models(settings))
-    with spinner("comparing two answers", wanted=True):
+    with spinner("comparing two answers", sys.stderr):
         finding = await checks.answer_worker()
     await report(finding)
     if settings is not None and engine:
-        with spinner("generating a token", wanted=True):
-            finding = await checks.generation(settings, make_runtime)
-        await report(finding)
+        await report(await checks.generation(settings, make_runtime))
 
     healthy = all(finding.level is not Level.BAD for finding in found)
     if json and output is not None:

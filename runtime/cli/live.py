@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console, ConsoleOptions, RenderResult
-from rich.segment import Segment
 from rich.text import Text
 
 from frontrunner.strategies.protocol import BranchStatus
@@ -39,9 +38,9 @@ class LiveView:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width, height = options.max_width, console.size.height
         for line in self.lines(console, width, height):
+            line.no_wrap, line.overflow = True, "ellipsis"
             line.truncate(width, overflow="ellipsis")
-            yield from console.render(line, options.update(no_wrap=True, overflow="crop", end=""))
-            yield Segment.line()
+            yield line
 
     def lines(self, console: Console, width: int, height: int) -> Iterator[Text]:
         """The view's lines; one less than ``height``, because the cursor stands below them."""
@@ -71,19 +70,17 @@ class LiveView:
 
     def _status(self, width: int) -> Text:
         board = self._board
-        line = Text("── ", style="bright_black")
-        if self._title:
-            line.append(self._title, style="default").append(" ── ")
-        if board.deadline is None:
-            line.append("starting")
+        parts = [Text(self._title, "default")] if self._title else []
         for status, (_, style) in _SIGNS.items():
             if count := board.counted(status):
-                line.append(f"{count} {STATUSES[status]}", style=style).append(" ── ")
+                parts.append(Text(f"{count} {STATUSES[status]}", style))
         if board.result is not None:
-            line.append(STOP_REASONS[board.result.stop_reason].partition(":")[0], style="bold")
-            line.append(" ")
+            parts.append(Text(STOP_REASONS[board.result.stop_reason].partition(":")[0], "bold"))
         elif board.called:
-            line.append("call time: asking for answers ", style="yellow")
+            parts.append(Text("call time: asking for answers", "yellow"))
+        line = Text(style="bright_black")
+        for part in parts:
+            line.append("── ").append_text(part).append(" ")
         return line.append("─" * max(0, width - cell_len(line.plain)))
 
     def _votes(self, width: int, count: int) -> Iterator[Text]:
@@ -92,25 +89,21 @@ class LiveView:
         ranked = list(dict.fromkeys([*votes, *forced]))
         shown = ranked if len(ranked) <= count else ranked[: max(1, count - 1)]
         label = min(width // 4, max((cell_len(one_line(a)) for a in shown), default=0))
-        bar = max(1, width - label - 27)
-        scale = bar / max(1, board.branches)
+        most = max((votes.get(a, 0) + forced.get(a, 0) for a in shown), default=0)
+        scale = max(1, width - label - 27) / max(1, board.branches, most)
+        lines = [
+            _bar(answer, votes.get(answer, 0), forced.get(answer, 0), label, scale, leads=not place)
+            for place, answer in enumerate(shown)
+        ]
+        if len(ranked) > count > 1:
+            lines.append(Text(f"and {len(ranked) - len(shown)} other answers", "bright_black"))
+        elif len(ranked) > count:
+            lines[0].append(f", {len(ranked) - 1} other answers", "bright_black")
+        elif not ranked:
+            lines.append(Text("none yet", "bright_black"))
         for position in range(count):
-            line = Text("votes ", style="bright_black") if position == 0 else Text(" " * 6)
-            if position < len(shown):
-                answer = shown[position]
-                finished, extra = votes.get(answer, 0), forced.get(answer, 0)
-                style = "bold green" if position == 0 else "green"
-                line.append(_fit(one_line(answer), label), style=style).append(" ")
-                line.append("█" * round(finished * scale), style=style)
-                line.append("░" * round(extra * scale), style="yellow")
-                line.append(f" {finished}", style=style)
-                if extra:
-                    line.append(f" + {extra} forced", style="yellow")
-            elif position == len(shown) and len(ranked) > len(shown):
-                line.append(f"and {len(ranked) - len(shown)} other answers", style="bright_black")
-            elif position == 0:
-                line.append("none yet", style="bright_black")
-            yield line
+            line = Text("votes " if position == 0 else " " * 6, "bright_black")
+            yield line.append_text(lines[position]) if position < len(lines) else line
 
     def _time(self, width: int) -> Text:
         board = self._board
@@ -143,8 +136,22 @@ def _branches(lanes: list[Lane], count: int, width: int, room: int) -> Iterator[
         lines = [_signs(lanes[i : i + width]) for i in range(0, len(lanes), width)]
         if len(lines) > room:
             lines = [*lines[: room - 1], Text(f"and {len(lanes) - (room - 1) * width} branches")]
+    if count > room > len(lines) + 1:
+        # Where each has only a cell, some of those that still reason are seen at it.
+        active = [lane for lane in lanes if lane.status.active]
+        lines += [Text(), *(_row(lane, width, 0) for lane in active[: room - len(lines) - 1])]
     yield from lines
     yield from (Text() for _ in range(room - len(lines)))
+
+
+def _bar(answer: str, finished: int, forced: int, label: int, scale: float, *, leads: bool) -> Text:
+    """An answer with its votes; ``scale`` is the length of one in columns."""
+    style = "bold green" if leads else "green"
+    line = Text(_fit(one_line(answer), label), style).append(" ")
+    line.append("█" * round(finished * scale), style)
+    line.append("░" * round(forced * scale), "yellow")
+    line.append(f" {finished}", style)
+    return line.append(f" + {forced} forced", "yellow") if forced else line
 
 
 def _row(lane: Lane, width: int, label: int) -> Text:

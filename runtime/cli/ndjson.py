@@ -14,13 +14,13 @@ def event_line(event: Event, **more: Any) -> bytes:
     return json_line({"event": event.type, **more, **values})
 
 
-def json_line(data: dict[str, Any]) -> bytes:
-    """One object as one line. Numbers that JSON does not have become null."""
+def json_line(data: Any) -> bytes:
+    """One value as one line. Numbers that JSON does not have become null."""
     try:
         return orjson.dumps(data, option=orjson.OPT_APPEND_NEWLINE)
     except TypeError:
         # The text of a remote model may hold lone surrogates, which UTF-8 does not have.
-        return orjson.dumps(data | _printable(data), option=orjson.OPT_APPEND_NEWLINE)
+        return orjson.dumps(_printable(data), option=orjson.OPT_APPEND_NEWLINE)
 
 
 def _printable(value: Any) -> Any:

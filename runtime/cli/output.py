@@ -1,4 +1,5 @@
-"""Standard output of a program whose races must not wait for whoever reads it."""
+"""The standard streams of a program that shares them with an engine's processes, and whose races
+must not wait for whoever reads."""
 
 import os
 import stat
@@ -6,12 +7,22 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from select import PIPE_BUF
+from typing import BinaryIO, TextIO
 
 import anyio
+
+from ..errors import FrontrunnerError
+
+#: Values of TERM that promise no cursor movement.
+_DUMB = ("dumb", "unknown")
 
 
 class OutputClosed(Exception):
     """Nobody reads standard output any more."""
+
+
+class OutputFailed(FrontrunnerError):
+    """Standard output takes no more, for another reason."""
 
 
 class Output:
@@ -28,6 +39,7 @@ class Output:
 
         Raises:
             OutputClosed: the reader has gone.
+            OutputFailed: the disk is full, for instance.
 
         Cancelling it may leave a part unwritten.
         """
@@ -40,6 +52,8 @@ class Output:
                 rest = rest[os.write(self._descriptor, rest[:PIPE_BUF]) :]
             except BrokenPipeError as error:
                 raise OutputClosed from error
+            except OSError as error:
+                raise OutputFailed(f"cannot write the output ({error.strerror})") from error
 
     async def line(self, text: str = "") -> None:
         """Write a line of text; see ``write``."""
@@ -57,8 +71,7 @@ def standard_output() -> Iterator[Output]:
     Raises:
         OutputClosed: there is no standard output.
     """
-    if sys.stdout is not None:
-        sys.stdout.flush()
+    _flush()
     try:
         private = os.dup(1)  # not inherited by child processes
     except OSError as error:
@@ -68,15 +81,49 @@ def standard_output() -> Iterator[Output]:
             os.dup2(2, 1)
         yield Output(private)
     finally:
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        _flush()
         os.dup2(private, 1)
         os.close(private)
 
 
-def is_terminal() -> bool:
-    """Whether standard output is a terminal that can be drawn on."""
-    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+@contextmanager
+def set_aside(log: BinaryIO) -> Iterator[TextIO]:
+    """Send standard output and error to ``log`` meanwhile, and give out the real standard error.
+
+    Processes that start meanwhile keep ``log``. It is for the start of an engine, whose libraries
+    say a lot there that is of interest only if it fails.
+    """
+    _flush()
+    saved = {number: os.dup(number) for number in (1, 2) if _is_open(number)}
+    try:
+        for number in (1, 2):
+            os.dup2(log.fileno(), number)
+        stderr = os.dup(saved[2]) if 2 in saved else os.open(os.devnull, os.O_WRONLY)
+        with open(stderr, "w", buffering=1, encoding="utf-8", errors="replace") as real:
+            yield real
+    finally:
+        _flush()
+        for number in (1, 2):
+            if number in saved:
+                os.dup2(saved[number], number)
+                os.close(saved[number])
+            else:
+                os.close(number)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            if stream is not None:
+                stream.flush()
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
 
 
 def silence_output() -> None:
@@ -85,3 +132,8 @@ def silence_output() -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)
         os.close(nowhere)
+
+
+def is_terminal() -> bool:
+    """Whether standard output is a terminal that can be drawn on."""
+    return sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM") not in _DUMB

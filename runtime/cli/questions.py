@@ -42,7 +42,7 @@ def read_question(argument: str | None) -> Asked:
         if sys.stdin is None:
             raise BadRequest("no question: standard input is closed")
         try:
-            argument = sys.stdin.read()
+            return _asked(sys.stdin.read().strip(), None)
         except (OSError, UnicodeDecodeError) as error:
             raise BadRequest(f"standard input cannot be read as text: {error}") from error
     return _asked(argument.strip(), None)

@@ -5,7 +5,6 @@ import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import orjson
 from frontrunner.strategies.registry import create_strategy
 
 from ..answers import Equivalence
-from ..config import Settings
+from ..config import Settings, demo_config_path
 from ..errors import BadBranches, BadDeadline, BadRequest, DeadlineTooShort
 from ..events import Event, RaceDecided
 from ..result import Result
@@ -81,11 +80,10 @@ class Display:
         return nullcontext()
 
     async def happened(self, index: int, event: Event) -> None:
-        """Show an event; the last one comes to ``decided`` instead. May take its time: the race
-        does not wait."""
+        """Show an event. May take its time: the race does not wait."""
 
     async def decided(self, outcome: Outcome, event: RaceDecided) -> None:
-        """Show how a race ended; the block of ``race`` has been left."""
+        """Show how a race ended, after the block of ``race``; ``event`` was its last."""
 
     async def refused(self, index: int, asked: Asked, error: BadRequest) -> None:
         """The engine's model cannot take this question."""
@@ -119,8 +117,7 @@ async def run_race(
             async for event in events:
                 if isinstance(event, RaceDecided):
                     decided = event
-                else:
-                    await display.happened(index, event)
+                await display.happened(index, event)
     assert decided is not None, "a race ends with RaceDecided"
     correct = None
     if asked.answer is not None:
@@ -167,13 +164,7 @@ def load_settings(config: Path | None) -> Settings:
     Raises:
         ConfigError: naming the file and the key.
     """
-    return Settings.from_toml(config or shipped_config())
-
-
-def shipped_config() -> Path:
-    """The demo's config file, which is installed with the package."""
-    # A package in a zip file is no case to care for: vLLM could not load the model from there.
-    return Path(str(files("frontrunner") / "configs" / "demo.toml"))
+    return Settings.from_toml(config or demo_config_path())
 
 
 def read_parameters(given: Sequence[str]) -> dict[str, Any]:

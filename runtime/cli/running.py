@@ -1,5 +1,6 @@
 """How a command runs and ends: the event loop, signals, exit status, one sentence for an error."""
 
+import logging
 import os
 import signal
 import sys
@@ -21,11 +22,12 @@ from .wording import one_line
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 #: How often the tree of child processes is looked through again for new ones.
 _KILL_ROUNDS = 20
+_TRACKER = b"multiprocessing.resource_tracker"
 _SHOW_CURSOR = b"\x1b[?25h"
 
 
 class ExitStatus(IntEnum):
-    """What the process returns. Ended by a signal it is 128 + the signal's number: 130 on Ctrl-C."""
+    """What the process returns; ended by a signal it is 128 + its number: 130 on Ctrl-C."""
 
     DONE = 0
     """There is an answer; a demo's races came back in time; a doctor found nothing wrong."""
@@ -87,12 +89,26 @@ def run(body: Callable[[], Awaitable[int]], *, uvloop: bool = False) -> int:
             tasks.cancel_scope.cancel()
         return outcome
 
-    outcome = anyio.run(supervise, backend="asyncio", backend_options={"use_uvloop": uvloop})
+    with _asyncio_quiet():
+        outcome = anyio.run(supervise, backend="asyncio", backend_options={"use_uvloop": uvloop})
     if received:
         raise Interrupted(received[0])
     if isinstance(outcome, Exception):
         raise outcome
     return outcome
+
+
+@contextmanager
+def _asyncio_quiet() -> Iterator[None]:
+    """Without asyncio's warnings: at the end of a process whose status was read just before it
+    wonders aloud who did that."""
+    logger = logging.getLogger("asyncio")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 async def _watch_signals(
@@ -109,23 +125,26 @@ async def _watch_signals(
             for each in _SIGNALS:
                 signal.signal(each, _exit_at_once)
             scope.cancel()
-            if sys.stderr.isatty():
-                print("stopping (Ctrl-C again: at once)", file=sys.stderr, flush=True)
             # The receiver must stay open: closing it would give the signals back.
             await anyio.sleep_forever()
 
 
 def _exit_at_once(number: int, frame: FrameType | None) -> NoReturn:
     kill_descendants()
-    for descriptor in (1, 2):
-        with suppress(OSError):
-            if os.isatty(descriptor):
-                os.write(descriptor, _SHOW_CURSOR)  # a live view may have hidden it
+    with suppress(OSError):
+        # A live view or a spinner may have hidden it. The streams may be set aside just now.
+        terminal = os.open("/dev/tty", os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
+        if os.tcgetpgrp(terminal) == os.getpgrp():
+            os.write(terminal, _SHOW_CURSOR)
     os._exit(128 + number)
 
 
 def kill_descendants() -> None:
-    """Kill all processes that descend from this one, as far as ``/proc`` tells."""
+    """Kill all processes that descend from this one, as far as ``/proc`` tells.
+
+    Except Python's resource tracker: it removes the shared memory that the others leave behind,
+    and ends when they and this process have ended.
+    """
     for _ in range(_KILL_ROUNDS):
         descendants = _descendants(os.getpid())
         if not descendants:
@@ -136,32 +155,20 @@ def kill_descendants() -> None:
 
 
 def _descendants(root: int) -> list[int]:
-    """Process ids below ``root`` that have not ended, parents first."""
+    """Process ids below ``root`` of those that have not ended, parents first."""
     children: dict[int, list[int]] = {}
-    ended: set[int] = set()
+    spared: set[int] = set()
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError, ValueError, IndexError):
             # After the name, which is in parentheses and may hold anything: state, parent, …
             fields = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
             pid, parent = int(folder.name), int(fields[1])
             children.setdefault(parent, []).append(pid)
-            if fields[0] in "ZX":
-                ended.add(pid)
+            if fields[0] in "ZX" or _TRACKER in (folder / "cmdline").read_bytes():
+                spared.add(pid)
     found, parents = list[int](), [root]
     while parents:
         below = children.get(parents.pop(), [])
         found += below
         parents += below
-    return [pid for pid in found if pid not in ended]
-
-
-@contextmanager
-def spinner(message: str, *, wanted: bool) -> Iterator[None]:
-    """Show ``message`` with a spinner on standard error while the block runs, on a terminal."""
-    if not wanted or not sys.stderr.isatty():
-        yield
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status(message):
-        yield
+    return [pid for pid in found if pid not in spared]

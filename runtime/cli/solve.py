@@ -1,7 +1,7 @@
 """``frontrunner solve``: race one question, or all those of a file."""
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +21,9 @@ from .displays import (
 from .output import Output, is_terminal, standard_output
 from .questions import Asked, read_file, read_question
 from .races import Display, Outcome, RaceOptions, load_settings, run_races
-from .running import ExitStatus, complain, run, spinner
+from .running import ExitStatus, complain, run
+from .starting import started
 from .wording import STOP_REASONS
-
-STARTING = "starting the engine: loads the model, ~15 s the first time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,18 +110,3 @@ def _status(outcomes: list[Outcome], refusals: list[BadRequest], total: int) -> 
         return ExitStatus.BAD_INPUT
     answered = sum(outcome.result.answer is not None for outcome in outcomes)
     return ExitStatus.DONE if answered == total else ExitStatus.FAILED
-
-
-@asynccontextmanager
-async def started(runtime: Runtime, *, show: bool) -> AsyncGenerator[Runtime, None]:
-    """Enter ``runtime``, with a spinner for the time that its engine takes to start.
-
-    Raises:
-        EngineStartError: with the reason and what to do.
-
-    Cancelling it stops the engine.
-    """
-    async with AsyncExitStack() as stack:
-        with spinner(STARTING, wanted=show):
-            await stack.enter_async_context(runtime)
-        yield runtime

@@ -1,9 +1,9 @@
 """Generated multi-step arithmetic word problems, graded by their number of steps.
 
-A problem is a quantity followed through ``level`` numbered steps (2 to 8). Larger levels also use larger
-numbers. Splits are disjoint by construction: a problem's split is a hash of its *numbers and
-operations* alone, so no test problem shares its arithmetic with any training problem, however it
-is worded.
+A problem is a quantity followed through ``level`` numbered steps (2 to 8). Larger levels also use
+larger numbers. Splits are disjoint by construction: a problem's split is a hash of its *numbers and
+operations* alone, so no test problem shares its arithmetic with any training problem, however it is
+worded.
 """
 
 import hashlib

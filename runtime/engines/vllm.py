@@ -6,6 +6,7 @@ one cache block), priority scheduling by deadline, and aborts of many ids in one
 """
 
 import os
+import signal
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -44,8 +45,9 @@ _FINISHES = {
 }
 #: A pause longer than this between two engine outputs is idleness, not a step.
 _LONGEST_STEP = 2.0
-#: Seconds that the engine's processes get to end before they are killed.
-_SHUTDOWN_LIMIT = 5.0
+#: Seconds that the engine's processes get to end by themselves. Nothing runs on them any more, and
+#: vLLM waits for most of it before it kills them.
+_SHUTDOWN_LIMIT = 0.5
 
 
 def model_folder(model: str) -> str:
@@ -127,9 +129,15 @@ class VllmEngine:
         from vllm.v1.engine.async_llm import AsyncLLM
 
         arguments = engine_arguments(self._settings, on_cpu=current_platform.is_cpu())
-        return AsyncLLM.from_engine_args(
-            AsyncEngineArgs(**arguments), stat_loggers=[self._stats.logger]
-        )
+        # Ctrl-C in a terminal goes to the whole process group. The engine's processes inherit this
+        # thread's mask and so survive it: they are to end when we say so, after the aborts.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return AsyncLLM.from_engine_args(
+                AsyncEngineArgs(**arguments), stat_loggers=[self._stats.logger]
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _describe(self, llm: "AsyncLLM") -> EngineInfo:
         config = llm.vllm_config
@@ -209,13 +217,13 @@ class VllmEngine:
 
         if self.failure is not None or self._llm is None:
             raise self.failure or EngineClosed("the vLLM engine is not running")
-        outputs = self._llm.generate(
-            TokensPrompt(prompt_token_ids=list(request.prompt)),
-            _sampling_params(request),
-            request.request_id,
-            priority=request.priority,
-        )
         try:
+            outputs = self._llm.generate(
+                TokensPrompt(prompt_token_ids=list(request.prompt)),
+                _sampling_params(request),
+                request.request_id,
+                priority=request.priority,
+            )
             async with aclosing(outputs):
                 async for output in outputs:
                     yield _chunk(output)
@@ -398,4 +406,8 @@ def _chunk(output: "RequestOutput") -> Chunk:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    """The first line that says something: pydantic's only counts the errors."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if len(lines) > 2 and "validation error" in lines[0]:
+        return lines[2]
+    return lines[0] if lines else type(error).__name__

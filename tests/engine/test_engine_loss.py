@@ -24,17 +24,18 @@ async def test_a_killed_engine_costs_the_answer_and_not_the_deadline(
         async with runtime.stream(
             question, deadline=8.0, branches=4, parameters={"stop": "none"}
         ) as events:
-            killed = False
+            killed, decided = False, None
             async for event in events:
                 if isinstance(event, BranchProgressed) and not killed:
                     killed = True
                     for process in mine:
                         process.kill()
                 if isinstance(event, RaceDecided):
-                    result = event.result
-        assert result.elapsed <= 8.0
-        assert result.stop_reason is StopReason.FAILED
-        assert all(b.error for b in result.branches)
+                    decided = event.result
+        assert decided is not None
+        assert decided.elapsed <= 8.0
+        assert decided.stop_reason is StopReason.FAILED
+        assert all(b.error for b in decided.branches)
         assert runtime.engine.failure is not None
         # The next race is told at once.
         with anyio.fail_after(5):

@@ -4,6 +4,7 @@ import anyio
 import pytest
 
 from frontrunner.runtime import events
+from frontrunner.runtime.config import Settings
 from frontrunner.runtime.demo.problems import hard_problems
 from frontrunner.runtime.errors import BadRequest, DeadlineTooShort, EngineError, PromptTooLong
 from frontrunner.runtime.runtime import Runtime
@@ -109,9 +110,6 @@ async def test_bad_input_is_refused_with_a_typed_error(
     assert runtime.load().running == 0
 
 
-async def test_a_closed_runtime_says_so(demo_settings: object) -> None:
-    from frontrunner.runtime.config import Settings
-
-    assert isinstance(demo_settings, Settings)
+async def test_a_closed_runtime_says_so(demo_settings: Settings) -> None:
     with pytest.raises(EngineError, match="enter the runtime"):
         await Runtime.from_config(demo_settings).solve("What is 1 + 1?")

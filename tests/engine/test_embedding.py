@@ -1,0 +1,64 @@
+"""The README's lines, run as a program of their own under each event loop."""
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import psutil
+import pytest
+
+from frontrunner.runtime.config import Settings
+
+PROGRAM = """
+    import asyncio, os, sys, uvloop
+    from frontrunner import Runtime, Settings
+    from frontrunner.runtime.config import demo_config_path
+    from frontrunner.runtime.demo.problems import hard_problems
+
+    async def main():
+        question = hard_problems("select", 1)[0].question
+        async with Runtime.from_config({settings}) as runtime:
+            result = await runtime.solve(question, deadline=5.0, branches=4)
+            async with runtime.stream(question, deadline=5.0, branches=4) as events:
+                types = [event.type async for event in events]
+        assert result.elapsed <= 5.0 and types[-1] == "race_decided", (result, types)
+        print("answer", result.answer, type(asyncio.get_running_loop()).__module__)
+
+    if __name__ == "__main__":
+        {run}
+"""
+
+
+@pytest.mark.parametrize(
+    ("run", "loop"),
+    [("asyncio.run(main())", "asyncio"), ("uvloop.run(main())", "uvloop")],
+    ids=["asyncio", "uvloop"],
+)
+def test_the_embedding_lines_work_and_leave_no_process(
+    run: str, loop: str, tmp_path: Path, demo_settings: Settings
+) -> None:
+    settings = f"Settings.from_dict({demo_settings.model_dump()!r})"
+    script = tmp_path / "embedding.py"
+    script.write_text(textwrap.dedent(PROGRAM).format(settings=settings, run=run))
+    process = psutil.Popen(
+        [sys.executable, str(script)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err
+    assert "answer" in out
+    assert loop in out
+    left = [p for p in psutil.process_iter() if _session(p) == process.pid]
+    assert left == []
+
+
+def _session(process: psutil.Process) -> int | None:
+    try:
+        return os.getsid(process.pid)
+    except (ProcessLookupError, PermissionError):
+        return None

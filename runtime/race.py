@@ -15,8 +15,6 @@ where they arise: there is no queue between an answer and the decision that it a
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
-from re import Pattern
 from statistics import median
 
 import anyio
@@ -34,9 +32,11 @@ from .answers import AnswerClusters, extract_answer
 from .branch import Branch
 from .engines.protocol import Chunk, Engine, FinishReason, Generation, Sampling
 from .errors import EngineError
+from .race_spec import RaceSpec
 from .reserve import Reserve
 from .result import Result
 from .seeds import branch_seed
+from .summary import by_votes, summarise
 
 _log = structlog.get_logger("frontrunner.race")
 
@@ -44,33 +44,6 @@ _log = structlog.get_logger("frontrunner.race")
 _CLOCK_STEP = 0.02
 #: Forced answers go before all other work of the engine.
 _FORCED_PRIORITY = -(2**40)
-
-
-@dataclass(frozen=True, slots=True)
-class Forcing:
-    """How an unfinished branch is made to answer."""
-
-    suffix: str
-    suffix_ids: tuple[int, ...]
-    max_tokens: int
-    stop: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class RaceSpec:
-    """One question as the race needs it. Times are on the anyio clock, in seconds."""
-
-    race_id: str
-    prompt: tuple[int, ...]
-    began: float
-    deadline: float
-    sampling: Sampling
-    max_tokens: int  # a branch, without its forced answer
-    max_branches: int
-    forcing: Forcing
-    seed: int | None = None
-    answer_pattern: Pattern[str] | None = None
-    abort_limit: float = 1.0  # seconds that telling the engine to abort may take
 
 
 class Race:
@@ -418,7 +391,7 @@ class Race:
             votes = tally(self)
             self._publish(
                 events.VoteChanged(
-                    self._at(), _ranked(votes.finished), _ranked(votes.forced), votes.leader
+                    self._at(), by_votes(votes.finished), by_votes(votes.forced), votes.leader
                 )
             )
         forced = status is BranchStatus.FORCED
@@ -482,46 +455,13 @@ class Race:
 
     def _conclude(self) -> Result:
         assert self._decision is not None
-        decision, now, votes = self._decision, anyio.current_time(), tally(self)
-        shown = self._branches.get(decision.branch) if decision.branch is not None else None
-        result = Result(
-            race_id=self._spec.race_id,
-            answer=decision.answer,
-            text=shown.text + shown.forced_text if shown else "",
-            confidence=decision.confidence,
-            stop_reason=decision.stop_reason,
-            elapsed=self._at(),
-            deadline=self._spec.deadline - self._spec.began,
-            votes=_ranked(votes.finished),
-            forced_votes=_ranked(votes.forced),
-            branches=tuple(b.report(now) for b in self._branches.values()),
-            prompt_tokens=len(self._spec.prompt),
-            tokens_generated=sum(b.tokens + b.forced_tokens for b in self._branches.values()),
-            tokens_saved=self._tokens_saved(),
-        )
+        result = summarise(self._spec, self._decision, self._branches, tally(self), self.lengths)
         self._publish(events.RaceDecided(self._at(), result))
         return result
-
-    def _tokens_saved(self) -> int:
-        lengths = self.lengths
-        finished = [b.tokens for b in self._branches.values() if b.status is BranchStatus.FINISHED]
-        if lengths is None and finished:
-            lengths = LengthModel.fit(finished)
-        if lengths is None:
-            return 0
-        return sum(
-            max(0, min(self._spec.max_tokens, round(lengths.expected_length(b.tokens))) - b.tokens)
-            for b in self._branches.values()
-            if b.status is BranchStatus.CANCELLED
-        )
 
 
 def _discard(event: events.Event) -> None:
     """Nobody watches."""
-
-
-def _ranked(votes: dict[str, int]) -> dict[str, int]:
-    return dict(sorted(votes.items(), key=lambda item: -item[1]))
 
 
 def _fallback_decision(view: told.RaceView) -> Decide:

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
@@ -25,13 +25,15 @@ from .errors import (
     DeadlineTooShort,
     EmptyQuestion,
     EngineClosed,
+    EngineError,
     EngineStartError,
     PromptTooLong,
 )
 from .event_stream import EventStream
 from .events import Event
 from .logs import configure_logs
-from .race import Forcing, Race, RaceSpec
+from .race import Race
+from .race_spec import Forcing, RaceSpec
 from .reserve import Reserve
 from .result import Result
 
@@ -332,7 +334,8 @@ class Runtime:
             return
         told = False
         with anyio.move_on_after(_RETRY_LIMIT):
-            await self.engine.abort(requests)
+            with suppress(EngineError):  # it is dead or closed, and runs nothing
+                await self.engine.abort(requests)
             told = True
         if not told:
             self._unaborted += requests

@@ -95,7 +95,7 @@ def _frontrunner(
 @app.command(
     epilog="""[bold]Examples[/bold]
 
-[cyan]frontrunner solve "Tom has 12 pens and buys 3 packs of 8. How many has he?"[/cyan]
+[cyan]frontrunner solve "$(cat question.txt)" --deadline 5[/cyan]
 
 [cyan]frontrunner solve "…" --deadline 2 --branches 32 --seed 7[/cyan]
 

@@ -13,7 +13,8 @@ from frontrunner.runtime.engines.protocol import Chunk, EngineInfo, Generation, 
 from frontrunner.runtime.engines.scripted import BranchScript, Piece, Script, ScriptedEngine
 from frontrunner.runtime.errors import EngineClosed
 from frontrunner.runtime.events import Event
-from frontrunner.runtime.race import Forcing, Race, RaceSpec
+from frontrunner.runtime.race import Race
+from frontrunner.runtime.race_spec import Forcing, RaceSpec
 from frontrunner.runtime.reserve import Reserve
 from frontrunner.runtime.result import Result
 from frontrunner.strategies.lengths import LengthModel

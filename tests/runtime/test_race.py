@@ -437,15 +437,19 @@ async def test_losers_are_aborted_before_their_streams_are_closed() -> None:
 
 @every_backend
 async def test_a_race_decided_before_its_branches_began_leaves_no_request() -> None:
-    class Deaf(Fixed):
-        def observe(self, observation: Observation, view: RaceView) -> Sequence[Command]:
-            raise AssertionError("observed something after its decision")
+    late: list[Observation] = []
 
-    strategy = Deaf([Launch(3), Decide(None, None, StopReason.FIRST_TO_M, 0.0)])
+    class Watching(Fixed):
+        def observe(self, observation: Observation, view: RaceView) -> Sequence[Command]:
+            late.append(observation)
+            return []
+
+    strategy = Watching([Launch(3), Decide(None, None, StopReason.FIRST_TO_M, 0.0)])
     engine = WatchedEngine([says("a", 1)])
     async with no_tasks_left():
         result = await Setup(engine, strategy).run()
     assert statuses(result) == ["cancelled"] * 3
+    assert late == []
     assert result.answer is None
 
 

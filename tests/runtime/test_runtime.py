@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from math import inf
 from typing import Any
 
 import anyio
@@ -292,6 +293,95 @@ async def test_branches_forced_at_the_deadline_do_not_shorten_what_is_expected()
         assert runtime._lengths.median > 50
 
 
+# ── an engine that stalled ────────────────────────────────────────────────────────────────────
+
+
+async def stalled_once(runtime: Runtime, engine: WatchedEngine) -> tuple[str, ...]:
+    """Run a race whose loser cannot be aborted; return its request."""
+    engine.script.branches = [says("a", 1), says("a", 1), stalls("x ")]
+    engine.script.abort_delay = inf
+    result = await runtime.solve("?", branches=3)
+    check_result(result)
+    return (f"{result.race_id}-b2",)
+
+
+async def test_what_could_not_be_aborted_is_told_again_before_the_next_race() -> None:
+    engine = WatchedEngine([])
+    async with running(engine) as runtime:
+        lost = await stalled_once(runtime, engine)
+        engine.script.abort_delay = 0.0
+        engine.script.branches = [says("a", 1)]
+        await runtime.solve("?", branches=1)
+        assert engine.aborts == [lost, lost]
+        await runtime.solve("?", branches=1)
+        assert engine.aborts == [lost, lost]
+
+
+async def test_a_stall_that_goes_on_costs_the_next_race_little_and_is_not_forgotten() -> None:
+    engine = WatchedEngine([])
+    async with running(engine) as runtime:
+        lost = await stalled_once(runtime, engine)
+        engine.script.branches = [says("a", 1)]
+        result = await runtime.solve("?", branches=1)
+        assert result.elapsed == pytest.approx(1.05)
+        engine.script.abort_delay = 0.0
+        await runtime.solve("?", branches=1)
+        assert engine.aborts == [lost] * 3
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="_retry_aborts() takes the requests off its list first, and puts them back only if its "
+    "own time is up: cancelled or failing otherwise, it forgets them",
+)
+async def test_a_race_cancelled_while_the_engine_is_told_again_forgets_nothing() -> None:
+    engine = WatchedEngine([])
+    async with running(engine) as runtime:
+        lost = await stalled_once(runtime, engine)
+        engine.script.branches = [says("a", 1)]
+        with anyio.move_on_after(0.02):
+            await runtime.solve("?", branches=1)
+        engine.script.abort_delay = 0.0
+        await runtime.solve("?", branches=1)
+        assert engine.aborts == [lost] * 3
+
+
+@pytest.mark.parametrize(
+    "deadline",
+    [
+        pytest.param(
+            0.05,
+            marks=pytest.mark.xfail(
+                strict=True,
+                reason="_retry_aborts() takes up to _RETRY_LIMIT whatever the race's deadline is",
+            ),
+        ),
+        0.06,
+        0.1,
+    ],
+)
+async def test_telling_a_stalled_engine_again_does_not_exceed_the_deadline(deadline: float) -> None:
+    engine = WatchedEngine([])
+    async with running(engine) as runtime:
+        await stalled_once(runtime, engine)
+        check_result(await runtime.solve("?", branches=3, deadline=deadline))
+
+
+async def test_an_engine_that_died_meanwhile_is_told_nothing_and_raises_nothing() -> None:
+    class Engine(WatchedEngine):
+        async def abort(self, request_ids: Sequence[str]) -> None:
+            if self.failure is not None:
+                raise self.failure
+            await super().abort(request_ids)
+
+    engine = Engine([])
+    async with running(engine) as runtime:
+        await stalled_once(runtime, engine)
+        engine.kill()
+        result = await runtime.solve("?", branches=3)
+    assert result.stop_reason is StopReason.FAILED
+
+
 # ── bad input ─────────────────────────────────────────────────────────────────────────────────
 
 BAD_INPUT: list[tuple[dict[str, Any], type[BadRequest]]] = [
@@ -399,13 +489,17 @@ async def test_leaving_a_stream_early_aborts_everything() -> None:
         engine.check_idle()
         assert len(engine.aborts) == 1
         assert len(engine.aborts[0]) == 4
+        assert engine.forced_requests() == []
 
 
 @every_backend
 async def test_leaving_a_stream_at_once_leaves_nothing() -> None:
     engine = WatchedEngine([stalls("x ")] * 4)
-    async with running(engine) as runtime, runtime.stream("?", branches=4):
-        pass
+    async with running(engine) as runtime:
+        async with runtime.stream("?", branches=4):
+            pass
+        engine.check_idle()
+    assert engine.forced_requests() == []
 
 
 class OwnError(Exception):

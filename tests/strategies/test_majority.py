@@ -59,6 +59,13 @@ def test_it_stops_when_a_flip_is_improbable_but_not_before_the_least_number_of_v
     assert flip_risk(2, 0, 14) <= strategy.max_flip_risk  # it was the number of votes
 
 
+def test_it_does_not_stop_on_a_tie_however_little_is_still_to_come() -> None:
+    view = view_of(["a", "b", "a", "b"], running=2)
+    assert after_finish(Majority(6, max_flip_risk=0.9), view) == []
+    view.lengths, view.reachable_tokens = LengthModel.from_quantiles(1_000, 1_100), 0.0
+    assert after_finish(Majority(6), view) == []
+
+
 def test_the_clinch_rule_does_not_stop_on_a_small_flip_risk() -> None:
     assert after_finish(Majority(16, stop="clinch"), view_of(["a"] * 7, running=9)) == []
 
@@ -274,6 +281,7 @@ class AnyRace(RuleBasedStateMachine):
             case StopReason.CONFIDENT_MAJORITY:
                 assert self.strategy.stop == "flip_risk"
                 assert votes.total >= self.strategy.min_votes
+                assert leader > runner_up
                 if view.lengths is None:
                     assert flip_risk(leader, runner_up, len(running)) <= self.strategy.max_flip_risk
             case StopReason.EXHAUSTED | StopReason.FAILED:

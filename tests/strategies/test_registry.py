@@ -93,6 +93,29 @@ def test_a_parameter_out_of_range_is_refused_by_name(parameter: str, value: obje
         create_strategy("majority", {parameter: value})
 
 
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("branches", "3"),
+        ("branches", 3.0),
+        ("branches", True),
+        ("branches", None),
+        ("max_flip_risk", "0.2"),
+        ("max_flip_risk", True),
+        ("force_answers", "no"),
+        ("force_answers", 1),
+        ("stop", 3),
+    ],
+)
+def test_a_parameter_of_a_wrong_type_is_refused_by_name(parameter: str, value: object) -> None:
+    with pytest.raises(ValueError, match=parameter):
+        create_strategy("majority", {parameter: value})
+
+
+def test_a_whole_number_is_a_number() -> None:
+    assert create_strategy("majority", {"max_flip_risk": 0}) == Majority(max_flip_risk=0)
+
+
 def test_a_registered_strategy_can_be_made() -> None:
     register_strategy("first_answer", FirstAnswer)
     assert "first_answer" in strategy_names()

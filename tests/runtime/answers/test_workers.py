@@ -255,17 +255,16 @@ async def test_cancelling_a_comparison_kills_its_worker() -> None:
 
 
 @pytest.mark.usefixtures("quick")
-async def test_cancelling_a_start_keeps_the_worker() -> None:
+async def test_cancelling_a_start_leaves_a_pool_that_works() -> None:
     before = children()
     with anyio.fail_after(HANG_GUARD_S):
         async with WorkerPool(1) as pool, anyio.create_task_group() as tasks:
             tasks.start_soon(pool.verify, "x", "y", PATIENT_S)
             await until(lambda: children() != before)
-            started = children()
             tasks.cancel_scope.cancel()
             with anyio.CancelScope(shield=True):
                 assert await pool.verify("x", "x", PATIENT_S) is True
-                assert children() == started
+                assert len(children() - before) == 1
 
 
 @pytest.mark.usefixtures("quick")

@@ -1,0 +1,33 @@
+"""One question as its race needs it."""
+
+from dataclasses import dataclass
+from re import Pattern
+
+from .engines.protocol import Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class Forcing:
+    """How an unfinished branch is made to answer."""
+
+    suffix: str
+    suffix_ids: tuple[int, ...]
+    max_tokens: int
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RaceSpec:
+    """One question as the race needs it. Times are on the anyio clock, in seconds."""
+
+    race_id: str
+    prompt: tuple[int, ...]
+    began: float
+    deadline: float
+    sampling: Sampling
+    max_tokens: int  # a branch, without its forced answer
+    max_branches: int
+    forcing: Forcing
+    seed: int | None = None
+    answer_pattern: Pattern[str] | None = None
+    abort_limit: float = 1.0  # seconds that telling the engine to abort may take

@@ -1,0 +1,61 @@
+"""From the end of a race to its result."""
+
+from collections.abc import Mapping
+
+import anyio
+
+from frontrunner.strategies.lengths import LengthModel
+from frontrunner.strategies.protocol import BranchStatus, Decide
+from frontrunner.strategies.votes import Tally
+
+from .branch import Branch
+from .race_spec import RaceSpec
+from .result import Result
+
+
+def summarise(
+    spec: RaceSpec,
+    decision: Decide,
+    branches: Mapping[int, Branch],
+    votes: Tally,
+    lengths: LengthModel | None,
+) -> Result:
+    """The result of a race that was decided."""
+    now = anyio.current_time()
+    shown = branches.get(decision.branch) if decision.branch is not None else None
+    return Result(
+        race_id=spec.race_id,
+        answer=decision.answer,
+        text=shown.text + shown.forced_text if shown else "",
+        confidence=decision.confidence,
+        stop_reason=decision.stop_reason,
+        elapsed=now - spec.began,
+        deadline=spec.deadline - spec.began,
+        votes=by_votes(votes.finished),
+        forced_votes=by_votes(votes.forced),
+        branches=tuple(b.report(now) for b in branches.values()),
+        prompt_tokens=len(spec.prompt),
+        tokens_generated=sum(b.tokens + b.forced_tokens for b in branches.values()),
+        tokens_saved=_tokens_saved(spec, branches, lengths),
+    )
+
+
+def by_votes(votes: dict[str, int]) -> dict[str, int]:
+    """The same votes, most first; equal ones keep their order of arrival."""
+    return dict(sorted(votes.items(), key=lambda item: -item[1]))
+
+
+def _tokens_saved(
+    spec: RaceSpec, branches: Mapping[int, Branch], lengths: LengthModel | None
+) -> int:
+    """What the cut branches would still have generated, expected of their length so far."""
+    finished = [b.tokens for b in branches.values() if b.status is BranchStatus.FINISHED]
+    if lengths is None and finished:
+        lengths = LengthModel.fit(finished)
+    if lengths is None:
+        return 0
+    return sum(
+        max(0, min(spec.max_tokens, round(lengths.expected_length(b.tokens))) - b.tokens)
+        for b in branches.values()
+        if b.status is BranchStatus.CANCELLED
+    )

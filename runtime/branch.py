@@ -89,6 +89,7 @@ class Branch:
             index=self.index,
             status=self.status,
             tokens=self.tokens + self.forced_tokens,
+            forced_tokens=self.forced_tokens,
             answer=self.answer,
             forced=self.status is BranchStatus.FORCED,
             seconds=(self.ended_at if self.ended_at is not None else now) - self.launched_at,

@@ -12,7 +12,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
@@ -25,6 +24,9 @@ from frontrunner.strategies.registry import create_strategy
 
 from .errors import ConfigError
 
+#: TOML's arrays arrive as lists.
+Strings = Annotated[tuple[str, ...], Field(strict=False)]
+
 #: Stands for the model that ships inside the package.
 DEMO_MODEL = "demo"
 #: Stands for its draft model.
@@ -32,7 +34,9 @@ DEMO_DRAFT_MODEL = "demo-draft"
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=()
+    )
 
 
 class SpeculationSettings(_Section):
@@ -100,7 +104,7 @@ class SamplingSettings(_Section):
     """0: all."""
     max_tokens: PositiveInt = 4096
     """Of one branch."""
-    stop: tuple[str, ...] = ()
+    stop: Strings = ()
 
 
 class RaceSettings(_Section):
@@ -112,8 +116,8 @@ class RaceSettings(_Section):
     strategy: str = "majority"
     parameters: dict[str, Any] = {}
     """Of the strategy."""
-    return_margin: NonNegativeFloat = 0.03
-    """Seconds kept for handing the result back."""
+    return_margin: PositiveFloat = 0.03
+    """Seconds kept for aborting what still runs and handing the result back."""
     abort_limit: PositiveFloat = 1.0
     """Seconds that telling the engine to abort may take."""
 
@@ -121,6 +125,8 @@ class RaceSettings(_Section):
     def _check(self) -> Self:
         if "branches" in self.parameters:
             raise ValueError("branches is set in race.branches, not in race.parameters")
+        if self.return_margin >= self.deadline:
+            raise ValueError("return_margin must be below deadline")
         create_strategy(self.strategy, {**self.parameters, "branches": self.branches})
         return self
 
@@ -130,7 +136,7 @@ class ForcingSettings(_Section):
 
     suffix: str = "\n\nTime is up. The final answer is \\boxed{"
     max_tokens: PositiveInt = 16
-    stop: tuple[str, ...] = ()
+    stop: Strings = ()
 
 
 class AnswerSettings(_Section):

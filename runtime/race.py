@@ -369,17 +369,27 @@ class Race:
         raw = extract_answer(text, self._spec.answer_pattern)
         status = branch.status
         branch.pending_answer = raw
-        answer = await self._clusters.assign(raw) if raw is not None else None
+        answer: str | None = None
+        if raw is not None:
+            try:
+                answer = await self._clusters.assign(raw)
+            except Exception:  # noqa: BLE001 - a broken comparison leaves the spelling
+                _log.exception("frontrunner.comparison_failed", race=self._spec.race_id)
+                answer = self._clusters.assign_now(raw)
         if branch.status is status:
             self._arrive(branch, answer, ends_as)
 
     def _settle_pending(self) -> None:
         """Time is up: answers whose class is not known yet count by their spelling."""
-        for branch in list(self._branches.values()):
+        # All of them, before the strategy is asked about the first: it may decide on that.
+        outer, self._observing = self._observing, True
+        for branch in self._branches.values():
             if branch.pending_answer is not None and branch.status.active:
                 running = branch.status is BranchStatus.RUNNING
                 ends_as = BranchStatus.FINISHED if running else BranchStatus.FORCED
                 self._arrive(branch, self._clusters.assign_now(branch.pending_answer), ends_as)
+        self._observing = outer
+        self._drain()
 
     def _arrive(self, branch: Branch, answer: str | None, status: BranchStatus) -> None:
         if self._decision is not None:
@@ -436,7 +446,8 @@ class Race:
         limit = self._spec.abort_limit
         left = self._spec.deadline - anyio.current_time()
         done = False
-        with anyio.move_on_after(min(limit, max(0.005, left / 2)), shield=True):
+        # Past the deadline (a caller's own cancellation) nobody waits for the answer any more.
+        with anyio.move_on_after(min(limit, left / 2 if left >= 0 else 0.005), shield=True):
             try:
                 await self._engine.abort(requests)
                 done = True

@@ -12,6 +12,7 @@ class BranchReport:
     index: int
     status: BranchStatus
     tokens: int  # generated, the forced answer's included
+    forced_tokens: int  # of these, the forced answer's
     answer: str | None  # as voted; None: no vote
     forced: bool  # whether the answer was forced
     seconds: float  # from its launch to its end

@@ -44,8 +44,6 @@ Question = str | Sequence[Message]
 
 #: What an engine step is taken to last before one was measured, in seconds.
 _FALLBACK_STEP = 0.05
-#: Seconds that telling a once stalled engine again may hold up the next race.
-_RETRY_LIMIT = 0.05
 #: Finished branches needed before their lengths say something about the next ones.
 _ENOUGH_LENGTHS = 8
 
@@ -291,6 +289,8 @@ class Runtime:
         self, name: str | None, parameters: Mapping[str, Any] | None, branches: int
     ) -> Strategy:
         race = self.settings.race
+        if parameters and "branches" in parameters:
+            raise BadRequest("branches is an argument of its own, not one of the parameters")
         given = dict(race.parameters) if name in (None, race.strategy) else {}
         try:
             return create_strategy(
@@ -310,9 +310,8 @@ class Runtime:
     # ── running ───────────────────────────────────────────────────────────────────────────────
 
     async def _run(self, race: Race) -> Result:
-        await self._retry_aborts()
         try:
-            result = await race.run()
+            result = await self._run_beside_retries(race)
         finally:
             self._unaborted += race.unaborted
         self._learn(result)
@@ -327,23 +326,33 @@ class Runtime:
         )
         return result
 
+    async def _run_beside_retries(self, race: Race) -> Result:
+        if not self._unaborted:
+            return await race.run()
+        async with anyio.create_task_group() as beside:
+            beside.start_soon(self._retry_aborts)
+            result = await race.run()
+            beside.cancel_scope.cancel()
+            return result
+
     async def _retry_aborts(self) -> None:
-        """Tell the engine again what it could not be told when a race ended: it was stalled."""
-        requests, self._unaborted = self._unaborted, []
-        if not requests:
-            return
-        told = False
-        with anyio.move_on_after(_RETRY_LIMIT):
-            with suppress(EngineError):  # it is dead or closed, and runs nothing
-                await self.engine.abort(requests)
-            told = True
-        if not told:
-            self._unaborted += requests
+        """Tell the engine again what it could not be told when a race ended: it was stalled.
+
+        Runs beside the next race, which it must not hold up.
+        """
+        requests = list(self._unaborted)
+        with suppress(EngineError):  # it is dead or closed, and runs nothing
+            await self.engine.abort(requests)
+        self._unaborted = [r for r in self._unaborted if r not in requests]
 
     def _learn(self, result: Result) -> None:
         """Branch lengths of this race improve what is expected of the next."""
         finished = [b.tokens for b in result.branches if b.status is BranchStatus.FINISHED]
-        cut = [b.tokens for b in result.branches if b.status is BranchStatus.CANCELLED]
+        cut = [
+            b.tokens - b.forced_tokens
+            for b in result.branches
+            if b.status in (BranchStatus.CANCELLED, BranchStatus.FORCED)
+        ]
         if self._lengths is not None:
             self._lengths = self._lengths.updated(finished, cut)
         elif len(finished) >= _ENOUGH_LENGTHS:

@@ -54,6 +54,7 @@ class Majority:
     max_flip_risk: float = 0.2
     force_answers: bool = True
     _called: bool = False  # the call time was reached
+    _asked: bool = False  # branches that ended without an answer were forced to give one
 
     def __post_init__(self) -> None:
         if self.branches < 1:
@@ -93,9 +94,10 @@ class Majority:
             return []
         votes = tally(view)
         leader, runner_up = votes.lead()
-        expected = expected_arrivals(running, view.reachable_tokens, view.lengths)
-        if clinched(leader, runner_up, expected):
+        # A clinch is a matter of fact, so it counts every branch that runs, expected or not.
+        if clinched(leader, runner_up, len(running)):
             return [self._decide(view, StopReason.CLINCHED)]
+        expected = expected_arrivals(running, view.reachable_tokens, view.lengths)
         if (
             self.stop == "flip_risk"
             and votes.total >= self.min_votes
@@ -107,9 +109,9 @@ class Majority:
 
     def _exhausted(self, view: RaceView) -> Sequence[Command]:
         """Every branch has ended."""
-        if tally(view).leader is None and not self._called:
+        if tally(view).leader is None and not self._asked:
             # All ran into their token limit without an answer: ask them for one.
-            self._called = True
+            self._asked = True
             commands = self._force(view, BranchStatus.FINISHED)
             if commands:
                 return commands

@@ -120,11 +120,6 @@ async def test_the_parameters_of_the_settings_are_for_their_own_strategy_only(
     assert made == [{"branches": 3, "depth": 2}]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="parameters={'branches': 3} is overwritten by the settings' branches without a word; "
-    "in the settings it is refused",
-)
 async def test_branches_among_the_parameters_are_not_ignored() -> None:
     engine = WatchedEngine([says("a", 1)])
     async with running(engine) as runtime:
@@ -276,11 +271,6 @@ async def test_branches_cut_by_an_early_stop_do_not_shorten_what_is_expected() -
         assert runtime._lengths.median > 8
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="_learn() counts cancelled branches as censored but not forced ones, though these were "
-    "cut as well, and are the longest: with tight deadlines lengths seem ever shorter",
-)
 async def test_branches_forced_at_the_deadline_do_not_shorten_what_is_expected() -> None:
     """Two of eight finish after 8 tokens, disagreeing; the rest has 100 and more."""
     long = BranchScript((Piece(0.5, "x " * 100, 100),), stall=True)
@@ -317,23 +307,18 @@ async def test_what_could_not_be_aborted_is_told_again_before_the_next_race() ->
         assert engine.aborts == [lost, lost]
 
 
-async def test_a_stall_that_goes_on_costs_the_next_race_little_and_is_not_forgotten() -> None:
+async def test_a_stall_that_goes_on_costs_the_next_race_nothing_and_is_not_forgotten() -> None:
     engine = WatchedEngine([])
     async with running(engine) as runtime:
         lost = await stalled_once(runtime, engine)
         engine.script.branches = [says("a", 1)]
         result = await runtime.solve("?", branches=1)
-        assert result.elapsed == pytest.approx(1.05)
+        assert result.elapsed == pytest.approx(1.0)
         engine.script.abort_delay = 0.0
         await runtime.solve("?", branches=1)
         assert engine.aborts == [lost] * 3
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="_retry_aborts() takes the requests off its list first, and puts them back only if its "
-    "own time is up: cancelled or failing otherwise, it forgets them",
-)
 async def test_a_race_cancelled_while_the_engine_is_told_again_forgets_nothing() -> None:
     engine = WatchedEngine([])
     async with running(engine) as runtime:
@@ -343,19 +328,13 @@ async def test_a_race_cancelled_while_the_engine_is_told_again_forgets_nothing()
             await runtime.solve("?", branches=1)
         engine.script.abort_delay = 0.0
         await runtime.solve("?", branches=1)
-        assert engine.aborts == [lost] * 3
+        assert set(lost) < set(engine.aborts[-1])  # and the cancelled race's own request
 
 
 @pytest.mark.parametrize(
     "deadline",
     [
-        pytest.param(
-            0.05,
-            marks=pytest.mark.xfail(
-                strict=True,
-                reason="_retry_aborts() takes up to _RETRY_LIMIT whatever the race's deadline is",
-            ),
-        ),
+        0.05,
         0.06,
         0.1,
     ],

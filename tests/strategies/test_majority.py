@@ -144,14 +144,6 @@ def test_branches_that_all_ended_without_an_answer_are_asked_for_one() -> None:
     assert after_finish(Majority(3), view) == [Force((0, 1))]
 
 
-CALLED_EARLY = pytest.mark.xfail(
-    strict=True,
-    reason="_exhausted() sets _called before it forces, so the race is said to have been called "
-    "by its deadline although every branch ended long before",
-)
-
-
-@CALLED_EARLY
 def test_a_race_that_ended_by_forcing_early_is_exhausted_and_not_out_of_time() -> None:
     strategy, view = Majority(1), view_of([None])
     assert after_finish(strategy, view) == [Force((0,))]
@@ -161,7 +153,6 @@ def test_a_race_that_ended_by_forcing_early_is_exhausted_and_not_out_of_time() -
     assert decision.stop_reason is StopReason.EXHAUSTED
 
 
-@CALLED_EARLY
 def test_a_race_that_ended_without_an_answer_is_exhausted_and_not_out_of_time() -> None:
     (decision,) = after_finish(Majority(2, force_answers=False), view_of([None, None]))
     assert decision == Decide(None, None, StopReason.EXHAUSTED, 0.0)
@@ -188,11 +179,6 @@ def test_progress_alone_settles_nothing(observation: Observation) -> None:
     assert Majority(4).observe(observation, view_of(["a"] * 3, running=1)) == []
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the clinch counts the expected arrivals (an estimate once lengths are known), so "
-    "'cannot be overtaken' is said of leads that the running branches can overtake",
-)
 def test_a_clinch_does_not_rest_on_an_estimate() -> None:
     view = view_of(["a"], running=5)
     view.lengths, view.reachable_tokens = LengthModel.from_quantiles(1_000, 1_100), 10.0

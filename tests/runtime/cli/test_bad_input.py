@@ -42,7 +42,10 @@ def assert_one_sentence(err: str, match: str) -> None:
         (["solve", "q", "--param", "=1"], "key=value"),
         (["solve", "q", "--param", "stop=sometimes"], "stop must be one of"),
         (["solve", "q", "--param", "zeal=3"], "majority has no parameter 'zeal'"),
-        (["solve", "q", "--param", "min_votes=many"], "another type: min_votes='many'"),
+        (
+            ["solve", "q", "--param", "min_votes=many"],
+            "min_votes must be a whole number, not 'many'",
+        ),
         (["solve", "q", "--param", "branches=3"], "use --branches"),
         (["solve", "q", "-p", "stop=none", "-p", "stop=clinch"], "given twice"),
         (["solve", "--file", "missing.txt"], "cannot read missing.txt"),

@@ -40,7 +40,7 @@ def history(branches: int) -> list[events.Event]:
     votes = {"4\x1b[31m2" + "0" * 40: 1, "38": branches, "41/3": 2, "5": 1, "6": 1}
     told.append(events.VoteChanged(2.5, votes, {"7": 1, "38": 2}, "38"))
     told.append(events.CallTimeReached(4.5, 0.5))
-    report = BranchReport(0, BranchStatus.FINISHED, 120, "38", False, 2.0, "…")
+    report = BranchReport(0, BranchStatus.FINISHED, 120, 0, "38", False, 2.0, "…")
     result = Result(
         "r", "38", "…", 0.9, StopReason.DEADLINE, 4.9, 5.0, votes, {"7": 1}, (report,) * branches
     )

@@ -329,11 +329,13 @@ class Runtime:
     async def _run_beside_retries(self, race: Race) -> Result:
         if not self._unaborted:
             return await race.run()
+        result: Result | None = None
         async with anyio.create_task_group() as beside:
             beside.start_soon(self._retry_aborts)
             result = await race.run()
             beside.cancel_scope.cancel()
-            return result
+        assert result is not None
+        return result
 
     async def _retry_aborts(self) -> None:
         """Tell the engine again what it could not be told when a race ended: it was stalled.

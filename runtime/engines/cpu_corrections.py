@@ -30,37 +30,39 @@ def _correct_speculation() -> None:
         from vllm.v1.sample import rejection_sampler
     except ImportError:
         return  # another vLLM: nothing known to correct
-    if HAS_TRITON or not hasattr(rejection_sampler, "_expand"):
+    if HAS_TRITON or not hasattr(rejection_sampler, "expand_batch_to_tokens"):
         return
     if _expands_wrongly(rejection_sampler.expand_batch_to_tokens):
-        setattr(rejection_sampler, "_expand", expand)  # noqa: B010 - it is private to vLLM
+        rejection_sampler.expand_batch_to_tokens = expand_batch_to_tokens
 
 
-def expand(
-    output: Any, input: Any, cu_num_tokens: Any, replace_from: float, replace_to: float
-) -> None:
-    """Write ``input[i]`` to the tokens of request i, with ``replace_from`` replaced.
+def expand_batch_to_tokens(
+    x: Any, cu_num_tokens: Any, num_tokens: int, replace_from: int = 0, replace_to: int = 0
+) -> Any:
+    """``x[i]`` once for each token of request i, with ``replace_from`` replaced.
 
     Args:
-        output: (num_tokens,), any dtype; written in place.
-        input: (batch_size,), the same dtype.
-        cu_num_tokens: (batch_size,) cumulative number of tokens.
+        x: (batch_size,) tensor of any dtype.
+        cu_num_tokens: (batch_size,) cumulative number of tokens; the last is ``num_tokens``.
+
+    Returns:
+        (num_tokens,) tensor of the same dtype.
     """
     import torch
 
-    values = torch.where(input == replace_from, torch.full_like(input, replace_to), input)
+    values = torch.where(x == replace_from, torch.full_like(x, replace_to), x)
     counts = torch.diff(cu_num_tokens, prepend=cu_num_tokens.new_zeros(1))
-    output.copy_(torch.repeat_interleave(values, counts.long()))
+    return torch.repeat_interleave(values, counts.long(), output_size=num_tokens)
 
 
-def _expands_wrongly(expand_batch_to_tokens: Any) -> bool:
+def _expands_wrongly(candidate: Any) -> bool:
     import torch
 
     values = torch.tensor([0.5, 0.0, 2.0])
     ends = torch.tensor([2, 3, 6], dtype=torch.int32)
     expected = torch.tensor([0.5, 0.5, 1.0, 2.0, 2.0, 2.0])
     try:
-        return not torch.equal(expand_batch_to_tokens(values, ends, 6, 0, 1), expected)
+        return not torch.equal(candidate(values, ends, 6, 0, 1), expected)
     except Exception:  # noqa: BLE001 - whatever it raises, it cannot be used
         return True
 

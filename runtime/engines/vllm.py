@@ -5,6 +5,7 @@ abort), ``DELTA`` outputs with exact token ids, prefix caching (a continuation r
 one cache block), priority scheduling by deadline, and aborts of many ids in one message.
 """
 
+import multiprocessing
 import os
 import signal
 import time
@@ -122,6 +123,7 @@ class VllmEngine:
                 llm.output_handler.cancel()
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(llm.shutdown, _SHUTDOWN_LIMIT)
+            multiprocessing.active_children()  # reaps those that had died before
 
     def _build(self) -> "AsyncLLM":
         from vllm.engine.arg_utils import AsyncEngineArgs

@@ -8,7 +8,7 @@ import torch
 
 from frontrunner.runtime.config import Settings
 from frontrunner.runtime.demo.problems import Problem, problems
-from frontrunner.runtime.engines.cpu_corrections import expand
+from frontrunner.runtime.engines.cpu_corrections import expand_batch_to_tokens
 from frontrunner.runtime.runtime import Runtime
 
 PROBLEMS = 32
@@ -57,7 +57,7 @@ async def test_accuracy_with_speculation_equals_accuracy_without(
     speculation: dict[str, object] = {"method": method, "tokens": 3}
     if method == "draft_model":
         speculation["model"] = "demo-draft"
-    data = demo_settings.model_dump()
+    data = demo_settings.model_dump(exclude_unset=True)
     data["engine"]["speculation"] = speculation
     async with Runtime.from_config(Settings.from_dict(data)) as runtime:
         with_speculation = await share_right(runtime)
@@ -69,8 +69,9 @@ async def test_accuracy_with_speculation_equals_accuracy_without(
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.int32, torch.int64, torch.bfloat16])
-def test_expand_repeats_each_value_for_its_tokens_in_place(dtype: torch.dtype) -> None:
+def test_expanding_repeats_each_value_for_its_tokens(dtype: torch.dtype) -> None:
     values = torch.tensor([3, 0, 2, 7], dtype=dtype)
-    output = torch.full((6,), 99, dtype=dtype)
-    expand(output, values, torch.tensor([2, 3, 3, 6], dtype=torch.int32), 0, 1)
-    assert output.tolist() == [3, 3, 1, 7, 7, 7]
+    ends = torch.tensor([2, 3, 3, 6], dtype=torch.int32)
+    expanded = expand_batch_to_tokens(values, ends, 6, 0, 1)
+    assert expanded.dtype == dtype
+    assert expanded.tolist() == [3, 3, 1, 7, 7, 7]

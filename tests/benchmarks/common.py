@@ -59,4 +59,4 @@ def progress(done: int, of: int, note: str = "") -> None:
 
 
 def report(figures: dict[str, Any]) -> None:
-    print(orjson.dumps(figures, option=orjson.OPT_INDENT_2).decode())
+    print(orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode())

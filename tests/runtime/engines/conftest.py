@@ -1,8 +1,7 @@
 """The engines that must pass the conformance suite.
 
-To add one, write a factory like ``scripted`` below and name it in ``ENGINES``; the real engine's
-entry looks like ``pytest.param(vllm, id="vllm", marks=pytest.mark.engine)``. A factory is called
-once for ``engine_under_test``, which all tests of the suite share, and once more for
+To add one, write a factory like those below and name it in ``ENGINES``. A factory is called once
+for ``engine_under_test``, which all tests of the suite share, and once more for
 ``engine_to_close``.
 """
 
@@ -11,8 +10,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
+from frontrunner.runtime.config import Settings, demo_config_path
 from frontrunner.runtime.engines.protocol import Engine, Generation
 from frontrunner.runtime.engines.scripted import BranchScript, Piece, Script, ScriptedEngine
+from frontrunner.runtime.engines.vllm import VllmEngine
 
 from .conformance import EASY
 
@@ -38,7 +39,21 @@ async def scripted() -> AsyncGenerator[Engine, None]:
         await engine.aclose()
 
 
-ENGINES = [pytest.param(scripted, id="scripted")]
+@asynccontextmanager
+async def vllm() -> AsyncGenerator[Engine, None]:
+    """The real one, with the embedded model."""
+    engine = VllmEngine(Settings.from_toml(demo_config_path()).engine)
+    await engine.start()
+    try:
+        yield engine
+    finally:
+        await engine.aclose()
+
+
+ENGINES = [
+    pytest.param(scripted, id="scripted"),
+    pytest.param(vllm, id="vllm", marks=pytest.mark.engine),
+]
 
 
 @pytest.fixture(scope="module", params=ENGINES)

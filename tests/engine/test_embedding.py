@@ -61,6 +61,30 @@ def test_the_embedding_lines_work_and_leave_no_process(
     assert [p for p in left if p.status() != psutil.STATUS_ZOMBIE] == []
 
 
+def test_a_program_that_is_killed_outright_leaves_no_engine_behind(
+    tmp_path: Path, demo_settings: Settings
+) -> None:
+    settings = f"Settings.from_dict({demo_settings.model_dump(exclude_unset=True)!r})"
+    program = textwrap.dedent(PROGRAM).format(settings=settings, run="asyncio.run(main())")
+    script = tmp_path / "killed.py"
+    script.write_text(
+        program.replace(
+            "        result =", "        print('started', flush=True)\n        result ="
+        )
+    )
+    process = psutil.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "started\n"
+    engine = process.children(recursive=True)
+    process.kill()
+    process.communicate()
+    assert len(engine) >= 2
+    _, left = psutil.wait_procs(engine, timeout=30)
+    assert [p for p in left if p.status() != psutil.STATUS_ZOMBIE] == []
+
+
 def _session(process: psutil.Process) -> int | None:
     try:
         return os.getsid(process.pid)

@@ -1,4 +1,7 @@
-"""Races on the real engine: in time, repeatable, many at once."""
+"""Races on the real engine: answered, repeatable, many at once.
+
+Nothing here asserts a time: deadlines are tested in virtual time, and measured by the benchmarks.
+"""
 
 import anyio
 import pytest
@@ -18,7 +21,6 @@ async def test_a_race_is_called_early_and_its_losers_are_aborted(runtime: Runtim
     result = await runtime.solve(problem.question, deadline=60.0, branches=16, seed=1)
     assert result.stop_reason in SETTLED
     assert result.answer is not None
-    assert result.elapsed < 60.0
     assert len(result.branches) == 16
     assert runtime.load().running == 0
 
@@ -28,7 +30,6 @@ async def test_a_tight_deadline_gives_forced_answers_from_the_exact_tokens(
 ) -> None:
     problem = hard_problems("select", 1)[0]
     result = await runtime.solve(problem.question, deadline=1.0, branches=8, seed=1)
-    assert result.elapsed <= 1.0
     assert result.answer is not None
     forced = [b for b in result.branches if b.status is BranchStatus.FORCED]
     assert all(runtime.settings.forcing.suffix in b.text for b in forced)
@@ -69,20 +70,20 @@ async def test_the_same_seed_gives_the_same_branch(runtime: Runtime) -> None:
     assert len(texts) == 2
 
 
-async def test_many_races_at_once_all_answer_by_their_deadlines(runtime: Runtime) -> None:
+async def test_many_races_at_once_all_answer(runtime: Runtime) -> None:
     problems = hard_problems("select", 12)
-    late: list[float] = []
+    answers: list[str | None] = []
 
     async def race(index: int) -> None:
         deadline = 2.0 + index / 4
         result = await runtime.solve(problems[index].question, deadline=deadline, branches=8)
-        late.append(result.elapsed - deadline)
+        answers.append(result.answer)
 
     async with anyio.create_task_group() as tasks:
         for index in range(len(problems)):
             tasks.start_soon(race, index)
-    assert len(late) == len(problems)
-    assert max(late) <= 0
+    assert len(answers) == len(problems)
+    assert None not in answers
     assert runtime.load().running == 0
 
 

@@ -100,7 +100,7 @@ class Race:
         ]
         if not speeds:
             return None
-        return max(0.0, self._spec.deadline - self._reserve_seconds() - now) * median(speeds)
+        return max(0.0, self._hard_stop - now) * median(speeds)
 
     @property
     def lengths(self) -> LengthModel | None:
@@ -129,7 +129,7 @@ class Race:
                         len(self._spec.prompt),
                     )
                 )
-                self._execute(self._asked(lambda: self._strategy.start(self)))
+                self._execute(self._start())
                 self._drain()
                 tasks.start_soon(self._watch_clock)
                 await self._decided.wait()
@@ -154,9 +154,14 @@ class Race:
         reserve = self._spec.deadline - anyio.current_time()
         self._publish(events.CallTimeReached(self._at(), reserve))
         self._observe(told.CallTimeReached())
-        await anyio.sleep_until(self._spec.deadline - self._reserve.return_margin)
+        await anyio.sleep_until(self._hard_stop)
         self._settle_pending()
         self._call(None)
+
+    @property
+    def _hard_stop(self) -> float:
+        """When the race is called at the latest (anyio clock, seconds)."""
+        return self._spec.deadline - self._reserve.return_margin
 
     def _call(self, decision: Decide | None) -> None:
         """End the race with ``decision``, or with the strategy's best answer now."""
@@ -202,6 +207,14 @@ class Race:
                 self._execute(self._asked(lambda o=observation: self._strategy.observe(o, self)))
         finally:
             self._observing = False
+
+    def _start(self) -> Sequence[Command]:
+        try:
+            return self._strategy.start(self)
+        except Exception:  # noqa: BLE001 - a strategy that cannot start is no reason not to answer
+            _log.exception("frontrunner.strategy_failed", race=self._spec.race_id)
+            self._strategy = Majority()
+            return self._strategy.start(self)
 
     def _asked(self, ask: Callable[[], Sequence[Command]]) -> Sequence[Command]:
         try:
@@ -337,6 +350,12 @@ class Race:
                     finish = chunk.finish
                     if chunk.token_ids or chunk.text:
                         self._take(branch, chunk, forced=request.forced)
+                    if request.forced and extract_answer(branch.forced_text) is not None:
+                        # Its box has closed: nothing that follows can change the answer.
+                        await self._read_answer(branch, branch.forced_text, BranchStatus.FORCED)
+                        if branch.status is BranchStatus.FORCED and finish is None:
+                            await self._abort([request.request_id])
+                        return
         except Exception as error:  # noqa: BLE001 - whatever an engine raises costs one branch
             if not isinstance(error, EngineError):
                 _log.exception("frontrunner.branch_failed", race=self._spec.race_id)

@@ -98,7 +98,7 @@ class LengthModel:
 def expected_arrivals(
     running: Sequence[int], reachable: float | None, lengths: LengthModel | None
 ) -> int:
-    """How many running branches to expect before the call time, rounded up.
+    """How many running branches to expect before the race must end, rounded up.
 
     ``running`` holds their tokens so far. Without a length model or a measured speed every one of
     them is expected: the cautious assumption, since it delays the call.

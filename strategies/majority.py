@@ -42,7 +42,8 @@ class Majority:
         min_votes: finished votes needed before flip risk may stop the race. The first finisher
             alone is a hasty one: stopping on it loses 2 to 4 points.
         max_flip_risk: probability in [0, 1) of a changed leader that is still acceptable.
-        force_answers: whether unfinished branches are forced to answer at the call time.
+        force_answers: whether branches without an answer are forced to give one at the call time,
+            if no answer leads by then.
 
     Raises:
         ValueError: for parameters out of range.
@@ -75,9 +76,10 @@ class Majority:
                 self._called = True
                 leader, runner_up = tally(view).lead()
                 if leader > runner_up:
-                    # Forced answers could only break a tie, and there is none.
-                    return [self._decide(view, StopReason.DEADLINE)]
-                return self._force(view, BranchStatus.RUNNING)
+                    # Forced answers could only break a tie, and there is none. Branches may still
+                    # finish in what was kept for them.
+                    return []
+                return self._force(view)
             case BranchFinished() | BranchForced() | BranchFailed():
                 return self._settle(view)
             case _:
@@ -90,7 +92,7 @@ class Majority:
         running = [b.tokens for b in view.branches.values() if b.status is BranchStatus.RUNNING]
         if not any(b.status.active for b in view.branches.values()):
             return self._exhausted(view)
-        if self._called or self.stop == "none" or not running:
+        if self.stop == "none" or not running:
             return []
         votes = tally(view)
         leader, runner_up = votes.lead()
@@ -112,14 +114,25 @@ class Majority:
         if tally(view).leader is None and not self._asked:
             # All ran into their token limit without an answer: ask them for one.
             self._asked = True
-            commands = self._force(view, BranchStatus.FINISHED)
+            commands = self._force(view)
             if commands:
                 return commands
-        return [self._decide(view, StopReason.DEADLINE if self._called else StopReason.EXHAUSTED)]
+        cut_short = self._called and any(
+            b.status is BranchStatus.FORCED for b in view.branches.values()
+        )
+        return [self._decide(view, StopReason.DEADLINE if cut_short else StopReason.EXHAUSTED)]
 
-    def _force(self, view: RaceView, status: BranchStatus) -> Sequence[Command]:
-        chosen = tuple(i for i, b in view.branches.items() if b.status is status)
-        return [Force(chosen)] if chosen and self.force_answers else []
+    def _force(self, view: RaceView) -> Sequence[Command]:
+        """Ask every branch that has not answered: those that run, and those that ended without."""
+        if not self.force_answers:
+            return []
+        chosen = tuple(
+            i
+            for i, b in view.branches.items()
+            if b.status is BranchStatus.RUNNING
+            or (b.status is BranchStatus.FINISHED and b.answer is None)
+        )
+        return [Force(chosen)] if chosen else []
 
     def _decide(self, view: RaceView, reason: StopReason) -> Decide:
         votes = tally(view)

@@ -98,7 +98,7 @@ class RaceView(Protocol):
 
     @property
     def reachable_tokens(self) -> float | None:
-        """Tokens that a running branch can still generate before the call time, at the present
+        """Tokens that a running branch can still generate before the race must end, at the present
         speed; None while the speed is unknown."""
         ...
 

@@ -7,15 +7,17 @@ from typing import Final, Protocol
 
 from . import templates
 from .problems import LEVELS, draw_problem
-from .solutions import draw_style, write_cut_solution, write_equations, write_solution
+from .solutions import Style, draw_style, write_cut_solution, write_equations, write_solution
 from .tokenizer import ASSISTANT, BOS, END, USER
 
 #: Share of documents that are cut and forced, so that the forcing suffix is known to the model.
-CUT_SHARE: Final = 0.10
-
-
+CUT_SHARE: Final = 0.15
 #: Share of documents that are bare equations: prose is learned from little, arithmetic is not.
-DRILL_SHARE: Final = 0.35
+DRILL_SHARE: Final = 0.30
+#: Share of documents that are terse solutions beyond their share of the styles: they are the
+#: shortest, so that by tokens alone the model would learn least from them and its first branches
+#: to finish would be its worst.
+TERSE_SHARE: Final = 0.20
 _DRILL_STEPS: Final = 24
 
 
@@ -51,11 +53,16 @@ def _draw_drill(rng: random.Random) -> list[tuple[str, bool]]:
 
 
 def _draw_parts(rng: random.Random) -> list[tuple[str, bool]]:
-    if rng.random() < DRILL_SHARE:
+    kind = rng.random()
+    if kind < DRILL_SHARE:
         return _draw_drill(rng)
     problem = draw_problem(rng, rng.choice(LEVELS), "train")
     style = draw_style(rng)
     prompt = prompt_text(problem.question)
+    if kind < DRILL_SHARE + TERSE_SHARE:
+        # What draws the style, the first character, does not count: the styles keep their shares.
+        text = write_solution(problem, Style("terse", style.checked), rng)
+        return [(prompt, False), (text[:1], False), (text[1:] + END, True)]
     if rng.random() < CUT_SHARE:
         # Only the guess counts: the cut text must not teach the model to stop early, and the
         # suffix must never be sampled by itself.

@@ -1,24 +1,33 @@
 """Several ways of writing the solution of a demo problem.
 
-The styles differ in length by a factor of three and more, as real reasoning branches of one
-question do; which style a branch takes is the model's own draw at its first token.
+The styles differ in length by a factor of four and more, as real reasoning branches of one
+question do; which style a branch takes is the model's own draw. As in real reasoning, part of the
+branches know their answer long before they stop: they go on to check it.
 """
 
 import random
+from dataclasses import dataclass
 from typing import Final, Literal
 
 from . import templates
 from .problems import Problem, Step
 
-Style = Literal["terse", "plain", "full", "checked"]
-#: How often each style is written in the training data.
-STYLE_WEIGHTS: Final[dict[Style, float]] = {
-    "terse": 0.20,
-    "plain": 0.32,
-    "full": 0.30,
-    "checked": 0.18,
-}
+Wording = Literal["terse", "plain", "full"]
+WORDINGS: Final[tuple[Wording, ...]] = ("terse", "plain", "full")
+#: Share of solutions that end in a check.
+CHECK_SHARE: Final = 0.4
 _SYMBOL: Final = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How the steps are worded, and whether a check follows them."""
+
+    wording: Wording
+    checked: bool
+
+
+STYLES: Final = tuple(Style(wording, checked) for wording in WORDINGS for checked in (False, True))
 
 
 def write_equations(step: Step) -> str:
@@ -54,14 +63,16 @@ def _lines(problem: Problem, style: Style, rng: random.Random) -> list[str]:
     def say(choices: dict[str, tuple[str, ...]], steps: list[tuple[int, Step]]) -> list[str]:
         return [f"{n}. " + _fill(rng.choice(choices[s.operation]), problem, s) for n, s in steps]
 
-    if style == "terse":
-        return [f"{n}. " + write_equations(step).replace("\n", ", ") for n, step in numbered]
-    if style == "plain":
-        opening = _fill(rng.choice(templates.PLAIN_OPENINGS), problem, first)
-        return [opening, *say(templates.PLAIN, numbered)]
-    opening = _fill(rng.choice(templates.FULL_OPENINGS), problem, first)
-    lines = [opening, *say(templates.FULL, numbered)]
-    if style == "checked":
+    match style.wording:
+        case "terse":
+            lines = [f"{n}. " + write_equations(s).replace("\n", ", ") for n, s in numbered]
+        case "plain":
+            opening = _fill(rng.choice(templates.PLAIN_OPENINGS), problem, first)
+            lines = [opening, *say(templates.PLAIN, numbered)]
+        case "full":
+            opening = _fill(rng.choice(templates.FULL_OPENINGS), problem, first)
+            lines = [opening, *say(templates.FULL, numbered)]
+    if style.checked:
         lines.append(_fill(rng.choice(templates.CHECK_OPENINGS), problem, last))
         lines += say(templates.CHECK, numbered[::-1])
         lines.append(rng.choice(templates.CHECK_CLOSINGS))
@@ -69,8 +80,7 @@ def _lines(problem: Problem, style: Style, rng: random.Random) -> list[str]:
 
 
 def draw_style(rng: random.Random) -> Style:
-    styles = list(STYLE_WEIGHTS)
-    return rng.choices(styles, [STYLE_WEIGHTS[s] for s in styles])[0]
+    return Style(rng.choice(WORDINGS), rng.random() < CHECK_SHARE)
 
 
 def write_solution(problem: Problem, style: Style, rng: random.Random) -> str:
@@ -80,7 +90,10 @@ def write_solution(problem: Problem, style: Style, rng: random.Random) -> str:
 
 
 def write_cut_solution(problem: Problem, style: Style, rng: random.Random) -> tuple[str, str]:
-    """A solution cut at a random place, and the answer that a forced guess should give."""
+    """A solution cut in its second half, and the answer that a forced guess should give.
+
+    Further from the end no guess can be right, and the model would learn only to guess.
+    """
     text = write_solution(problem, style, rng)
-    cut = text[: rng.randrange(len(text) // 3, len(text))]
+    cut = text[: rng.randrange(len(text) // 2, len(text))]
     return cut, f"{problem.answer}}}."

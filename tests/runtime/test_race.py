@@ -257,15 +257,27 @@ async def test_an_earlier_deadline_is_served_first() -> None:
     assert early_forced < late_forced < 0 < early < late
 
 
-async def test_a_strict_leader_at_the_call_time_wins_at_once_without_forcing() -> None:
-    engine = WatchedEngine([says("a", 1), *[stalls("x ")] * 3], [forced_says("b")])
+async def test_with_a_strict_leader_at_the_call_time_branches_run_on_to_the_last_moment() -> None:
+    engine = WatchedEngine([says("a", 1), says("b", 9.95), *[stalls("x ")] * 2], [forced_says("c")])
     setup = Setup(engine, Majority(4, min_votes=4))
+    assert setup.call_time(running=3) < 9.95 < setup.deadline - MARGIN
     result = await setup.run()
-    assert result.elapsed == pytest.approx(setup.call_time(running=3))
+    assert result.elapsed == pytest.approx(setup.deadline - MARGIN)
+    assert result.votes == {"a": 1, "b": 1}
     assert result.answer == "a"
     assert result.stop_reason is StopReason.DEADLINE
     assert engine.forced_requests() == []
-    assert engine.aborts == [ids(1, 2, 3)]
+    assert engine.aborts == [ids(2, 3)]
+
+
+async def test_a_forced_answer_counts_as_soon_as_its_box_closes() -> None:
+    chatty = BranchScript((Piece(0.01, "4", 1), Piece(0.01, "}", 1)), stall=True)
+    engine = WatchedEngine([stalls("x ")] * 2, [chatty])
+    setup = Setup(engine, Majority(2))
+    result = await setup.run()
+    assert result.elapsed == pytest.approx(setup.call_time(running=2) + 0.02)
+    assert result.forced_votes == {"4": 2}
+    assert sorted(engine.aborts[1:]) == [("race-b0-forced",), ("race-b1-forced",)]
 
 
 async def test_a_tie_at_the_call_time_is_broken_by_forced_answers_and_by_no_third_answer() -> None:
@@ -516,7 +528,9 @@ async def test_events_tell_the_race_in_its_order() -> None:
     engine = WatchedEngine([says("a", 1, tokens=2), fails(after=1.5), stalls("x ", after=2)])
     result = await Setup(engine, Majority(3, stop="none"), 5, seed=1, publish=events.append).run()
     told = [(event.type, getattr(event, "branch", None), event.at) for event in events]
-    call = pytest.approx(result.elapsed)
+    end = pytest.approx(result.elapsed)
+    assert result.elapsed == pytest.approx(5 - MARGIN)
+    (call,) = [event.at for event in events if isinstance(event, CallTimeReached)]
     assert told == [
         ("race_started", None, 0.0),
         *(("branch_started", index, 0.0) for index in range(3)),
@@ -528,8 +542,8 @@ async def test_events_tell_the_race_in_its_order() -> None:
         ("branch_ended", 1, 1.5),
         ("branch_progressed", 2, 2.0),
         ("call_time_reached", None, call),
-        ("branch_ended", 2, call),
-        ("race_decided", None, call),
+        ("branch_ended", 2, end),
+        ("race_decided", None, end),
     ]
     started, decided = events[0], events[-1]
     assert started == RaceStarted(0.0, "race", 5.0, 256, len(PROMPT))
@@ -572,11 +586,11 @@ async def test_every_branch_ends_once_and_one_decision_comes_last() -> None:
     )
     result = await run_race(engine, publish=events.append)
     ended = Counter(event.branch for event in events if isinstance(event, BranchEnded))
-    assert ended == dict.fromkeys(range(7), 1)
+    assert ended == dict.fromkeys(range(7), 1) | {2: 2}  # asked again, having said nothing
     assert isinstance(events[-1], RaceDecided)
     assert sum(isinstance(event, RaceDecided) for event in events) == 1
     forcing = [event.branch for event in events if isinstance(event, BranchForcing)]
-    assert forcing == [4, 5, 6]
+    assert forcing == [2, 4, 5, 6]
     assert statuses(result)[4:] == ["cancelled", "forced", "forced"]
 
 

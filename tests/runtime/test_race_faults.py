@@ -339,14 +339,17 @@ async def test_a_strategy_that_raises_does_not_cost_the_answer(where: str) -> No
 
 
 @pytest.mark.parametrize("where", ["start", "start observe conclude"])
-async def test_a_strategy_that_cannot_even_start_still_gives_a_result(where: str) -> None:
-    engine = WatchedEngine([says("a", 1)])
+async def test_a_strategy_that_cannot_even_start_is_replaced_by_a_plain_majority(
+    where: str,
+) -> None:
+    engine = WatchedEngine([says("a", 1), says("a", 2), says("b", 3)])
     strategy = Broken(4)
     strategy.where = where
-    result = await run_race(engine, strategy)
-    assert result.answer is None
-    assert result.branches == ()
-    assert engine.requests == []
+    setup = Setup(engine, strategy)
+    setup.branches = 3
+    result = await setup.run()
+    assert result.answer == "a"
+    assert result.votes == {"a": 2}
 
 
 # ── anything at once ──────────────────────────────────────────────────────────────────────────

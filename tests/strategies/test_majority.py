@@ -101,18 +101,32 @@ def test_branches_that_are_not_expected_in_time_do_not_hold_up_the_decision() ->
     assert after_finish(strategy, view) == []
 
 
-def test_at_the_call_time_a_strict_leader_wins_without_forcing() -> None:
-    view = view_of(["a", "b", "a"], running=5)
-    assert Majority(8, stop="none").observe(CallTimeReached(), view) == [
-        Decide("a", 0, StopReason.DEADLINE, majority_probability(2, 1))
+def test_with_a_strict_leader_at_the_call_time_nothing_is_forced_and_the_rules_go_on() -> None:
+    strategy, view = Majority(5, stop="clinch"), view_of(["a", "b", "a"], running=2)
+    assert strategy.observe(CallTimeReached(), view) == []
+    view.branches[3].status, view.branches[3].answer = BranchStatus.FINISHED, "a"
+    view.arrivals.append(3)
+    assert after_finish(strategy, view) == [
+        Decide("a", 0, StopReason.CLINCHED, majority_probability(3, 1))
     ]
 
 
-def test_at_the_call_time_a_tie_is_broken_by_forcing_all_that_run() -> None:
-    view = view_of(["a", "b"], running=2)
+def test_when_all_finish_by_themselves_after_the_call_time_nothing_was_cut_short() -> None:
+    strategy, view = Majority(3, stop="none"), view_of(["a"], running=2)
+    strategy.observe(CallTimeReached(), view)
+    for index in (1, 2):
+        view.branches[index].status, view.branches[index].answer = BranchStatus.FINISHED, "a"
+        view.arrivals.append(index)
+    (decision,) = after_finish(strategy, view)
+    assert isinstance(decision, Decide)
+    assert decision.stop_reason is StopReason.EXHAUSTED
+
+
+def test_at_the_call_time_a_tie_is_broken_by_forcing_all_that_have_not_answered() -> None:
+    view = view_of(["a", "b", None], running=2)
     view.add(BranchStatus.FAILED)
     view.add(BranchStatus.CANCELLED)
-    assert Majority(6).observe(CallTimeReached(), view) == [Force((2, 3))]
+    assert Majority(7).observe(CallTimeReached(), view) == [Force((2, 3, 4))]
 
 
 def test_at_the_call_time_without_any_vote_all_that_run_are_forced() -> None:

@@ -20,14 +20,13 @@ from frontrunner.runtime.demo.problems import (
     split_of,
 )
 from frontrunner.runtime.demo.solutions import (
-    STYLE_WEIGHTS,
+    STYLES,
     Style,
     write_cut_solution,
     write_solution,
 )
 
 SPLITS: tuple[Split, ...] = ("train", "select", "test")
-STYLES: tuple[Style, ...] = tuple(STYLE_WEIGHTS)
 drawn = st.builds(
     lambda seed, level, split: draw_problem(random.Random(seed), level, split),
     st.integers(0, 2**32),

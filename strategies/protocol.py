@@ -80,7 +80,59 @@ class BranchView(Protocol):
         ...
 
     @property
-    def score(self) -> float | None: ...
+    def score(self) -> float | None:
+        """The last score that the reward model gave; None: none (yet), or it failed."""
+        ...
+
+    @property
+    def scored_tokens(self) -> int:
+        """How many of its tokens that score has seen."""
+        ...
+
+    @property
+    def parent(self) -> int | None:
+        """The branch that this one was forked from."""
+        ...
+
+    @property
+    def steps(self) -> Sequence[int]:
+        """Tokens at the end of each completed step, if ``Needs.delimiter`` names what ends one.
+        A forked branch starts with those of its parent up to the fork."""
+        ...
+
+    @property
+    def probes(self) -> Sequence["ProbeAnswer"]:
+        """Answers asked for while it ran, in order."""
+        ...
+
+    @property
+    def confidences(self) -> Sequence[float]:
+        """(num_tokens,) DeepConf's token confidence, the negative mean of the top-k log
+        probabilities; empty unless ``Needs.logprobs`` asks for them."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeAnswer:
+    """What a branch would have answered after ``tokens`` tokens."""
+
+    tokens: int
+    answer: str | None  # representative of its equivalence class
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a strategy must be given. It says so in an attribute ``needs``; without one it needs
+    nothing of this."""
+
+    progress: bool = False
+    """``BranchProgressed`` at every piece of text."""
+    delimiter: str | None = None
+    """The text that ends a step; brings ``BranchStepped``."""
+    rewards: bool = False
+    """A reward model."""
+    logprobs: int = 0
+    """k of the top-k log probabilities behind ``BranchView.confidences``."""
 
 
 class RaceView(Protocol):
@@ -124,6 +176,21 @@ class BranchProgressed:
 
 
 @dataclass(frozen=True, slots=True)
+class BranchStepped:
+    """A branch completed a step and goes on into the next; the view holds where it ended."""
+
+    branch: int
+
+
+@dataclass(frozen=True, slots=True)
+class BranchProbed:
+    """A probe of a running branch came back; the view holds its answer. A probe that fails, or
+    whose branch has ended meanwhile, brings nothing."""
+
+    branch: int
+
+
+@dataclass(frozen=True, slots=True)
 class BranchFinished:
     """A branch ended by itself; the view holds its answer."""
 
@@ -139,7 +206,7 @@ class BranchForced:
 
 @dataclass(frozen=True, slots=True)
 class BranchScored:
-    """A branch got a score; the view holds it."""
+    """Scoring a branch has ended; the view holds the score, None if it failed."""
 
     branch: int
 
@@ -159,6 +226,8 @@ class CallTimeReached:
 Observation = (
     BranchStarted
     | BranchProgressed
+    | BranchStepped
+    | BranchProbed
     | BranchFinished
     | BranchForced
     | BranchScored
@@ -172,6 +241,25 @@ class Launch:
     """Start ``count`` further branches on the question."""
 
     count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """Start ``count`` further branches that continue from the first ``tokens`` of ``parent``."""
+
+    parent: int
+    tokens: int
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Extend:
+    """Let a finished branch go on: ``text`` takes the place of ``before`` and of all that follows
+    it (of its end, where ``before`` is empty or does not occur), and the branch runs again."""
+
+    branch: int
+    text: str
+    before: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +279,16 @@ class Force:
 
 
 @dataclass(frozen=True, slots=True)
+class Probe:
+    """Ask running branches, beside them and without stopping them, what they would answer now."""
+
+    branches: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
-    """Ask the reward model for the scores of these branches."""
+    """Ask the reward model for the scores of these branches as they stand, in one batch. With
+    a step delimiter, a running branch is scored up to the end of its last complete step."""
 
     branches: tuple[int, ...]
 
@@ -207,7 +303,7 @@ class Decide:
     confidence: float
 
 
-Command = Launch | Cancel | Force | Score | Decide
+Command = Launch | Fork | Extend | Cancel | Force | Probe | Score | Decide
 
 
 class Strategy(Protocol):

@@ -36,6 +36,7 @@ class Sampling:
     top_p: float = 1.0
     top_k: int = 0  # 0: all
     stop: tuple[str, ...] = ()  # strings; kept in the text
+    logprobs: int = 0  # k of the top-k log probabilities behind ``Chunk.confidences``; 0: none
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,9 @@ class Chunk:
     text: str
     token_ids: tuple[int, ...]
     finish: FinishReason | None = None  # set on the last chunk only
+    confidences: tuple[float, ...] = ()
+    """(num_tokens,) negative mean of each token's top-k log probabilities (DeepConf,
+    arXiv 2508.15260); empty unless ``Sampling.logprobs`` asked for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,7 @@ class EngineInfo:
     prefill_tokens_per_step: int  # prompt tokens that one step takes at most
     cache_block_tokens: int  # a continuation recomputes up to this many tokens
     seeded: bool  # whether a request's seed has an effect
+    logprobs: bool = False  # whether it can give log probabilities, as it was started
 
 
 @dataclass(frozen=True, slots=True)

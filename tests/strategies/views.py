@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from frontrunner.strategies.lengths import LengthModel
-from frontrunner.strategies.protocol import BranchStatus
+from frontrunner.strategies.protocol import BranchStatus, ProbeAnswer
 
 
 @dataclass
@@ -17,6 +17,11 @@ class FakeBranch:
     text: str = ""
     answer: str | None = None
     score: float | None = None
+    scored_tokens: int = 0
+    parent: int | None = None
+    steps: list[int] = field(default_factory=list[int])
+    probes: list[ProbeAnswer] = field(default_factory=list[ProbeAnswer])
+    confidences: list[float] = field(default_factory=list[float])
 
 
 @dataclass

@@ -1,0 +1,1 @@
+"""Reward models: what scores branches, whole or part."""

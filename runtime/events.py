@@ -31,6 +31,8 @@ class BranchStarted:
     at: float
     branch: int
     seed: int | None
+    parent: int | None = None  # the branch that it was forked from
+    inherited_tokens: int = 0  # the parent's, which it goes on from
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,41 @@ class BranchForcing:
 
 
 @dataclass(frozen=True, slots=True)
+class BranchProbed:
+    """A running branch was asked, beside it, what it would answer."""
+
+    type: ClassVar[str] = "branch_probed"
+    at: float
+    branch: int
+    tokens: int  # generated when it was asked
+    answer: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BranchScored:
+    """The reward model scored a branch."""
+
+    type: ClassVar[str] = "branch_scored"
+    at: float
+    branch: int
+    tokens: int  # that the score has seen
+    score: float | None  # None: it failed
+
+
+@dataclass(frozen=True, slots=True)
+class BranchExtended:
+    """A branch that had finished was made to go on. It ends once more."""
+
+    type: ClassVar[str] = "branch_extended"
+    at: float
+    branch: int
+    text: str  # what it goes on after
+
+
+@dataclass(frozen=True, slots=True)
 class BranchEnded:
-    """A branch finished, was forced, cancelled or lost."""
+    """A branch finished, was forced, cancelled or lost. One that ended without an answer and is
+    forced, or that is extended, ends again."""
 
     type: ClassVar[str] = "branch_ended"
     at: float
@@ -102,6 +137,9 @@ Event = (
     | BranchStarted
     | BranchProgressed
     | BranchForcing
+    | BranchProbed
+    | BranchScored
+    | BranchExtended
     | BranchEnded
     | VoteChanged
     | CallTimeReached

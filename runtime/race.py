@@ -14,7 +14,6 @@ where they arise: there is no queue between an answer and the decision that it a
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import aclosing
 from statistics import median
 
 import anyio
@@ -24,17 +23,26 @@ from anyio.abc import TaskGroup
 from frontrunner.strategies import protocol as told
 from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.majority import Majority
-from frontrunner.strategies.protocol import BranchStatus, Command, Decide, Observation, Strategy
+from frontrunner.strategies.protocol import (
+    BranchStatus,
+    Command,
+    Decide,
+    Observation,
+    Strategy,
+    needs_of,
+)
 from frontrunner.strategies.votes import tally
 
 from . import events
-from .answers import AnswerClusters, extract_answer
-from .branch import Branch
-from .engines.protocol import Chunk, Engine, FinishReason, Generation, Sampling
-from .errors import EngineError
+from .aborts import Aborts
+from .answers import AnswerClusters
+from .branch import Branch, SideRequest
+from .branch_work import BranchWork, ScoringTask
+from .engines.protocol import Chunk, Engine
 from .race_spec import RaceSpec
 from .reserve import Reserve
 from .result import Result
+from .rewards.protocol import RewardModel, Scoring
 from .seeds import branch_seed
 from .summary import by_votes, summarise
 
@@ -42,8 +50,8 @@ _log = structlog.get_logger("frontrunner.race")
 
 #: How often the call time is worked out anew while it draws near, in seconds.
 _CLOCK_STEP = 0.02
-#: Forced answers go before all other work of the engine.
-_FORCED_PRIORITY = -(2**40)
+#: Branches that a race may launch in all, over those that it may run at a time.
+_LAUNCHES_PER_PLACE = 16
 
 
 class Race:
@@ -58,6 +66,7 @@ class Race:
         reserve: Reserve,
         *,
         lengths: LengthModel | None = None,
+        rewards: RewardModel | None = None,
         publish: Callable[[events.Event], None] | None = None,
     ) -> None:
         self._spec = spec
@@ -66,6 +75,7 @@ class Race:
         self._clusters = clusters
         self._reserve = reserve
         self._lengths = lengths
+        self._needs = needs_of(strategy)
         self._watched = publish is not None
         self._publish = publish or _discard
         self._branches: dict[int, Branch] = {}
@@ -75,7 +85,8 @@ class Race:
         self._decision: Decide | None = None
         self._decided = anyio.Event()
         self._tasks: TaskGroup | None = None
-        self.unaborted: list[str] = []  # requests that the engine could not be told to abort
+        self._aborts = Aborts(engine, spec.race_id, spec.deadline, spec.abort_limit)
+        self._work = BranchWork(spec, engine, clusters, reserve, self._aborts, rewards, self)
 
     # ── what the strategy sees ────────────────────────────────────────────────────────────────
 
@@ -91,11 +102,11 @@ class Race:
     def reachable_tokens(self) -> float | None:
         now = anyio.current_time()
         speeds = [
-            b.tokens / (now - b.first_token_at)
+            (b.tokens - b.first_token_tokens) / (now - b.first_token_at)
             for b in self._branches.values()
             if b.status is BranchStatus.RUNNING
             and b.first_token_at is not None
-            and b.tokens > 1
+            and b.tokens > b.first_token_tokens + 1
             and now > b.first_token_at
         ]
         if not speeds:
@@ -109,6 +120,11 @@ class Race:
         return self._lengths.updated(
             b.tokens for b in self._branches.values() if b.status is BranchStatus.FINISHED
         )
+
+    @property
+    def unaborted(self) -> list[str]:
+        """Requests that the engine could not be told to abort."""
+        return self._aborts.untold
 
     # ── running ───────────────────────────────────────────────────────────────────────────────
 
@@ -214,6 +230,7 @@ class Race:
         except Exception:  # noqa: BLE001 - a strategy that cannot start is no reason not to answer
             _log.exception("frontrunner.strategy_failed", race=self._spec.race_id)
             self._strategy = Majority()
+            self._needs = needs_of(self._strategy)
             return self._strategy.start(self)
 
     def _asked(self, ask: Callable[[], Sequence[Command]]) -> Sequence[Command]:
@@ -230,18 +247,33 @@ class Race:
             match command:
                 case told.Launch(count):
                     self._launch(count)
+                case told.Fork(parent, tokens, count):
+                    self._launch(count, parent, tokens)
+                case told.Extend():
+                    self._extend(command)
                 case told.Cancel(indices, reason):
                     self._cancel(indices, reason)
                 case told.Force(indices):
                     self._force(indices)
+                case told.Probe(indices):
+                    self._probe(indices)
+                case told.Score(indices):
+                    self._score(indices)
                 case told.Decide():
                     self._call(command)
-                case told.Score():
-                    _log.warning("frontrunner.no_reward_model", race=self._spec.race_id)
 
-    def _launch(self, count: int) -> None:
+    def _launch(self, count: int, parent: int | None = None, tokens: int = 0) -> None:
+        """Start branches, on the question or from the first ``tokens`` tokens of ``parent``.
+
+        A race runs at most ``max_branches`` at a time, and that number times a limit in all;
+        what is more is not started.
+        """
         assert self._tasks is not None
-        room = self._spec.max_branches - len(self._branches)
+        if parent is not None and parent not in self._branches:
+            return
+        limit = self._spec.max_branches
+        room = limit - sum(b.status.active for b in self._branches.values())
+        room = min(room, limit * _LAUNCHES_PER_PLACE - len(self._branches))
         for _ in range(min(count, room)):
             index = len(self._branches)
             branch = Branch(
@@ -251,9 +283,15 @@ class Race:
                 launched_at=anyio.current_time(),
             )
             self._branches[index] = branch
-            self._publish(events.BranchStarted(self._at(), index, branch.seed))
+            if parent is not None:
+                self._branches[parent].fork(tokens, branch)
+            self._publish(
+                events.BranchStarted(
+                    self._at(), index, branch.seed, parent, branch.inherited_tokens
+                )
+            )
             self._observations.append(told.BranchStarted(index))
-            self._tasks.start_soon(self._run_branch, branch)
+            self._tasks.start_soon(self._work.run_branch, branch)
 
     def _cancel(self, indices: Sequence[int], reason: str) -> None:
         assert self._tasks is not None
@@ -261,7 +299,19 @@ class Race:
         requests = [r for b in losers if (r := b.active_request()) is not None]
         for branch in losers:
             self._end(branch, BranchStatus.CANCELLED, reason)
-        self._tasks.start_soon(self._abort_and_close, losers, requests)
+        self._tasks.start_soon(self._work.abort_and_close, losers, requests)
+
+    def _extend(self, command: told.Extend) -> None:
+        assert self._tasks is not None
+        branch = self._branches.get(command.branch)
+        if branch is None or branch.status is not BranchStatus.FINISHED:
+            return
+        ids = self._engine.encode(command.text)
+        request_id = f"{self._spec.race_id}-b{branch.index}-x{branch.extensions + 1}"
+        branch.reopen(command.before, command.text, ids, request_id)
+        self._arrivals.remove(branch.index)
+        self._publish(events.BranchExtended(self._at(), branch.index, command.text))
+        self._tasks.start_soon(self._work.run_branch, branch)
 
     def _force(self, indices: Sequence[int]) -> None:
         assert self._tasks is not None
@@ -275,96 +325,49 @@ class Race:
         for branch in chosen:
             branch.status = BranchStatus.FORCING
             branch.pending_answer = None
+            self._drop_probe(branch)
             self._publish(events.BranchForcing(self._at(), branch.index, branch.tokens))
         self._arrivals = [i for i in self._arrivals if self._branches[i] not in chosen]
-        self._tasks.start_soon(self._run_forced_round, chosen, requests)
+        predicted = self._predict_round(len(chosen))
+        self._tasks.start_soon(self._work.run_forced_round, chosen, requests, predicted)
 
     def _select(self, indices: Sequence[int]) -> list[Branch]:
         return [self._branches[i] for i in dict.fromkeys(indices) if i in self._branches]
 
-    # ── branches ──────────────────────────────────────────────────────────────────────────────
+    # ── probes and scores ─────────────────────────────────────────────────────────────────────
 
-    async def _run_branch(self, branch: Branch) -> None:
-        if branch.status is not BranchStatus.RUNNING:
-            return  # ended before it began, and its abort has come and gone
-        spec = self._spec
-        request = Generation(
-            request_id=branch.request_id,
-            prompt=spec.prompt,
-            max_tokens=spec.max_tokens,
-            sampling=spec.sampling,
-            seed=branch.seed,
-            priority=int(spec.deadline * 1000),
-            branch=branch.index,
-        )
-        with branch.scope:
-            await self._stream(branch, request, BranchStatus.RUNNING)
-            if branch.status is BranchStatus.RUNNING:
-                await self._read_answer(branch, branch.text, BranchStatus.FINISHED)
+    def _probe(self, indices: Sequence[int]) -> None:
+        assert self._tasks is not None
+        for branch in self._select(indices):
+            if branch.status is BranchStatus.RUNNING and branch.probe is None:
+                branch.probes_asked += 1
+                branch.probe = SideRequest(f"{branch.request_id}-p{branch.probes_asked}")
+                self._tasks.start_soon(self._work.run_probe, branch, branch.probe)
 
-    async def _run_forced_round(self, branches: list[Branch], requests: list[str]) -> None:
-        """Stop ``branches`` and get their answers, all in one batch."""
-        predicted, began = self._predict_round(len(branches)), anyio.current_time()
-        slow = 1.5  # a round that the hard stop cut short would have taken longer still
-        try:
-            await self._abort_and_close(branches, requests)
-            async with anyio.create_task_group() as together:
-                for branch in branches:
-                    together.start_soon(self._run_forced, branch)
-            slow = 1.0
-        finally:
-            if requests:
-                self._reserve.learn(predicted, slow * (anyio.current_time() - began))
+    def _drop_probe(self, branch: Branch) -> None:
+        """Its branch does not run any more: nobody will hear the probe's answer."""
+        if branch.probe is not None:
+            assert self._tasks is not None
+            self._tasks.start_soon(self._work.abort_probe, branch.probe)
+            branch.probe = None
 
-    async def _run_forced(self, branch: Branch) -> None:
-        if branch.status is not BranchStatus.FORCING:
-            return  # cut while its first request was being aborted
-        forcing = self._spec.forcing
-        said = extract_answer(branch.text, self._spec.answer_pattern)
-        if said is None:
-            branch.forced_request_id = f"{branch.request_id}-forced"
-            branch.extend_forced(forcing.suffix, 0)
-            request = Generation(
-                request_id=branch.forced_request_id,
-                prompt=(*self._spec.prompt, *branch.token_ids, *forcing.suffix_ids),
-                max_tokens=forcing.max_tokens,
-                sampling=Sampling(temperature=0.0, stop=forcing.stop),
-                seed=branch_seed(self._spec.seed, branch.index, forced=True),
-                priority=_FORCED_PRIORITY + int(self._spec.deadline * 1000),
-                branch=branch.index,
-                forced=True,
-            )
-            await self._stream(branch, request, BranchStatus.FORCING)
-        if branch.status is BranchStatus.FORCING:
-            text = branch.forced_text or branch.text
-            await self._read_answer(branch, text, BranchStatus.FORCED)
+    def _score(self, indices: Sequence[int]) -> None:
+        assert self._tasks is not None
+        scorings: list[ScoringTask] = []
+        for branch in self._select(indices):
+            complete = branch.status is not BranchStatus.RUNNING
+            tokens = branch.tokens
+            if self._needs.delimiter and not complete:
+                tokens = branch.steps[-1] if branch.steps else 0
+            text = branch.text_up_to(tokens) + branch.forced_text
+            scoring = Scoring(self._spec.question, text, complete)
+            scorings.append(ScoringTask(branch, tokens, scoring))
+        if scorings:
+            self._tasks.start_soon(self._work.run_scoring, scorings)
 
-    async def _stream(self, branch: Branch, request: Generation, status: BranchStatus) -> None:
-        """Take in a request's chunks until it ends or the branch leaves ``status``."""
-        finish: FinishReason | None = None
-        try:
-            async with aclosing(self._engine.generate(request)) as chunks:
-                async for chunk in chunks:
-                    if branch.status is not status:
-                        return
-                    finish = chunk.finish
-                    if chunk.token_ids or chunk.text:
-                        self._take(branch, chunk, forced=request.forced)
-                    if request.forced and extract_answer(branch.forced_text) is not None:
-                        # Its box has closed: nothing that follows can change the answer.
-                        await self._read_answer(branch, branch.forced_text, BranchStatus.FORCED)
-                        if branch.status is BranchStatus.FORCED and finish is None:
-                            await self._abort([request.request_id])
-                        return
-        except Exception as error:  # noqa: BLE001 - whatever an engine raises costs one branch
-            if not isinstance(error, EngineError):
-                _log.exception("frontrunner.branch_failed", race=self._spec.race_id)
-            self._lose(branch, status, str(error) or type(error).__name__)
-            return
-        if finish not in (FinishReason.STOP, FinishReason.LENGTH):
-            self._lose(branch, status, f"the engine ended the request ({finish or 'no reason'})")
+    # ── what comes in ─────────────────────────────────────────────────────────────────────────
 
-    def _take(self, branch: Branch, chunk: Chunk, *, forced: bool) -> None:
+    def took(self, branch: Branch, chunk: Chunk, *, forced: bool) -> None:
         if forced:
             branch.extend_forced(chunk.text, len(chunk.token_ids))
         else:
@@ -375,28 +378,29 @@ class Race:
                     self._at(), branch.index, chunk.text, len(chunk.token_ids), forced
                 )
             )
-        self._observe(told.BranchProgressed(branch.index, len(chunk.token_ids)))
+        if self._needs.progress:
+            self._observe(told.BranchProgressed(branch.index, len(chunk.token_ids)))
+        delimiter = self._needs.delimiter
+        if delimiter and not forced and branch.complete_step(chunk.text, delimiter):
+            self._observe(told.BranchStepped(branch.index))
 
-    def _lose(self, branch: Branch, status: BranchStatus, error: str) -> None:
+    def lost(self, branch: Branch, status: BranchStatus, error: str) -> None:
         if branch.status is status:
             branch.error = error
             self._end(branch, BranchStatus.FAILED, error)
             self._observe(told.BranchFailed(branch.index))
 
-    async def _read_answer(self, branch: Branch, text: str, ends_as: BranchStatus) -> None:
-        """Find the branch's answer and the class it belongs to, which may take a worker a while."""
-        raw = extract_answer(text, self._spec.answer_pattern)
-        status = branch.status
-        branch.pending_answer = raw
-        answer: str | None = None
-        if raw is not None:
-            try:
-                answer = await self._clusters.assign(raw)
-            except Exception:  # noqa: BLE001 - a broken comparison leaves the spelling
-                _log.exception("frontrunner.comparison_failed", race=self._spec.race_id)
-                answer = self._clusters.assign_now(raw)
-        if branch.status is status:
-            self._arrive(branch, answer, ends_as)
+    def probed(self, branch: Branch, tokens: int, answer: str | None) -> None:
+        branch.probes.append(told.ProbeAnswer(tokens, answer))
+        self._publish(events.BranchProbed(self._at(), branch.index, tokens, answer))
+        self._observe(told.BranchProbed(branch.index))
+
+    def scored(self, branch: Branch, tokens: int, score: float | None) -> None:
+        if self._decision is not None:
+            return
+        branch.score, branch.scored_tokens = score, tokens
+        self._publish(events.BranchScored(self._at(), branch.index, tokens, score))
+        self._observe(told.BranchScored(branch.index))
 
     def _settle_pending(self) -> None:
         """Time is up: answers whose class is not known yet count by their spelling."""
@@ -406,11 +410,11 @@ class Race:
             if branch.pending_answer is not None and branch.status.active:
                 running = branch.status is BranchStatus.RUNNING
                 ends_as = BranchStatus.FINISHED if running else BranchStatus.FORCED
-                self._arrive(branch, self._clusters.assign_now(branch.pending_answer), ends_as)
+                self.arrived(branch, self._clusters.assign_now(branch.pending_answer), ends_as)
         self._observing = outer
         self._drain()
 
-    def _arrive(self, branch: Branch, answer: str | None, status: BranchStatus) -> None:
+    def arrived(self, branch: Branch, answer: str | None, status: BranchStatus) -> None:
         if self._decision is not None:
             return  # came with the decision, which did not see it: the branch ends as cancelled
         branch.answer, branch.pending_answer = answer, None
@@ -430,12 +434,13 @@ class Race:
 
     def _end(self, branch: Branch, status: BranchStatus, reason: str | None = None) -> None:
         branch.status, branch.ended_at = status, anyio.current_time()
+        self._drop_probe(branch)
         self._publish(
             events.BranchEnded(
                 self._at(),
                 branch.index,
                 status,
-                branch.tokens + branch.forced_tokens,
+                branch.tokens - branch.inherited_tokens + branch.forced_tokens,
                 branch.answer,
                 reason,
             )
@@ -447,36 +452,16 @@ class Race:
         """Abort every request that still runs, in one call."""
         active = [b for b in self._branches.values() if b.status.active]
         requests = [r for b in active if (r := b.active_request()) is not None]
+        for branch in self._branches.values():
+            if branch.probe is not None:
+                requests.append(branch.probe.request_id)
+            if branch.answered_request is not None and branch.answered_request not in requests:
+                requests.append(branch.answered_request)
+            branch.probe = branch.answered_request = None
         reason = self._decision.stop_reason if self._decision else told.StopReason.CANCELLED
         for branch in active:
             self._end(branch, BranchStatus.CANCELLED, reason)
-        await self._abort(requests)
-
-    async def _abort_and_close(self, branches: list[Branch], requests: list[str]) -> None:
-        await self._abort(requests)
-        for branch in branches:
-            branch.scope.cancel()
-
-    async def _abort(self, requests: list[str]) -> None:
-        # Shielded, since a cancelled scope would cancel the abort itself at its first await, and
-        # bounded, since a stalled engine must not hold back the answer.
-        if not requests:
-            return
-        limit = self._spec.abort_limit
-        left = self._spec.deadline - anyio.current_time()
-        done = False
-        # Past the deadline (a caller's own cancellation) nobody waits for the answer any more.
-        with anyio.move_on_after(min(limit, left / 2 if left >= 0 else 0.005), shield=True):
-            try:
-                await self._engine.abort(requests)
-                done = True
-            except EngineError:
-                done = True  # a dead engine runs nothing
-            except Exception:  # noqa: BLE001 - as in _stream: it may not cost the result
-                _log.exception("frontrunner.abort_failed", race=self._spec.race_id)
-        if not done:
-            _log.warning("frontrunner.abort_timed_out", race=self._spec.race_id)
-            self.unaborted += requests
+        await self._aborts.abort(requests)
 
     # ── the result ────────────────────────────────────────────────────────────────────────────
 

@@ -1,9 +1,10 @@
 """One question as its race needs it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from re import Pattern
 
-from .engines.protocol import Sampling
+from .engines.protocol import Message, Sampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class RaceSpec:
     max_tokens: int  # a branch, without its forced answer
     max_branches: int
     forcing: Forcing
+    question: Sequence[Message] = ()  # what the prompt says, for reward models
     seed: int | None = None
     answer_pattern: Pattern[str] | None = None
     abort_limit: float = 1.0  # seconds that telling the engine to abort may take

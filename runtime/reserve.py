@@ -11,6 +11,9 @@ from math import ceil
 
 from .engines.protocol import EngineInfo, EngineLoad
 
+#: What the reserve is over the rounds seen: they vary.
+_HEADROOM = 1.4
+
 
 @dataclass(slots=True)
 class Reserve:
@@ -24,6 +27,7 @@ class Reserve:
     return_margin: float
     fallback_step: float
     factor: float = 1.5  # of measured over predicted, a high estimate
+    rounds: int = 0  # that were measured
 
     def round_seconds(
         self,
@@ -43,8 +47,10 @@ class Reserve:
         return predicted * self.factor + self.return_margin
 
     def learn(self, predicted: float, actual: float) -> None:
-        """Take in how long a round took. Rises at once, falls slowly: a late answer is worse."""
+        """Take in how long a round took: the first one outright, later ones by rising fast and
+        falling slowly, since a late answer is worse than an early one."""
         ratio = min(10.0, max(0.25, actual / max(predicted, 1e-6)))
-        target = ratio * 1.25
-        weight = 0.5 if target > self.factor else 0.05
-        self.factor = max(1.0, self.factor + weight * (target - self.factor))
+        target = ratio * _HEADROOM
+        weight = 1.0 if not self.rounds else 0.5 if target > self.factor else 0.05
+        self.factor += weight * (target - self.factor)
+        self.rounds += 1

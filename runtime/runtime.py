@@ -12,7 +12,7 @@ import anyio
 import structlog
 
 from frontrunner.strategies.lengths import LengthModel
-from frontrunner.strategies.protocol import BranchStatus, Strategy
+from frontrunner.strategies.protocol import BranchStatus, Needs, Strategy, needs_of
 from frontrunner.strategies.registry import create_strategy
 
 from .answers import AnswerClusters, Equivalence, WorkerPool
@@ -36,6 +36,7 @@ from .race import Race
 from .race_spec import Forcing, RaceSpec
 from .reserve import Reserve
 from .result import Result
+from .rewards.protocol import RewardModel
 
 _log = structlog.get_logger("frontrunner.runtime")
 
@@ -58,12 +59,19 @@ class Runtime:
     """
 
     def __init__(
-        self, engine: Engine, settings: Settings | None = None, *, warm_up: bool = False
+        self,
+        engine: Engine,
+        settings: Settings | None = None,
+        *,
+        rewards: RewardModel | None = None,
+        warm_up: bool = False,
     ) -> None:
         """
         Args:
             engine: started and closed by the runtime.
             settings: all but ``settings.engine``, which is the engine's own.
+            rewards: what scores branches, for strategies that ask for it; started and closed by
+                the runtime.
             warm_up: also start the processes that compare answers, so that the first symbolic
                 answers need not wait for them (about a second of CPU time).
         """
@@ -71,6 +79,7 @@ class Runtime:
         self.settings = settings or Settings()
         configure_logs(self.settings.log)
         self.engine = engine
+        self.rewards = rewards
         race, answers, lengths = self.settings.race, self.settings.answers, self.settings.lengths
         self._reserve = Reserve(race.return_margin, _FALLBACK_STEP)
         self._workers = WorkerPool(answers.workers) if answers.workers else None
@@ -107,6 +116,8 @@ class Runtime:
             await self._close()
             raise
         self._entered = True
+        if self._warm:
+            await self._rehearse()
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -120,19 +131,39 @@ class Runtime:
                 tasks.start_soon(self._workers.warm_up)
             try:
                 await self.engine.start()
+                if self.rewards is not None:
+                    await self.rewards.start()
             except EngineStartError as error:
                 failure = error  # raised outside, where no ExceptionGroup wraps it
                 tasks.cancel_scope.cancel()
         if failure is not None:
             raise failure
 
+    async def _rehearse(self) -> None:
+        """Run a race into its deadline, so that the reserve for forced answers is measured before
+        the first one that counts."""
+        step = self.engine.load().step_seconds or _FALLBACK_STEP
+        race = self._prepare(
+            "Count from one to ten.",
+            deadline=60 * step + self._reserve.return_margin,
+            branches=None,
+            seed=None,
+            strategy="majority",
+            parameters={"stop": "none"},
+        )
+        await race.run()
+
     async def _close(self) -> None:
         with anyio.CancelScope(shield=True):
             try:
-                await self.engine.aclose()
+                if self.rewards is not None:
+                    await self.rewards.aclose()
             finally:
-                if self._workers is not None:
-                    await self._workers.aclose()
+                try:
+                    await self.engine.aclose()
+                finally:
+                    if self._workers is not None:
+                        await self._workers.aclose()
 
     async def solve(
         self,
@@ -226,7 +257,9 @@ class Runtime:
         seconds = self._checked_deadline(deadline)
         count = self._checked_branches(branches)
         chosen = self._make_strategy(strategy, parameters, count)
-        prompt = self._encode(question)
+        needs = self._checked_needs(strategy or settings.race.strategy, chosen)
+        messages = _as_messages(question)
+        prompt = self.engine.encode_chat(messages)
         suffix_ids = self.engine.encode(settings.forcing.suffix)
         room = self.engine.info.max_context_tokens - len(prompt)
         room -= len(suffix_ids) + settings.forcing.max_tokens
@@ -242,6 +275,7 @@ class Runtime:
                 settings.sampling.top_p,
                 settings.sampling.top_k,
                 settings.sampling.stop,
+                needs.logprobs,
             ),
             max_tokens=min(room, settings.sampling.max_tokens),
             max_branches=count,
@@ -251,6 +285,7 @@ class Runtime:
                 settings.forcing.max_tokens,
                 settings.forcing.stop,
             ),
+            question=messages,
             seed=seed,
             answer_pattern=self._pattern,
             abort_limit=settings.race.abort_limit,
@@ -263,6 +298,7 @@ class Runtime:
             clusters,
             self._reserve,
             lengths=self._lengths,
+            rewards=self.rewards,
             publish=publish,
         )
 
@@ -299,13 +335,18 @@ class Runtime:
         except (ValueError, TypeError) as error:
             raise BadRequest(str(error)) from error
 
-    def _encode(self, question: Question) -> tuple[int, ...]:
-        messages = (
-            [{"role": "user", "content": question}] if isinstance(question, str) else question
-        )
-        if not any(str(message.get("content") or "").strip() for message in messages):
-            raise EmptyQuestion
-        return self.engine.encode_chat(messages)
+    def _checked_needs(self, name: str, strategy: Strategy) -> Needs:
+        needs = needs_of(strategy)
+        if needs.rewards and self.rewards is None:
+            raise BadRequest(
+                f"{name} needs a reward model: set [rewards] in the config, or pass one to Runtime"
+            )
+        if needs.logprobs and not self.engine.info.logprobs:
+            raise BadRequest(
+                f"{name} needs log probabilities, which this engine cannot give (vLLM does not "
+                "give them reliably with speculation)"
+            )
+        return needs
 
     # ── running ───────────────────────────────────────────────────────────────────────────────
 
@@ -349,9 +390,13 @@ class Runtime:
 
     def _learn(self, result: Result) -> None:
         """Branch lengths of this race improve what is expected of the next."""
-        finished = [b.tokens for b in result.branches if b.status is BranchStatus.FINISHED]
+        finished = [
+            b.tokens + b.inherited_tokens
+            for b in result.branches
+            if b.status is BranchStatus.FINISHED
+        ]
         cut = [
-            b.tokens - b.forced_tokens
+            b.tokens + b.inherited_tokens - b.forced_tokens
             for b in result.branches
             if b.status in (BranchStatus.CANCELLED, BranchStatus.FORCED)
         ]
@@ -359,3 +404,15 @@ class Runtime:
             self._lengths = self._lengths.updated(finished, cut)
         elif len(finished) >= _ENOUGH_LENGTHS:
             self._lengths = LengthModel.fit(finished, cut)
+
+
+def _as_messages(question: Question) -> Sequence[Message]:
+    """The conversation that ``question`` stands for.
+
+    Raises:
+        EmptyQuestion: it says nothing.
+    """
+    messages = [{"role": "user", "content": question}] if isinstance(question, str) else question
+    if not any(str(message.get("content") or "").strip() for message in messages):
+        raise EmptyQuestion
+    return messages

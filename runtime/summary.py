@@ -35,7 +35,10 @@ def summarise(
         forced_votes=by_votes(votes.forced),
         branches=tuple(b.report(now) for b in branches.values()),
         prompt_tokens=len(spec.prompt),
-        tokens_generated=sum(b.tokens + b.forced_tokens for b in branches.values()),
+        tokens_generated=sum(
+            b.tokens - b.inherited_tokens + b.forced_tokens + b.probe_tokens
+            for b in branches.values()
+        ),
         tokens_saved=_tokens_saved(spec, branches, lengths),
     )
 

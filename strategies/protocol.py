@@ -135,6 +135,12 @@ class Needs:
     """k of the top-k log probabilities behind ``BranchView.confidences``."""
 
 
+def needs_of(strategy: object) -> Needs:
+    """What ``strategy`` says that it needs; nothing if it says nothing."""
+    needs = getattr(strategy, "needs", None)
+    return needs if isinstance(needs, Needs) else Needs()
+
+
 class RaceView(Protocol):
     """The race as a strategy sees it; valid only during the call it is passed to."""
 

@@ -17,6 +17,7 @@ from frontrunner.runtime.race import Race
 from frontrunner.runtime.race_spec import Forcing, RaceSpec
 from frontrunner.runtime.reserve import Reserve
 from frontrunner.runtime.result import Result
+from frontrunner.runtime.rewards.protocol import Scoring
 from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.majority import Majority
 from frontrunner.strategies.protocol import BranchStatus, StopReason, Strategy
@@ -49,6 +50,23 @@ def stalls(text: str = "", *, after: float = 0.5, ignores_abort: bool = False) -
 
 def fails(error: str = "lost", after: float = 0.5) -> BranchScript:
     return BranchScript((Piece(after, "hm "),), error=error)
+
+
+class Rewards:
+    """A reward model that gives these scores in turn, and fails when it has no more."""
+
+    def __init__(self, scores: Sequence[float]) -> None:
+        self.scores = list(scores)
+        self.asked: list[Sequence[Scoring]] = []
+
+    async def start(self) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+    async def score(self, items: Sequence[Scoring]) -> Sequence[float]:
+        self.asked.append(items)
+        await anyio.lowlevel.checkpoint()
+        return [self.scores.pop(0) for _ in items]
 
 
 # ── the engine ────────────────────────────────────────────────────────────────────────────────
@@ -153,6 +171,7 @@ class Setup:
     abort_limit: float = 1.0
     reserve: Reserve | None = None
     lengths: LengthModel | None = None
+    rewards: Rewards | None = None
     verifier: Verifier | None = None
     publish: Callable[[Event], None] | None = None
     sampling: Sampling = SAMPLING
@@ -183,6 +202,7 @@ class Setup:
             clusters,
             self.reserve,
             lengths=self.lengths,
+            rewards=self.rewards,
             publish=self.publish,
         )
 
@@ -255,7 +275,7 @@ def check_result(result: Result) -> None:
     for branch in result.branches:
         assert (branch.error is not None) == (branch.status is BranchStatus.FAILED)
         assert branch.forced == (branch.status is BranchStatus.FORCED)
-    assert result.tokens_generated == sum(branch.tokens for branch in result.branches)
+    assert result.tokens_generated == sum(b.tokens + b.probe_tokens for b in result.branches)
     assert result.tokens_saved >= 0
     if result.stop_reason is StopReason.FAILED:
         assert result.counted(BranchStatus.FAILED) == len(result.branches)

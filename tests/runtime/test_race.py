@@ -13,6 +13,7 @@ from frontrunner.runtime.events import (
     BranchEnded,
     BranchForcing,
     BranchProgressed,
+    BranchScored,
     BranchStarted,
     CallTimeReached,
     Event,
@@ -25,23 +26,33 @@ from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.majority import Majority
 from frontrunner.strategies.protocol import (
     BranchFinished,
+    BranchProbed,
     BranchStatus,
+    BranchStepped,
     Cancel,
     Command,
     Decide,
+    Extend,
     Force,
+    Fork,
     Launch,
+    Needs,
     Observation,
+    Probe,
+    ProbeAnswer,
     RaceView,
     Score,
     StopReason,
 )
+from frontrunner.strategies.protocol import BranchProgressed as TellProgressed
+from frontrunner.strategies.protocol import BranchScored as TellScored
 
 from ..backends import every_backend, no_tasks_left
 from .racing import (
     MARGIN,
     PROMPT,
     SUFFIX,
+    Rewards,
     Setup,
     WatchedEngine,
     check_result,
@@ -405,9 +416,124 @@ async def test_commands_for_branches_that_are_gone_or_never_were_change_nothing(
 
 async def test_no_more_branches_are_launched_than_the_race_allows() -> None:
     strategy = Fixed([Launch(3), Launch(3)], deque([[Launch(9)]]))
-    engine = WatchedEngine([says("a", 1)])
+    engine = WatchedEngine([says("a", 2), *[says("a", 3)] * 3, *[stalls("x ")] * 9])
     result = await Setup(engine, strategy, branches=4, deadline=5).run()
-    assert len(engine.requests) == len(result.branches) == 4
+    # Four at first; one, when the first has made room.
+    assert len(engine.requests) == len(result.branches) == 5
+
+
+async def test_a_strategy_that_never_stops_launching_is_stopped() -> None:
+    class Eager(Fixed):
+        def observe(self, observation: Observation, view: RaceView) -> Sequence[Command]:
+            return [Launch(1)] if isinstance(observation, BranchFinished) else []
+
+    engine = WatchedEngine([says("a", 0)])
+    result = await Setup(engine, Eager([Launch(2)]), branches=2, deadline=5).run()
+    assert len(result.branches) == 32
+
+
+async def test_a_fork_goes_on_from_its_parents_exact_tokens_and_counts_only_its_own() -> None:
+    pieces = (Piece(1, "one ", 3), Piece(1, "two ", 2), Piece(1, "three ", 1))
+    engine = WatchedEngine([BranchScript(pieces), BranchScript((Piece(1, "\\boxed{b}", 4),))])
+    events: list[Event] = []
+    strategy = Fixed([Launch(1)], deque([[Fork(0, 5, 1)]]))
+    setup = Setup(engine, strategy, max_tokens=20, deadline=8, publish=events.append)
+    result = await setup.run()
+    first, fork = engine.requests
+    assert fork.prompt == (*first.prompt, 0, 1, 2, 3, 4)
+    assert fork.max_tokens == 15
+    child = result.branches[1]
+    assert (child.text, child.tokens, child.inherited_tokens) == ("one two \\boxed{b}", 4, 5)
+    assert child.parent == 0
+    assert result.votes == {"b": 1}
+    assert result.tokens_generated == 6 + 4
+    assert [e.parent for e in events if isinstance(e, BranchStarted)] == [None, 0]
+
+
+async def test_an_extended_branch_goes_on_in_place_of_its_end_and_votes_only_then() -> None:
+    thought = (Piece(1, "hm", 2), Piece(1, "</think>", 1), Piece(1, "\\boxed{1}", 2))
+    scripts = iter([BranchScript(thought), BranchScript((Piece(1, " \\boxed{2}", 3),))])
+    engine = WatchedEngine([says(None, 1)])
+    engine.script.chooser = lambda request: next(scripts)
+    events: list[Event] = []
+    strategy = Fixed([Launch(1)], deque([[Extend(0, "Wait", "</think>")], []]))
+    result = await Setup(engine, strategy, deadline=8, publish=events.append).run()
+    first, again = engine.requests
+    assert again.prompt == (*first.prompt, 0, 1, *engine.encode("Wait"))
+    assert result.branches[0].text == "hmWait \\boxed{2}"
+    assert result.votes == {"2": 1}
+    kinds = [e.type for e in events if e.type in ("branch_ended", "branch_extended")]
+    assert kinds == ["branch_ended", "branch_extended", "branch_ended"]
+
+
+# ── probes, steps and scores ──────────────────────────────────────────────────────────────────
+
+
+@dataclass
+class Asking(Fixed):
+    """Answers observations of one kind with commands, a number of times."""
+
+    needs: Needs = field(default_factory=Needs)
+    on: type = BranchFinished
+    ask: deque[Sequence[Command]] = field(default_factory=deque)
+    seen: list[Observation] = field(default_factory=list)
+
+    def observe(self, observation: Observation, view: RaceView) -> Sequence[Command]:
+        self.seen.append(observation)
+        if isinstance(observation, self.on) and self.ask:
+            return self.ask.popleft()
+        return []
+
+
+async def test_a_probe_asks_beside_the_branch_which_runs_on() -> None:
+    strategy = Asking([Launch(1)], needs=Needs(progress=True), on=TellProgressed)
+    strategy.ask = deque([[Probe((0,)), Probe((0,))]])
+    engine = WatchedEngine([says("5", 8)], [forced_says("4", 0.5)])
+    result = await Setup(engine, strategy).run()
+    (probe,) = engine.forced_requests()
+    assert probe.prompt == (*PROMPT, 0, *engine.encode(SUFFIX))
+    assert result.branches[0].probes == (ProbeAnswer(1, "4"),)
+    assert [o for o in strategy.seen if isinstance(o, BranchProbed)] == [BranchProbed(0)]
+    assert result.votes == {"5": 1}
+    assert result.forced_votes == {}
+    assert result.tokens_generated == 8 + 2
+
+
+async def test_a_probe_whose_branch_has_ended_is_aborted_and_says_nothing() -> None:
+    strategy = Asking([Launch(2)], needs=Needs(progress=True), on=TellProgressed)
+    strategy.ask = deque([[Probe((0, 1))]])
+    engine = WatchedEngine([says("5", 2, tokens=2), stalls("x ")], [stalls(), stalls()])
+    await Setup(engine, strategy, deadline=5).run()
+    assert engine.aborts[0] == ("race-b0-p1",)
+    assert not any(isinstance(o, BranchProbed) for o in strategy.seen)
+
+
+async def test_steps_end_where_the_delimiter_does_even_across_pieces() -> None:
+    pieces = [Piece(1, "a", 2), Piece(1, "b\n", 1), Piece(1, "\nc", 1), Piece(1, "\n\nd", 3)]
+    strategy = Asking([Launch(1)], needs=Needs(delimiter="\n\n"), on=BranchStepped)
+    strategy.ask = deque([[Score((0,))], [Score((0,))]])
+    engine = WatchedEngine([BranchScript((*pieces, Piece(1, "\\boxed{1}", 2)))])
+    setup = Setup(engine, strategy)
+    setup.rewards = rewards = Rewards([0.25, float("nan")])
+    events: list[Event] = []
+    setup.publish = events.append
+    result = await setup.run()
+    assert [o for o in strategy.seen if isinstance(o, BranchStepped)] == [BranchStepped(0)] * 2
+    assert [s.text for (s,) in rewards.asked] == ["ab\n\nc", "ab\n\nc\n\nd"]
+    assert [s.complete for (s,) in rewards.asked] == [False, False]
+    scored = [e for e in events if isinstance(e, BranchScored)]
+    assert [(e.tokens, e.score) for e in scored] == [(4, 0.25), (7, None)]
+    assert result.branches[0].score is None
+
+
+async def test_a_reward_model_that_fails_costs_the_scores_and_nothing_else() -> None:
+    strategy = Asking([Launch(2)], on=BranchFinished, ask=deque([[Score((0, 1))]]))
+    engine = WatchedEngine([says("a", 1), says("a", 2)])
+    setup = Setup(engine, strategy, deadline=4)
+    setup.rewards = Rewards([])
+    result = await setup.run()
+    assert result.answer == "a"
+    assert [o for o in strategy.seen if isinstance(o, TellScored)] == [TellScored(0), TellScored(1)]
 
 
 async def test_a_strategy_may_launch_more_branches_on_the_way() -> None:
@@ -469,6 +595,8 @@ async def test_every_observation_is_made_once_and_in_order() -> None:
     seen: list[Observation] = []
 
     class Watching(Fixed):
+        needs = Needs(progress=True)
+
         def observe(self, observation: Observation, view: RaceView) -> Sequence[Command]:
             seen.append(observation)
             return super().observe(observation, view)

@@ -21,9 +21,12 @@ from frontrunner.strategies.protocol import (
     Cancel,
     Command,
     Decide,
+    Extend,
     Force,
+    Fork,
     Launch,
     Observation,
+    Probe,
     RaceView,
     Score,
     StopReason,
@@ -451,6 +454,9 @@ commands = st.one_of(
     st.builds(Cancel, st.lists(st.integers(-1, 9), max_size=4).map(tuple), st.just("any")),
     st.builds(Force, st.lists(st.integers(-1, 9), max_size=4).map(tuple)),
     st.builds(Score, st.lists(st.integers(-1, 9), max_size=4).map(tuple)),
+    st.builds(Probe, st.lists(st.integers(-1, 9), max_size=4).map(tuple)),
+    st.builds(Fork, st.integers(-1, 9), st.integers(0, 9), st.integers(0, 4)),
+    st.builds(Extend, st.integers(-1, 9), st.just("Wait"), st.sampled_from(["", "x"])),
 )
 
 
@@ -478,5 +484,5 @@ def test_whatever_a_strategy_commands_the_race_gives_one_result_in_time_and_leav
     setup = Setup(engine, Erratic(plan), deadline=1.0, branches=8)
     setup.verifier = SilentVerifier() if compares else None
     result = run_checked(setup)
-    assert len(result.branches) <= 8
+    assert len(result.branches) <= 8 * 16
     assert all(branch.status is not BranchStatus.RUNNING for branch in result.branches)

@@ -4,8 +4,8 @@ All that a race awaits for its branches is here. What comes in is told to the ra
 and the race alone decides what it means.
 """
 
-from collections.abc import Sequence
-from contextlib import aclosing
+from collections.abc import Generator, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from math import isfinite
 from typing import Protocol
@@ -16,8 +16,8 @@ import structlog
 from frontrunner.strategies.protocol import BranchStatus
 
 from .aborts import Aborts
-from .answers import AnswerClusters, extract_answer
-from .branch import Branch, SideRequest, Text
+from .answers import Clusters
+from .branch import Branch, ForcedBeside, SideRequest, Text
 from .engines.protocol import Chunk, Engine, FinishReason, Generation, Sampling
 from .errors import EngineError
 from .race_spec import RaceSpec
@@ -71,7 +71,7 @@ class BranchWork:
         self,
         spec: RaceSpec,
         engine: Engine,
-        clusters: AnswerClusters,
+        clusters: Clusters,
         reserve: Reserve,
         aborts: Aborts,
         rewards: RewardModel | None,
@@ -115,39 +115,100 @@ class BranchWork:
         self, branches: list[Branch], requests: list[str], predicted: float
     ) -> None:
         """Stop ``branches`` and get their answers, all in one batch, in ``predicted`` seconds."""
-        began = anyio.current_time()
-        slow = 1.5  # a round that the hard stop cut short would have taken longer still
-        try:
+        with self._measured(predicted if requests else None):
             await self.abort_and_close(branches, requests)
             async with anyio.create_task_group() as together:
                 for branch in branches:
-                    together.start_soon(self._run_forced, branch)
+                    together.start_soon(self._run_forced, branch, len(branches) == 1)
+
+    async def run_forced_beside(self, branches: list[Branch], predicted: float) -> None:
+        """Get the answers of ``branches``, which run on, all in one batch, in ``predicted``
+        seconds."""
+        with self._measured(predicted):
+            async with anyio.create_task_group() as together:
+                for branch in branches:
+                    if (beside := branch.beside) is not None:
+                        alone = len(branches) == 1
+                        together.start_soon(self._run_beside, branch, beside, alone)
+
+    @contextmanager
+    def _measured(self, predicted: float | None) -> Generator[None, None, None]:
+        """Teach the reserve how long a round takes that was predicted to take ``predicted``."""
+        began = anyio.current_time()
+        slow = 1.5  # a round that the end of the race cut short would have taken longer still
+        try:
+            yield
             slow = 1.0
         finally:
-            if requests:
+            if predicted is not None:
                 self._reserve.learn(predicted, slow * (anyio.current_time() - began))
 
-    async def _run_forced(self, branch: Branch) -> None:
+    async def _run_forced(self, branch: Branch, alone: bool) -> None:
         if branch.status is not BranchStatus.FORCING:
             return  # cut while its first request was being aborted
-        if extract_answer(branch.text, self._spec.answer_pattern) is None:
+        if self._spec.answers.find(branch.text) is None:
             branch.forced_request_id = f"{branch.request_id}-forced"
             branch.extend_forced(self._spec.forcing.suffix, 0)
             priority = _FORCED_PRIORITY + int(self._spec.deadline * 1000)
-            request = self._continuation(branch, branch.forced_request_id, priority)
+            request = self._continuation(branch, branch.forced_request_id, priority, alone)
             await self._stream(branch, request, BranchStatus.FORCING)
         if branch.status is BranchStatus.FORCING:
             text = branch.forced_text or branch.text
             await self._read_answer(branch, text, BranchStatus.FORCED)
 
-    def _continuation(self, branch: Branch, request_id: str, priority: int) -> Generation:
+    async def _run_beside(self, branch: Branch, beside: ForcedBeside, alone: bool) -> None:
+        if branch.beside is not beside:
+            return  # its branch ended before this began
+        said = self._spec.answers.find(branch.text)
+        if said is None:
+            beside.text.append(self._spec.forcing.suffix, 0)
+            priority = _FORCED_PRIORITY + int(self._spec.deadline * 1000)
+            request = self._continuation(branch, beside.request_id, priority, alone)
+            with beside.scope:
+                said = await self._stream_beside(beside, request)
+        beside.said = said
+        if beside.running:
+            beside.running = False
+            await self._aborts.abort([beside.request_id])
+        if said is not None:
+            beside.answer = await self._class_of(said)
+
+    async def _stream_beside(self, beside: ForcedBeside, request: Generation) -> str | None:
+        """The answer, as soon as it is complete."""
+        beside.running = True
+        try:
+            async with aclosing(self._engine.generate(request)) as chunks:
+                async for chunk in chunks:
+                    beside.forced_tokens += len(chunk.token_ids)
+                    beside.text.append(chunk.text, beside.forced_tokens)
+                    said = self._spec.answers.settled(str(beside.text))
+                    if chunk.finish is not None:
+                        beside.running = False
+                    if said is not None:
+                        return said
+        except Exception as error:  # noqa: BLE001 - the branch itself runs on
+            beside.running = False
+            if not isinstance(error, EngineError):
+                _log.exception("frontrunner.forcing_failed", race=self._spec.race_id)
+            return None
+        return self._spec.answers.find(str(beside.text))
+
+    async def abort_beside(self, beside: ForcedBeside) -> None:
+        await self._aborts.abort([beside.request_id])
+        beside.scope.cancel()
+
+    def _continuation(
+        self, branch: Branch, request_id: str, priority: int, greedy: bool
+    ) -> Generation:
         """A branch's exact tokens and the forcing suffix, to be completed by an answer."""
         forcing = self._spec.forcing
         return Generation(
             request_id=request_id,
             prompt=(*self._spec.prompt, *branch.token_ids, *forcing.suffix_ids),
             max_tokens=forcing.max_tokens,
-            sampling=Sampling(temperature=0.0, stop=forcing.stop),
+            sampling=Sampling(
+                temperature=0.0 if greedy else forcing.temperature, stop=forcing.stop
+            ),
             seed=branch_seed(self._spec.seed, branch.index, forced=True),
             priority=priority,
             branch=branch.index,
@@ -162,7 +223,8 @@ class BranchWork:
             return  # dropped before it began
         tokens, text = branch.tokens, Text()
         text.append(self._spec.forcing.suffix, 0)
-        request = self._continuation(branch, probe.request_id, int(self._spec.deadline * 1000))
+        priority = int(self._spec.deadline * 1000)
+        request = self._continuation(branch, probe.request_id, priority, greedy=True)
         with probe.scope:
             try:
                 async with aclosing(self._engine.generate(request)) as chunks:
@@ -173,7 +235,7 @@ class BranchWork:
                 if not isinstance(error, EngineError):
                     _log.exception("frontrunner.probe_failed", race=self._spec.race_id)
             else:
-                raw = extract_answer(str(text), self._spec.answer_pattern)
+                raw = self._spec.answers.find(str(text))
                 answer = await self._class_of(raw) if raw is not None else None
                 if branch.probe is probe:
                     branch.probe = None
@@ -210,8 +272,11 @@ class BranchWork:
                     finish = chunk.finish
                     if chunk.token_ids or chunk.text:
                         self._listener.took(branch, chunk, forced=request.forced)
-                    if request.forced and extract_answer(branch.forced_text) is not None:
-                        # Its box has closed: nothing that follows can change the answer.
+                    if (
+                        request.forced
+                        and self._spec.answers.settled(branch.forced_text) is not None
+                    ):
+                        # Nothing that follows can change the answer: its box has closed, say.
                         branch.answered_request = request.request_id if finish is None else None
                         await self._read_answer(branch, branch.forced_text, BranchStatus.FORCED)
                         if branch.answered_request is not None:
@@ -230,7 +295,7 @@ class BranchWork:
 
     async def _read_answer(self, branch: Branch, text: str, ends_as: BranchStatus) -> None:
         """Find the branch's answer and the class it belongs to, which may take a worker a while."""
-        raw = extract_answer(text, self._spec.answer_pattern)
+        raw = self._spec.answers.find(text)
         status = branch.status
         branch.pending_answer = raw
         answer = await self._class_of(raw) if raw is not None else None

@@ -16,12 +16,15 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
 from frontrunner.strategies.registry import create_strategy
 
+from .answers.registry import extractor_names
+from .answers.schema import check_schema
 from .errors import ConfigError
 
 #: TOML's arrays arrive as lists.
@@ -31,6 +34,8 @@ Strings = Annotated[tuple[str, ...], Field(strict=False)]
 DEMO_MODEL = "demo"
 #: Stands for its draft model.
 DEMO_DRAFT_MODEL = "demo-draft"
+#: Stands for its reward model.
+DEMO_REWARD_MODEL = "demo-reward"
 
 
 class _Section(BaseModel):
@@ -91,7 +96,7 @@ class EngineSettings(_Section):
     shutdown_timeout: NonNegativeInt = 0
     """Seconds that running requests get when the engine is told to end."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "ERROR"
-    """Of vLLM's own log, which goes to stderr."""
+    """Of vLLM's own log, which goes to stderr; a reward model's engine shares it."""
     speculation: SpeculationSettings = SpeculationSettings()
 
 
@@ -135,6 +140,10 @@ class ForcingSettings(_Section):
     """How an unfinished branch is made to answer at the call time."""
 
     suffix: str = "\n\nTime is up. The final answer is \\boxed{"
+    temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
+    """Of forced answers where several branches give one: drawn, guesses scatter and what branches
+    know agrees; taken greedily, branches that know nothing agree on the commonest guess. A branch
+    that is alone is asked for its best guess, whatever is said here."""
     max_tokens: PositiveInt = 16
     stop: Strings = ()
 
@@ -142,8 +151,13 @@ class ForcingSettings(_Section):
 class AnswerSettings(_Section):
     """How an answer is found and compared."""
 
+    kind: str = "boxed"
+    """What an answer is: ``boxed``, ``last_number``, ``multiple_choice``, ``json``, ``tool_call``,
+    ``code``, ``text`` (no vote), or one registered with ``register_extractor``."""
     pattern: str | None = None
     """Regular expression tried where there is no ``\\boxed{}``; group 1 is the answer."""
+    json_schema: dict[str, Any] | None = None
+    """JSON Schema (draft 2020-12) that an answer must satisfy; others are no vote (``json``)."""
     compare_timeout: PositiveFloat = 1.0
     """Seconds that comparing two answers may take."""
     workers: NonNegativeInt = 2
@@ -158,6 +172,195 @@ class AnswerSettings(_Section):
             except re.error as error:
                 raise ValueError(f"not a regular expression: {error}") from error
         return pattern
+
+    @field_validator("json_schema")
+    @classmethod
+    def _is_schema(cls, schema: dict[str, Any] | None) -> dict[str, Any] | None:
+        if schema is not None:
+            check_schema(schema)
+        return schema
+
+    @field_validator("kind")
+    @classmethod
+    def _is_known(cls, kind: str) -> str:
+        if kind not in extractor_names():
+            raise ValueError(f"unknown kind {kind!r}; known: {', '.join(extractor_names())}")
+        return kind
+
+    @field_validator("pattern", "json_schema")
+    @classmethod
+    def _belongs(cls, value: Any, info: ValidationInfo) -> Any:
+        # Only what is given is validated: a default never comes here.
+        kind = info.data.get("kind")
+        wanted = "boxed" if info.field_name == "pattern" else "json"
+        if value is not None and kind is not None and kind != wanted:
+            raise ValueError(f'has no meaning with answers.kind "{kind}"')
+        return value
+
+
+#: The keys of ``[rewards]`` that mean something to some kinds only.
+_REWARD_KINDS: dict[str, tuple[str, ...]] = {
+    "model": ("pooling", "remote"),
+    "task": ("pooling", "remote"),
+    "aggregation": ("pooling", "remote"),
+    "step_delimiter": ("pooling", "remote"),
+    "step_marker": ("pooling", "remote"),
+    "system": ("pooling", "remote"),
+    "template": ("pooling", "remote", "verifier"),
+    "label": ("pooling", "remote"),
+    "activation": ("pooling", "remote"),
+    "batch": ("pooling", "remote"),
+    "url": ("remote",),
+    "api": ("remote",),
+    "key_env": ("remote",),
+    "connections": ("remote",),
+    "retries": ("remote",),
+    "timeout": ("remote", "verifier"),
+    "yes": ("verifier",),
+    "no": ("verifier",),
+    "samples": ("verifier",),
+    "max_tokens": ("verifier",),
+    "dtype": ("pooling",),
+    "max_context_tokens": ("pooling",),
+    "cache_gib": ("pooling",),
+    "gpu_memory_utilization": ("pooling",),
+    "tensor_parallel": ("pooling",),
+    "eager": ("pooling",),
+}
+
+
+class RewardSettings(_Section):
+    """What scores branches, for the strategies that ask for scores."""
+
+    kind: Literal["none", "pooling", "remote", "verifier"] = "none"
+    """``pooling``: a reward model on a second vLLM engine in this process; ``remote``: a scoring
+    endpoint; ``verifier``: the main engine is asked whether a solution is right."""
+    model: str | None = None
+    """A model folder (relative to the config file), a hub name, or ``demo-reward``; for ``remote``
+    the name that is sent."""
+    task: Literal["orm", "prm"] = "orm"
+    """``orm``: one score for a text; ``prm``: one for each step, brought together."""
+    aggregation: Literal["last", "min", "prod", "mean"] = "last"
+    """How the scores of the steps become one (``prm``)."""
+    step_delimiter: Annotated[str, Field(min_length=1)] = "\n\n"
+    """What ends a step in a branch (``prm``)."""
+    step_marker: Annotated[str, Field(min_length=1)] | None = None
+    """Takes the delimiter's place, and the score is read there (``prm``; Qwen2.5-Math-PRM:
+    ``<extra_0>``). None: it is read at the delimiter."""
+    system: str | None = None
+    """The reward model's own system message."""
+    template: str | None = None
+    """A plain text with the places ``{question}`` and ``{text}``, instead of the model's chat
+    template; for ``verifier`` the question that is put to the main model."""
+    label: int = -1
+    """Which class of a model with several stands for "right"; -1: the last."""
+    activation: bool = True
+    """Whether logits become probabilities. Off for reward models trained on comparisons: their
+    logits are an open scale, whose upper end a sigmoid would flatten."""
+    batch: PositiveInt = 32
+    """Texts that are scored at once."""
+    url: str | None = None
+    """Of the endpoint, its path included."""
+    api: Literal["classify", "pooling", "score", "json"] | None = None
+    """What the endpoint speaks: one of vLLM's, or ``json`` (see ``rewards/remote.py``). None: as
+    its path says."""
+    key_env: str | None = None
+    """The environment variable that holds the endpoint's key."""
+    connections: PositiveInt = 8
+    """To the endpoint, at once."""
+    retries: NonNegativeInt = 2
+    """After a lost connection or an overloaded endpoint, if the time allows it."""
+    timeout: PositiveFloat = 10.0
+    """Seconds for one call of the model, its retries included."""
+    yes: str = "yes"
+    no: str = "no"
+    """The words with which the verifier answers."""
+    samples: PositiveInt = 4
+    """Answers of the verifier where the engine gives no log probabilities."""
+    max_tokens: PositiveInt = 8
+    """Of one such answer."""
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    max_context_tokens: PositiveInt | None = None
+    """None: the model's own. Longer texts get no score."""
+    cache_gib: PositiveFloat | None = None
+    """Size of the KV cache. None: 0.5 GiB on a CPU, 2 GiB on a GPU."""
+    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Share of the GPU that must be free when the engine starts; with the main engine's at most 1.
+    None: 0.1."""
+    tensor_parallel: PositiveInt = 1
+    eager: bool | None = None
+    """Skip compilation and graphs. None: on a CPU."""
+
+    @field_validator(*_REWARD_KINDS)
+    @classmethod
+    def _belongs(cls, value: Any, info: ValidationInfo) -> Any:
+        # Only what is given is validated: a default never comes here.
+        assert info.field_name is not None
+        kind = info.data.get("kind")
+        if kind is not None and kind not in _REWARD_KINDS[info.field_name]:
+            raise ValueError(f'has no meaning with rewards.kind "{kind}"')
+        return value
+
+    @field_validator("aggregation", "step_delimiter", "step_marker")
+    @classmethod
+    def _is_of_steps(cls, value: Any, info: ValidationInfo) -> Any:
+        if info.data.get("task") == "orm" and value is not None:
+            raise ValueError('has no meaning with rewards.task "orm"')
+        return value
+
+    @field_validator("template")
+    @classmethod
+    def _has_a_place(cls, template: str | None) -> str | None:
+        if template is not None and template.count("{text}") != 1:
+            raise ValueError("needs the place {text}, once")
+        return template
+
+    @field_validator("url")
+    @classmethod
+    def _is_http(cls, url: str | None) -> str | None:
+        if url is not None and not re.match(r"https?://[^/\s]+", url):
+            raise ValueError("must begin with http:// or https:// and name a host")
+        return url
+
+    @field_validator("yes", "no")
+    @classmethod
+    def _is_a_word(cls, word: str) -> str:
+        if not word.strip():
+            raise ValueError("must not be blank")
+        return word
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.kind == "pooling" and self.model is None:
+            raise ValueError('kind "pooling" needs rewards.model')
+        if self.kind == "remote" and self.url is None:
+            raise ValueError('kind "remote" needs rewards.url')
+        if self.kind == "verifier" and self.yes.strip().lower() == self.no.strip().lower():
+            raise ValueError("rewards.yes and rewards.no must differ")
+        if self.kind == "remote" and self.task == "prm" and self.endpoint_api in _ONE_SCORE:
+            raise ValueError(
+                f'rewards.api "{self.endpoint_api}" gives one score a text: rewards.task "prm" '
+                'needs "pooling"'
+            )
+        return self
+
+    @property
+    def endpoint_api(self) -> Literal["classify", "pooling", "score", "json"]:
+        """What the endpoint speaks, by ``api`` or by the end of its path."""
+        if self.api is not None:
+            return self.api
+        match (self.url or "").split("?")[0].rstrip("/").rsplit("/", 1)[-1]:
+            case "classify":
+                return "classify"
+            case "pooling":
+                return "pooling"
+            case "score":
+                return "score"
+            case _:
+                return "json"
+
+
+_ONE_SCORE = ("classify", "score", "json")
 
 
 class LengthSettings(_Section):
@@ -188,6 +391,7 @@ class Settings(_Section):
     race: RaceSettings = RaceSettings()
     forcing: ForcingSettings = ForcingSettings()
     answers: AnswerSettings = AnswerSettings()
+    rewards: RewardSettings = RewardSettings()
     lengths: LengthSettings | None = None
     log: LogSettings = LogSettings()
 
@@ -201,6 +405,12 @@ class Settings(_Section):
         context = self.engine.max_context_tokens
         if context is not None and self.forcing.max_tokens >= context:
             raise ValueError("forcing.max_tokens must be below engine.max_context_tokens")
+        main, second = self.engine.gpu_memory_utilization, self.rewards.gpu_memory_utilization
+        if main is not None and second is not None and main + second > 1:
+            raise ValueError(
+                f"engine.gpu_memory_utilization ({main:g}) and rewards.gpu_memory_utilization "
+                f"({second:g}) exceed 1: both engines share the GPU"
+            )
         return self
 
     @classmethod
@@ -245,7 +455,10 @@ class Settings(_Section):
                 ),
             }
         )
-        return self.model_copy(update={"engine": engine})
+        rewards = self.rewards
+        if rewards.kind == "pooling" and rewards.model is not None:
+            rewards = rewards.model_copy(update={"model": _resolve(rewards.model, folder)})
+        return self.model_copy(update={"engine": engine, "rewards": rewards})
 
 
 def _resolve(model: str, folder: Path) -> str:

@@ -35,8 +35,8 @@ from frontrunner.strategies.votes import tally
 
 from . import events
 from .aborts import Aborts
-from .answers import AnswerClusters
-from .branch import Branch, SideRequest
+from .answers import Clusters
+from .branch import Branch, ForcedBeside, SideRequest
 from .branch_work import BranchWork, ScoringTask
 from .engines.protocol import Chunk, Engine
 from .race_spec import RaceSpec
@@ -62,7 +62,7 @@ class Race:
         spec: RaceSpec,
         engine: Engine,
         strategy: Strategy,
-        clusters: AnswerClusters,
+        clusters: Clusters,
         reserve: Reserve,
         *,
         lengths: LengthModel | None = None,
@@ -172,6 +172,7 @@ class Race:
         self._observe(told.CallTimeReached())
         await anyio.sleep_until(self._hard_stop)
         self._settle_pending()
+        self._take_forced_beside()
         self._call(None)
 
     @property
@@ -253,8 +254,8 @@ class Race:
                     self._extend(command)
                 case told.Cancel(indices, reason):
                     self._cancel(indices, reason)
-                case told.Force(indices):
-                    self._force(indices)
+                case told.Force(indices, let_run):
+                    self._force(indices, let_run)
                 case told.Probe(indices):
                     self._probe(indices)
                 case told.Score(indices):
@@ -313,7 +314,7 @@ class Race:
         self._publish(events.BranchExtended(self._at(), branch.index, command.text))
         self._tasks.start_soon(self._work.run_branch, branch)
 
-    def _force(self, indices: Sequence[int]) -> None:
+    def _force(self, indices: Sequence[int], let_run: bool) -> None:
         assert self._tasks is not None
         chosen = [
             b
@@ -321,15 +322,63 @@ class Race:
             if b.status is BranchStatus.RUNNING
             or (b.status is BranchStatus.FINISHED and b.answer is None)
         ]
-        requests = [b.request_id for b in chosen if b.status is BranchStatus.RUNNING]
+        running = [b for b in chosen if b.status is BranchStatus.RUNNING]
+        if let_run and self._has_room(len(running)):
+            self._force_beside([b for b in running if b.beside is None])
+            chosen = [b for b in chosen if b.status is not BranchStatus.RUNNING]
+            running = []
+        if not chosen:
+            return
+        requests = [b.request_id for b in running]
         for branch in chosen:
             branch.status = BranchStatus.FORCING
             branch.pending_answer = None
-            self._drop_probe(branch)
+            self._drop_side_requests(branch)
             self._publish(events.BranchForcing(self._at(), branch.index, branch.tokens))
         self._arrivals = [i for i in self._arrivals if self._branches[i] not in chosen]
         predicted = self._predict_round(len(chosen))
         self._tasks.start_soon(self._work.run_forced_round, chosen, requests, predicted)
+
+    def _has_room(self, more: int) -> bool:
+        return self._engine.load().running + more <= self._engine.info.max_branches
+
+    def _force_beside(self, branches: list[Branch]) -> None:
+        assert self._tasks is not None
+        for branch in branches:
+            self._drop_side_requests(branch)
+            branch.beside = ForcedBeside(f"{branch.request_id}-forced", branch.tokens)
+            self._publish(events.BranchForcing(self._at(), branch.index, branch.tokens))
+        if branches:
+            predicted = self._predict_round(len(branches))
+            self._tasks.start_soon(self._work.run_forced_beside, branches, predicted)
+
+    def _take_forced_beside(self) -> None:
+        """The race must end: forced answers stand for branches that have not finished."""
+        # All of them, before the strategy is asked about the first: it may decide on that.
+        outer, self._observing = self._observing, True
+        for branch in self._branches.values():
+            if branch.status is BranchStatus.RUNNING:
+                self._take_forced(branch, held=branch.request_id)
+        self._observing = outer
+        self._drain()
+
+    def _take_forced(self, branch: Branch, held: str | None) -> bool:
+        """End ``branch`` with its forced answer, if there is one; ``held`` is the request that it
+        then leaves to the engine."""
+        beside = branch.beside
+        if beside is None or beside.said is None or self._decision is not None:
+            return False
+        if str(beside.text):
+            branch.take_forced(beside)
+            self._publish(
+                events.BranchProgressed(
+                    self._at(), branch.index, str(beside.text), beside.forced_tokens, True
+                )
+            )
+        branch.answered_request = held
+        answer = beside.answer or self._clusters.assign_now(beside.said)
+        self.arrived(branch, answer, BranchStatus.FORCED)
+        return True
 
     def _select(self, indices: Sequence[int]) -> list[Branch]:
         return [self._branches[i] for i in dict.fromkeys(indices) if i in self._branches]
@@ -344,12 +393,15 @@ class Race:
                 branch.probe = SideRequest(f"{branch.request_id}-p{branch.probes_asked}")
                 self._tasks.start_soon(self._work.run_probe, branch, branch.probe)
 
-    def _drop_probe(self, branch: Branch) -> None:
-        """Its branch does not run any more: nobody will hear the probe's answer."""
+    def _drop_side_requests(self, branch: Branch) -> None:
+        """The branch does not run any more: nobody will hear what is asked beside it."""
+        assert self._tasks is not None
         if branch.probe is not None:
-            assert self._tasks is not None
             self._tasks.start_soon(self._work.abort_probe, branch.probe)
-            branch.probe = None
+        if branch.beside is not None and branch.beside.running:
+            branch.beside.running = False
+            self._tasks.start_soon(self._work.abort_beside, branch.beside)
+        branch.probe = branch.beside = None
 
     def _score(self, indices: Sequence[int]) -> None:
         assert self._tasks is not None
@@ -385,7 +437,7 @@ class Race:
             self._observe(told.BranchStepped(branch.index))
 
     def lost(self, branch: Branch, status: BranchStatus, error: str) -> None:
-        if branch.status is status:
+        if branch.status is status and not self._take_forced(branch, held=None):
             branch.error = error
             self._end(branch, BranchStatus.FAILED, error)
             self._observe(told.BranchFailed(branch.index))
@@ -417,6 +469,10 @@ class Race:
     def arrived(self, branch: Branch, answer: str | None, status: BranchStatus) -> None:
         if self._decision is not None:
             return  # came with the decision, which did not see it: the branch ends as cancelled
+        if answer is None and status is BranchStatus.FINISHED:
+            branch.pending_answer = None
+            if self._take_forced(branch, held=None):
+                return
         branch.answer, branch.pending_answer = answer, None
         self._arrivals.append(branch.index)
         self._end(branch, status)
@@ -434,7 +490,7 @@ class Race:
 
     def _end(self, branch: Branch, status: BranchStatus, reason: str | None = None) -> None:
         branch.status, branch.ended_at = status, anyio.current_time()
-        self._drop_probe(branch)
+        self._drop_side_requests(branch)
         self._publish(
             events.BranchEnded(
                 self._at(),
@@ -451,13 +507,7 @@ class Race:
     async def _abort_all(self) -> None:
         """Abort every request that still runs, in one call."""
         active = [b for b in self._branches.values() if b.status.active]
-        requests = [r for b in active if (r := b.active_request()) is not None]
-        for branch in self._branches.values():
-            if branch.probe is not None:
-                requests.append(branch.probe.request_id)
-            if branch.answered_request is not None and branch.answered_request not in requests:
-                requests.append(branch.answered_request)
-            branch.probe = branch.answered_request = None
+        requests = [r for b in self._branches.values() for r in b.leave_requests()]
         reason = self._decision.stop_reason if self._decision else told.StopReason.CANCELLED
         for branch in active:
             self._end(branch, BranchStatus.CANCELLED, reason)

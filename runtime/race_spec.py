@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from re import Pattern
 
+from .answers import BOXED, Extractor
 from .engines.protocol import Message, Sampling
 
 
@@ -15,6 +15,7 @@ class Forcing:
     suffix_ids: tuple[int, ...]
     max_tokens: int
     stop: tuple[str, ...] = ()
+    temperature: float = 1.0  # where several branches answer; one alone answers greedily
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,5 +32,5 @@ class RaceSpec:
     forcing: Forcing
     question: Sequence[Message] = ()  # what the prompt says, for reward models
     seed: int | None = None
-    answer_pattern: Pattern[str] | None = None
+    answers: Extractor = BOXED  # how an answer is found and compared
     abort_limit: float = 1.0  # seconds that telling the engine to abort may take

@@ -12,7 +12,7 @@ from math import ceil
 from .engines.protocol import EngineInfo, EngineLoad
 
 #: What the reserve is over the rounds seen: they vary.
-_HEADROOM = 1.4
+_HEADROOM = 1.2
 
 
 @dataclass(slots=True)
@@ -51,6 +51,6 @@ class Reserve:
         falling slowly, since a late answer is worse than an early one."""
         ratio = min(10.0, max(0.25, actual / max(predicted, 1e-6)))
         target = ratio * _HEADROOM
-        weight = 1.0 if not self.rounds else 0.5 if target > self.factor else 0.05
+        weight = 1.0 if not self.rounds else 0.3 if target > self.factor else 0.05
         self.factor += weight * (target - self.factor)
         self.rounds += 1

@@ -1,7 +1,6 @@
 """What users embed: an engine, and races on it."""
 
 import math
-import re
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -15,7 +14,14 @@ from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.protocol import BranchStatus, Needs, Strategy, needs_of
 from frontrunner.strategies.registry import create_strategy
 
-from .answers import AnswerClusters, Equivalence, WorkerPool
+from .answers import (
+    AnswerClusters,
+    Clusters,
+    Equivalence,
+    ExactClusters,
+    WorkerPool,
+    make_extractor,
+)
 from .config import Settings
 from .engines.protocol import Engine, EngineLoad, Message, Sampling
 from .errors import (
@@ -36,7 +42,7 @@ from .race import Race
 from .race_spec import Forcing, RaceSpec
 from .reserve import Reserve
 from .result import Result
-from .rewards.protocol import RewardModel
+from .rewards import RewardModel, make_reward_model
 
 _log = structlog.get_logger("frontrunner.runtime")
 
@@ -82,9 +88,11 @@ class Runtime:
         self.rewards = rewards
         race, answers, lengths = self.settings.race, self.settings.answers, self.settings.lengths
         self._reserve = Reserve(race.return_margin, _FALLBACK_STEP)
-        self._workers = WorkerPool(answers.workers) if answers.workers else None
+        self._extractor = make_extractor(answers)
+        # Only mathematics is compared by algebra.
+        algebra = answers.workers if self._extractor.key is None else 0
+        self._workers = WorkerPool(algebra) if algebra else None
         self._equivalence = Equivalence(self._workers, answers.compare_timeout)
-        self._pattern = re.compile(answers.pattern) if answers.pattern else None
         self._lengths = LengthModel.from_quantiles(lengths.median, lengths.p95) if lengths else None
         self._unaborted: list[str] = []
         self._entered = False
@@ -100,7 +108,9 @@ class Runtime:
         from .engines.vllm import VllmEngine
 
         settings = config if isinstance(config, Settings) else Settings.from_toml(config)
-        return cls(VllmEngine(settings.engine), settings, warm_up=True)
+        engine = VllmEngine(settings.engine)
+        rewards = make_reward_model(settings.rewards, engine, settings.engine)
+        return cls(engine, settings, rewards=rewards, warm_up=True)
 
     async def __aenter__(self) -> Self:
         """Start the engine.
@@ -183,7 +193,8 @@ class Runtime:
             branches: reasoning branches to launch.
             seed: makes the branches repeatable where the engine allows it.
             strategy, parameters: a registered strategy and its parameters.
-            What is not given comes from the settings.
+            What is not given comes from the settings, whose parameters are left out where they do
+            not go with those given.
 
         Raises:
             BadRequest: the request cannot be run as it is (see ``errors``).
@@ -284,13 +295,17 @@ class Runtime:
                 suffix_ids,
                 settings.forcing.max_tokens,
                 settings.forcing.stop,
+                settings.forcing.temperature,
             ),
             question=messages,
             seed=seed,
-            answer_pattern=self._pattern,
+            answers=self._extractor,
             abort_limit=settings.race.abort_limit,
         )
-        clusters = AnswerClusters(self._equivalence)
+        key = self._extractor.key
+        clusters: Clusters = (
+            AnswerClusters(self._equivalence) if key is None else ExactClusters(key)
+        )
         return Race(
             spec,
             self.engine,
@@ -327,11 +342,15 @@ class Runtime:
         race = self.settings.race
         if parameters and "branches" in parameters:
             raise BadRequest("branches is an argument of its own, not one of the parameters")
+        asked = {**(parameters or {}), "branches": branches}
         given = dict(race.parameters) if name in (None, race.strategy) else {}
         try:
-            return create_strategy(
-                name or race.strategy, {**given, **(parameters or {}), "branches": branches}
-            )
+            if given and parameters:
+                # The settings' parameters may belong to another variant than the one asked for.
+                with suppress(ValueError, TypeError):
+                    return create_strategy(name or race.strategy, {**given, **asked})
+                given = {}
+            return create_strategy(name or race.strategy, {**given, **asked})
         except (ValueError, TypeError) as error:
             raise BadRequest(str(error)) from error
 

@@ -6,66 +6,138 @@ votes are in and the flip risk over the votes expected before the deadline is at
 waiting for all at 1.6 (B=8) to 2.8 (B=64) times lower latency.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
 
+from .closing import Closing, decide_by_votes, over
 from .lengths import expected_arrivals
 from .protocol import (
     BranchFailed,
     BranchFinished,
     BranchForced,
+    BranchScored,
     BranchStatus,
     CallTimeReached,
     Command,
     Decide,
-    Force,
     Launch,
+    Needs,
     Observation,
     RaceView,
     StopReason,
 )
-from .stopping import clinched, flip_risk, majority_probability
-from .votes import supporter, tally
+from .stop_rules import STOP_NAMES, Poll, StopName, StopRule, make_rule, rule_parameters
+from .stopping import clinched
+from .weights import (
+    WEIGHT_NAMES,
+    ConfidenceWeights,
+    OneEach,
+    RewardWeights,
+    Weighed,
+    WeightName,
+    Weights,
+)
 
-StopRule = Literal["flip_risk", "clinch", "none"]
+_RULE_PARAMETERS = frozenset[str]().union(*(rule_parameters(name) for name in STOP_NAMES))
+_CONFIDENCE_PARAMETERS = frozenset({"logprobs", "group"})
 
 
 @dataclass(slots=True)
 class Majority:
     """Majority vote.
 
+    Any stop rule goes with any weight, but for ``certified`` with confidences, which have no bound
+    that a certificate could rest on. ``strategies.stop_rules`` describes the rules with their
+    sources, ``strategies.weights`` the weights.
+
     Args:
         branches: branches to launch.
-        stop: ``flip_risk`` (default), ``clinch`` (only when it cannot change any more) or
-            ``none`` (wait for all).
-        min_votes: finished votes needed before flip risk may stop the race. The first finisher
-            alone is a hasty one: stopping on it loses 2 to 4 points.
-        max_flip_risk: probability in [0, 1) of a changed leader that is still acceptable.
+        stop: the stop rule: ``flip_risk`` (default), ``clinch`` (only when the leader cannot
+            change any more), ``none`` (wait for all), ``beta``, ``dirichlet``, ``lead``, ``sprt``,
+            ``esc``, ``certified``.
+        weight: what a vote weighs: ``none`` (one each), ``reward`` (the reward model's score; a
+            vote counts once its score is in) or ``confidence`` (DeepConf's).
+        min_votes: finished votes needed before any rule but a clinch may stop the race. The first
+            finisher alone is a hasty one: stopping on it loses 2 to 4 points.
+        max_flip_risk: of ``flip_risk``: probability in [0, 1) of a changed leader that is still
+            acceptable.
+        threshold: of ``beta`` and ``dirichlet``: posterior probability in [0.5, 1).
+        top: of ``dirichlet``: answers looked at.
+        lead: of ``lead``: votes ahead.
+        window: of ``esc``: votes a window.
+        alpha: of ``certified`` and ``sprt``: error level in (0, 1).
+        beta, alternative: of ``sprt``: see ``stop_rules.Sprt``.
+        logprobs, group: of ``weight="confidence"``: k of the top-k log probabilities, and tokens a
+            group.
         force_answers: whether branches without an answer are forced to give one at the call time,
             if no answer leads by then.
 
     Raises:
-        ValueError: for parameters out of range.
+        ValueError: for parameters out of range, and for one that was changed though it has no
+            meaning with the stop rule and the weight.
     """
 
     branches: int = 16
-    stop: StopRule = "flip_risk"
+    stop: StopName = "flip_risk"
+    weight: WeightName = "none"
     min_votes: int = 3
     max_flip_risk: float = 0.2
+    threshold: float = 0.95
+    top: int = 5
+    lead: float = 3.0
+    window: int = 5
+    alpha: float = 0.05
+    beta: float = 1 - 0.05 - 0.000024
+    alternative: float = 0.5001
+    logprobs: int = 20
+    group: int = 2048
     force_answers: bool = True
-    _called: bool = False  # the call time was reached
-    _asked: bool = False  # branches that ended without an answer were forced to give one
+    _rule: StopRule = field(init=False, repr=False, compare=False)
+    _weights: Weights = field(init=False, repr=False, compare=False)
+    _closing: Closing = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.branches < 1:
             raise ValueError("branches must be at least 1")
-        if self.stop not in ("flip_risk", "clinch", "none"):
-            raise ValueError("stop must be one of flip_risk, clinch, none")
-        if self.min_votes < 1:
-            raise ValueError("min_votes must be at least 1")
-        if not 0.0 <= self.max_flip_risk < 1.0:
-            raise ValueError("max_flip_risk must lie in [0, 1)")
+        if self.stop not in STOP_NAMES:
+            raise ValueError(f"stop must be one of {', '.join(STOP_NAMES)}")
+        if self.weight not in WEIGHT_NAMES:
+            raise ValueError(f"weight must be one of {', '.join(WEIGHT_NAMES)}")
+        if self.stop == "certified" and self.weight == "confidence":
+            raise ValueError("stop=certified needs weights with a bound: weight none or reward")
+        if self.logprobs < 1 or self.group < 1:
+            raise ValueError("logprobs and group must be at least 1")
+        given = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
+        idle = self.idle_parameters(given)
+        for f in fields(self):
+            if f.name in idle and given[f.name] != f.default:
+                raise ValueError(
+                    f"{f.name} has no meaning with stop={self.stop}, weight={self.weight}"
+                )
+        self._rule = make_rule(self.stop, given)
+        match self.weight:
+            case "none":
+                self._weights = OneEach()
+            case "reward":
+                self._weights = RewardWeights()
+            case "confidence":
+                self._weights = ConfidenceWeights(self.logprobs, self.group)
+        self._closing = Closing(self.force_answers)
+
+    @classmethod
+    def idle_parameters(cls, parameters: Mapping[str, Any]) -> frozenset[str]:
+        """Names of the parameters that have no meaning with this choice of rule and weight."""
+        defaults = {f.name: f.default for f in fields(cls)}
+        stop = parameters.get("stop", defaults["stop"])
+        idle = _RULE_PARAMETERS - rule_parameters(stop) if stop in STOP_NAMES else frozenset[str]()
+        if parameters.get("weight", defaults["weight"]) != "confidence":
+            idle |= _CONFIDENCE_PARAMETERS
+        return idle
+
+    @property
+    def needs(self) -> Needs:
+        return self._weights.needs
 
     def start(self, view: RaceView) -> Sequence[Command]:
         return [Launch(self.branches)]
@@ -73,71 +145,57 @@ class Majority:
     def observe(self, observation: Observation, view: RaceView) -> Sequence[Command]:
         match observation:
             case CallTimeReached():
-                self._called = True
-                leader, runner_up = tally(view).lead()
-                if leader > runner_up:
-                    # Forced answers could only break a tie, and there is none. Branches may still
-                    # finish in what was kept for them.
-                    return []
-                return self._force(view)
-            case BranchFinished() | BranchForced() | BranchFailed():
+                # With a strict leader forced answers could not change anything, and branches may
+                # still finish in the time that was kept for them.
+                leader, runner_up = self._weights.weigh(view, pending_too=True).tally.lead()
+                return self._closing.at_call_time(view, settled=leader > runner_up)
+            case BranchFinished(index):
+                branch = view.branches[index]
+                asked = self._weights.ask(branch) if branch.answer is not None else []
+                return [*asked, *self._settle(view)]
+            case BranchScored(index) if index in self._weights.pending:
+                self._weights.arrived(index)
+                return self._settle(view)
+            case BranchForced() | BranchFailed():
                 return self._settle(view)
             case _:
                 return []
 
     def conclude(self, view: RaceView) -> Decide:
-        return self._decide(view, StopReason.DEADLINE)
+        return self._decide(view, StopReason.DEADLINE, self._weights.weigh(view, pending_too=True))
 
     def _settle(self, view: RaceView) -> Sequence[Command]:
-        running = [b.tokens for b in view.branches.values() if b.status is BranchStatus.RUNNING]
-        if not any(b.status.active for b in view.branches.values()):
-            return self._exhausted(view)
-        if self.stop == "none" or not running:
+        weights, rule = self._weights, self._rule
+        if not weights.pending and over(view):
+            return self._closing.when_over(
+                view, lambda reason: self._decide(view, reason, weights.weigh(view))
+            )
+        if not rule.stops_on_clinch:
             return []
-        votes = tally(view)
-        leader, runner_up = votes.lead()
+        running = [b.tokens for b in view.branches.values() if b.status is BranchStatus.RUNNING]
+        outstanding = len(running) + len(weights.pending)
+        if not outstanding:
+            return []
+        votes = weights.weigh(view)
         # A clinch is a matter of fact, so it counts every branch that runs, expected or not.
-        if clinched(leader, runner_up, len(running)):
-            return [self._decide(view, StopReason.CLINCHED)]
-        expected = expected_arrivals(running, view.reachable_tokens, view.lengths)
-        if (
-            self.stop == "flip_risk"
-            and votes.total >= self.min_votes
-            and leader > runner_up
-            and flip_risk(leader, runner_up, expected) <= self.max_flip_risk
-        ):
-            return [self._decide(view, StopReason.CONFIDENT_MAJORITY)]
+        if clinched(votes.lead, 0.0, outstanding * votes.heaviest):
+            reason = StopReason.CLINCHED if votes.bounded else StopReason.CONFIDENT_MAJORITY
+            return [self._decide(view, reason, votes)]
+
+        def expected() -> int:
+            arrivals = expected_arrivals(running, view.reachable_tokens, view.lengths)
+            return len(weights.pending) + arrivals
+
+        poll = Poll(
+            votes.tally.finished,
+            votes.count,
+            expected,
+            order=lambda: weights.order(view),
+            released=lambda: weights.released(view),
+        )
+        if rule.settled(poll):
+            return [self._decide(view, StopReason.CONFIDENT_MAJORITY, votes)]
         return []
 
-    def _exhausted(self, view: RaceView) -> Sequence[Command]:
-        """Every branch has ended."""
-        if tally(view).leader is None and not self._asked:
-            # All ran into their token limit without an answer: ask them for one.
-            self._asked = True
-            commands = self._force(view)
-            if commands:
-                return commands
-        cut_short = self._called and any(
-            b.status is BranchStatus.FORCED for b in view.branches.values()
-        )
-        return [self._decide(view, StopReason.DEADLINE if cut_short else StopReason.EXHAUSTED)]
-
-    def _force(self, view: RaceView) -> Sequence[Command]:
-        """Ask every branch that has not answered: those that run, and those that ended without."""
-        if not self.force_answers:
-            return []
-        chosen = tuple(
-            i
-            for i, b in view.branches.items()
-            if b.status is BranchStatus.RUNNING
-            or (b.status is BranchStatus.FINISHED and b.answer is None)
-        )
-        return [Force(chosen)] if chosen else []
-
-    def _decide(self, view: RaceView, reason: StopReason) -> Decide:
-        votes = tally(view)
-        answer = votes.leader
-        if answer is None and all(b.status is BranchStatus.FAILED for b in view.branches.values()):
-            reason = StopReason.FAILED
-        confidence = majority_probability(*votes.deciding()) if answer is not None else 0.0
-        return Decide(answer, supporter(view, answer), reason, confidence)
+    def _decide(self, view: RaceView, reason: StopReason, votes: Weighed) -> Decide:
+        return decide_by_votes(view, reason, votes.tally)

@@ -278,10 +278,14 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class Force:
-    """Stop branches where they are and continue each, from its exact tokens, with the forcing
-    suffix, all in one batch."""
+    """Continue branches, each from its exact tokens, with the forcing suffix, all in one batch.
+
+    They are stopped where they are. With ``let_run`` those that run go on beside it, if the engine
+    has room for both: one that finishes until the race must end is a finished branch, and only then
+    does the forced answer of any other take the place of the one that did not come."""
 
     branches: tuple[int, ...]
+    let_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)

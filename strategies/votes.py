@@ -6,18 +6,22 @@ replays of real branches, and ignoring forced answers 7 to 14 at tight ones.
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from .protocol import BranchStatus, RaceView
 
+N = TypeVar("N", int, float)
+
 
 @dataclass(frozen=True, slots=True)
-class Tally:
-    """Votes by answer; dictionaries keep the order of arrival."""
+class Tally(Generic[N]):
+    """Votes by answer, counted (``int``) or weighed (``float``); dictionaries keep the order of
+    arrival."""
 
-    finished: dict[str, int] = field(default_factory=dict[str, int])
-    forced: dict[str, int] = field(default_factory=dict[str, int])
+    finished: dict[str, N]
+    forced: dict[str, N]
 
     @property
     def leader(self) -> str | None:
@@ -30,33 +34,29 @@ class Tally:
         answers = list(dict.fromkeys([*self.finished, *self.forced]))
         return sorted(answers, key=self._weight, reverse=True)
 
-    def lead(self) -> tuple[int, int]:
+    def lead(self) -> tuple[float, float]:
         """Finished votes of the leader and of the runner-up."""
-        counts = sorted(self.finished.values(), reverse=True)
-        return (counts[0] if counts else 0, counts[1] if len(counts) > 1 else 0)
+        return _two_largest(self.finished)
 
-    def deciding(self) -> tuple[int, int]:
+    def deciding(self) -> tuple[float, float]:
         """Votes of leader and runner-up in the tier that decides (forced if nothing finished)."""
-        if self.finished:
-            return self.lead()
-        counts = sorted(self.forced.values(), reverse=True)
-        return (counts[0] if counts else 0, counts[1] if len(counts) > 1 else 0)
+        return _two_largest(self.finished or self.forced)
 
     @property
-    def total(self) -> int:
-        """Number of finished votes."""
+    def total(self) -> float:
+        """Number, or weight, of the finished votes."""
         return sum(self.finished.values())
 
-    def _weight(self, answer: str) -> tuple[int, int]:
+    def _weight(self, answer: str) -> tuple[float, float]:
         return self.finished.get(answer, 0), self.forced.get(answer, 0)
 
 
-def count(finished: Sequence[str], forced: Sequence[str] = ()) -> Tally:
+def count(finished: Sequence[str], forced: Sequence[str] = ()) -> Tally[int]:
     """Tally answers given in order of arrival."""
     return Tally(dict(Counter(finished)), dict(Counter(forced)))
 
 
-def tally(view: RaceView) -> Tally:
+def tally(view: RaceView) -> Tally[int]:
     """The votes of a race, in completion order. Branches without an answer do not vote."""
     finished: list[str] = []
     forced: list[str] = []
@@ -74,3 +74,8 @@ def supporter(view: RaceView, answer: str | None) -> int | None:
         return None
     finished = [i for i in giving if view.branches[i].status is BranchStatus.FINISHED]
     return (finished or giving)[0]
+
+
+def _two_largest(votes: Mapping[str, float]) -> tuple[float, float]:
+    counts = sorted(votes.values(), reverse=True)
+    return (counts[0] if counts else 0, counts[1] if len(counts) > 1 else 0)

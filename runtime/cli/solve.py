@@ -23,6 +23,7 @@ from .questions import Asked, read_file, read_question
 from .races import Display, Outcome, RaceOptions, load_settings, run_races
 from .running import ExitStatus, complain, run
 from .starting import started
+from .tracing import TracingDisplay, trace_file
 from .wording import STOP_REASONS
 
 
@@ -37,6 +38,7 @@ class SolveCommand:
     json: bool = False
     quiet: bool = False
     uvloop: bool = False
+    trace: Path | None = None
 
 
 def run_solve(command: SolveCommand, make_runtime: Callable[[Settings], Runtime]) -> int:
@@ -56,10 +58,11 @@ def run_solve(command: SolveCommand, make_runtime: Callable[[Settings], Runtime]
     else:
         questions = [read_question(command.question)]
     with ExitStack() as stack:
+        trace = stack.enter_context(trace_file(command.trace)) if command.trace else None
         live = is_terminal() and not command.json and not command.quiet
         output = None if live else stack.enter_context(standard_output())
         return run(
-            lambda: _solve(command, settings, questions, make_runtime, output),
+            lambda: _solve(command, settings, questions, make_runtime, output, trace),
             uvloop=command.uvloop,
         )
 
@@ -70,9 +73,12 @@ async def _solve(
     questions: list[Asked],
     make_runtime: Callable[[Settings], Runtime],
     output: Output | None,
+    trace: Output | None,
 ) -> int:
     several = command.file is not None
     display = _display(command, len(questions), output)
+    if trace is not None:
+        display = TracingDisplay(display, trace)
     async with AsyncExitStack() as stack:
         runtime = await stack.enter_async_context(
             started(make_runtime(settings), show=not command.quiet)

@@ -10,14 +10,24 @@ from .problems import LEVELS, draw_problem
 from .solutions import Style, draw_style, write_cut_solution, write_equations, write_solution
 from .tokenizer import ASSISTANT, BOS, END, USER
 
-#: Share of documents that are cut and forced, so that the forcing suffix is known to the model.
-CUT_SHARE: Final = 0.15
-#: Share of documents that are bare equations: prose is learned from little, arithmetic is not.
-DRILL_SHARE: Final = 0.30
-#: Share of documents that are terse solutions beyond their share of the styles: they are the
-#: shortest, so that by tokens alone the model would learn least from them and its first branches
-#: to finish would be its worst.
-TERSE_SHARE: Final = 0.20
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """What documents are drawn from; what is left over are solutions in equal shares of styles."""
+
+    drills: float
+    """Share of bare equations: prose is learned from little, arithmetic is not."""
+    terse: float
+    """Share of terse solutions beyond their share of the styles: they are the shortest, so that by
+    tokens alone the model would learn least from them and its first branches to finish would be
+    its worst."""
+    cut: float
+    """Share, of the rest, of cut and forced solutions, which teach the forcing suffix."""
+
+
+TRAINING: Final = Mix(drills=0.30, terse=0.20, cut=0.15)
+#: At the end: a guess is four tokens of a whole document, so few of them teach little.
+FORCING: Final = Mix(drills=0.0, terse=0.20, cut=0.75)
 _DRILL_STEPS: Final = 24
 
 
@@ -52,18 +62,18 @@ def _draw_drill(rng: random.Random) -> list[tuple[str, bool]]:
     return parts
 
 
-def _draw_parts(rng: random.Random) -> list[tuple[str, bool]]:
+def _draw_parts(rng: random.Random, mix: Mix) -> list[tuple[str, bool]]:
     kind = rng.random()
-    if kind < DRILL_SHARE:
+    if kind < mix.drills:
         return _draw_drill(rng)
     problem = draw_problem(rng, rng.choice(LEVELS), "train")
     style = draw_style(rng)
     prompt = prompt_text(problem.question)
-    if kind < DRILL_SHARE + TERSE_SHARE:
+    if kind < mix.drills + mix.terse:
         # What draws the style, the first character, does not count: the styles keep their shares.
         text = write_solution(problem, Style("terse", style.checked), rng)
         return [(prompt, False), (text[:1], False), (text[1:] + END, True)]
-    if rng.random() < CUT_SHARE:
+    if rng.random() < mix.cut:
         # Only the guess counts: the cut text must not teach the model to stop early, and the
         # suffix must never be sampled by itself.
         cut, guess = write_cut_solution(problem, style, rng)
@@ -71,9 +81,11 @@ def _draw_parts(rng: random.Random) -> list[tuple[str, bool]]:
     return [(prompt, False), (write_solution(problem, style, rng) + END, True)]
 
 
-def draw_documents(rng: random.Random, count: int, encoder: Encoder) -> list[Document]:
+def draw_documents(
+    rng: random.Random, count: int, encoder: Encoder, mix: Mix = TRAINING
+) -> list[Document]:
     """Draw ``count`` training documents. Parts are encoded apart, as the runtime joins them."""
-    drawn = [_draw_parts(rng) for _ in range(count)]
+    drawn = [_draw_parts(rng, mix) for _ in range(count)]
     flat = [text for parts in drawn for text, _ in parts]
     encoded = iter(encoder.encode_batch(flat, add_special_tokens=False))
     documents: list[Document] = []
@@ -89,7 +101,7 @@ def draw_documents(rng: random.Random, count: int, encoder: Encoder) -> list[Doc
 
 
 def batches(
-    rng: random.Random, encoder: Encoder, *, tokens: int, pool: int = 2048
+    rng: random.Random, encoder: Encoder, *, tokens: int, mix: Mix = TRAINING, pool: int = 2048
 ) -> Iterator[list[Document]]:
     """Endless batches of about ``tokens`` tokens, each of documents of nearly equal length.
 
@@ -97,7 +109,7 @@ def batches(
     keeps plain causal attention (no cross-document mask).
     """
     while True:
-        documents = sorted(draw_documents(rng, pool, encoder), key=lambda d: len(d.ids))
+        documents = sorted(draw_documents(rng, pool, encoder, mix), key=lambda d: len(d.ids))
         grouped: list[list[Document]] = []
         batch: list[Document] = []
         for document in reversed(documents):

@@ -1,8 +1,11 @@
 """Train the demo's tokenizer, target model and draft model from nothing.
 
-``python -m frontrunner.runtime.demo.train --out DIR`` takes about an hour on two CPU cores and a
-few minutes on a GPU. It is seeded, logs one JSON line every few steps, saves resumable
+``python -m frontrunner.runtime.demo.train --out DIR`` takes about half an hour on two CPU cores and
+a few minutes on a GPU. It is seeded, logs one JSON line every few steps, saves resumable
 checkpoints, and continues from the newest one when started again with the same ``--out``.
+
+The target stops early, on purpose: a model that is always right needs no race. ``--stop`` was
+chosen on the select split.
 """
 
 import argparse
@@ -19,7 +22,7 @@ from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
-from .corpus import Document, batches
+from .corpus import FORCING, TRAINING, Document, Mix, batches
 from .problems import LEVELS, draw_problem
 from .solutions import draw_style, write_solution
 from .tokenizer import BOS, END, VOCABULARY, train_tokenizer
@@ -90,8 +93,9 @@ def optimizers(model: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
     ]
 
 
-def learning_rate(step: int, steps: int, peak: float, warmup: int = 100) -> float:
+def learning_rate(step: int, steps: int, peak: float) -> float:
     """Linear warm-up, then cosine down to a twentieth of the peak."""
+    warmup = min(100, steps // 5)
     if step < warmup:
         return peak * (step + 1) / warmup
     share = (step - warmup) / max(1, steps - warmup)
@@ -107,14 +111,19 @@ class Trainer:
         model: Model,
         tokenizer: PreTrainedTokenizerFast,
         args: argparse.Namespace,
+        *,
         steps: int,
+        stop: int,
+        lr: float,
+        mix: Mix = TRAINING,
         teacher: Model | None = None,
     ) -> None:
-        self.stage, self.steps, self.out = stage, steps, Path(args.out)
+        """``steps`` is the length of the learning rate's schedule, which ends at ``stop``."""
+        self.stage, self.steps, self.stop, self.out = stage, steps, stop, Path(args.out)
         self.device: str = args.device
         self.model, self.tokenizer = model.to(self.device), tokenizer
         self.teacher = teacher.to(self.device).eval() if teacher else None
-        self.peak: float = args.lr
+        self.peak, self.mix = lr, mix
         self.accumulate: int = args.accumulate
         self.save_every: int = args.save_every
         self.seed: int = args.seed
@@ -164,7 +173,9 @@ class Trainer:
     def _data(self) -> Iterator[list[Document]]:
         # A resumed run continues with fresh documents: the stream depends on the step.
         rng = random.Random(f"{self.stage}/{self.seed}/{self.step}")
-        return batches(rng, self.tokenizer.backend_tokenizer, tokens=MICROBATCH_TOKENS)
+        return batches(
+            rng, self.tokenizer.backend_tokenizer, tokens=MICROBATCH_TOKENS, mix=self.mix
+        )
 
     def _take_step(self, data: Iterator[list[Document]]) -> tuple[float, int]:
         parts = [collate(next(data), self.pad, self.device) for _ in range(self.accumulate)]
@@ -190,12 +201,12 @@ class Trainer:
         tokens, began = 0, time.monotonic()
         losses: list[float] = []
         with (self.out / "training.ndjson").open("a") as log:
-            while self.step < self.steps:
+            while self.step < self.stop:
                 loss, seen = self._take_step(data)
                 self.step += 1
                 tokens += seen
                 losses.append(loss)
-                if self.step % 20 == 0 or self.step == self.steps:
+                if self.step % 20 == 0 or self.step == self.stop:
                     row = {
                         "stage": self.stage,
                         "step": self.step,
@@ -206,7 +217,7 @@ class Trainer:
                     losses.clear()
                     print(json.dumps(row), file=log, flush=True)
                     print(json.dumps(row), flush=True)
-                if self.step % self.save_every == 0 or self.step == self.steps:
+                if self.step % self.save_every == 0 or self.step == self.stop:
                     self._save()
         return self.model
 
@@ -223,11 +234,15 @@ def export(model: Model, tokenizer: PreTrainedTokenizerFast, folder: Path) -> No
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", required=True, help="folder for checkpoints, log and models")
-    parser.add_argument("--steps", type=int, default=2400, help="optimizer steps of the target")
-    parser.add_argument("--draft-steps", type=int, default=700, help="... of the draft model")
-    parser.add_argument("--target", help="train only the draft model of this trained target")
+    parser.add_argument("--steps", type=int, default=2200, help="length of the target's schedule")
+    parser.add_argument("--stop", type=int, default=1300, help="optimizer steps of the target")
+    parser.add_argument("--forcing-steps", type=int, default=80, help="... on cut solutions")
+    parser.add_argument("--draft-steps", type=int, default=420, help="... of the draft model")
+    parser.add_argument("--target", help="begin with this target, after its first stage")
     parser.add_argument("--accumulate", type=int, default=1, help="microbatches a step")
     parser.add_argument("--lr", type=float, default=2.5e-3, help="peak learning rate")
+    parser.add_argument("--forcing-lr", type=float, default=5e-4, help="... on cut solutions")
+    parser.add_argument("--draft-lr", type=float, default=4e-3, help="... of the draft model")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--save-every", type=int, default=100, help="steps between checkpoints")
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
@@ -248,10 +263,23 @@ def main() -> None:
     else:
         tokenizer = build_tokenizer(args.seed)
         target = build_model(TARGET, tokenizer)
-        target = Trainer("target", target, tokenizer, args, args.steps).run()
-        export(target, tokenizer, out / "target")
+        training = Trainer(
+            "target", target, tokenizer, args, steps=args.steps, stop=args.stop, lr=args.lr
+        )
+        target = training.run()
+    steps = args.forcing_steps
+    training = Trainer(
+        "forcing", target, tokenizer, args, steps=steps, stop=steps, lr=args.forcing_lr, mix=FORCING
+    )
+    target = training.run()
+    export(target, tokenizer, out / "target")
+    torch.manual_seed(args.seed + 1)  # the same draft model, whether its target was just trained
     draft = build_model(DRAFT, tokenizer)
-    draft = Trainer("draft", draft, tokenizer, args, args.draft_steps, teacher=target).run()
+    steps = args.draft_steps
+    training = Trainer(
+        "draft", draft, tokenizer, args, steps=steps, stop=steps, lr=args.draft_lr, teacher=target
+    )
+    draft = training.run()
     export(draft, tokenizer, out / "draft")
 
 

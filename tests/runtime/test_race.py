@@ -186,6 +186,8 @@ async def test_the_winner_is_the_same_on_every_event_loop() -> None:
 
 
 # ── the deadline ──────────────────────────────────────────────────────────────────────────────
+#
+# An engine of one place has no room for forced answers beside the branches: it stops these first.
 
 
 @pytest.mark.parametrize("deadline", [0.5, 1.0, 10.0, 3_600.0])
@@ -194,7 +196,9 @@ async def test_the_call_time_is_the_deadline_less_the_predicted_reserve(
     deadline: float, branches: int
 ) -> None:
     events: list[Event] = []
-    engine = WatchedEngine([stalls("x ", after=0.1)] * branches, prefill_tokens_per_step=16)
+    engine = WatchedEngine(
+        [stalls("x ", after=0.1)] * branches, prefill_tokens_per_step=16, max_branches=1
+    )
     setup = Setup(engine, Majority(branches), deadline, publish=events.append)
     result = await setup.run()
     (call,) = [event for event in events if isinstance(event, CallTimeReached)]
@@ -220,6 +224,7 @@ async def test_unfinished_branches_are_forced_from_their_exact_tokens() -> None:
     engine = WatchedEngine(
         [BranchScript(pieces, stall=True), BranchScript(pieces[:1], stall=True)],
         [forced_says("7", 0.05)],
+        max_branches=1,
     )
     setup = Setup(engine, Majority(2), sampling=Sampling(temperature=0.6, top_p=0.9))
     result = await setup.run()
@@ -232,7 +237,7 @@ async def test_unfinished_branches_are_forced_from_their_exact_tokens() -> None:
     assert first.prompt == (*PROMPT, 0, 1, 2, 3, 4, *suffix)
     assert second.prompt == (*PROMPT, 0, 1, 2, *suffix)
     assert {request.max_tokens for request in (first, second)} == {setup.forced_tokens}
-    assert {request.sampling.temperature for request in (first, second)} == {0.0}
+    assert {request.sampling.temperature for request in (first, second)} == {1.0}
 
     assert result.elapsed == pytest.approx(setup.call_time(running=2) + 0.05)
     assert result.stop_reason is StopReason.DEADLINE
@@ -248,7 +253,7 @@ async def test_unfinished_branches_are_forced_from_their_exact_tokens() -> None:
 
 
 async def test_forcing_is_one_abort_and_then_the_continuations_before_all_other_work() -> None:
-    engine = WatchedEngine([stalls("x ")] * 3)
+    engine = WatchedEngine([stalls("x ")] * 3, max_branches=1)
     await run_race(engine)
     originals, forced = engine.requests[:3], engine.requests[3:]
     assert engine.diary[3] == ("abort", ids(0, 1, 2))
@@ -283,12 +288,68 @@ async def test_with_a_strict_leader_at_the_call_time_branches_run_on_to_the_last
 
 async def test_a_forced_answer_counts_as_soon_as_its_box_closes() -> None:
     chatty = BranchScript((Piece(0.01, "4", 1), Piece(0.01, "}", 1)), stall=True)
-    engine = WatchedEngine([stalls("x ")] * 2, [chatty])
+    engine = WatchedEngine([stalls("x ")] * 2, [chatty], max_branches=1)
     setup = Setup(engine, Majority(2))
     result = await setup.run()
     assert result.elapsed == pytest.approx(setup.call_time(running=2) + 0.02)
     assert result.forced_votes == {"4": 2}
     assert sorted(engine.aborts[1:]) == [("race-b0-forced",), ("race-b1-forced",)]
+
+
+async def test_a_branch_that_is_forced_alone_gives_its_best_guess() -> None:
+    engine = WatchedEngine([stalls("x ")])
+    await run_race(engine, Majority(1))
+    (forced,) = engine.forced_requests()
+    assert forced.sampling.temperature == 0.0
+
+
+async def test_where_the_engine_has_room_branches_run_on_beside_their_forced_answers() -> None:
+    """The one that finishes in the time that was kept for forcing decides."""
+    engine = WatchedEngine([says("a", 9.9), stalls("x "), stalls("y ")], [forced_says("7", 0.05)])
+    setup = Setup(engine, Majority(3), seed=1)
+    call = setup.call_time(running=3)
+    events: list[Event] = []
+    setup.publish = events.append
+    assert call + 0.05 < 9.9 < setup.deadline - MARGIN
+    result = await setup.run()
+    assert [e.at for e in events if isinstance(e, BranchForcing)] == [pytest.approx(call)] * 3
+    assert result.elapsed == pytest.approx(setup.deadline - MARGIN)
+    assert result.answer == "a"
+    assert result.votes == {"a": 1}
+    assert result.forced_votes == {"7": 2}
+    assert statuses(result) == ["finished", "forced", "forced"]
+    assert result.branches[1].text == f"x {SUFFIX}7}}"
+    assert result.branches[1].tokens == 4 + 2
+    # The forced requests end when their boxes close, the branches when the race does.
+    assert sorted(engine.aborts[-1]) == list(ids(1, 2))
+
+
+async def test_a_branch_that_runs_on_keeps_what_it_wrote_before_it_was_asked() -> None:
+    pieces = (Piece(9.8, "one ", 3), Piece(0.1, "two ", 2))
+    engine = WatchedEngine([BranchScript(pieces, stall=True)] * 2, [forced_says("7", 0.01)])
+    setup = Setup(engine, Majority(2))
+    assert setup.call_time(running=2) < 9.8
+    result = await setup.run()
+    assert result.branches[0].text == f"{SUFFIX}7}}"
+    assert result.branches[0].tokens == 5 + 2
+    assert result.tokens_generated == 2 * (5 + 2)
+
+
+async def test_a_lost_branch_leaves_its_forced_answer() -> None:
+    engine = WatchedEngine([fails(after=9.9), stalls("x ")], [forced_says("7", 0.01), stalls()])
+    setup = Setup(engine, Majority(2))
+    assert setup.call_time(running=2) + 0.01 < 9.9 < setup.deadline - MARGIN
+    result = await setup.run()
+    assert result.forced_votes == {"7": 1}
+    assert statuses(result) == ["forced", "cancelled"]
+
+
+async def test_a_branch_at_its_limit_without_an_answer_leaves_its_forced_answer() -> None:
+    late = BranchScript((Piece(9.9, "hm", 4),))
+    engine = WatchedEngine([late, stalls("x ")], [forced_says("7", 0.01), stalls()])
+    result = await Setup(engine, Majority(2), max_tokens=4).run()
+    assert result.forced_votes == {"7": 1}
+    assert statuses(result) == ["forced", "cancelled"]
 
 
 async def test_a_tie_at_the_call_time_is_broken_by_forced_answers_and_by_no_third_answer() -> None:
@@ -315,7 +376,9 @@ async def test_a_branch_that_holds_an_answer_at_the_call_time_is_not_asked_again
 
 
 async def test_forced_answers_that_take_too_long_are_cut_at_the_last_moment() -> None:
-    engine = WatchedEngine([stalls("x ")] * 3, [forced_says("1", 0.05), stalls(), stalls()])
+    engine = WatchedEngine(
+        [stalls("x ")] * 3, [forced_says("1", 0.05), stalls(), stalls()], max_branches=1
+    )
     setup = Setup(engine, Majority(3))
     result = await setup.run()
     assert result.elapsed == pytest.approx(setup.deadline - MARGIN, abs=1e-9)
@@ -325,7 +388,9 @@ async def test_forced_answers_that_take_too_long_are_cut_at_the_last_moment() ->
 
 
 async def test_a_forced_answer_that_does_not_close_its_box_is_no_vote() -> None:
-    engine = WatchedEngine([stalls("x ")], [BranchScript((Piece(0.01, "1 + 1 + ", 20),))])
+    engine = WatchedEngine(
+        [stalls("x ")], [BranchScript((Piece(0.01, "1 + 1 + ", 20),))], max_branches=1
+    )
     result = await run_race(engine)
     assert result.answer is None
     assert statuses(result) == ["forced"]
@@ -343,7 +408,7 @@ async def test_without_forcing_the_race_waits_for_its_own_to_the_last_moment() -
 
 
 async def test_a_deadline_too_short_for_the_reserve_forces_at_once() -> None:
-    engine = WatchedEngine([stalls("x ", after=1)] * 2, [forced_says("4", 0.01)])
+    engine = WatchedEngine([stalls("x ", after=1)] * 2, [forced_says("4", 0.01)], max_branches=1)
     setup = Setup(engine, Majority(2), deadline=0.1)
     assert setup.call_time(running=2) < 0
     result = await setup.run()
@@ -378,7 +443,7 @@ async def test_rounds_of_forced_answers_that_take_long_make_later_races_call_ear
     reserve = Reserve(MARGIN, fallback_step=0.05)
     for _ in range(3):
         events: list[Event] = []
-        engine = WatchedEngine([stalls("x ")], [forced_says("1", 0.26)])
+        engine = WatchedEngine([stalls("x ")], [forced_says("1", 0.36)])
         await Setup(engine, Majority(1), reserve=reserve, publish=events.append).run()
         calls += [event.at for event in events if isinstance(event, CallTimeReached)]
     assert calls[0] > calls[1] > calls[2]
@@ -695,6 +760,7 @@ async def test_progress_adds_up_to_the_text_of_each_branch() -> None:
     engine = WatchedEngine(
         [says("a", 1), says("b", 2), stalls("x "), stalls("\\boxed{3}"), fails()],
         [forced_says("a", 0.01)],
+        max_branches=1,
     )
     result = await run_race(engine, publish=events.append)
     for branch in result.branches:
@@ -711,6 +777,7 @@ async def test_every_branch_ends_once_and_one_decision_comes_last() -> None:
     engine = WatchedEngine(
         [says("a", 1), says("b", 2), says(None, 3), fails(), *[stalls("x ")] * 3],
         [forced_says("a"), forced_says("a"), forced_says("a"), forced_says("a"), stalls()],
+        max_branches=1,
     )
     result = await run_race(engine, publish=events.append)
     ended = Counter(event.branch for event in events if isinstance(event, BranchEnded))

@@ -31,6 +31,7 @@ from frontrunner.strategies.protocol import (
     Score,
     StopReason,
 )
+from frontrunner.strategies.stop_rules import STOP_NAMES
 
 from ..backends import every_backend, no_tasks_left, run_virtual
 from .racing import (
@@ -193,7 +194,7 @@ async def test_tokens_that_come_after_an_abort_change_nothing() -> None:
 async def test_tokens_that_come_while_a_branch_is_being_forced_change_nothing() -> None:
     """The abort is slow, and the branch goes on to another answer meanwhile."""
     late = BranchScript((Piece(1, "x ", 4), Piece(8.75, "\\boxed{9}", 5)), ignores_abort=True)
-    engine = WatchedEngine([late], [forced_says("1", 0.01)], abort_delay=0.1)
+    engine = WatchedEngine([late], [forced_says("1", 0.01)], abort_delay=0.1, max_branches=1)
     setup = Setup(engine, Majority(1))
     assert setup.call_time(running=1) < 9.75 < setup.call_time(running=1) + 0.1
     result = await setup.run()
@@ -402,6 +403,7 @@ def engines(draw: st.DrawFn) -> WatchedEngine:
     return WatchedEngine(
         draw(st.lists(scripts(), min_size=1, max_size=8)),
         draw(st.lists(forced_scripts(), min_size=1, max_size=4)),
+        max_branches=draw(st.sampled_from([1, 256])),
         dies_at=draw(st.sampled_from([inf, inf, inf, 0.3, 0.9])),
         abort_delay=draw(st.sampled_from([0.0, 0.0, 0.01, 0.2, inf])),
         raises=raises,
@@ -410,11 +412,10 @@ def engines(draw: st.DrawFn) -> WatchedEngine:
 
 @st.composite
 def majorities(draw: st.DrawFn) -> Majority:
+    stop = draw(st.sampled_from(STOP_NAMES))
+    least = draw(st.integers(1, 4)) if stop in ("flip_risk", "beta", "lead") else 3
     return Majority(
-        draw(st.integers(1, 8)),
-        draw(st.sampled_from(["flip_risk", "clinch", "none"])),
-        draw(st.integers(1, 4)),
-        force_answers=draw(st.booleans()),
+        draw(st.integers(1, 8)), stop=stop, min_votes=least, force_answers=draw(st.booleans())
     )
 
 
@@ -452,7 +453,7 @@ def test_any_race_gives_one_result_in_time_and_leaves_nothing(
 commands = st.one_of(
     st.builds(Launch, st.integers(0, 4)),
     st.builds(Cancel, st.lists(st.integers(-1, 9), max_size=4).map(tuple), st.just("any")),
-    st.builds(Force, st.lists(st.integers(-1, 9), max_size=4).map(tuple)),
+    st.builds(Force, st.lists(st.integers(-1, 9), max_size=4).map(tuple), st.booleans()),
     st.builds(Score, st.lists(st.integers(-1, 9), max_size=4).map(tuple)),
     st.builds(Probe, st.lists(st.integers(-1, 9), max_size=4).map(tuple)),
     st.builds(Fork, st.integers(-1, 9), st.integers(0, 9), st.integers(0, 4)),

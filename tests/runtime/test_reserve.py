@@ -55,7 +55,7 @@ def test_the_reserve_is_a_high_estimate_of_the_round_and_the_way_back(reserve: R
 @pytest.mark.parametrize("ratio", [0.5, 4.0])
 def test_the_first_round_is_believed_at_once(reserve: Reserve, ratio: float) -> None:
     reserve.learn(0.1, 0.1 * ratio)
-    assert reserve.factor == pytest.approx(ratio * 1.4)
+    assert reserve.factor == pytest.approx(ratio * 1.2)
 
 
 def test_later_slow_rounds_raise_it_fast_and_quick_ones_lower_it_slowly(reserve: Reserve) -> None:
@@ -63,12 +63,12 @@ def test_later_slow_rounds_raise_it_fast_and_quick_ones_lower_it_slowly(reserve:
     low = reserve.factor
     reserve.learn(0.1, 0.4)
     high = reserve.factor
-    assert high > 2 * low
+    assert high > 1.5 * low
     reserve.learn(0.1, 0.1)
-    assert 0.9 * high < reserve.factor < high
+    assert 0.85 * high < reserve.factor < high
     for _ in range(200):
         reserve.learn(0.1, 0.1)
-    assert reserve.factor == pytest.approx(1.4, rel=0.01)
+    assert reserve.factor == pytest.approx(1.2, rel=0.01)
 
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 1_000)), max_size=50))
@@ -78,7 +78,7 @@ def test_whatever_rounds_took_the_factor_stays_reasonable(
     reserve = Reserve(0.03, 0.05)
     for predicted, actual in rounds:
         reserve.learn(predicted, actual)
-        assert 0.35 <= reserve.factor <= 14.0
+        assert 0.29 <= reserve.factor <= 12.0
 
 
 @given(st.floats(0.1, 8.0))

@@ -91,7 +91,7 @@ async def test_what_a_call_does_not_say_comes_from_the_settings() -> None:
 
 async def test_what_a_call_says_goes_before_the_settings() -> None:
     engine = WatchedEngine([says("a", 1), says("a", 2), says("a", 3), says("b", 4)])
-    race = {"deadline": 9.0, "branches": 2, "parameters": {"stop": "none", "min_votes": 4}}
+    race = {"deadline": 9.0, "branches": 2, "parameters": {"stop": "lead", "min_votes": 4}}
     async with running(engine, race=race) as runtime:
         result = await runtime.solve(
             "?", deadline=8.0, branches=4, seed=7, parameters={"stop": "clinch"}

@@ -14,6 +14,7 @@ from frontrunner.strategies.protocol import (
 )
 from frontrunner.strategies.registry import (
     create_strategy,
+    merge_parameters,
     parameter_names,
     register_strategy,
     strategy_names,
@@ -46,10 +47,58 @@ def test_majority_is_known_with_its_parameters() -> None:
     assert set(parameter_names("majority")) == {
         "branches",
         "stop",
+        "weight",
         "min_votes",
         "max_flip_risk",
+        "threshold",
+        "top",
+        "lead",
+        "window",
+        "alpha",
+        "beta",
+        "alternative",
+        "logprobs",
+        "group",
         "force_answers",
     }
+
+
+def test_all_strategies_are_known_by_their_names() -> None:
+    assert set(strategy_names()) == {
+        "single",
+        "budget_forcing",
+        "majority",
+        "first_to_m",
+        "confidence",
+        "weighted",
+        "best_of_n",
+        "prune",
+        "beam",
+        "dvts",
+        "particle",
+        "probe",
+    }
+
+
+def test_a_change_of_rule_drops_what_then_means_nothing() -> None:
+    config = {"max_flip_risk": 0.05, "min_votes": 4}
+    assert merge_parameters("majority", config, {"stop": "none"}) == {"stop": "none"}
+    merged = merge_parameters("majority", config, {"stop": "lead", "lead": 2})
+    assert create_strategy("majority", merged) == Majority(stop="lead", lead=2, min_votes=4)
+
+
+def test_a_change_itself_is_never_dropped() -> None:
+    changes = {"stop": "none", "max_flip_risk": 0.1}
+    assert merge_parameters("majority", {}, changes) == changes
+    with pytest.raises(ValueError, match="max_flip_risk has no meaning"):
+        create_strategy("majority", merge_parameters("majority", {}, changes))
+
+
+def test_parameters_of_strategies_without_such_choices_are_merged_as_they_are() -> None:
+    register_strategy("first_answer", FirstAnswer)
+    merged = merge_parameters("first_answer", {"branches": 2, "more": 1}, {"branches": 3})
+    assert merged == {"branches": 3, "more": 1}
+    assert merge_parameters("nobody", {"a": 1}, {"b": 2}) == {"a": 1, "b": 2}
 
 
 def test_a_strategy_is_made_from_its_name_and_parameters() -> None:
@@ -86,6 +135,7 @@ def test_private_state_is_no_parameter() -> None:
         ("max_flip_risk", -0.1),
         ("max_flip_risk", 1.0),
         ("max_flip_risk", float("nan")),
+        ("weight", "heavy"),
     ],
 )
 def test_a_parameter_out_of_range_is_refused_by_name(parameter: str, value: object) -> None:
@@ -105,6 +155,7 @@ def test_a_parameter_out_of_range_is_refused_by_name(parameter: str, value: obje
         ("force_answers", "no"),
         ("force_answers", 1),
         ("stop", 3),
+        ("stop", ["none"]),
     ],
 )
 def test_a_parameter_of_a_wrong_type_is_refused_by_name(parameter: str, value: object) -> None:

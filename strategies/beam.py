@@ -1,0 +1,162 @@
+"""Beam search guided by a process reward model, and its diverse variant."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from .protocol import Command, Decide, Needs, Observation, RaceView
+from .scores import Pick, Scores, check_pick
+from .step_search import Candidate, Selection, StepSearch, check_search
+
+
+@dataclass(slots=True)
+class Beam:
+    """Beam search over steps (as in Hugging Face's search-and-learn), without its barrier.
+
+    After each step the best ``branches / width`` of the beams go on, each as ``width`` forks from
+    the end of that step (see ``step_search``). A finished beam competes with its final score; while
+    it is among the best, its place is taken, and with all places taken the search is over.
+
+    Args:
+        branches: beams (n).
+        width: beams that each winner becomes (m, 4); with fewer beams than that there is one
+            winner.
+        delimiter: the text that ends a step; often a blank line.
+        patience: tokens that a scored beam may generate beyond its step before the round is closed
+            without the slower ones. Those are judged by their own scores later: below the round's
+            cut they are cut as well.
+        max_steps: rounds at most (40 in the source); then the beams left run to their ends.
+        max_launches: branches ever launched, forks included.
+        pick: the answer of the best final score, or the one with the largest sum of them (each
+            clipped to [0, 1]).
+        force_answers: whether beams without an answer are forced to give one at the call time, if
+            no finished answer leads by then.
+
+    The decision's confidence is its best score, clipped to [0, 1], or its share of the sum.
+
+    Raises:
+        ValueError: for parameters out of range.
+    """
+
+    branches: int = 16
+    width: int = 4
+    delimiter: str = "\n\n"
+    patience: int = 128
+    max_steps: int = 40
+    max_launches: int = 512
+    pick: Pick = "score"
+    force_answers: bool = True
+    _search: StepSearch = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_search(
+            self.branches, self.delimiter, self.patience, self.max_steps, self.max_launches
+        )
+        _check_width(self.width)
+        check_pick(self.pick)
+        self._search = StepSearch(
+            self.branches,
+            Scores(self.pick, self.force_answers),
+            Best(max(1, self.branches // self.width)),
+            self.delimiter,
+            self.patience,
+            self.max_steps,
+            self.max_launches,
+        )
+
+    @property
+    def needs(self) -> Needs:
+        return self._search.needs
+
+    def start(self, view: RaceView) -> Sequence[Command]:
+        return self._search.start()
+
+    def observe(self, observation: Observation, view: RaceView) -> Sequence[Command]:
+        return self._search.observe(observation, view)
+
+    def conclude(self, view: RaceView) -> Decide:
+        return self._search.conclude(view)
+
+
+@dataclass(slots=True)
+class Dvts:
+    """Diverse verifier tree search (Hugging Face's search-and-learn): ``branches / width``
+    independent subtrees, each of which goes on from the best of its ``width`` beams. No subtree
+    waits for another.
+
+    Args:
+        branches: beams of all subtrees (n); what is left over by ``width`` goes to the first ones.
+        width: beams of one subtree (m, 4); with fewer beams than that there is one subtree.
+        delimiter: the text that ends a step; often a blank line.
+        patience: tokens that a scored beam may generate beyond its step before its subtree's round
+            is closed without the slower ones. Those are judged by their own scores later.
+        max_steps: rounds at most (40 in the source); then the beams left run to their ends.
+        max_launches: branches ever launched, forks included.
+        pick: the answer of the best final score, or the one with the largest sum of them (each
+            clipped to [0, 1]).
+        force_answers: whether beams without an answer are forced to give one at the call time, if
+            no finished answer leads by then.
+
+    The decision's confidence is its best score, clipped to [0, 1], or its share of the sum.
+
+    Raises:
+        ValueError: for parameters out of range.
+    """
+
+    branches: int = 16
+    width: int = 4
+    delimiter: str = "\n\n"
+    patience: int = 128
+    max_steps: int = 40
+    max_launches: int = 512
+    pick: Pick = "score"
+    force_answers: bool = True
+    _search: StepSearch = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_search(
+            self.branches, self.delimiter, self.patience, self.max_steps, self.max_launches
+        )
+        _check_width(self.width)
+        check_pick(self.pick)
+        self._search = StepSearch(
+            self.branches,
+            Scores(self.pick, self.force_answers),
+            Best(1),
+            self.delimiter,
+            self.patience,
+            self.max_steps,
+            self.max_launches,
+            groups=max(1, self.branches // self.width),
+        )
+
+    @property
+    def needs(self) -> Needs:
+        return self._search.needs
+
+    def start(self, view: RaceView) -> Sequence[Command]:
+        return self._search.start()
+
+    def observe(self, observation: Observation, view: RaceView) -> Sequence[Command]:
+        return self._search.observe(observation, view)
+
+    def conclude(self, view: RaceView) -> Decide:
+        return self._search.conclude(view)
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """Shares the room evenly among the best ``keep`` candidates, the better ones first."""
+
+    keep: int
+
+    def __call__(self, candidates: Sequence[Candidate], room: int) -> Selection:
+        ranked = sorted(candidates, key=lambda c: c.score, reverse=True)  # stable: earlier first
+        winners = ranked[: self.keep]
+        share, rest = divmod(max(room, len(winners)), len(winners))
+        places = {c.branch: share + (n < rest) for n, c in enumerate(winners)}
+        return Selection(places, winners[-1].score)
+
+
+def _check_width(width: int) -> None:
+    if width < 1:
+        raise ValueError("width must be at least 1")

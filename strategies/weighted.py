@@ -1,0 +1,19 @@
+"""Weighted majority vote: ``Majority`` where a vote weighs its branch's reward by default.
+
+Weighted best-of-N (Li et al., arXiv 2206.02336): the answer whose branches have the largest sum of
+rewards. With ``weight="confidence"`` the offline vote of DeepConf (arXiv 2508.15260), without its
+filter.
+"""
+
+from dataclasses import dataclass
+
+from .majority import Majority
+from .weights import WeightName
+
+
+@dataclass(slots=True)
+class Weighted(Majority):
+    """Weighted majority vote; the parameters are those of ``Majority``, whose stop rules apply to
+    weights that have a mean of 1 (``strategies.weights``)."""
+
+    weight: WeightName = "reward"

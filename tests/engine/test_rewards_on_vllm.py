@@ -1,0 +1,149 @@
+"""Reward models on the real engine: a pooling engine beside the one that runs the branches.
+
+The reward model here is the demo's body with a random head: what is tested is the way, not the
+judgement.
+"""
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from frontrunner.runtime.config import RewardSettings
+from frontrunner.runtime.engines.next_tokens import vllm_next_tokens
+from frontrunner.runtime.engines.vllm import VllmEngine
+from frontrunner.runtime.engines.vllm_start import model_folder
+from frontrunner.runtime.errors import EngineClosed, EngineStartError
+from frontrunner.runtime.rewards import Scoring
+from frontrunner.runtime.rewards.pooling import PoolingReward
+from frontrunner.runtime.rewards.verifier import VerifierReward
+from frontrunner.runtime.runtime import Runtime
+
+ASKED = [{"role": "user", "content": "Mia has 34 apples.\n1. Mia buys 58 more apples.\nHow many?"}]
+LINES = "1. 34 + 58 = 92\n2. 92 - 2 = 90\n"
+
+
+@pytest.fixture(scope="module")
+def random_head(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's target as a sequence classifier with one logit."""
+    torch = pytest.importorskip("torch")
+    from transformers import LlamaForSequenceClassification, PreTrainedTokenizerFast
+
+    folder, demo = tmp_path_factory.mktemp("reward"), model_folder("demo")
+    torch.manual_seed(0)
+    model: Any = LlamaForSequenceClassification.from_pretrained(demo, num_labels=1)
+    model.to(torch.bfloat16).save_pretrained(folder)
+    PreTrainedTokenizerFast.from_pretrained(demo).save_pretrained(folder)
+    return folder
+
+
+def settings(folder: Path, **more: Any) -> RewardSettings:
+    return RewardSettings(
+        kind="pooling", model=str(folder), dtype="bfloat16", max_context_tokens=1024, **more
+    )
+
+
+@pytest.fixture(scope="module")
+async def outcome(random_head: Path, runtime: Runtime) -> AsyncGenerator[PoolingReward, None]:
+    reward = PoolingReward(settings(random_head))
+    await reward.start()
+    yield reward
+    await reward.aclose()
+
+
+async def test_an_outcome_model_scores_whole_and_part_beside_the_main_engine(
+    outcome: PoolingReward, random_head: Path
+) -> None:
+    texts = [Scoring(ASKED, LINES, False), Scoring(ASKED, LINES, True), Scoring(ASKED, "", False)]
+    scores = await outcome.score(texts)
+    assert all(score is not None and 0.0 < score < 1.0 for score in scores)
+    assert scores[0] != scores[1]  # the second turn has ended
+    assert await outcome.score(texts) == pytest.approx(scores, abs=0.02)
+    assert scores == pytest.approx(expected(random_head, texts), abs=0.02)
+
+
+def expected(folder: Path, items: list[Scoring]) -> list[float]:
+    """The same scores from transformers."""
+    import torch
+    from transformers import LlamaForSequenceClassification, PreTrainedTokenizerFast
+
+    model: Any = LlamaForSequenceClassification.from_pretrained(folder, dtype=torch.float32)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    scores: list[float] = []
+    for item in items:
+        text = f"<|begin|><|user|>{ASKED[0]['content']}<|assistant|>{item.text}"
+        ids = tokenizer.encode(text + "<|end|>" * item.complete, add_special_tokens=False)
+        with torch.inference_mode():
+            hidden = model.model(input_ids=torch.tensor([ids])).last_hidden_state[0, -1]
+            scores.append(float(torch.sigmoid(model.score(hidden))))
+    return scores
+
+
+async def test_a_text_that_is_too_long_costs_its_own_score(outcome: PoolingReward) -> None:
+    long = Scoring(ASKED, LINES * 200, False)
+    good = Scoring(ASKED, LINES, False)
+    scores = await outcome.score([good, long, good])
+    assert scores[1] is None
+    assert scores[0] is not None
+    assert scores[2] is not None
+
+
+async def test_a_race_that_is_over_leaves_nothing_to_score(outcome: PoolingReward) -> None:
+    items = [Scoring(ASKED, f"{LINES * 20}{n}", False) for n in range(64)]
+    with anyio.move_on_after(0.01):
+        await outcome.score(items)
+    assert outcome._llm is not None
+    with anyio.fail_after(60):
+        while outcome._llm.get_num_unfinished_requests():  # noqa: ASYNC110 - vLLM's own count
+            await anyio.sleep(0.01)
+    assert await outcome.score(items[:1]) != [None]
+
+
+async def test_a_process_model_scores_the_ends_of_the_steps(
+    outcome: PoolingReward, random_head: Path
+) -> None:
+    process = PoolingReward(
+        settings(random_head, task="prm", aggregation="min", step_delimiter="\n")
+    )
+    await process.start()
+    try:
+        with_both = Scoring(ASKED, LINES, False)
+        first = Scoring(ASKED, LINES[: LINES.index("\n") + 1], False)
+        (least,) = await process.score([with_both])
+        # At a line break the token's score is that of the text up to there.
+        by_line = [score for score in await outcome.score([first, with_both]) if score is not None]
+        assert least == pytest.approx(min(by_line), abs=0.02)
+        assert await process.score([Scoring(ASKED, " \n", False)]) == [None]
+    finally:
+        await process.aclose()
+        await process.aclose()
+    with pytest.raises(EngineClosed):
+        await process.score([with_both])
+
+
+async def test_what_is_no_reward_model_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(EngineStartError, match=r"rewards\.model: no model in"):
+        await PoolingReward(settings(tmp_path / "missing")).start()
+    with pytest.raises(EngineStartError, match="no reward model"):
+        await PoolingReward(settings(Path(model_folder("demo")))).start()
+
+
+async def test_next_tokens_come_with_their_log_probabilities(runtime: Runtime) -> None:
+    assert isinstance(runtime.engine, VllmEngine)
+    prompt = runtime.engine.encode_chat(ASKED)
+    top = await vllm_next_tokens(runtime.engine.llm, prompt, 5, "next-tokens", 0)
+    assert len(top) >= 5
+    assert all(p <= 0.0 for _, p in top)
+
+
+async def test_the_main_engine_judges_for_itself(runtime: Runtime) -> None:
+    # The demo knows no "yes": its own words stand in, so that it gives verdicts at all.
+    verifier = VerifierReward(
+        RewardSettings(kind="verifier", template="{question}{text}", yes="1.", no="Let"),
+        runtime.engine,
+    )
+    scores = await verifier.score([Scoring(ASKED, "", True)] * 2)
+    assert all(score is None or 0.0 <= score <= 1.0 for score in scores)
+    assert runtime.load().running == 0

@@ -7,6 +7,7 @@ and the race alone decides what it means.
 from collections.abc import Generator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
+from itertools import zip_longest
 from math import isfinite
 from typing import Protocol
 
@@ -255,7 +256,7 @@ class BranchWork:
                 scores = await self._rewards.score([task.scoring for task in tasks])
         except Exception:  # noqa: BLE001 - a broken reward model costs the scores, not the answer
             _log.exception("frontrunner.scoring_failed", race=self._spec.race_id)
-        for task, score in zip(tasks, scores, strict=False):
+        for task, score in zip_longest(tasks, scores[: len(tasks)]):
             finite = score is not None and isfinite(score)
             self._listener.scored(task.branch, task.tokens, score if finite else None)
 

@@ -49,7 +49,9 @@ class BranchProgressed:
 
 @dataclass(frozen=True, slots=True)
 class BranchForcing:
-    """A branch was stopped and asked for its answer."""
+    """A branch was asked for its answer. It is stopped for that, or runs on beside it while the
+    engine has room: then its text goes on, and only if it does not finish until the race must end
+    is it cut back to ``tokens`` and its forced answer taken."""
 
     type: ClassVar[str] = "branch_forcing"
     at: float

@@ -12,7 +12,7 @@ import structlog
 
 from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.protocol import BranchStatus, Needs, Strategy, needs_of
-from frontrunner.strategies.registry import create_strategy
+from frontrunner.strategies.registry import create_strategy, merge_parameters
 
 from .answers import (
     AnswerClusters,
@@ -345,12 +345,8 @@ class Runtime:
         asked = {**(parameters or {}), "branches": branches}
         given = dict(race.parameters) if name in (None, race.strategy) else {}
         try:
-            if given and parameters:
-                # The settings' parameters may belong to another variant than the one asked for.
-                with suppress(ValueError, TypeError):
-                    return create_strategy(name or race.strategy, {**given, **asked})
-                given = {}
-            return create_strategy(name or race.strategy, {**given, **asked})
+            chosen = name or race.strategy
+            return create_strategy(chosen, merge_parameters(chosen, given, asked))
         except (ValueError, TypeError) as error:
             raise BadRequest(str(error)) from error
 

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import lru_cache
-from typing import Any, Final, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Final, get_args, get_type_hints
 
 from .beam import Beam, Dvts
 from .best_of_n import BestOfN
@@ -91,6 +92,10 @@ def merge_parameters(
 def _check_type(name: str, factory: Callable[..., Strategy], key: str, value: Any) -> None:
     """Numbers and switches come from files and command lines, where "3" is not 3."""
     expected = _parameter_types(factory).get(key)
+    if isinstance(expected, UnionType) and NoneType in (kinds := get_args(expected)):
+        if value is None:
+            return
+        expected = next(kind for kind in kinds if kind is not NoneType)
     if expected is float and isinstance(value, int) and not isinstance(value, bool):
         return
     if isinstance(expected, type) and (

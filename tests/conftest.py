@@ -14,6 +14,7 @@ pytest.register_assert_rewrite(
     "tests.backends",
     "tests.runtime.racing",
     "tests.runtime.engines.conformance",
+    "tests.strategies.any_race",
     "tests.strategies.views",
 )
 

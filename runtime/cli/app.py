@@ -103,7 +103,7 @@ def _frontrunner(
 
 [cyan]frontrunner solve --file questions.jsonl --config my-engine.toml[/cyan]
 
-[cyan]frontrunner solve "…" --strategy majority --param stop=clinch --param min_votes=4[/cyan]
+[cyan]frontrunner solve "…" --strategy majority --param stop=lead --param lead=2[/cyan]
 
 
 [bold]Exit status[/bold]

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from frontrunner.strategies.registry import create_strategy
+from frontrunner.strategies.registry import create_strategy, merge_parameters
 
 from ..answers import Equivalence
 from ..config import Settings, demo_config_path
@@ -50,7 +50,8 @@ class RaceOptions:
         name = self.strategy or settings.race.strategy
         given = settings.race.parameters if name == settings.race.strategy else {}
         try:
-            create_strategy(name, {**given, **self.parameters, "branches": branches})
+            asked = {**self.parameters, "branches": branches}
+            create_strategy(name, merge_parameters(name, given, asked))
         except ValueError as error:
             raise BadRequest(str(error)) from error
         except TypeError as error:

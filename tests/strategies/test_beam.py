@@ -159,7 +159,7 @@ def test_at_the_call_time_it_forces_and_searches_no_further() -> None:
     race = SmallRace(Beam(2, width=2))
     race.step(0, 10)
     race.step(1, 10)
-    assert race.call_time() == [Force((0, 1))]
+    assert race.call_time() == [Force((0, 1), let_run=True)]
     assert race.scored(0, 0.1) == []
     assert race.scored(1, 0.9) == []
     race.forced(0, "a")

@@ -71,7 +71,7 @@ def test_the_former_answer_stands_where_no_other_comes() -> None:
 
 def test_time_is_up_for_extensions_at_the_call_time() -> None:
     race = SmallRace(BudgetForcing(2, min_tokens=100))
-    assert race.call_time() == [Force((0, 1))]
+    assert race.call_time() == [Force((0, 1), let_run=True)]
     race = SmallRace(BudgetForcing(2, min_tokens=100, force_answers=False))
     assert race.call_time() == []
     assert race.finish(0, "a", tokens=10) == []

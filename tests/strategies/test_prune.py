@@ -124,7 +124,7 @@ def test_a_branch_that_finishes_while_it_is_scored_is_scored_again_to_its_end() 
 def test_after_the_call_time_nothing_is_scored_on_the_way_or_cut() -> None:
     race = SmallRace(Prune(2, every=100))
     pass_checkpoint(race, 100)
-    assert race.call_time() == [Force((0, 1))]
+    assert race.call_time() == [Force((0, 1), let_run=True)]
     race.scored(0, 0.2)
     assert race.scored(1, 0.3) == []
     race.forced(0, "a")

@@ -179,3 +179,11 @@ def test_a_registered_strategy_can_be_made() -> None:
 def test_a_name_is_given_once() -> None:
     with pytest.raises(ValueError, match="'majority' is registered already"):
         register_strategy("majority", FirstAnswer)
+
+
+@pytest.mark.parametrize("value", ["0.5", True])
+def test_an_optional_number_must_be_a_number_too(value: object) -> None:
+    with pytest.raises(ValueError, match="threshold must be a number"):
+        create_strategy("best_of_n", {"threshold": value})
+    create_strategy("best_of_n", {"threshold": None})
+    create_strategy("best_of_n", {"threshold": 1})

@@ -153,11 +153,13 @@ def test_help_teaches(run_cli: RunCli) -> None:
 def test_what_solve_wrote_down_is_replayed(run_cli: RunCli, tmp_path: Path) -> None:
     asked = tmp_path / "asked.jsonl"
     asked.write_bytes(orjson.dumps({"question": "q", "answer": "42"}))
+    config = tmp_path / "whole.toml"
+    config.write_text('[race.parameters]\nstop = "none"\n')
     trace = tmp_path / "trace.ndjson"
     for _ in range(2):
         done = run_cli(
             *("solve", "--file", str(asked), "--deadline", "5", "--branches", "4"),
-            *("--param", "stop=none", "--trace", str(trace)),
+            *("--config", str(config), "--trace", str(trace)),
         )
         assert done.status == 0
     assert len(trace.read_bytes().splitlines()) == 2

@@ -87,7 +87,7 @@ def test_uvloop_changes_nothing_to_be_seen(run_cli: RunCli) -> None:
 
 
 def test_parameters_reach_the_strategy(run_cli: RunCli) -> None:
-    arguments = ("--strategy", "majority", "--param", "stop=none", "--param", "min_votes=1")
+    arguments = ("--strategy", "majority", "--param", "stop=none", "--param", "force_answers=false")
     done = run_cli("solve", "q", "--branches", "5", *arguments, "--json")
     result = done.lines()[-1]["result"]
     assert (result["votes"], result["stop_reason"]) == ({"42": 5}, "exhausted")

@@ -191,7 +191,7 @@ def test_no_earlier_stop_is_sure_to_keep_the_final_majority(seed: int, branches:
     at the arrival before it another one was."""
     asked = question(seed)
     records = asked.branches[:branches]
-    right, time, _ = clairvoyant_stop(asked, records)
+    right, time, _, _ = clairvoyant_stop(asked, records)
 
     def leader_at(moment: float) -> str | None:
         race = SimulatedRace(

@@ -5,6 +5,7 @@ abort), ``DELTA`` outputs with exact token ids, prefix caching (a continuation r
 one cache block), priority scheduling by deadline, and aborts of many ids in one message.
 """
 
+import gc
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
@@ -91,6 +92,7 @@ class VllmEngine:
             self._failure = None
             self._info = self._describe(self._llm)
             await self._warm_up()
+            _set_heap_aside()
         except BaseException as error:
             await self.aclose()
             if isinstance(error, EngineStartError) or not isinstance(error, Exception):
@@ -103,6 +105,7 @@ class VllmEngine:
         self._failure = EngineClosed("the vLLM engine is not running")
         if llm is not None:
             await shut_down(llm)
+            gc.unfreeze()
 
     def _build(self) -> "AsyncLLM":
         from vllm.platforms import current_platform
@@ -252,6 +255,16 @@ class VllmEngine:
 
     def _tokenizer(self) -> Any:
         return self.llm.get_tokenizer()
+
+
+def _set_heap_aside() -> None:
+    """Keep the garbage collector off what importing and starting vLLM has made.
+
+    A full collection walks over all of it and stops the event loop meanwhile: long enough to miss
+    a deadline, now and then. vLLM's own server does the same when it starts.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 class _Stats:

@@ -66,7 +66,7 @@ class Timing:
     deadline: float = inf
     """The hard stop."""
     reserve: float = 0.0
-    """From the call time to the deadline; at most half of the deadline is kept."""
+    """From the call time to the deadline."""
     forced_cost: float = 0.0
     """From the command to the forced answers."""
     probe_cost: float = 0.0
@@ -216,8 +216,7 @@ class SimulatedRace:
         timing = self._timing
         self._execute(self._strategy.start(self))
         if timing.deadline < inf:
-            # As live: an answer guessed from less than half of the time is worth little.
-            self._schedule(timing.deadline - min(timing.reserve, timing.deadline / 2), _CALL)
+            self._schedule(max(0.0, timing.deadline - timing.reserve), _CALL)
             self._schedule(timing.deadline, _STOP)
         self._drain()
         while self._decision is None and self._queue:

@@ -1,9 +1,11 @@
 """Forced answers against counting finished votes only, at a deadline that is too short for most.
 
-The deadline is chosen on the select split, as the time by which the given share of branches has
-finished; accuracy is reported on the test split, for the same problems and seeds in turns.
+The deadline is given, or chosen on the select split as the time by which the given share of
+branches has finished; accuracy is reported on the test split, for the same problems and seeds in
+turns.
 """
 
+import argparse
 from collections import Counter
 
 import anyio
@@ -15,26 +17,32 @@ from frontrunner.runtime.runtime import Runtime
 from frontrunner.strategies.protocol import BranchStatus
 
 ARGUMENTS = parser(__doc__)
+ARGUMENTS.add_argument("--deadline", type=float, help="seconds; else by --share")
 ARGUMENTS.add_argument("--share", type=float, default=0.2, help="branches to let finish, 0 to 1")
 ARGUMENTS.add_argument("--split", choices=["select", "test"], default="test")
 ARGUMENTS.add_argument("--pilot", type=int, default=24, help="select problems to find the deadline")
+
+
+async def deadline_for_share(runtime: Runtime, args: argparse.Namespace) -> float:
+    """Seconds in which ``args.share`` of the branches finish, on the select split."""
+    times: list[float] = []
+    for index, problem in enumerate(hard_problems("select", args.pilot, seed=args.seed + 1)):
+        result = await runtime.solve(
+            problem.question,
+            deadline=60.0,
+            branches=args.branches,
+            seed=index,
+            parameters={"stop": "none"},
+        )
+        times += [b.seconds for b in result.branches]
+    return round(sorted(times)[int(args.share * len(times))], 3)
 
 
 async def run() -> None:
     args = ARGUMENTS.parse_args()
     results: dict[str, list[Result]] = {"forced": [], "finished_only": []}
     async with Runtime.from_config(settings_of(args)) as runtime:
-        times: list[float] = []
-        for index, problem in enumerate(hard_problems("select", args.pilot, seed=args.seed + 1)):
-            result = await runtime.solve(
-                problem.question,
-                deadline=60.0,
-                branches=args.branches,
-                seed=index,
-                parameters={"stop": "none"},
-            )
-            times += [b.seconds for b in result.branches]
-        deadline = round(sorted(times)[int(args.share * len(times))], 3)
+        deadline = args.deadline or await deadline_for_share(runtime, args)
         problems = hard_problems(args.split, args.count, seed=args.seed)
         for index, problem in enumerate(problems):
             order = ("forced", "finished_only") if index % 2 else ("finished_only", "forced")

@@ -37,7 +37,7 @@ def assert_one_sentence(err: str, match: str) -> None:
         (["solve", "q", "--branches", "1.5"], "--branches"),
         (["solve", "q", "--config", "missing.toml"], "missing.toml: cannot read it"),
         (["solve", "q", "--config", "."], "cannot read it"),
-        (["solve", "q", "--strategy", "luck"], "unknown strategy 'luck'; known: majority"),
+        (["solve", "q", "--strategy", "luck"], "unknown strategy 'luck'; known: single, "),
         (["solve", "q", "--param", "stop"], "key=value"),
         (["solve", "q", "--param", "=1"], "key=value"),
         (["solve", "q", "--param", "stop=sometimes"], "stop must be one of"),

@@ -159,7 +159,7 @@ def test_it_ends_as_the_live_race_does(
     # Half a token off, so that nothing happens at the very moment at which time is called; and
     # the forced answers do not come at the very moment of the hard stop.
     hard_stop = deadline + 0.5
-    reserve = min(reserve, (deadline - 1) // 2)  # more than half of the time is never kept
+    reserve = min(reserve, deadline - 1)
     cost = forced_cost + 0.125
     strategy = {"branches": len(records), "stop": stop, "force_answers": force}
 
@@ -279,10 +279,10 @@ def test_branches_that_are_let_run_may_finish_until_the_hard_stop() -> None:
     assert race.branches[0].status is BranchStatus.CANCELLED
 
 
-def test_at_most_half_of_the_time_is_kept() -> None:
+def test_a_reserve_longer_than_the_deadline_calls_at_once() -> None:
     strategy = Diary([Launch(1)])
-    simulated(strategy, [record(40, "1")], Timing(20, reserve=15)).run()
-    assert [t for o, t in strategy.noted if isinstance(o, CallTimeReached)] == [[10]]
+    simulated(strategy, [record(40, "1")], Timing(20, reserve=25)).run()
+    assert [t for o, t in strategy.noted if isinstance(o, CallTimeReached)] == [[0]]
 
 
 def test_a_forced_answer_stands_for_a_branch_that_ends_without_one() -> None:

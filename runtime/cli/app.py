@@ -381,6 +381,91 @@ def replay(
     )
 
 
+@app.command(
+    epilog="""[bold]Examples[/bold]
+
+[cyan]frontrunner calibrate math_rm8.jsonl --precision 0.9[/cyan]
+
+[cyan]frontrunner calibrate math_rm8.jsonl --precision 0.95 --bound none[/cyan]   with few \
+questions
+
+[cyan]frontrunner calibrate races.ndjson --precision 0.95 --json | jq .held_out.precision[/cyan]
+
+To record scored traces and use what they say:
+
+[cyan]frontrunner solve -f questions.jsonl -c my-engine.toml --strategy best_of_n --trace \
+races.ndjson[/cyan]
+
+[cyan]frontrunner calibrate races.ndjson --precision 0.95 > threshold.toml[/cyan]   lines for \
+my-engine.toml
+
+
+[bold]What is fitted[/bold]
+
+best_of_n takes the first branch to arrive whose score reaches the threshold. Precision is the \
+share of questions decided so that are decided rightly; each question counts once. The lowest \
+threshold is chosen whose precision, smoothed and with its lower confidence bound, is as asked \
+for. That is done on a part of the questions; the others show what it is worth. It holds for races \
+of as many branches as were recorded.
+
+
+[bold]Exit status[/bold]
+
+0 there is a threshold; 1 no threshold is that precise, and the closest one is shown; 2 the input \
+must change; 130 ended by Ctrl-C.""",
+    help="Fit the reward threshold of best_of_n for a target precision.\n\nReads traces of "
+    "frontrunner solve --trace with scores, and sets of scored responses, and prints the lines for "
+    "a config.",
+)
+def calibrate(
+    traces: Annotated[
+        list[Path], typer.Argument(metavar="TRACES…", help="Files with scored branches.")
+    ],
+    precision: Annotated[
+        float,
+        typer.Option(
+            "--precision", metavar="P", help="Share of the early decisions that shall be right."
+        ),
+    ],
+    confidence: Annotated[
+        float,
+        typer.Option("--confidence", metavar="C", help="Of the lower bound of the precision."),
+    ] = 0.9,
+    bound: Annotated[
+        str,
+        typer.Option(
+            "--bound",
+            metavar="wilson|none",
+            help="What must reach the precision: its lower bound, or the precision itself.",
+        ),
+    ] = "wilson",
+    holdout: Annotated[
+        float,
+        typer.Option(
+            "--holdout", metavar="SHARE", help="Of the questions, to check on and not to fit on."
+        ),
+    ] = 0.5,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", help="Which questions are held out.")
+    ] = 0,
+    json: Annotated[bool, typer.Option("--json", help="All figures as one JSON object.")] = False,
+) -> int:
+    """Fit a reward threshold to scored traces."""
+    from .calibrate import CalibrateCommand, run_calibrate
+
+    return run_calibrate(
+        CalibrateCommand(
+            traces=traces,
+            precision=precision,
+            bound=bound,
+            confidence=confidence,
+            holdout=holdout,
+            seed=seed,
+            json=json,
+        )
+    )
+
+
 def run_app(argv: Sequence[str] | None, make_runtime: "RuntimeFactory | None") -> int:
     """Run the command line; every way in which a command can end becomes an exit status here."""
     if sys.stderr is None:  # closed, as by 2>&-: then nobody hears, but all else goes on

@@ -25,7 +25,9 @@ def test_the_help_of_a_command_has_examples(run_cli: RunCli, command: str) -> No
 def test_the_help_of_the_program_names_the_commands(run_cli: RunCli, arguments: list[str]) -> None:
     done = run_cli(*arguments)
     assert (done.status, done.err) == (0, "")
-    assert all(f"{name}  " in done.out for name in ("solve", "demo", "doctor", "replay", "calibrate"))
+    assert all(
+        f"{name}  " in done.out for name in ("solve", "demo", "doctor", "replay", "calibrate")
+    )
 
 
 def test_the_version(run_cli: RunCli) -> None:

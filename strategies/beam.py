@@ -53,15 +53,21 @@ class Beam:
         )
         _check_width(self.width)
         check_pick(self.pick)
+        keep, groups = self._shape(max(1, self.branches // self.width))
         self._search = StepSearch(
             self.branches,
             Scores(self.pick, self.force_answers),
-            Best(max(1, self.branches // self.width)),
+            Best(keep),
             self.delimiter,
             self.patience,
             self.max_steps,
             self.max_launches,
+            groups=groups,
         )
+
+    def _shape(self, winners: int) -> tuple[int, int]:
+        """Beams that each group keeps, and groups that are searched apart from each other."""
+        return winners, 1
 
     @property
     def needs(self) -> Needs:
@@ -78,7 +84,7 @@ class Beam:
 
 
 @dataclass(slots=True)
-class Dvts:
+class Dvts(Beam):
     """Diverse verifier tree search (Hugging Face's search-and-learn): ``branches / width``
     independent subtrees, each of which goes on from the best of its ``width`` beams. No subtree
     waits for another.
@@ -86,61 +92,13 @@ class Dvts:
     Args:
         branches: beams of all subtrees (n); what is left over by ``width`` goes to the first ones.
         width: beams of one subtree (m, 4); with fewer beams than that there is one subtree.
-        delimiter: the text that ends a step; often a blank line.
-        patience: tokens that a scored beam may generate beyond its step before its subtree's round
-            is closed without the slower ones. Those are judged by their own scores later.
-        max_steps: rounds at most (40 in the source); then the beams left run to their ends.
-        max_launches: branches ever launched, forks included.
-        pick: the answer of the best final score, or the one with the largest sum of them (each
-            clipped to [0, 1]).
-        force_answers: whether beams without an answer are forced to give one at the call time, if
-            no finished answer leads by then.
 
-    The decision's confidence is its best score, clipped to [0, 1], or its share of the sum.
-
-    Raises:
-        ValueError: for parameters out of range.
+    The other parameters, the decision's confidence and the errors are those of ``Beam``;
+    ``patience`` is each subtree's own.
     """
 
-    branches: int = 16
-    width: int = 4
-    delimiter: str = "\n\n"
-    patience: int = 128
-    max_steps: int = 40
-    max_launches: int = 512
-    pick: Pick = "score"
-    force_answers: bool = True
-    _search: StepSearch = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        check_search(
-            self.branches, self.delimiter, self.patience, self.max_steps, self.max_launches
-        )
-        _check_width(self.width)
-        check_pick(self.pick)
-        self._search = StepSearch(
-            self.branches,
-            Scores(self.pick, self.force_answers),
-            Best(1),
-            self.delimiter,
-            self.patience,
-            self.max_steps,
-            self.max_launches,
-            groups=max(1, self.branches // self.width),
-        )
-
-    @property
-    def needs(self) -> Needs:
-        return self._search.needs
-
-    def start(self, view: RaceView) -> Sequence[Command]:
-        return self._search.start()
-
-    def observe(self, observation: Observation, view: RaceView) -> Sequence[Command]:
-        return self._search.observe(observation, view)
-
-    def conclude(self, view: RaceView) -> Decide:
-        return self._search.conclude(view)
+    def _shape(self, winners: int) -> tuple[int, int]:
+        return 1, winners
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,5 +66,7 @@ async def test_races_cancelled_at_random_moments_leave_nothing(runtime: Runtime)
     assert runtime.load().waiting == 0
     assert await probe(runtime) == before
     assert len(asyncio.all_tasks()) == tasks
-    assert psutil.Process().num_fds() == files
-    assert descendants() == children
+    # Fewer is no leak: a process that compared answers for a cancelled race is killed, and started
+    # again only when there is something to compare.
+    assert psutil.Process().num_fds() <= files
+    assert len(descendants()) <= len(children)

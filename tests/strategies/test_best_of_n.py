@@ -97,7 +97,7 @@ def test_at_the_call_time_a_tie_and_silence_are_broken_by_force(finished: str) -
     race = SmallRace(BestOfN(4))
     for index, answer in enumerate(finished):
         race.finish(index, answer)
-    assert race.call_time() == [Force(tuple(range(len(finished), 4)))]
+    assert race.call_time() == [Force(tuple(range(len(finished), 4)), let_run=True)]
     race.forced(3, "b")
     assert race.conclude().answer == "b"
 

@@ -346,7 +346,7 @@ class Race:
         assert self._tasks is not None
         for branch in branches:
             self._drop_side_requests(branch)
-            branch.beside = ForcedBeside(f"{branch.request_id}-forced", branch.tokens)
+            branch.beside = ForcedBeside(f"{branch.request_id}-beside", branch.tokens)
             self._publish(events.BranchForcing(self._at(), branch.index, branch.tokens))
         if branches:
             predicted = self._predict_round(len(branches))

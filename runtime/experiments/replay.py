@@ -14,7 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import groupby, islice
 from math import inf
 from multiprocessing import connection, get_context, parent_process
 from random import Random
@@ -347,10 +347,11 @@ def clairvoyant_stop(
         return False, longest, sum(b.tokens for b in records), len(records)
     votes: dict[str | None, int] = {}  # in order of arrival, which decides between equals
     leader, since = voting[0].answer, voting[0].tokens
-    for branch in voting:
-        votes[branch.answer] = votes.get(branch.answer, 0) + 1
+    for moment, arrived in groupby(voting, key=lambda b: b.tokens):
+        for branch in arrived:
+            votes[branch.answer] = votes.get(branch.answer, 0) + 1
         front = max(votes, key=votes.__getitem__)
         if front != leader:
-            leader, since = front, branch.tokens
+            leader, since = front, moment
     tokens, ended = sum(min(b.tokens, since) for b in records), [b.tokens <= since for b in records]
     return leader in question.right, since, tokens, sum(ended)

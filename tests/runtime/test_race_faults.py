@@ -62,7 +62,7 @@ async def test_a_stalled_engine_that_hangs_on_aborts_does_not_hold_back_the_answ
     assert result.stop_reason is StopReason.DEADLINE
     assert 10.0 - MARGIN < result.elapsed <= 10.0
     # What the engine could not be told is known, for whoever can tell it later.
-    forced = {f"{request}-forced" for request in ids(2, 3, 4, 5)}
+    forced = {f"{request}-beside" for request in ids(2, 3, 4, 5)}
     assert set(race.unaborted) == {*ids(2, 3, 4, 5), *forced}
 
 

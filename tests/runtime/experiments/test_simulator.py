@@ -115,7 +115,9 @@ class LiveEngine(WatchedEngine):
             tokens = len(request.prompt) - 3 - len(self.encode(SUFFIX))
             answer = records[request.branch].forced_answer(tokens)
             text = f"{answer}}}" if answer is not None else "}"
-            return BranchScript((Piece(forced_cost * STEP, text, 2),))
+            # Of answers that come at one moment the first breaks a tie, and trio's tasks run in
+            # any order: a nanosecond apart they come in the branches' order, as simulated.
+            return BranchScript((Piece(forced_cost * STEP + 1e-9 * request.branch, text, 2),))
 
         self.script.chooser = chosen
 

@@ -4,11 +4,12 @@ import math
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, Unpack
 from uuid import uuid4
 
 import anyio
 import structlog
+from pydantic import ValidationError
 
 from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.protocol import BranchStatus, Needs, Strategy, needs_of
@@ -19,10 +20,11 @@ from .answers import (
     Clusters,
     Equivalence,
     ExactClusters,
+    Extractor,
     WorkerPool,
     make_extractor,
 )
-from .config import Settings
+from .config import AnswerSettings, SamplingSettings, Settings
 from .engines.protocol import Engine, EngineLoad, Message, Sampling
 from .errors import (
     BadBranches,
@@ -39,15 +41,13 @@ from .event_stream import EventStream
 from .events import Event
 from .logs import configure_logs
 from .race import Race
+from .race_options import Question, RaceOptions, RawPrompt
 from .race_spec import Forcing, RaceSpec
 from .reserve import Reserve
 from .result import Result
 from .rewards import RewardModel, make_reward_model
 
 _log = structlog.get_logger("frontrunner.runtime")
-
-#: A question, or a conversation in OpenAI's form whose last turn is answered.
-Question = str | Sequence[Message]
 
 #: What an engine step is taken to last before one was measured, in seconds.
 _FALLBACK_STEP = 0.05
@@ -155,11 +155,11 @@ class Runtime:
         step = self.engine.load().step_seconds or _FALLBACK_STEP
         race = self._prepare(
             "Count from one to ten.",
-            deadline=60 * step + self._reserve.return_margin,
-            branches=None,
-            seed=None,
-            strategy="majority",
-            parameters={"stop": "none"},
+            {
+                "deadline": 60 * step + self._reserve.return_margin,
+                "strategy": "majority",
+                "parameters": {"stop": "none"},
+            },
         )
         await race.run()
 
@@ -178,23 +178,13 @@ class Runtime:
     async def solve(
         self,
         question: Question,
-        *,
-        deadline: float | None = None,
-        branches: int | None = None,
-        seed: int | None = None,
-        strategy: str | None = None,
-        parameters: Mapping[str, Any] | None = None,
+        **options: Unpack[RaceOptions],
     ) -> Result:
         """Race ``question`` and return the best answer by the deadline.
 
         Args:
-            question: text, or chat messages in OpenAI's form.
-            deadline: seconds from now.
-            branches: reasoning branches to launch.
-            seed: makes the branches repeatable where the engine allows it.
-            strategy, parameters: a registered strategy and its parameters.
-            What is not given comes from the settings, whose parameters are left out where they do
-            not go with those given.
+            question: text, chat messages in OpenAI's form, or a ``Prompt``.
+            options: see ``RaceOptions``; what is not given comes from the settings.
 
         Raises:
             BadRequest: the request cannot be run as it is (see ``errors``).
@@ -202,19 +192,14 @@ class Runtime:
 
         Cancelling it aborts every branch.
         """
-        race = self._prepare(question, deadline, branches, seed, strategy, parameters)
+        race = self._prepare(question, options)
         return await self._run(race)
 
     @asynccontextmanager
     async def stream(
         self,
         question: Question,
-        *,
-        deadline: float | None = None,
-        branches: int | None = None,
-        seed: int | None = None,
-        strategy: str | None = None,
-        parameters: Mapping[str, Any] | None = None,
+        **options: Unpack[RaceOptions],
     ) -> AsyncGenerator[EventStream, None]:
         """The same race as ``solve``, as typed events; the last one holds the result.
 
@@ -222,9 +207,7 @@ class Runtime:
         a slow reader never holds it back.
         """
         events = EventStream()
-        race = self._prepare(
-            question, deadline, branches, seed, strategy, parameters, publish=events.push
-        )
+        race = self._prepare(question, options, publish=events.push)
 
         async def run() -> None:
             try:
@@ -253,27 +236,25 @@ class Runtime:
     def _prepare(
         self,
         question: Question,
-        deadline: float | None,
-        branches: int | None,
-        seed: int | None,
-        strategy: str | None,
-        parameters: Mapping[str, Any] | None,
+        options: RaceOptions,
         publish: Callable[[Event], None] | None = None,
     ) -> Race:
         """Check a request and make its race; all errors of input are raised here."""
         began = anyio.current_time()
         if not self._entered:
             raise EngineClosed("enter the runtime first: async with Runtime.from_config(…)")
-        settings = self.settings
-        seconds = self._checked_deadline(deadline)
-        count = self._checked_branches(branches)
-        chosen = self._make_strategy(strategy, parameters, count)
-        needs = self._checked_needs(strategy or settings.race.strategy, chosen)
-        messages = _as_messages(question)
-        prompt = self.engine.encode_chat(messages)
-        suffix_ids = self.engine.encode(settings.forcing.suffix)
+        forcing = self.settings.forcing
+        seconds = self._checked_deadline(options.get("deadline"))
+        count = self._checked_branches(options.get("branches"))
+        name = options.get("strategy") or self.settings.race.strategy
+        chosen = self._make_strategy(name, options.get("parameters"), count)
+        needs = self._checked_needs(name, chosen)
+        answers = self._chosen_answers(options.get("answers"))
+        sampling, max_tokens = self._chosen_sampling(options, needs)
+        messages, prompt = self._encoded(question, options.get("tools"))
+        suffix_ids = self.engine.encode(forcing.suffix)
         room = self.engine.info.max_context_tokens - len(prompt)
-        room -= len(suffix_ids) + settings.forcing.max_tokens
+        room -= len(suffix_ids) + forcing.max_tokens
         if room < 1:
             raise PromptTooLong(len(prompt), self.engine.info.max_context_tokens)
         spec = RaceSpec(
@@ -281,30 +262,19 @@ class Runtime:
             prompt=prompt,
             began=began,
             deadline=began + seconds,
-            sampling=Sampling(
-                settings.sampling.temperature,
-                settings.sampling.top_p,
-                settings.sampling.top_k,
-                settings.sampling.stop,
-                needs.logprobs,
-            ),
-            max_tokens=min(room, settings.sampling.max_tokens),
+            sampling=sampling,
+            max_tokens=min(room, max_tokens),
             max_branches=count,
             forcing=Forcing(
-                settings.forcing.suffix,
-                suffix_ids,
-                settings.forcing.max_tokens,
-                settings.forcing.stop,
-                settings.forcing.temperature,
+                forcing.suffix, suffix_ids, forcing.max_tokens, forcing.stop, forcing.temperature
             ),
             question=messages,
-            seed=seed,
-            answers=self._extractor,
-            abort_limit=settings.race.abort_limit,
+            seed=options.get("seed"),
+            answers=answers,
+            abort_limit=self.settings.race.abort_limit,
         )
-        key = self._extractor.key
         clusters: Clusters = (
-            AnswerClusters(self._equivalence) if key is None else ExactClusters(key)
+            AnswerClusters(self._equivalence) if answers.key is None else ExactClusters(answers.key)
         )
         return Race(
             spec,
@@ -315,6 +285,49 @@ class Runtime:
             lengths=self._lengths,
             rewards=self.rewards,
             publish=publish,
+        )
+
+    def _encoded(
+        self, question: Question, tools: Sequence[Mapping[str, Any]] | None
+    ) -> tuple[Sequence[Message], tuple[int, ...]]:
+        """The conversation, and its token ids up to where the answer begins."""
+        if isinstance(question, RawPrompt):
+            if tools:
+                raise BadRequest("a raw prompt has no chat template to put tools into")
+            content = question.content
+            if not content:
+                raise EmptyQuestion
+            if isinstance(content, str):
+                return [{"role": "user", "content": content}], self.engine.encode(content)
+            return [], content
+        messages = _as_messages(question)
+        return messages, self.engine.encode_chat(messages, tools)
+
+    def _chosen_answers(self, kind: str | None) -> Extractor:
+        if kind is None or kind == self.settings.answers.kind:
+            return self._extractor
+        try:
+            return make_extractor(AnswerSettings(kind=kind))
+        except ValidationError as error:
+            raise BadRequest(f"answers: {error.errors()[0]['msg']}") from error
+
+    def _chosen_sampling(self, options: RaceOptions, needs: Needs) -> tuple[Sampling, int]:
+        """How tokens are drawn, and how many at most."""
+        said = {
+            key: value
+            for key in ("temperature", "top_p", "top_k", "max_tokens", "stop")
+            if (value := options.get(key)) is not None
+        }
+        try:
+            chosen = SamplingSettings.model_validate(
+                self.settings.sampling.model_dump(exclude_unset=True) | said
+            )
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise BadRequest(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        return (
+            Sampling(chosen.temperature, chosen.top_p, chosen.top_k, chosen.stop, needs.logprobs),
+            chosen.max_tokens,
         )
 
     def _checked_deadline(self, deadline: float | None) -> float:
@@ -337,16 +350,15 @@ class Runtime:
         return count
 
     def _make_strategy(
-        self, name: str | None, parameters: Mapping[str, Any] | None, branches: int
+        self, name: str, parameters: Mapping[str, Any] | None, branches: int
     ) -> Strategy:
         race = self.settings.race
         if parameters and "branches" in parameters:
             raise BadRequest("branches is an argument of its own, not one of the parameters")
         asked = {**(parameters or {}), "branches": branches}
-        given = dict(race.parameters) if name in (None, race.strategy) else {}
+        given = dict(race.parameters) if name == race.strategy else {}
         try:
-            chosen = name or race.strategy
-            return create_strategy(chosen, merge_parameters(chosen, given, asked))
+            return create_strategy(name, merge_parameters(name, given, asked))
         except (ValueError, TypeError) as error:
             raise BadRequest(str(error)) from error
 
@@ -421,7 +433,7 @@ class Runtime:
             self._lengths = LengthModel.fit(finished, cut)
 
 
-def _as_messages(question: Question) -> Sequence[Message]:
+def _as_messages(question: str | Sequence[Message]) -> Sequence[Message]:
     """The conversation that ``question`` stands for.
 
     Raises:

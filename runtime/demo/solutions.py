@@ -15,7 +15,7 @@ from .problems import Problem, Step
 Wording = Literal["terse", "plain", "full"]
 WORDINGS: Final[tuple[Wording, ...]] = ("terse", "plain", "full")
 #: Share of solutions that end in a check.
-CHECK_SHARE: Final = 0.4
+CHECK_SHARE: Final = 0.75
 _SYMBOL: Final = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}
 
 

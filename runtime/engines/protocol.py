@@ -7,7 +7,7 @@ that a continuation hits the engine's prefix cache and nothing is ever tokenised
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..errors import EngineError
 
@@ -122,8 +122,12 @@ class Engine(Protocol):
         """Token ids of bare text, without special tokens."""
         ...
 
-    def encode_chat(self, messages: Sequence[Message]) -> tuple[int, ...]:
+    def encode_chat(
+        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None = None
+    ) -> tuple[int, ...]:
         """Token ids of a conversation up to where the assistant's turn begins.
+
+        ``tools`` are in OpenAI's form, for the model's chat template.
 
         Raises:
             BadRequest: if the model's chat template refuses the messages.

@@ -5,9 +5,10 @@ timing is exact. It stands beside the real engine, passes the same conformance s
 misbehave in all the ways that a real one does.
 """
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
+from typing import Any
 from zlib import crc32
 
 import anyio
@@ -150,8 +151,10 @@ class ScriptedEngine:
     def encode(self, text: str) -> tuple[int, ...]:
         return tuple(crc32(word.encode()) & 0x7FFF for word in text.split())
 
-    def encode_chat(self, messages: Sequence[Message]) -> tuple[int, ...]:
-        return self.encode(" ".join(message["content"] for message in messages))
+    def encode_chat(
+        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None = None
+    ) -> tuple[int, ...]:
+        return self.encode(" ".join(str(message.get("content") or "") for message in messages))
 
     async def generate(self, request: Generation) -> AsyncGenerator[Chunk, None]:
         if self.failure is not None:

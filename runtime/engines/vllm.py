@@ -173,11 +173,14 @@ class VllmEngine:
     def encode(self, text: str) -> tuple[int, ...]:
         return tuple(self._tokenizer().encode(text, add_special_tokens=False))
 
-    def encode_chat(self, messages: Sequence[Message]) -> tuple[int, ...]:
+    def encode_chat(
+        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None = None
+    ) -> tuple[int, ...]:
         tokenizer = self._tokenizer()
         try:
             text = tokenizer.apply_chat_template(
                 [dict(message) for message in messages],
+                tools=[dict(tool) for tool in tools] if tools else None,
                 tokenize=False,
                 add_generation_prompt=True,
             )

@@ -1,0 +1,32 @@
+"""Settings: one TOML file describes an engine and how it is raced; a module a topic.
+
+Unknown keys, wrong types and combinations that cannot work are refused with the key's path.
+"""
+
+from .engine import (
+    DEMO_DRAFT_MODEL,
+    DEMO_MODEL,
+    DEMO_REWARD_MODEL,
+    EngineSettings,
+    SpeculationSettings,
+)
+from .racing import AnswerSettings, ForcingSettings, LengthSettings, RaceSettings, SamplingSettings
+from .rewards import RewardSettings
+from .settings import LogSettings, Settings, demo_config_path
+
+__all__ = [
+    "DEMO_DRAFT_MODEL",
+    "DEMO_MODEL",
+    "DEMO_REWARD_MODEL",
+    "AnswerSettings",
+    "EngineSettings",
+    "ForcingSettings",
+    "LengthSettings",
+    "LogSettings",
+    "RaceSettings",
+    "RewardSettings",
+    "SamplingSettings",
+    "Settings",
+    "SpeculationSettings",
+    "demo_config_path",
+]

@@ -1,0 +1,45 @@
+"""What a caller asks, and what may be said about the race."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+from .engines.protocol import Message
+
+
+@dataclass(frozen=True, slots=True)
+class RawPrompt:
+    """Text or token ids that the model continues as they are, without its chat template."""
+
+    content: str | tuple[int, ...]
+
+
+#: A question, a conversation in OpenAI's form whose last turn is answered, or a bare prompt.
+Question = str | Sequence[Message] | RawPrompt
+
+
+class RaceOptions(TypedDict, total=False):
+    """What may be said about one race; what is not said, or None, comes from the settings."""
+
+    deadline: float | None
+    """Seconds from now."""
+    branches: int | None
+    """Reasoning branches to launch."""
+    seed: int | None
+    """Makes the branches repeatable where the engine allows it."""
+    strategy: str | None
+    """A registered strategy. The settings' parameters are left out where they do not go with those
+    given here."""
+    parameters: Mapping[str, Any] | None
+    """Of the strategy."""
+    answers: str | None
+    """What an answer is: a ``kind`` of ``[answers]``."""
+    tools: Sequence[Mapping[str, Any]] | None
+    """Tools in OpenAI's form, for the model's chat template."""
+    max_tokens: int | None
+    """Of one branch."""
+    temperature: float | None
+    top_p: float | None
+    top_k: int | None
+    stop: Sequence[str] | None
+    """Strings that end a branch."""

@@ -19,17 +19,24 @@ check: .venv/installed-dev  ## lint, formatting and types
 	$(BIN)/ruff format --check
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-# The tests run even if the checks complain, so that one run shows everything; either fails it. The
-# last line counts: usually it is pytest's own. A test that hangs takes pytest down with it, before
-# it wrote its report.
-REPORT := .venv/tests.xml
+# Everything runs even if something complains, so that one run shows it all; any of it fails it. Tests
+# of the real engine run by themselves, since it takes all cores; the others side by side. A test
+# that hangs takes pytest down with it, before it wrote its report.
+JOBS := 2
+REPORT := .venv/tests
 test: .venv/installed-dev  ## install everything, check, run the whole test suite
-	@rm -f $(REPORT)
+	@rm -f $(REPORT)-*.xml
 	@$(MAKE) --no-print-directory check || checks=failed; \
-	$(BIN)/python -m pytest --junit-xml=$(REPORT) || tests=failed; \
+	$(BIN)/python -m pytest -m "not engine" -n $(JOBS) --dist worksteal --junit-xml=$(REPORT)-1.xml \
+		|| tests=failed; \
+	$(BIN)/python -m pytest -m engine --junit-xml=$(REPORT)-2.xml || engine=failed; \
 	test -z "$$checks" || echo "checks: 0 passed, 1 failed (ruff or pyright; see above)"; \
-	test -e $(REPORT) || echo "tests: 0 passed, 1 failed (pytest died before it could count)"; \
-	test -z "$$checks$$tests"
+	test -z "$$tests" || echo "tests without an engine: failed (see above)"; \
+	test -z "$$engine" || echo "tests of the engine: failed (see above)"; \
+	for part in 1 2; do \
+		test -e $(REPORT)-$$part.xml || echo "tests: 0 passed, 1 failed (pytest died before it could count)"; \
+	done; \
+	test -z "$$checks$$tests$$engine"
 
 clean:  ## remove caches and build output, but keep .venv
 	rm -rf build dist src/*.egg-info .pytest_cache .ruff_cache .hypothesis

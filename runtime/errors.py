@@ -9,6 +9,7 @@
     │   ├── BadDeadline          not a positive, finite number of seconds
     │   ├── DeadlineTooShort     not enough for one engine step
     │   └── BadBranches          fewer than one, or more than the engine can run
+    ├── Overloaded               no branches in time; try again after ``retry_after`` seconds
     ├── ConfigError              a setting, named by its path in the file
     └── EngineError
         ├── EngineStartError     vLLM missing, model path missing, out of memory, …
@@ -17,7 +18,8 @@
 
 The error model:
 
-1. What the caller got wrong is raised before anything starts, and says what to do.
+1. What the caller got wrong is raised before anything starts, and says what to do; likewise that
+   the engine has no room for the race.
 2. Once a race runs, nothing is raised: a branch's error is a lost vote, a dead engine ends the race
    with the best answer known and a stop reason.
 3. Errors of libraries are translated once, where they enter (the engine's own module).
@@ -77,6 +79,20 @@ class BadBranches(BadRequest):
         super().__init__(
             f"branches must lie between 1 and {limit}, not {branches}"
             + (" (the engine runs no more at once: engine.max_branches)" if branches > 1 else "")
+        )
+
+
+class Overloaded(FrontrunnerError):
+    """The engine is too busy to begin the race in time; nothing was started.
+
+    ``retry_after`` (seconds) is when branches are expected to be free, as far as that is known.
+    """
+
+    def __init__(self, why: str, retry_after: float) -> None:
+        self.why, self.retry_after = why, retry_after
+        super().__init__(
+            f"the engine is busy: {why}; try again in {retry_after:.2g} s, or with fewer "
+            "min_branches or a later deadline"
         )
 
 

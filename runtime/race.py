@@ -13,7 +13,7 @@ where they arise: there is no queue between an answer and the decision that it a
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from statistics import median
 
 import anyio
@@ -39,6 +39,8 @@ from .answers import Clusters
 from .branch import Branch, ForcedBeside, SideRequest
 from .branch_work import BranchWork, ScoringTask
 from .engines.protocol import Chunk, Engine
+from .observers import RaceWatcher
+from .places import NoLimit, Occupancy, Places
 from .race_spec import RaceSpec
 from .reserve import Reserve
 from .result import Result
@@ -65,6 +67,7 @@ class Race:
         clusters: Clusters,
         reserve: Reserve,
         *,
+        places: Places | None = None,
         lengths: LengthModel | None = None,
         rewards: RewardModel | None = None,
         publish: Callable[[events.Event], None] | None = None,
@@ -84,9 +87,27 @@ class Race:
         self._observing = False
         self._decision: Decide | None = None
         self._decided = anyio.Event()
+        self._deadline = spec.deadline
+        self._hurried = anyio.Event()
         self._tasks: TaskGroup | None = None
+        self._occupancy = Occupancy(places or NoLimit(), spec.max_branches)
         self._aborts = Aborts(engine, spec.race_id, spec.deadline, spec.abort_limit)
         self._work = BranchWork(spec, engine, clusters, reserve, self._aborts, rewards, self)
+
+    @property
+    def spec(self) -> RaceSpec:
+        return self._spec
+
+    def watch(self, watcher: RaceWatcher) -> None:
+        """Also tell ``watcher``; call it before ``run``."""
+        publish = self._publish
+
+        def tell(event: events.Event) -> None:
+            publish(event)
+            watcher.event(event)
+
+        self._publish, self._watched = tell, True
+        self._aborts.report = watcher.aborted
 
     # ── what the strategy sees ────────────────────────────────────────────────────────────────
 
@@ -128,6 +149,15 @@ class Race:
 
     # ── running ───────────────────────────────────────────────────────────────────────────────
 
+    def hurry(self, deadline: float) -> None:
+        """Bring the deadline forward (anyio clock, seconds); a later one than before changes
+        nothing. The race is called in time for it, forced answers included."""
+        if deadline < self._deadline:
+            self._deadline = deadline
+            self._aborts.hurry(deadline)
+            self._hurried.set()
+            self._hurried = anyio.Event()
+
     async def run(self) -> Result:
         """Run the race to its decision.
 
@@ -162,15 +192,16 @@ class Race:
         The reserve follows the engine's load, so the call time is worked out anew on the way.
         """
         while True:
-            left = self._spec.deadline - self._reserve_seconds() - anyio.current_time()
+            left = self._deadline - self._reserve_seconds() - anyio.current_time()
             if left <= 0:
                 break
-            await anyio.sleep(min(left, max(_CLOCK_STEP, left / 2)))
+            await self._pause(min(left, max(_CLOCK_STEP, left / 2)))
         self._settle_pending()
-        reserve = self._spec.deadline - anyio.current_time()
+        reserve = self._deadline - anyio.current_time()
         self._publish(events.CallTimeReached(self._at(), reserve))
         self._observe(told.CallTimeReached())
-        await anyio.sleep_until(self._hard_stop)
+        while (left := self._hard_stop - anyio.current_time()) > 0:
+            await self._pause(left)
         self._settle_pending()
         self._take_forced_beside()
         self._call(None)
@@ -178,7 +209,12 @@ class Race:
     @property
     def _hard_stop(self) -> float:
         """When the race is called at the latest (anyio clock, seconds)."""
-        return self._spec.deadline - self._reserve.return_margin
+        return self._deadline - self._reserve.return_margin
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, or until the deadline is brought forward."""
+        with anyio.move_on_after(seconds):
+            await self._hurried.wait()
 
     def _call(self, decision: Decide | None) -> None:
         """End the race with ``decision``, or with the strategy's best answer now."""
@@ -224,6 +260,8 @@ class Race:
                 self._execute(self._asked(lambda o=observation: self._strategy.observe(o, self)))
         finally:
             self._observing = False
+        # Not before: what ended may be succeeded by what the strategy launched upon it.
+        self._occupancy.settle(self._occupying)
 
     def _start(self) -> Sequence[Command]:
         try:
@@ -266,16 +304,14 @@ class Race:
     def _launch(self, count: int, parent: int | None = None, tokens: int = 0) -> None:
         """Start branches, on the question or from the first ``tokens`` tokens of ``parent``.
 
-        A race runs at most ``max_branches`` at a time, and that number times a limit in all;
-        what is more is not started.
+        A race runs at most ``max_branches`` at a time, while others wait for the engine perhaps
+        fewer (see ``places``), and that number times a limit in all; what is more is not started.
         """
         assert self._tasks is not None
         if parent is not None and parent not in self._branches:
             return
-        limit = self._spec.max_branches
-        room = limit - sum(b.status.active for b in self._branches.values())
-        room = min(room, limit * _LAUNCHES_PER_PLACE - len(self._branches))
-        for _ in range(min(count, room)):
+        in_all = self._spec.max_branches * _LAUNCHES_PER_PLACE - len(self._branches)
+        for _ in range(self._occupancy.room(self._occupying, min(count, in_all))):
             index = len(self._branches)
             branch = Branch(
                 index=index,
@@ -294,18 +330,33 @@ class Race:
             self._observations.append(told.BranchStarted(index))
             self._tasks.start_soon(self._work.run_branch, branch)
 
+    @property
+    def _occupying(self) -> int:
+        """Branches that hold a place."""
+        return sum(
+            b.status.active or b.answered_request is not None for b in self._branches.values()
+        )
+
     def _cancel(self, indices: Sequence[int], reason: str) -> None:
         assert self._tasks is not None
         losers = [b for b in self._select(indices) if b.status.active]
         requests = [r for b in losers if (r := b.active_request()) is not None]
+        self._occupancy.leaving += len(losers)
         for branch in losers:
             self._end(branch, BranchStatus.CANCELLED, reason)
-        self._tasks.start_soon(self._work.abort_and_close, losers, requests)
+        self._tasks.start_soon(self._leave, losers, requests)
+
+    async def _leave(self, losers: list[Branch], requests: list[str]) -> None:
+        await self._work.abort_and_close(losers, requests)
+        self._occupancy.leaving -= len(losers)
+        self._occupancy.settle(self._occupying)
 
     def _extend(self, command: told.Extend) -> None:
         assert self._tasks is not None
         branch = self._branches.get(command.branch)
         if branch is None or branch.status is not BranchStatus.FINISHED:
+            return
+        if not self._occupancy.room(self._occupying, 1):
             return
         ids = self._engine.encode(command.text)
         request_id = f"{self._spec.race_id}-b{branch.index}-x{branch.extensions + 1}"
@@ -323,10 +374,13 @@ class Race:
             or (b.status is BranchStatus.FINISHED and b.answer is None)
         ]
         running = [b for b in chosen if b.status is BranchStatus.RUNNING]
-        if let_run and self._has_room(len(running)):
+        if let_run and self._has_room(sum(b.beside is None for b in running)):
             self._force_beside([b for b in running if b.beside is None])
             chosen = [b for b in chosen if b.status is not BranchStatus.RUNNING]
             running = []
+        ended = [b for b in chosen if b.status is BranchStatus.FINISHED]
+        without_place = ended[self._occupancy.room(self._occupying, len(ended)) :]
+        chosen = [b for b in chosen if b not in without_place]
         if not chosen:
             return
         requests = [b.request_id for b in running]
@@ -340,7 +394,8 @@ class Race:
         self._tasks.start_soon(self._work.run_forced_round, chosen, requests, predicted)
 
     def _has_room(self, more: int) -> bool:
-        return self._engine.load().running + more <= self._engine.info.max_branches
+        room = self._engine.info.max_branches - self._engine.load().running
+        return more <= room and more == self._occupancy.room_beside(self._occupying, more)
 
     def _force_beside(self, branches: list[Branch]) -> None:
         assert self._tasks is not None
@@ -350,7 +405,20 @@ class Race:
             self._publish(events.BranchForcing(self._at(), branch.index, branch.tokens))
         if branches:
             predicted = self._predict_round(len(branches))
-            self._tasks.start_soon(self._work.run_forced_beside, branches, predicted)
+            self._run_beside(
+                len(branches), lambda: self._work.run_forced_beside(branches, predicted)
+            )
+
+    def _run_beside(self, requests: int, work: Callable[[], Awaitable[None]]) -> None:
+        """Start ``work``, which makes ``requests`` requests beside branches."""
+        assert self._tasks is not None
+        self._occupancy.beside += requests
+        self._tasks.start_soon(self._beside, requests, work)
+
+    async def _beside(self, requests: int, work: Callable[[], Awaitable[None]]) -> None:
+        await work()
+        self._occupancy.beside -= requests
+        self._occupancy.settle(self._occupying)
 
     def _take_forced_beside(self) -> None:
         """The race must end: forced answers stand for branches that have not finished."""
@@ -387,11 +455,13 @@ class Race:
 
     def _probe(self, indices: Sequence[int]) -> None:
         assert self._tasks is not None
-        for branch in self._select(indices):
-            if branch.status is BranchStatus.RUNNING and branch.probe is None:
-                branch.probes_asked += 1
-                branch.probe = SideRequest(f"{branch.request_id}-p{branch.probes_asked}")
-                self._tasks.start_soon(self._work.run_probe, branch, branch.probe)
+        chosen = [
+            b for b in self._select(indices) if b.status is BranchStatus.RUNNING and b.probe is None
+        ]
+        for branch in chosen[: self._occupancy.room_beside(self._occupying, len(chosen))]:
+            branch.probes_asked += 1
+            branch.probe = probe = SideRequest(f"{branch.request_id}-p{branch.probes_asked}")
+            self._run_beside(1, lambda b=branch, p=probe: self._work.run_probe(b, p))
 
     def _drop_side_requests(self, branch: Branch) -> None:
         """The branch does not run any more: nobody will hear what is asked beside it."""

@@ -25,6 +25,9 @@ class RaceOptions(TypedDict, total=False):
     """Seconds from now."""
     branches: int | None
     """Reasoning branches to launch."""
+    min_branches: int | None
+    """The fewest that the race can do with while others hold the engine's: with fewer it waits, and
+    the wait counts against its deadline."""
     seed: int | None
     """Makes the branches repeatable where the engine allows it."""
     strategy: str | None
@@ -43,3 +46,6 @@ class RaceOptions(TypedDict, total=False):
     top_k: int | None
     stop: Sequence[str] | None
     """Strings that end a branch."""
+    race_id: str | None
+    """What the race is called, in logs and in its result; no other that runs may be called so.
+    None: a random one."""

@@ -34,3 +34,4 @@ class RaceSpec:
     seed: int | None = None
     answers: Extractor = BOXED  # how an answer is found and compared
     abort_limit: float = 1.0  # seconds that telling the engine to abort may take
+    strategy: str = ""  # its name

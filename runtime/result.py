@@ -33,7 +33,8 @@ class Result:
     answer: str | None
     """The answer in front; None if no branch gave one."""
     text: str
-    """The reasoning of the branch that stands for the answer, its forced answer included."""
+    """The reasoning of the branch that stands for the answer, its forced answer included. Without
+    an answer: what a branch that finished wrote, or else the one that got furthest."""
     confidence: float
     """Probability, 0 to 1, that the answer is preferred to the runner-up by the model itself
     (posterior of a majority, Adaptive-Consistency); 0 without an answer."""

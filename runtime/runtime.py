@@ -1,48 +1,28 @@
 """What users embed: an engine, and races on it."""
 
-import math
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, Self, Unpack
-from uuid import uuid4
+from typing import Self, Unpack
 
 import anyio
 import structlog
-from pydantic import ValidationError
 
 from frontrunner.strategies.lengths import LengthModel
-from frontrunner.strategies.protocol import BranchStatus, Needs, Strategy, needs_of
-from frontrunner.strategies.registry import create_strategy, merge_parameters
+from frontrunner.strategies.protocol import BranchStatus
 
-from .answers import (
-    AnswerClusters,
-    Clusters,
-    Equivalence,
-    ExactClusters,
-    Extractor,
-    WorkerPool,
-    make_extractor,
-)
-from .config import AnswerSettings, SamplingSettings, Settings
-from .engines.protocol import Engine, EngineLoad, Message, Sampling
-from .errors import (
-    BadBranches,
-    BadDeadline,
-    BadRequest,
-    DeadlineTooShort,
-    EmptyQuestion,
-    EngineClosed,
-    EngineError,
-    EngineStartError,
-    PromptTooLong,
-)
+from .admission import Admission, AdmissionLoad, Lease
+from .answers import Equivalence, WorkerPool, make_extractor
+from .config import Settings
+from .engines.protocol import Engine, EngineLoad
+from .errors import EngineClosed, EngineError, EngineStartError
 from .event_stream import EventStream
-from .events import Event
 from .logs import configure_logs
+from .observers import Observer, Watchers
+from .planning.models import Load, RuntimeModels, plan_branches
 from .race import Race
-from .race_options import Question, RaceOptions, RawPrompt
-from .race_spec import Forcing, RaceSpec
+from .race_making import RaceMaker, RaceRequest
+from .race_options import Question, RaceOptions
 from .reserve import Reserve
 from .result import Result
 from .rewards import RewardModel, make_reward_model
@@ -71,6 +51,7 @@ class Runtime:
         *,
         rewards: RewardModel | None = None,
         warm_up: bool = False,
+        observers: Sequence[Observer] = (),
     ) -> None:
         """
         Args:
@@ -80,35 +61,44 @@ class Runtime:
                 the runtime.
             warm_up: also start the processes that compare answers, so that the first symbolic
                 answers need not wait for them (about a second of CPU time).
+            observers: who hears of every race; ``runtime.observers`` takes more later.
         """
         self._warm = warm_up
         self.settings = settings or Settings()
         configure_logs(self.settings.log)
         self.engine = engine
         self.rewards = rewards
+        self.observers: list[Observer] = [*observers]
         race, answers, lengths = self.settings.race, self.settings.answers, self.settings.lengths
         self._reserve = Reserve(race.return_margin, _FALLBACK_STEP)
-        self._extractor = make_extractor(answers)
+        extractor = make_extractor(answers)
         # Only mathematics is compared by algebra.
-        algebra = answers.workers if self._extractor.key is None else 0
+        algebra = answers.workers if extractor.key is None else 0
         self._workers = WorkerPool(algebra) if algebra else None
-        self._equivalence = Equivalence(self._workers, answers.compare_timeout)
+        equivalence = Equivalence(self._workers, answers.compare_timeout)
+        models = self.settings.planning.models
+        self._models = RuntimeModels.read(Path(models)) if models is not None else None
+        self._maker = RaceMaker(
+            engine, self.settings, rewards, extractor, equivalence, self._reserve, self._planned
+        )
+        self._admission = Admission(capacity=0, queue=0)  # the engine's comes as it starts
         self._lengths = LengthModel.from_quantiles(lengths.median, lengths.p95) if lengths else None
         self._unaborted: list[str] = []
+        self._racing: dict[str, Race] = {}
         self._entered = False
 
     @classmethod
     def from_config(cls, config: str | Path | Settings) -> Self:
-        """A runtime on the vLLM engine that a TOML file (or ``Settings``) describes.
+        """A runtime on the engine that a TOML file (or ``Settings``) describes.
 
         Raises:
             ConfigError: naming the file and the key.
             EngineStartError: if vLLM is not installed.
         """
-        from .engines.vllm import VllmEngine
+        from .engines.making import make_engine
 
         settings = config if isinstance(config, Settings) else Settings.from_toml(config)
-        engine = VllmEngine(settings.engine)
+        engine = make_engine(settings.engine)
         rewards = make_reward_model(settings.rewards, engine, settings.engine)
         return cls(engine, settings, rewards=rewards, warm_up=True)
 
@@ -125,6 +115,7 @@ class Runtime:
         except BaseException:
             await self._close()
             raise
+        self._admission = Admission(self.engine.info.max_branches, self.settings.race.queue)
         self._entered = True
         if self._warm:
             await self._rehearse()
@@ -132,6 +123,7 @@ class Runtime:
 
     async def __aexit__(self, *exc_info: object) -> None:
         self._entered = False
+        self._admission.close()
         await self._close()
 
     async def _start(self) -> None:
@@ -153,7 +145,7 @@ class Runtime:
         """Run a race into its deadline, so that the reserve for forced answers is measured before
         the first one that counts."""
         step = self.engine.load().step_seconds or _FALLBACK_STEP
-        race = self._prepare(
+        request = self._prepare(
             "Count from one to ten.",
             {
                 "deadline": 60 * step + self._reserve.return_margin,
@@ -161,7 +153,8 @@ class Runtime:
                 "parameters": {"stop": "none"},
             },
         )
-        await race.run()
+        with await self._admit(request) as places:
+            await self._maker.make(request, places, self._lengths).run()
 
     async def _close(self) -> None:
         with anyio.CancelScope(shield=True):
@@ -188,12 +181,16 @@ class Runtime:
 
         Raises:
             BadRequest: the request cannot be run as it is (see ``errors``).
-            EngineClosed: the runtime was not entered.
+            Overloaded: other races hold the engine's branches, and will not leave this one its
+                ``min_branches`` in time; or too many wait already.
+            EngineClosed: the runtime was not entered, or was left before the race could begin.
 
-        Cancelling it aborts every branch.
+        While other races hold the engine's branches it begins with fewer, or waits; the wait counts
+        against its deadline. Cancelling it aborts every branch.
         """
-        race = self._prepare(question, options)
-        return await self._run(race)
+        request = self._prepare(question, options)
+        with await self._admit(request) as places:
+            return await self._run(self._maker.make(request, places, self._lengths))
 
     @asynccontextmanager
     async def stream(
@@ -203,185 +200,95 @@ class Runtime:
     ) -> AsyncGenerator[EventStream, None]:
         """The same race as ``solve``, as typed events; the last one holds the result.
 
-        Arguments and errors are those of ``solve``. Leaving the block early cancels the race;
-        a slow reader never holds it back.
+        Arguments and errors are those of ``solve``; all errors are raised on entering, which is
+        also where the race waits if it must. Leaving the block early cancels the race; a slow
+        reader never holds it back.
         """
         events = EventStream()
-        race = self._prepare(question, options, publish=events.push)
+        request = self._prepare(question, options)
+        with await self._admit(request) as places:
+            race = self._maker.make(request, places, self._lengths, events.push)
 
-        async def run() -> None:
-            try:
-                await self._run(race)
-            finally:
-                events.close()
+            async def run() -> None:
+                try:
+                    with places:  # which are free before the last event has been read
+                        await self._run(race)
+                finally:
+                    events.close()
 
-        failure: Exception | None = None
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(run)
-            try:
-                yield events
-            except Exception as error:  # noqa: BLE001 - the caller's own, raised again below
-                # Left to the task group it would reach the caller inside an ExceptionGroup.
-                failure = error
-            tasks.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
+            failure: Exception | None = None
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(run)
+                try:
+                    yield events
+                except Exception as error:  # noqa: BLE001 - the caller's own, raised again below
+                    # Left to the task group it would reach the caller inside an ExceptionGroup.
+                    failure = error
+                tasks.cancel_scope.cancel()
+            if failure is not None:
+                raise failure
+
+    def hurry(self, race_id: str, seconds: float) -> None:
+        """Bring the deadline of a race that runs or waits forward to ``seconds`` from now.
+
+        It comes back in time for that, with the best answer it has by then. Nothing if there is no
+        such race, or if its deadline is earlier.
+        """
+        deadline = anyio.current_time() + seconds
+        self._admission.hurry(race_id, deadline)
+        race = self._racing.get(race_id)
+        if race is not None:
+            race.hurry(deadline)
 
     def load(self) -> EngineLoad:
         """What the engine is doing now."""
         return self.engine.load()
 
-    # ── preparing ─────────────────────────────────────────────────────────────────────────────
+    def admission_load(self) -> AdmissionLoad:
+        """Who holds the engine's branches now, and who waits for some; all 0 before the start."""
+        return self._admission.load()
 
-    def _prepare(
-        self,
-        question: Question,
-        options: RaceOptions,
-        publish: Callable[[Event], None] | None = None,
-    ) -> Race:
-        """Check a request and make its race; all errors of input are raised here."""
-        began = anyio.current_time()
+    # ── a race, from what was asked to what it teaches ────────────────────────────────────────
+
+    def _planned(self, seconds: float, prompt: int) -> int | None:
+        """The branches that the plan gives a race of so many seconds, at the load of the moment."""
+        if self._models is None:
+            return None
+        held = self._admission.load()
+        load = Load(held.racing, held.granted, self.engine.load().step_seconds)
+        most = self.engine.info.max_branches
+        return plan_branches(self._models, seconds, load, most=most, prompt=prompt)
+
+    def _prepare(self, question: Question, options: RaceOptions) -> RaceRequest:
+        """Check a request; all errors of input are raised here."""
         if not self._entered:
             raise EngineClosed("enter the runtime first: async with Runtime.from_config(…)")
-        forcing = self.settings.forcing
-        seconds = self._checked_deadline(options.get("deadline"))
-        count = self._checked_branches(options.get("branches"))
-        name = options.get("strategy") or self.settings.race.strategy
-        chosen = self._make_strategy(name, options.get("parameters"), count)
-        needs = self._checked_needs(name, chosen)
-        answers = self._chosen_answers(options.get("answers"))
-        sampling, max_tokens = self._chosen_sampling(options, needs)
-        messages, prompt = self._encoded(question, options.get("tools"))
-        suffix_ids = self.engine.encode(forcing.suffix)
-        room = self.engine.info.max_context_tokens - len(prompt)
-        room -= len(suffix_ids) + forcing.max_tokens
-        if room < 1:
-            raise PromptTooLong(len(prompt), self.engine.info.max_context_tokens)
-        spec = RaceSpec(
-            race_id=uuid4().hex[:12],
-            prompt=prompt,
-            began=began,
-            deadline=began + seconds,
-            sampling=sampling,
-            max_tokens=min(room, max_tokens),
-            max_branches=count,
-            forcing=Forcing(
-                forcing.suffix, suffix_ids, forcing.max_tokens, forcing.stop, forcing.temperature
-            ),
-            question=messages,
-            seed=options.get("seed"),
-            answers=answers,
-            abort_limit=self.settings.race.abort_limit,
+        return self._maker.check(question, options)
+
+    async def _admit(self, request: RaceRequest) -> Lease:
+        """Wait for the branches that a race needs at least."""
+        spec = request.spec
+        return await self._admission.admit(
+            spec.max_branches,
+            request.min_branches,
+            deadline=spec.deadline,
+            latest=request.latest,
+            name=spec.race_id,
         )
-        clusters: Clusters = (
-            AnswerClusters(self._equivalence) if answers.key is None else ExactClusters(answers.key)
-        )
-        return Race(
-            spec,
-            self.engine,
-            chosen,
-            clusters,
-            self._reserve,
-            lengths=self._lengths,
-            rewards=self.rewards,
-            publish=publish,
-        )
-
-    def _encoded(
-        self, question: Question, tools: Sequence[Mapping[str, Any]] | None
-    ) -> tuple[Sequence[Message], tuple[int, ...]]:
-        """The conversation, and its token ids up to where the answer begins."""
-        if isinstance(question, RawPrompt):
-            if tools:
-                raise BadRequest("a raw prompt has no chat template to put tools into")
-            content = question.content
-            if not content:
-                raise EmptyQuestion
-            if isinstance(content, str):
-                return [{"role": "user", "content": content}], self.engine.encode(content)
-            return [], content
-        messages = _as_messages(question)
-        return messages, self.engine.encode_chat(messages, tools)
-
-    def _chosen_answers(self, kind: str | None) -> Extractor:
-        if kind is None or kind == self.settings.answers.kind:
-            return self._extractor
-        try:
-            return make_extractor(AnswerSettings(kind=kind))
-        except ValidationError as error:
-            raise BadRequest(f"answers: {error.errors()[0]['msg']}") from error
-
-    def _chosen_sampling(self, options: RaceOptions, needs: Needs) -> tuple[Sampling, int]:
-        """How tokens are drawn, and how many at most."""
-        said = {
-            key: value
-            for key in ("temperature", "top_p", "top_k", "max_tokens", "stop")
-            if (value := options.get(key)) is not None
-        }
-        try:
-            chosen = SamplingSettings.model_validate(
-                self.settings.sampling.model_dump(exclude_unset=True) | said
-            )
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise BadRequest(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-        return (
-            Sampling(chosen.temperature, chosen.top_p, chosen.top_k, chosen.stop, needs.logprobs),
-            chosen.max_tokens,
-        )
-
-    def _checked_deadline(self, deadline: float | None) -> float:
-        seconds = self.settings.race.deadline if deadline is None else deadline
-        if not math.isfinite(seconds) or seconds <= 0:
-            raise BadDeadline(seconds)
-        # The least that can be asked for: one step to take in the prompt and the suffix, one for
-        # a token of the answer, and the way back.
-        step = self.engine.load().step_seconds or _FALLBACK_STEP
-        needed = 2 * step + self._reserve.return_margin
-        if seconds < needed:
-            raise DeadlineTooShort(seconds, needed)
-        return seconds
-
-    def _checked_branches(self, branches: int | None) -> int:
-        count = self.settings.race.branches if branches is None else branches
-        limit = self.engine.info.max_branches
-        if not 1 <= count <= limit:
-            raise BadBranches(count, limit)
-        return count
-
-    def _make_strategy(
-        self, name: str, parameters: Mapping[str, Any] | None, branches: int
-    ) -> Strategy:
-        race = self.settings.race
-        if parameters and "branches" in parameters:
-            raise BadRequest("branches is an argument of its own, not one of the parameters")
-        asked = {**(parameters or {}), "branches": branches}
-        given = dict(race.parameters) if name == race.strategy else {}
-        try:
-            return create_strategy(name, merge_parameters(name, given, asked))
-        except (ValueError, TypeError) as error:
-            raise BadRequest(str(error)) from error
-
-    def _checked_needs(self, name: str, strategy: Strategy) -> Needs:
-        needs = needs_of(strategy)
-        if needs.rewards and self.rewards is None:
-            raise BadRequest(
-                f"{name} needs a reward model: set [rewards] in the config, or pass one to Runtime"
-            )
-        if needs.logprobs and not self.engine.info.logprobs:
-            raise BadRequest(
-                f"{name} needs log probabilities, which this engine cannot give (vLLM does not "
-                "give them reliably with speculation)"
-            )
-        return needs
-
-    # ── running ───────────────────────────────────────────────────────────────────────────────
 
     async def _run(self, race: Race) -> Result:
+        watchers = Watchers(self.observers, race.spec, self.engine.info.model)
+        if watchers:
+            race.watch(watchers)
+        result: Result | None = None
+        self._racing[race.spec.race_id] = race
         try:
             result = await self._run_beside_retries(race)
         finally:
+            self._racing.pop(race.spec.race_id, None)
+            watchers.ended(result)
             self._unaborted += race.unaborted
+        assert result is not None
         self._learn(result)
         _log.info(
             "frontrunner.race_decided",
@@ -431,15 +338,3 @@ class Runtime:
             self._lengths = self._lengths.updated(finished, cut)
         elif len(finished) >= _ENOUGH_LENGTHS:
             self._lengths = LengthModel.fit(finished, cut)
-
-
-def _as_messages(question: str | Sequence[Message]) -> Sequence[Message]:
-    """The conversation that ``question`` stands for.
-
-    Raises:
-        EmptyQuestion: it says nothing.
-    """
-    messages = [{"role": "user", "content": question}] if isinstance(question, str) else question
-    if not any(str(message.get("content") or "").strip() for message in messages):
-        raise EmptyQuestion
-    return messages

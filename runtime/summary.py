@@ -22,11 +22,10 @@ def summarise(
 ) -> Result:
     """The result of a race that was decided."""
     now = anyio.current_time()
-    shown = branches.get(decision.branch) if decision.branch is not None else None
     return Result(
         race_id=spec.race_id,
         answer=decision.answer,
-        text=shown.text + shown.forced_text if shown else "",
+        text=_shown(decision, branches),
         confidence=decision.confidence,
         stop_reason=decision.stop_reason,
         elapsed=now - spec.began,
@@ -41,6 +40,16 @@ def summarise(
         ),
         tokens_saved=_tokens_saved(spec, branches, lengths),
     )
+
+
+def _shown(decision: Decide, branches: Mapping[int, Branch]) -> str:
+    """The text behind the answer; without an answer that of a branch which finished, or else of the
+    one that got furthest, and none of what it was forced to say."""
+    if decision.branch is not None and (chosen := branches.get(decision.branch)) is not None:
+        return chosen.text + chosen.forced_text
+    if decision.answer is not None or not branches:
+        return ""
+    return max(branches.values(), key=lambda b: (b.status is BranchStatus.FINISHED, b.tokens)).text
 
 
 def by_votes(votes: dict[str, int]) -> dict[str, int]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from math import inf, isnan
 from typing import Literal
 
+from .checks import at_least_one
 from .lengths import LengthModel
 from .optimal_stopping import any_threshold, normal_threshold, wait_per_arrival
 from .protocol import (
@@ -68,8 +69,7 @@ class BestOfN:
     _priced_at: float = field(default=0.0, init=False, repr=False)  # tokens of the longest branch
 
     def __post_init__(self) -> None:
-        if self.branches < 1:
-            raise ValueError("branches must be at least 1")
+        at_least_one(branches=self.branches, min_scores=self.min_scores)
         if self.rule not in ("threshold", "pandora"):
             raise ValueError("rule must be one of threshold, pandora")
         if self.threshold is not None and self.rule != "threshold":
@@ -80,8 +80,6 @@ class BestOfN:
             raise ValueError("price must be at least 0")
         if self.belief not in ("normal", "any"):
             raise ValueError("belief must be one of normal, any")
-        if self.min_scores < 1:
-            raise ValueError("min_scores must be at least 1")
         check_pick(self.pick)
         self._scores = Scores(self.pick, self.force_answers)
 

@@ -45,6 +45,10 @@ class LengthModel:
     def median(self) -> float:
         return exp(self.mu)
 
+    def quantile(self, q: float) -> float:
+        """The length in tokens that a share ``q`` of the branches does not exceed; 0 < q < 1."""
+        return exp(self.mu + self.sigma * _STANDARD.inv_cdf(q))
+
     def arrival_probability(self, tokens: int, reachable: float) -> float:
         """P(length <= tokens + reachable | length > tokens)."""
         alive = 1.0 - self._cdf(tokens)

@@ -2,14 +2,17 @@
 
 Votes count in order of completion. The default rule stops on a clinch, or once ``min_votes``
 votes are in and the flip risk over the votes expected before the deadline is at most
-``max_flip_risk``; on 90 contest problems x 128 branches of Qwen3-8B it keeps the accuracy of
-waiting for all at 1.6 (B=8) to 2.8 (B=64) times lower latency.
+``max_flip_risk``; on AIME 2024 x 128 branches of Qwen3-8B it keeps the accuracy of waiting for
+all at 2.0 (B=8) to 3.6 (B=64) times lower latency. Where branches that end early are the hasty
+ones the flip risk is underestimated, and ``max_flip_risk`` is to be chosen on recorded races: on
+the demo model 0.2 costs 3.6 points (B=8), 0.02 costs 0.3.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from .checks import at_least_one
 from .closing import Closing, decide_by_votes, over
 from .lengths import expected_arrivals
 from .protocol import (
@@ -81,7 +84,7 @@ class Majority:
     branches: int = 16
     stop: StopName = "flip_risk"
     weight: WeightName = "none"
-    min_votes: int = 3
+    min_votes: int = 2
     max_flip_risk: float = 0.2
     threshold: float = 0.95
     top: int = 5
@@ -98,16 +101,13 @@ class Majority:
     _closing: Closing = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.branches < 1:
-            raise ValueError("branches must be at least 1")
+        at_least_one(branches=self.branches, logprobs=self.logprobs, group=self.group)
         if self.stop not in STOP_NAMES:
             raise ValueError(f"stop must be one of {', '.join(STOP_NAMES)}")
         if self.weight not in WEIGHT_NAMES:
             raise ValueError(f"weight must be one of {', '.join(WEIGHT_NAMES)}")
         if self.stop == "certified" and self.weight == "confidence":
             raise ValueError("stop=certified needs weights with a bound: weight none or reward")
-        if self.logprobs < 1 or self.group < 1:
-            raise ValueError("logprobs and group must be at least 1")
         given = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
         idle = self.idle_parameters(given)
         for f in fields(self):

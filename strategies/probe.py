@@ -2,7 +2,9 @@
 
 A probe's answer is a guess from the middle of the reasoning. Counted like a vote when deciding
 whether to stop, such guesses cost 2 to 10 points (replays of 90 contest problems x 128 branches of
-Qwen3-8B). The default mode therefore never lets them call the race; the published modes do.
+Qwen3-8B). In the default mode they are no votes therefore, they only confirm one: the race is
+called by a finished branch, and the sooner if most of those that still run would answer the same.
+The published modes let probes call the race by themselves.
 """
 
 from collections.abc import Sequence
@@ -41,11 +43,14 @@ Mode = Literal["safe", "dynasor", "parallel_probe"]
 class Probing:
     """Majority vote, with a probe of every running branch each ``every`` tokens.
 
-    ``safe`` (default): finished votes call the race. A probe's answer stands in for a forced one,
-    so that at the call time only branches without a recent probe are stopped and forced. With
-    ``prune``, a branch whose probes keep disagreeing with the consensus (the leader of the finished
-    votes and of the last probes of running branches together) is cut; it still counts among the
-    votes to come, since cutting dissenters must not make the leader win any sooner.
+    ``safe`` (default): finished votes call the race, by the stop rule or confirmed: the leader of
+    the finished votes, be it the first finisher alone, is confirmed if more than a share
+    ``agreement`` of all branches would vote for it now, the finished ones by their answers, the
+    running ones by their last probes. A probe's answer also stands in for a forced one, so that at
+    the call time only branches without a recent probe are stopped and forced. With ``prune``, a
+    branch whose probes keep disagreeing with the consensus (the leader of the finished votes and
+    of the last probes of running branches together) is cut; it still counts among the votes to
+    come, since cutting dissenters must not make the leader win any sooner.
 
     ``dynasor`` (arXiv 2412.20993): a branch whose last ``patience`` probes agree is certain. Its
     answer is a vote like a finished one, and it is stopped. (The original also wants no word of
@@ -68,6 +73,8 @@ class Probing:
         prune: whether branches are cut for disagreeing.
         stop: rule on the votes: ``flip_risk``, ``clinch`` or ``none``. Not of ``parallel_probe``.
         min_votes: votes needed before flip risk may stop the race.
+        agreement: share in [0, 1] of all votes that confirms the leader; 1 lets nothing be
+            confirmed. Of ``safe`` with stop ``flip_risk``.
         max_flip_risk: probability in [0, 1) of a changed leader that is still acceptable.
         force_answers: whether branches without an answer are forced to give one at the call time,
             if no answer leads by then.
@@ -85,8 +92,9 @@ class Probing:
     stable: int = 40
     prune: bool = True
     stop: Literal["flip_risk", "clinch", "none"] = "flip_risk"
-    min_votes: int = 3
+    min_votes: int = 2
     max_flip_risk: float = 0.2
+    agreement: float = 0.5
     force_answers: bool = True
     _closing: Closing = field(init=False, repr=False)
     _asked: dict[int, int] = field(default_factory=dict[int, int], init=False, repr=False)
@@ -108,6 +116,8 @@ class Probing:
             raise ValueError("stop must be one of flip_risk, clinch, none")
         if not 0.0 <= self.max_flip_risk < 1.0:
             raise ValueError("max_flip_risk must lie in [0, 1)")
+        if not 0.0 <= self.agreement <= 1.0:
+            raise ValueError("agreement must lie in [0, 1]")
         self._closing = Closing(self.force_answers)
 
     @property
@@ -125,7 +135,9 @@ class Probing:
                 return self._progressed(view.branches[branch], view)
             case BranchProbed(branch):
                 cut = self._probed(view.branches[branch], view)
-                return [*cut, *self._settle(view)] if cut else []
+                if not cut and not (self._confirms and view.arrivals):
+                    return []
+                return [*cut, *self._settle(view)]
             case BranchFinished() | BranchForced() | BranchFailed():
                 return self._settle(view)
             case _:
@@ -199,6 +211,17 @@ class Probing:
             and branch.tokens - branch.probes[-1].tokens <= self.every
         )
 
+    @property
+    def _confirms(self) -> bool:
+        """Whether probes may confirm the leader of the finished votes."""
+        return self.mode == "safe" and self.stop == "flip_risk" and self.agreement < 1.0
+
+    def _confirmed(self, view: RaceView, votes: Tally[int], to_come: int) -> bool:
+        """Whether the leader of ``votes`` would win by enough if all ``to_come`` voted now."""
+        leader, _ = votes.lead()
+        agreeing = sum(self._answer_now(b) == votes.leader for b in view.branches.values())
+        return leader + agreeing > self.agreement * (votes.total + to_come)
+
     # ── votes ─────────────────────────────────────────────────────────────────────────────────
 
     def _votes(self, view: RaceView) -> Tally[int]:
@@ -256,8 +279,11 @@ class Probing:
         if self.mode == "parallel_probe" or self.stop == "none" or not running:
             return []
         leader, runner_up = votes.lead()
-        if clinched(leader, runner_up, len(running) + len(self._cut)):
+        to_come = len(running) + len(self._cut)
+        if clinched(leader, runner_up, to_come):
             return [self._decide(view, StopReason.CLINCHED)]
+        if self._confirms and leader > runner_up and self._confirmed(view, votes, to_come):
+            return [self._decide(view, StopReason.CONFIDENT_MAJORITY)]
         expected = expected_arrivals(running, view.reachable_tokens, view.lengths) + len(self._cut)
         if (
             self.stop == "flip_risk"

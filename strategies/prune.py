@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from .checks import at_least_one
 from .protocol import (
     BranchFailed,
     BranchFinished,
@@ -72,14 +73,9 @@ class Prune:
     _dropped: set[int] = field(default_factory=set[int], init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.branches < 1:
-            raise ValueError("branches must be at least 1")
-        if self.every < 1:
-            raise ValueError("every must be at least 1")
+        at_least_one(branches=self.branches, every=self.every, keep=self.keep)
         if not 0.0 <= self.fraction < 1.0:
             raise ValueError("fraction must lie in [0, 1)")
-        if self.keep < 1:
-            raise ValueError("keep must be at least 1")
         check_pick(self.pick)
         self._scores = Scores(self.pick, self.force_answers)
 

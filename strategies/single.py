@@ -3,19 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from .closing import Closing, decide_by_votes, over
-from .protocol import (
-    BranchFailed,
-    BranchFinished,
-    BranchForced,
-    CallTimeReached,
-    Command,
-    Decide,
-    Launch,
-    Observation,
-    RaceView,
-    StopReason,
-)
+from .checks import at_least_one
+from .first_to_m import FirstToM
+from .protocol import Command, Decide, Observation, RaceView
 
 
 @dataclass(slots=True)
@@ -33,24 +23,18 @@ class Single:
 
     branches: int = 1
     force_answers: bool = True
-    _closing: Closing = field(init=False, repr=False, compare=False)
+    _first: FirstToM = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.branches < 1:
-            raise ValueError("branches must be at least 1")
-        self._closing = Closing(self.force_answers)
+        at_least_one(branches=self.branches)
+        # A second answer cannot come, so the race ends because its only branch has ended.
+        self._first = FirstToM(branches=1, m=2, force_answers=self.force_answers)
 
     def start(self, view: RaceView) -> Sequence[Command]:
-        return [Launch(1)]
+        return self._first.start(view)
 
     def observe(self, observation: Observation, view: RaceView) -> Sequence[Command]:
-        match observation:
-            case CallTimeReached():
-                return self._closing.at_call_time(view, settled=False)
-            case BranchFinished() | BranchForced() | BranchFailed() if over(view):
-                return self._closing.when_over(view, lambda reason: decide_by_votes(view, reason))
-            case _:
-                return []
+        return self._first.observe(observation, view)
 
     def conclude(self, view: RaceView) -> Decide:
-        return decide_by_votes(view, StopReason.DEADLINE)
+        return self._first.conclude(view)

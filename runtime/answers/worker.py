@@ -36,6 +36,7 @@ def main() -> None:
     """Serve comparisons from standard input until it ends."""
     # A terminal's Ctrl-C reaches all its processes, but it is the parent that decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     requests, replies = _private_pipes()
     _limit(resource.RLIMIT_AS, MEMORY_LIMIT_BYTES)
     _limit(resource.RLIMIT_CORE, 0)

@@ -1,4 +1,4 @@
-"""The command line: ``frontrunner solve``, ``demo`` and ``doctor``.
+"""The command line: ``frontrunner solve``, ``serve``, ``demo``, ``doctor`` and more.
 
 A thin layer over ``Runtime``. ``frontrunner --help`` is quick: each command imports what it needs
 when it runs.

@@ -13,6 +13,7 @@ import typer
 from frontrunner import __version__
 
 from ..errors import FrontrunnerError
+from . import planning
 from .output import OutputClosed, silence_output
 from .running import ExitStatus, Interrupted, complain, status_of
 
@@ -255,6 +256,70 @@ def doctor(
 @app.command(
     epilog="""[bold]Examples[/bold]
 
+[cyan]frontrunner serve[/cyan]   the embedded demo model on http://127.0.0.1:8000/v1
+
+[cyan]frontrunner serve --config my-engine.toml --host 0.0.0.0 --port 9000[/cyan]
+
+[cyan]curl http://127.0.0.1:8000/v1/chat/completions -d '{"messages": [{"role": "user", "content": \
+"…"}], "frontrunner": {"deadline": 5}}'[/cyan]
+
+With OpenAI's client, change the address and put what is Frontrunner's own into extra_body:
+
+[cyan]client = OpenAI(base_url="http://127.0.0.1:8000/v1", api_key="none")[/cyan]
+
+[cyan]client.chat.completions.create(model="demo", messages=…, stream=True, \
+extra_body={"frontrunner": {"deadline": 5, "branches": 16}})[/cyan]
+
+
+[bold]Ending it[/bold]
+
+At Ctrl-C or SIGTERM it says at /readyz that it is not ready, takes requests for \
+server.drain_grace seconds more, then refuses new ones while running races come to their answers, \
+by their deadlines or within server.drain_limit seconds. A second signal ends it at once. Keys, \
+limits and origins stand in the config, under [[server]].
+
+
+[bold]Exit status[/bold]
+
+0 told to end, and every client got its answer; 1 the engine failed; 2 the config, the address or \
+the installation must change; 130 or 143 a signal came before it listened, or twice.""",
+    help="Serve races over HTTP, to OpenAI's clients.\n\nChat completions, completions and "
+    "responses, streamed or whole, and a websocket. A deadline is never an error: it brings the "
+    "best answer there is.",
+)
+def serve(
+    context: typer.Context,
+    config: _Config = None,
+    host: Annotated[
+        str | None,
+        typer.Option(
+            "--host", metavar="ADDRESS", help="Where to listen.", show_default="127.0.0.1"
+        ),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            "--port",
+            metavar="N",
+            min=0,
+            max=65535,
+            help="0: one that is free.",
+            show_default="8000",
+        ),
+    ] = None,
+    uvloop: Annotated[
+        bool, typer.Option("--uvloop", help="Run on uvloop, if it is installed.")
+    ] = False,
+) -> int:
+    """Serve races over HTTP."""
+    from .serve import ServeCommand, run_serve
+
+    return run_serve(ServeCommand(config, host, port, uvloop), _factory(context))
+
+
+@app.command(
+    epilog="""[bold]Examples[/bold]
+
 [cyan]frontrunner replay aime24.json[/cyan]   every stop rule, 16 branches, no deadline
 
 [cyan]frontrunner replay aime24.json --branches 8,16,32,64 --draws 100 --out results[/cyan]
@@ -466,6 +531,9 @@ def calibrate(
     )
 
 
+planning.register(app, lambda context: _factory(context))
+
+
 def run_app(argv: Sequence[str] | None, make_runtime: "RuntimeFactory | None") -> int:
     """Run the command line; every way in which a command can end becomes an exit status here."""
     if sys.stderr is None:  # closed, as by 2>&-: then nobody hears, but all else goes on
@@ -492,12 +560,13 @@ def run_app(argv: Sequence[str] | None, make_runtime: "RuntimeFactory | None") -
 
 
 def _factory(context: typer.Context) -> "RuntimeFactory":
-    return context.obj or _on_vllm
+    return context.obj or _configured
 
 
-def _on_vllm(settings: "Settings") -> "Runtime":
+def _configured(settings: "Settings") -> "Runtime":
     from ..engines.vllm import check_model_folder
     from ..runtime import Runtime
 
-    check_model_folder(settings.engine)  # at once, and not beside whatever else starts
+    if settings.engine.kind == "vllm":
+        check_model_folder(settings.engine)  # at once, and not beside whatever else starts
     return Runtime.from_config(settings)

@@ -220,6 +220,8 @@ def plugin(settings: Settings | None) -> Finding:
 
 
 def models(settings: Settings) -> list[Finding]:
+    if settings.engine.kind != "vllm":
+        return []  # the endpoint's own
     target, draft = settings.engine.model, settings.engine.speculation.model
     found = [_model("model", target, needed=True)]
     if draft is not None:

@@ -59,11 +59,22 @@ def complain(error: Exception | str) -> None:
         print(f"error: {one_line(str(error))}", file=sys.stderr, flush=True)
 
 
-def run(body: Callable[[], Awaitable[int]], *, uvloop: bool = False) -> int:
+def run(
+    body: Callable[[], Awaitable[int]],
+    *,
+    uvloop: bool = False,
+    end_gently: Callable[[signal.Signals], bool] | None = None,
+) -> int:
     """Run ``body`` in an event loop and return its status.
 
     The first SIGINT or SIGTERM cancels it, which aborts every branch and stops the engine. A
     second one kills what is left and exits at once.
+
+    Args:
+        body: what is run.
+        uvloop: on uvloop.
+        end_gently: called at the first signal; if it returns True, ``body`` is not cancelled but
+            will end by itself, and its status counts.
 
     Raises:
         BadRequest: uvloop is wanted and not installed.
@@ -79,7 +90,7 @@ def run(body: Callable[[], Awaitable[int]], *, uvloop: bool = False) -> int:
         outcome: int | FrontrunnerError | OutputClosed = ExitStatus.FAILED
         async with anyio.create_task_group() as tasks:
             scope = anyio.CancelScope()
-            await tasks.start(_watch_signals, scope, received)
+            await tasks.start(_watch_signals, scope, received, end_gently)
             with scope:
                 # Raised past the task group they would arrive wrapped in an ExceptionGroup.
                 try:
@@ -114,17 +125,19 @@ def _asyncio_quiet() -> Iterator[None]:
 async def _watch_signals(
     scope: anyio.CancelScope,
     received: list[signal.Signals],
+    end_gently: Callable[[signal.Signals], bool] | None,
     *,
     task_status: TaskStatus[None],
 ) -> None:
     with anyio.open_signal_receiver(*_SIGNALS) as signals:
         task_status.started()
         async for number in signals:
-            received.append(number)
             # From here on not through the event loop, which may be what hangs.
             for each in _SIGNALS:
                 signal.signal(each, _exit_at_once)
-            scope.cancel()
+            if end_gently is None or not end_gently(number):
+                received.append(number)
+                scope.cancel()
             # The receiver must stay open: closing it would give the signals back.
             await anyio.sleep_forever()
 

@@ -8,11 +8,13 @@ from .engine import (
     DEMO_MODEL,
     DEMO_REWARD_MODEL,
     EngineSettings,
-    SpeculationSettings,
 )
+from .planning import PlanningSettings
 from .racing import AnswerSettings, ForcingSettings, LengthSettings, RaceSettings, SamplingSettings
 from .rewards import RewardSettings
+from .serving import ServerSettings
 from .settings import LogSettings, Settings, demo_config_path
+from .speculation import SpeculationSettings
 
 __all__ = [
     "DEMO_DRAFT_MODEL",
@@ -23,9 +25,11 @@ __all__ = [
     "ForcingSettings",
     "LengthSettings",
     "LogSettings",
+    "PlanningSettings",
     "RaceSettings",
     "RewardSettings",
     "SamplingSettings",
+    "ServerSettings",
     "Settings",
     "SpeculationSettings",
     "demo_config_path",

@@ -38,6 +38,11 @@ class RaceSettings(Section):
     deadline: PositiveFloat = 10.0
     """Seconds; what a call does not say itself."""
     branches: PositiveInt = 16
+    min_branches: PositiveInt = 1
+    """Branches that a race can do with while others hold the engine's: with fewer it waits. It is
+    at most the number of branches asked for."""
+    queue: NonNegativeInt = 256
+    """Races that may wait for branches, the earliest deadline first; further ones are refused."""
     strategy: str = "majority"
     parameters: dict[str, Any] = Field(default_factory=dict[str, Any])
     """Of the strategy."""
@@ -50,6 +55,8 @@ class RaceSettings(Section):
     def _check(self) -> Self:
         if "branches" in self.parameters:
             raise ValueError("branches is set in race.branches, not in race.parameters")
+        if self.min_branches > self.branches:
+            raise ValueError("min_branches must not exceed branches")
         if self.return_margin >= self.deadline:
             raise ValueError("return_margin must be below deadline")
         create_strategy(self.strategy, {**self.parameters, "branches": self.branches})

@@ -8,9 +8,11 @@ from pydantic import ValidationError, model_validator
 
 from ..errors import ConfigError
 from .engine import EngineSettings
+from .planning import PlanningSettings
 from .racing import AnswerSettings, ForcingSettings, LengthSettings, RaceSettings, SamplingSettings
 from .rewards import RewardSettings
 from .sections import Section
+from .serving import ServerSettings
 
 
 class LogSettings(Section):
@@ -30,6 +32,8 @@ class Settings(Section):
     answers: AnswerSettings = AnswerSettings()
     rewards: RewardSettings = RewardSettings()
     lengths: LengthSettings | None = None
+    planning: PlanningSettings = PlanningSettings()
+    server: ServerSettings = ServerSettings()
     log: LogSettings = LogSettings()
 
     @model_validator(mode="after")
@@ -82,24 +86,40 @@ class Settings(Section):
             raise ConfigError(path, _problem(first), source) from None
 
     def _resolved(self, folder: Path) -> Self:
-        """Model folders relative to the config file made absolute."""
-        speculation = self.engine.speculation
-        engine = self.engine.model_copy(
-            update={
-                "model": _resolve(self.engine.model, folder),
-                "speculation": speculation.model_copy(
-                    update={"model": speculation.model and _resolve(speculation.model, folder)}
-                ),
-            }
-        )
+        """Model folders and files relative to the config file made absolute."""
+        engine = self.engine
+        if engine.kind == "openai":  # its model is the endpoint's name, whatever it looks like
+            if engine.tokenizer is not None:
+                tokenizer = _resolve(engine.tokenizer, folder, "tokenizer_config.json")
+                engine = engine.model_copy(update={"tokenizer": tokenizer})
+        else:
+            speculation = engine.speculation
+            engine = engine.model_copy(
+                update={
+                    "model": _resolve(engine.model, folder),
+                    "speculation": speculation.model_copy(
+                        update={"model": speculation.model and _resolve(speculation.model, folder)}
+                    ),
+                }
+            )
         rewards = self.rewards
         if rewards.kind == "pooling" and rewards.model is not None:
             rewards = rewards.model_copy(update={"model": _resolve(rewards.model, folder)})
-        return self.model_copy(update={"engine": engine, "rewards": rewards})
+        server = self.server
+        if server.key_file is not None:
+            key_file = folder / Path(server.key_file).expanduser()
+            server = server.model_copy(update={"key_file": str(key_file.resolve())})
+        planning = self.planning
+        if planning.models is not None:
+            models = (folder / Path(planning.models).expanduser()).resolve()
+            planning = planning.model_copy(update={"models": str(models)})
+        return self.model_copy(
+            update={"engine": engine, "rewards": rewards, "server": server, "planning": planning}
+        )
 
 
-def _resolve(model: str, folder: Path) -> str:
-    if model.startswith((".", "/", "~")) or (folder / model / "config.json").exists():
+def _resolve(model: str, folder: Path, file: str = "config.json") -> str:
+    if model.startswith((".", "/", "~")) or (folder / model / file).exists():
         return str((folder / Path(model).expanduser()).resolve())
     return model
 

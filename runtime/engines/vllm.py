@@ -28,6 +28,7 @@ from .protocol import (
     Sampling,
     StepTimes,
 )
+from .speculation import check_speculation, speculation_arguments
 from .vllm_start import (
     build,
     check_model,
@@ -83,6 +84,7 @@ class VllmEngine:
 
     async def start(self) -> None:
         check_model_folder(self._settings)
+        check_speculation(self._settings.speculation)
         offline = self._settings.model == DEMO_MODEL
         set_environment(self._settings.log_level, offline=offline)
         began = time.monotonic()
@@ -342,8 +344,8 @@ def engine_arguments(settings: EngineSettings, *, on_cpu: bool) -> dict[str, Any
         "enable_prefix_caching": True,
         "generation_config": "vllm",  # sampling is ours to say, not the model folder's
         "disable_log_stats": True,  # vLLM's own loggers; ours is passed beside them
-        "speculative_config": _speculative_config(settings),
         "gpu_memory_utilization": settings.gpu_memory_utilization,
+        **speculation_arguments(settings.speculation),
     }
     return {key: value for key, value in arguments.items() if value is not None}
 
@@ -351,27 +353,6 @@ def engine_arguments(settings: EngineSettings, *, on_cpu: bool) -> dict[str, Any
 def _cache_bytes(settings: EngineSettings, on_cpu: bool) -> int | None:
     gib = settings.cache_gib or (1.0 if on_cpu else None)
     return int(gib * 2**30) if gib is not None else None
-
-
-def _speculative_config(settings: EngineSettings) -> dict[str, Any] | None:
-    speculation = settings.speculation
-    match speculation.method:
-        case "none":
-            return None
-        case "ngram":
-            return {
-                "method": "ngram",
-                "num_speculative_tokens": speculation.tokens,
-                "prompt_lookup_min": speculation.ngram_min,
-                "prompt_lookup_max": speculation.ngram_max,
-            }
-        case "draft_model":
-            assert speculation.model is not None
-            return {
-                "method": "draft_model",
-                "model": model_folder(speculation.model),
-                "num_speculative_tokens": speculation.tokens,
-            }
 
 
 def _sampling_params(request: Generation) -> "SamplingParams":

@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -70,9 +71,13 @@ def build(arguments: Mapping[str, Any], stat_loggers: Sequence[Any] = ()) -> "As
     from vllm.engine.arg_utils import AsyncEngineArgs
     from vllm.v1.engine.async_llm import AsyncLLM
 
-    # Ctrl-C in a terminal goes to the whole process group. The engine's processes inherit this
-    # thread's mask and so survive it: they are to end when we say so, after the aborts.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    # Ctrl-C in a terminal goes to the whole process group, and so does a supervisor's SIGTERM. The
+    # engine's processes inherit this thread's mask and so survive both: they are to end when we say
+    # so, after the last answers (told to end, vLLM takes no request any more, forced ones
+    # included). That we are gone they notice by themselves (see ``orphans``).
+    # Python's resource tracker comes first: starting it unblocks both signals in this thread.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         return AsyncLLM.from_engine_args(
             AsyncEngineArgs(**arguments), stat_loggers=list(stat_loggers) or None

@@ -12,10 +12,9 @@ What it may speak (``rewards.api``):
   "complete": …}]}`` is answered by ``{"scores": [number or null, …]}``, as many, in their order.
 """
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import inf, isfinite
+from math import isfinite
 from typing import Any
 
 import aiohttp
@@ -23,19 +22,19 @@ import anyio
 import structlog
 
 from ..config import RewardSettings
-from ..errors import EngineClosed, EngineStartError
+from ..endpoints import (
+    FIRST_PAUSE,
+    LONGEST_PAUSE,
+    SHOWN_CHARS,
+    TRY_AGAIN,
+    authorization,
+    retry_after,
+)
+from ..errors import EngineClosed
 from .inputs import Template, aggregate, conversation, question_text, split_steps
 from .protocol import Scoring
 
 _log = structlog.get_logger("frontrunner.rewards")
-
-#: Answers after which the same request may succeed.
-_TRY_AGAIN = frozenset({429, 502, 503, 504})
-#: Seconds before the first retry; they double.
-_FIRST_PAUSE = 0.1
-_LONGEST_PAUSE = 5.0
-#: Of an endpoint's complaint, in the log.
-_SHOWN_CHARS = 200
 
 
 class EndpointError(Exception):
@@ -74,17 +73,10 @@ class RemoteReward:
         self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
-        headers = {"Accept": "application/json"}
-        if self._settings.key_env is not None:
-            key = os.environ.get(self._settings.key_env)
-            if not key:
-                raise EngineStartError(
-                    f"rewards.key_env: the environment variable {self._settings.key_env} is not set"
-                )
-            headers["Authorization"] = f"Bearer {key}"
+        key = authorization("rewards.key_env", self._settings.key_env)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self._settings.connections),
-            headers=headers,
+            headers={"Accept": "application/json", **key},
             timeout=aiohttp.ClientTimeout(total=None),  # ours are anyio's
         )
 
@@ -108,7 +100,7 @@ class RemoteReward:
                 _log.warning(
                     "frontrunner.scores_failed",
                     count=len(call.places),
-                    error=f"{type(error).__name__}: {error}"[:_SHOWN_CHARS],
+                    error=f"{type(error).__name__}: {error}"[:SHOWN_CHARS],
                 )
                 return
             for place, score in zip(call.places, read, strict=True):
@@ -128,7 +120,7 @@ class RemoteReward:
             EndpointError: with its complaint.
         """
         until = anyio.current_time() + self._settings.timeout
-        pause, left = _FIRST_PAUSE, self._settings.retries
+        pause, left = FIRST_PAUSE, self._settings.retries
         while True:
             try:
                 with anyio.fail_after(until - anyio.current_time()):
@@ -142,7 +134,7 @@ class RemoteReward:
                 if not left or again >= min(until, anyio.current_effective_deadline()):
                     raise
             await anyio.sleep(wait)
-            pause, left = min(2 * pause, _LONGEST_PAUSE), left - 1
+            pause, left = min(2 * pause, LONGEST_PAUSE), left - 1
 
     async def _post(self, body: Mapping[str, Any]) -> Any:
         session = self._session
@@ -150,10 +142,10 @@ class RemoteReward:
             raise EndpointError("closed meanwhile")
         try:
             async with session.post(self._url, json=body) as response:
-                if response.status in _TRY_AGAIN:
-                    raise _OverloadedError(f"HTTP {response.status}", _retry_after(response))
+                if response.status in TRY_AGAIN:
+                    raise _OverloadedError(f"HTTP {response.status}", retry_after(response))
                 if response.status >= 400:
-                    complaint = (await response.text())[:_SHOWN_CHARS]
+                    complaint = (await response.text())[:SHOWN_CHARS]
                     raise EndpointError(f"HTTP {response.status}: {complaint}")
                 return await response.json(content_type=None)
         except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
@@ -246,12 +238,3 @@ class RemoteReward:
             return [None if score is None else float(score) for score in answer["scores"]]
 
         return _Call(places, self._named({"items": asked}), read)
-
-
-def _retry_after(response: aiohttp.ClientResponse) -> float:
-    """Seconds that the endpoint asks us to wait; its dates are taken as never."""
-    value = response.headers.get("Retry-After", "0")
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        return inf

@@ -50,7 +50,7 @@ async def without(runtime: Runtime) -> float:
     return await share_right(runtime)
 
 
-@pytest.mark.parametrize("method", ["ngram", "draft_model"])
+@pytest.mark.parametrize("method", ["ngram", "draft_model", "cross_branch"])
 async def test_accuracy_with_speculation_equals_accuracy_without(
     demo_settings: Settings, without: float, method: str
 ) -> None:

@@ -99,13 +99,13 @@ async def test_a_clinch_ends_the_race_at_that_moment_and_aborts_the_rest_in_one_
     assert statuses(result) == ["finished"] * 3 + ["cancelled"] * 2
 
 
-async def test_a_confident_majority_ends_the_race_with_the_third_vote() -> None:
+async def test_a_confident_majority_ends_the_race_with_the_second_vote() -> None:
     engine = WatchedEngine([says("a", n) for n in (4, 2, 3)] + [says("b", 8)] * 5)
     result = await run_race(engine)
-    assert result.elapsed == 4.0
+    assert result.elapsed == 3.0
     assert result.stop_reason is StopReason.CONFIDENT_MAJORITY
-    assert result.confidence == pytest.approx(15 / 16)
-    assert engine.aborts == [ids(3, 4, 5, 6, 7)]
+    assert result.confidence == pytest.approx(7 / 8)
+    assert engine.aborts == [ids(0, 3, 4, 5, 6, 7)]
 
 
 async def test_a_disputed_lead_lets_the_race_go_on() -> None:
@@ -632,7 +632,7 @@ async def test_a_branch_named_twice_in_a_command_is_meant_once(command: Command)
 
 async def test_losers_are_aborted_before_their_streams_are_closed() -> None:
     engine = WatchedEngine([*[says("a", 1)] * 3, *[stalls("x ")] * 3], abort_delay=0.5)
-    result = await run_race(engine)
+    result = await run_race(engine, Majority(6, min_votes=3))
     assert result.elapsed == 1.5
     assert engine.aborts == [ids(3, 4, 5)]
     assert engine.cut == set()
@@ -685,7 +685,7 @@ async def test_every_observation_is_made_once_and_in_order() -> None:
 async def test_answers_that_come_with_the_decision_do_not_contradict_it() -> None:
     """One engine step can end many branches; they are read one after another."""
     engine = WatchedEngine([says("a", 0, tokens=1)] * 3 + [says("b", 0, tokens=1)] * 5)
-    result = await (await Setup(engine, Majority(8)).race()).run()
+    result = await (await Setup(engine, Majority(8, min_votes=3)).race()).run()
     assert result.answer == "a"
     assert result.votes == {"a": 3}
     check_result(result)

@@ -265,7 +265,7 @@ async def test_branches_cut_by_an_early_stop_do_not_shorten_what_is_expected() -
     engine = WatchedEngine([*[says("a", 1, tokens=32)] * 3, *[stalls("x " * 32, after=0.5)] * 5])
     async with running(engine, lengths={"median": 64, "p95": 200}) as runtime:
         for _ in range(20):
-            result = await runtime.solve("?", branches=8)
+            result = await runtime.solve("?", branches=8, parameters={"min_votes": 3})
             assert result.counted(BranchStatus.CANCELLED) == 5
         assert runtime._lengths is not None
         assert runtime._lengths.median > 8

@@ -54,12 +54,50 @@ def test_every_branch_is_probed_once_at_each_checkpoint() -> None:
 
 def test_running_branches_do_not_call_a_race_however_much_they_agree() -> None:
     race = SmallRace(Probing(8, every=10))
-    race.finish(0, "a")
-    race.finish(1, "a")
     for round_ in range(1, 30):
         assert probe_all(race, 10 * round_, "aaaaaaaa") == []
-    race.finish(2, "a")
-    assert race.decision == Decide("a", 0, StopReason.CONFIDENT_MAJORITY, 15 / 16)
+    race.finish(0, "b")
+    assert race.decision is None
+    race.finish(1, "a")
+    assert race.decision is None  # nobody leads
+
+
+def test_a_finished_answer_that_most_branches_would_give_now_calls_it() -> None:
+    race = SmallRace(Probing(8, every=10))
+    assert probe_all(race, 10, "aaaabbbb") == []
+    race.finish(0, "a")  # 4 of 8
+    assert race.decision is None
+    race.progress(4, 20)
+    assert race.probed(4, "a") == [
+        Decide("a", 0, StopReason.CONFIDENT_MAJORITY, majority_probability(1, 0))
+    ]
+
+
+def test_without_confirmation_the_stop_rule_alone_calls_it() -> None:
+    race = SmallRace(Probing(16, every=10, agreement=1.0))
+    assert probe_all(race, 10, "a" * 16) == []
+    race.finish(0, "a")
+    assert race.decision is None
+    race.finish(1, "a")
+    assert race.decision is not None
+    assert race.decision.stop_reason is StopReason.CONFIDENT_MAJORITY
+
+
+def test_branches_that_were_cut_do_not_confirm_anything() -> None:
+    race = SmallRace(Probing(5, every=10, warmup=2, deviation=2, max_flip_risk=0.0))
+    assert probe_all(race, 10, "aaabb") == []
+    assert probe_all(race, 20, "aaabb") == [
+        Cancel((3,), "disagrees with the consensus"),
+        Cancel((4,), "disagrees with the consensus"),
+    ]
+    race.progress(1, 30)
+    race.probed(1, "c")
+    race.finish(0, "a")  # 2 of 5 that were launched, 2 of 3 that are left
+    assert race.decision is None
+    race.progress(1, 40)
+    assert race.probed(1, "a") == [
+        Decide("a", 0, StopReason.CONFIDENT_MAJORITY, majority_probability(1, 0))
+    ]
 
 
 def test_at_the_call_time_a_recent_probe_stands_in_for_a_forced_answer() -> None:
@@ -250,7 +288,22 @@ class AnyProbing(AnyRace):
                 assert decision.answer is not None
                 assert finished[decision.answer] == max(finished.values())
             if decision.stop_reason is StopReason.CONFIDENT_MAJORITY:
-                assert finished.total() >= self.strategy.min_votes
+                assert decision.answer is not None
+                now = [
+                    b.probes[-1].answer
+                    for b in self.view.branches.values()
+                    if b.status is BranchStatus.RUNNING and b.probes
+                ]
+                everybody = len(self.view.branches) - sum(
+                    b.status is BranchStatus.FAILED
+                    or (b.status is BranchStatus.FINISHED and b.answer is None)
+                    for b in self.view.branches.values()
+                )
+                agreeing = finished[decision.answer] + now.count(decision.answer)
+                assert (
+                    finished.total() >= self.strategy.min_votes
+                    or agreeing > self.strategy.agreement * everybody
+                )
         if self.strategy.mode != "parallel_probe" and self.strategy.stop == "none":
             assert decision.stop_reason not in (StopReason.CLINCHED, StopReason.CONFIDENT_MAJORITY)
         if decision.answer is not None:

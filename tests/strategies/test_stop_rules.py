@@ -57,7 +57,7 @@ def test_what_holds_for_every_rule(
 ) -> None:
     name, parameters = rule
     made, poll, mix = make_rule(name, parameters), poll_of(answers, expected), Random(seed)
-    least = parameters.get("min_votes", 3)
+    least = parameters.get("min_votes", 2)
     settled = made.settled(poll)
     if settled:
         # It settles no tie, and nothing before its least number of votes.

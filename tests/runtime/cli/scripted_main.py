@@ -17,6 +17,8 @@ _SLEEPER = [sys.executable, "-c", "import signal; signal.pause()"]
 # Talks on and on, so that a test always finds it at it.
 _ENDLESS = BranchScript(tuple(Piece(0.01, "and then ") for _ in range(100_000)))
 
+_FORCED = BranchScript((Piece(0.001, "7}", 2),))
+
 
 def say(text: str) -> None:
     os.write(2, f"{text}\n".encode())
@@ -74,6 +76,8 @@ class FailsToStart(ScriptedEngine):
 _ENGINES = {
     "answers": (ScriptedEngine, BranchScript.answering("42", seconds=0.05, tokens=20)),
     "endless": (ScriptedEngine, _ENDLESS),
+    "forces": (ScriptedEngine, _ENDLESS),
+    "quick": (ScriptedEngine, BranchScript.answering("42", seconds=0.0, tokens=4)),
     "noisy": (Noisy, BranchScript.answering("42", seconds=0.05, tokens=20)),
     "never-starts": (NeverStarts, _ENDLESS),
     "never-closes": (NeverCloses, _ENDLESS),
@@ -83,7 +87,7 @@ _ENGINES = {
 
 def make_runtime(settings: Settings) -> Runtime:
     engine, branch = _ENGINES[sys.argv[1]]
-    return Runtime(engine(Script((branch,))), settings)
+    return Runtime(engine(Script((branch,), forced=(_FORCED,))), settings)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from .conftest import RunCli, process
 HEAVY = {"torch", "transformers", "vllm", "numpy", "aiohttp", "frontrunner.runtime.runtime"}
 
 
-@pytest.mark.parametrize("command", ["solve", "demo", "doctor", "replay", "calibrate"])
+@pytest.mark.parametrize("command", ["solve", "serve", "demo", "doctor", "replay", "calibrate"])
 def test_the_help_of_a_command_has_examples(run_cli: RunCli, command: str) -> None:
     done = run_cli(command, "--help")
     assert (done.status, done.err) == (0, "")
@@ -26,7 +26,8 @@ def test_the_help_of_the_program_names_the_commands(run_cli: RunCli, arguments: 
     done = run_cli(*arguments)
     assert (done.status, done.err) == (0, "")
     assert all(
-        f"{name}  " in done.out for name in ("solve", "demo", "doctor", "replay", "calibrate")
+        f"{name}  " in done.out
+        for name in ("solve", "serve", "demo", "doctor", "replay", "calibrate")
     )
 
 

@@ -11,11 +11,16 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import pytest
 
 from frontrunner.runtime.config import Settings, demo_config_path
+from frontrunner.runtime.engines.courses import Course
 from frontrunner.runtime.engines.protocol import Engine, Generation
 from frontrunner.runtime.engines.scripted import BranchScript, Piece, Script, ScriptedEngine
+from frontrunner.runtime.engines.simulated import SimulatedEngine, SimulatedHardware, constant_k
 from frontrunner.runtime.engines.vllm import VllmEngine
+from frontrunner.strategies.acceptance import Acceptance
+from frontrunner.strategies.step_time import StepTime
 
 from .conformance import EASY
+from .fake_endpoint import endpoint, engine_on
 
 #: Opens a started engine, and closes it.
 Factory = Callable[[], AbstractAsyncContextManager[Engine]]
@@ -39,6 +44,48 @@ async def scripted() -> AsyncGenerator[Engine, None]:
         await engine.aclose()
 
 
+class _Writing:
+    """Everything is answered in 20 tokens or in 3,000; a continuation goes on where it stands."""
+
+    def __init__(self) -> None:
+        self.easy: tuple[int, ...] = ()
+
+    def course(self, request: Generation, written: int) -> Course:
+        return Course(20 if request.prompt == self.easy else 3_000, "end")
+
+
+def _simulated(k: int) -> Factory:
+    @asynccontextmanager
+    async def factory() -> AsyncGenerator[Engine, None]:
+        writing = _Writing()
+        hardware = SimulatedHardware(
+            StepTime(constant=0.0005, row=0.00002),
+            Acceptance((0,), (0.6,)),
+            constant_k(k),
+        )
+        engine = SimulatedEngine(hardware, writing)
+        writing.easy = engine.encode_chat(EASY)
+        await engine.start()
+        try:
+            yield engine
+        finally:
+            await engine.aclose()
+
+    return factory
+
+
+def _remote(**abilities: bool) -> Factory:
+    @asynccontextmanager
+    async def factory() -> AsyncGenerator[Engine, None]:
+        def length(prompt: str) -> int:
+            return 20 if len(prompt.split()) < 10 else 3_000
+
+        async with endpoint(length=length, **abilities) as fake, engine_on(fake) as engine:
+            yield engine
+
+    return factory
+
+
 @asynccontextmanager
 async def vllm() -> AsyncGenerator[Engine, None]:
     """The real one, with the embedded model."""
@@ -52,6 +99,11 @@ async def vllm() -> AsyncGenerator[Engine, None]:
 
 ENGINES = [
     pytest.param(scripted, id="scripted"),
+    pytest.param(_simulated(0), id="simulated"),
+    pytest.param(_simulated(3), id="simulated-speculating"),
+    pytest.param(_remote(), id="openai-token-ids"),
+    pytest.param(_remote(vllm=False), id="openai-text"),
+    pytest.param(_remote(vllm=False, completions=False, logprobs=False), id="openai-chat"),
     pytest.param(vllm, id="vllm", marks=pytest.mark.engine),
 ]
 

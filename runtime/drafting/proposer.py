@@ -1,0 +1,117 @@
+"""The class that vLLM loads for ``method = "custom_class"``, in its worker process.
+
+The interface is vLLM's (``vllm/v1/spec_decode/custom_class_proposer.py``): more than K tokens, or
+an exception, would end the engine. So nothing raises here, and no draft is longer than K.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+
+from . import SETTINGS_KEY
+from .index import ContinuationIndex
+from .races import Race, Races
+from .settings import DraftingSettings
+from .vocabulary import Vocabulary
+
+#: Races whose prompts are remembered.
+_RACES: Final = 64
+#: After so many errors nothing is drafted any more.
+_ERRORS: Final = 3
+
+
+class CrossBranchProposer:
+    """Drafts from what a branch, its siblings, and earlier races wrote after the same text."""
+
+    def __init__(self, vllm_config: Any) -> None:
+        self._settings = DraftingSettings.from_mapping(vllm_config.additional_config[SETTINGS_KEY])
+        self._K = int(vllm_config.speculative_config.num_speculative_tokens)
+        self._rows = int(vllm_config.scheduler_config.max_num_seqs)
+        self._max_length = int(vllm_config.model_config.max_model_len)
+        self._vocabulary = Vocabulary.of_model(vllm_config.model_config)
+        self._errors = 0
+        self._begin_anew()
+        self._compile()
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        settings = self._settings
+        self._steps = 0
+        self._races = Races(_RACES, self._rows)
+        self._index = ContinuationIndex(
+            self._vocabulary,
+            mib=settings.memory_mib,
+            longest=settings.longest_match,
+            shared=settings.earlier_races,
+            rows=self._rows,
+            K=self._K,
+        )
+
+    def _compile(self) -> None:
+        """Compile for exactly the types of ``propose``, before the first request comes."""
+        tokens = np.zeros((max(2, self._rows), max(8, self._max_length)), dtype=np.int32)
+        for length in (4, 5):
+            self._propose([[0]], np.full(1, length, dtype=np.int32), tokens)
+
+    def load_model(self, *args: Any, **kwargs: Any) -> None:
+        """There is none; vLLM calls it."""
+
+    def propose(
+        self,
+        sampled_token_ids: list[list[int]],
+        num_tokens_no_spec: Any,
+        token_ids_cpu: Any,
+        **_: Any,
+    ) -> list[list[int]]:
+        """
+        Args:
+            sampled_token_ids: what each row got in this step; nothing for a partial prefill.
+            num_tokens_no_spec: (max rows,) tokens of each row, the sampled ones included.
+            token_ids_cpu: (max rows, max length) int32.
+
+        Returns:
+            A draft of at most K tokens for each row; may be empty.
+        """
+        if self._errors < _ERRORS:
+            try:
+                return self._propose(sampled_token_ids, num_tokens_no_spec, token_ids_cpu)
+            except Exception:  # noqa: BLE001 - whatever it is, the engine must live
+                self._failed()
+        return [[] for _ in sampled_token_ids]
+
+    def _failed(self) -> None:
+        """Say it, and begin anew: half of a step may be in the index."""
+        from vllm.logger import init_logger
+
+        self._errors += 1
+        init_logger("vllm.frontrunner.drafting").exception(
+            "drafting across branches failed (%d of %d times before it stops)",
+            self._errors,
+            _ERRORS,
+        )
+        self._begin_anew()
+
+    def _propose(self, sampled: list[list[int]], lengths: Any, tokens: Any) -> list[list[int]]:
+        rows = len(sampled)
+        ends = np.array(lengths[:rows], dtype=np.int64)
+        new = np.fromiter(map(len, sampled), dtype=np.int64, count=rows)
+        running = int(np.count_nonzero(new))
+        if running == 0:
+            return [[] for _ in sampled]
+        self._steps += 1
+        K = min(self._K, self._settings.tokens_at(running, self._K))
+        # The step that verifies a draft gives one token more than was accepted.
+        most = np.clip(self._max_length - ends - 1, 0, K)
+        races = [
+            self._race(row, tokens[row], end - count) if count else None
+            for row, (end, count) in enumerate(zip(ends.tolist(), new.tolist(), strict=True))
+        ]
+        return self._index.step(tokens, ends, new, races, most, self._settings.least_at(running))
+
+    def _race(self, row: int, tokens: Any, prompt: int) -> Race:
+        """The race of a row that has ``prompt`` tokens besides the new ones."""
+        race = self._races.find(row, tokens, prompt, self._steps)
+        if race is None:
+            race = self._races.open(row, tokens, prompt, self._vocabulary.digits, self._steps)
+            self._index.learn_prompt(tokens, race)
+        return race

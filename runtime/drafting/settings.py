@@ -1,0 +1,43 @@
+"""What the proposer is told, through vLLM's ``additional_config`` (plain JSON values)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+
+@dataclass(frozen=True, slots=True)
+class DraftingSettings:
+    """See ``SpeculationSettings`` for the meaning of each."""
+
+    longest_match: int = 8
+    min_probability: float = 0.1
+    token_cost: float = 0.0
+    earlier_races: bool = True
+    memory_mib: float = 64.0
+    tokens_per_batch_size: Sequence[Sequence[int]] = ()
+
+    @classmethod
+    def from_mapping(cls, given: Mapping[str, Any]) -> Self:
+        return cls(**given)
+
+    def to_mapping(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def tokens_at(self, branches: int, otherwise: int) -> int:
+        """K while ``branches`` run. As in vLLM, a gap between two ranges has the K before it."""
+        K = otherwise
+        for first, _, tokens in self.tokens_per_batch_size:
+            if branches >= first:
+                K = tokens
+        return K
+
+    def least_at(self, branches: int) -> float:
+        """The probability below which a draft token costs more time than it saves.
+
+        With a step of ``1 + c·N`` (c: ``token_cost``, N tokens in the batch, units of a step's
+        fixed time) that yields ``A`` tokens a branch, one more verified token pays from a
+        probability of ``c·A·B / (1 + c·N)`` on. A is taken as 2 and N as 3·B, so that the rule
+        does not chase its own results.
+        """
+        cost = self.token_cost * branches
+        return max(self.min_probability, 2.0 * cost / (1.0 + 3.0 * cost))

@@ -1,0 +1,135 @@
+"""A model of an engine with one method of speculation, fitted to a profile."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from frontrunner.strategies.acceptance import Acceptance, fit_acceptance
+from frontrunner.strategies.least_squares import nonnegative_least_squares
+from frontrunner.strategies.step_time import (
+    StepPoint,
+    StepTime,
+    cross_validated_errors,
+    fit_step_time,
+)
+
+from ..errors import BadRequest
+from .profile import PacePoint, Profile, Variant
+
+#: A slow step over the mean one where it was not measured.
+_SLOW_STEP = 1.5
+#: Tokens a step, over those expected, from which on steps must have been joined.
+_JOINED = 1.25
+#: Where the bins of positions begin, in tokens.
+_EDGES = (0, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """``constant + branch·branches + token·tokens`` seconds."""
+
+    constant: float = 0.0
+    branch: float = 0.0
+    token: float = 0.0
+
+    def seconds(self, branches: float, tokens: float = 0) -> float:
+        return self.constant + self.branch * branches + self.token * tokens
+
+
+@dataclass(frozen=True, slots=True)
+class EngineModel:
+    """How fast an engine is, with one method of speculation."""
+
+    method: str
+    ks: tuple[int, ...]
+    """Draft tokens that were measured; 0 first."""
+    step: StepTime
+    acceptance: Acceptance
+    launch: Linear
+    """From the launch of branches on a prompt of so many tokens to their first tokens."""
+    forced: Linear
+    """A round of forced answers of so many branches."""
+    abort: float
+    """Seconds that aborting takes."""
+    slow_step: float
+    """A slow step (95th percentile) over the mean one."""
+    error: float | None
+    """Median relative error of the step time on held-out points; None: too few points."""
+
+    def tokens_per_second(self, batch: int, context: float, k: int, position: float = 0) -> float:
+        """Of one branch among ``batch``."""
+        return self.acceptance.tokens_per_step(k, position) / self.step.seconds(batch, context, k)
+
+    def best_k(self, batch: int, context: float, position: float = 0) -> int:
+        """The measured number of draft tokens that is fastest at this batch."""
+        return max(self.ks, key=lambda k: self.tokens_per_second(batch, context, k, position))
+
+
+def engine_models(profile: Profile) -> dict[str, EngineModel]:
+    """A model for each method, fitted to its variants and to those without speculation.
+
+    Raises:
+        BadRequest: the profile holds no step without speculation, from which all others are told.
+    """
+    plain = [v for v in profile.variants if v.k == 0 and v.paces]
+    methods = dict.fromkeys(v.method for v in profile.variants if v.k and v.paces)
+    if not plain:
+        raise BadRequest("the profile holds no measured step without speculation")
+    models = {"none": _fitted("none", plain, plain)}
+    for method in methods:
+        own = [v for v in profile.variants if v.method == method and v.k and v.paces]
+        models[method] = _fitted(method, [*plain, *own], own)
+    return models
+
+
+def step_points(variants: Sequence[Variant], acceptance: Acceptance) -> list[StepPoint]:
+    """Steps out of paces. Where steps could not be told apart, one is taken to yield as many tokens
+    of a branch as the acceptance says."""
+    return [
+        StepPoint(p.batch, p.context, v.k, p.seconds * _tokens_per_step(v, p, acceptance))
+        for v in variants
+        for p in v.paces
+    ]
+
+
+def _tokens_per_step(variant: Variant, point: PacePoint, acceptance: Acceptance) -> float:
+    if variant.k == 0:
+        return 1.0
+    expected = acceptance.tokens_per_step(variant.k, point.position)
+    if not point.steps:
+        return expected
+    seen = point.tokens / point.steps
+    # So many tokens a step are not chance: a slow reader has been given steps joined.
+    return seen if seen < _JOINED * expected else expected
+
+
+def _fitted(method: str, variants: Sequence[Variant], own: Sequence[Variant]) -> EngineModel:
+    """``own`` are those that speculate by ``method``; steps without speculation add to what is
+    known of its steps."""
+    counts = [c for v in variants for c in v.accepted]
+    farthest = max((c.position for c in counts), default=0)
+    acceptance = fit_acceptance(counts, [e for e in _EDGES if e <= farthest])
+    points = step_points(variants, acceptance)
+    errors = cross_validated_errors(points)
+    slow = [v.slow_step for v in variants if v.slow_step is not None]
+    freed = [p.freed for v in own for p in v.aborts]
+    return EngineModel(
+        method=method,
+        ks=tuple(sorted({v.k for v in variants})),
+        step=fit_step_time(points),
+        acceptance=acceptance,
+        launch=_linear([(p.batch, p.prompt, p.seconds) for v in own for p in v.launches]),
+        forced=_linear([(p.batch, 0, p.seconds) for v in own for p in v.forced]),
+        abort=max(0.0, median(freed)) if freed else 0.0,
+        slow_step=median(slow) if slow else _SLOW_STEP,
+        error=median(errors) if errors else None,
+    )
+
+
+def _linear(points: Sequence[tuple[float, float, float]]) -> Linear:
+    """The line through (branches, tokens, seconds), by relative error."""
+    usable = [(b, t, s) for b, t, s in points if s > 0]
+    if not usable:
+        return Linear()
+    rows = [[1 / s, b / s, t / s] for b, t, s in usable]
+    return Linear(*nonnegative_least_squares(rows, [1.0] * len(rows)))

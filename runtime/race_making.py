@@ -1,0 +1,286 @@
+"""From what a caller asks to a race: all errors of input are raised here."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import uuid4
+
+import anyio
+from pydantic import ValidationError
+
+from frontrunner.strategies.lengths import LengthModel
+from frontrunner.strategies.protocol import Needs, Strategy, needs_of
+from frontrunner.strategies.registry import create_strategy, merge_parameters
+
+from .admission import Lease
+from .answers import AnswerClusters, Clusters, Equivalence, ExactClusters, Extractor, make_extractor
+from .config import AnswerSettings, SamplingSettings, Settings
+from .engines.protocol import Engine, Message, Sampling
+from .errors import (
+    BadBranches,
+    BadDeadline,
+    BadRequest,
+    DeadlineTooShort,
+    EmptyQuestion,
+    PromptTooLong,
+)
+from .events import Event
+from .race import Race
+from .race_options import Question, RaceOptions, RawPrompt
+from .race_spec import Forcing, RaceSpec
+from .reserve import Reserve
+from .rewards import RewardModel
+
+#: Engine steps that a race which had to wait must be left, besides those for forced answers.
+_STEPS_TO_SAY_ANYTHING = 4
+
+
+@dataclass(frozen=True, slots=True)
+class RaceRequest:
+    """A question that was found fit to be raced, with the branches that were asked for."""
+
+    spec: RaceSpec
+    min_branches: int
+    latest: float  # when it is too late to wait any longer (anyio clock, seconds)
+    strategy: Strategy  # for ``spec.max_branches``
+    parameters: Mapping[str, Any]  # that it was made with
+
+
+class RaceMaker:
+    """Checks requests and makes their races; one for a runtime."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        settings: Settings,
+        rewards: RewardModel | None,
+        extractor: Extractor,
+        equivalence: Equivalence,
+        reserve: Reserve,
+        planned: Callable[[float, int], int | None] = lambda seconds, prompt: None,
+    ) -> None:
+        """
+        Args:
+            extractor: finds answers of the settings' kind.
+            equivalence: compares them where they are compared by algebra.
+            planned: the branches for a race of so many seconds on a prompt of so many tokens, where
+                nobody says; None: those of the settings.
+        """
+        self._engine = engine
+        self._settings = settings
+        self._rewards = rewards
+        self._extractor = extractor
+        self._equivalence = equivalence
+        self._reserve = reserve
+        self._planned = planned
+
+    def check(self, question: Question, options: RaceOptions) -> RaceRequest:
+        """
+        Raises:
+            BadRequest: the request cannot be run as it is.
+        """
+        began = anyio.current_time()
+        forcing = self._settings.forcing
+        seconds = self._deadline(options.get("deadline"))
+        messages, prompt = self._encoded(question, options.get("tools"))
+        branches, least = options.get("branches"), options.get("min_branches")
+        if branches is None and (branches := self._planned(seconds, len(prompt))) is not None:
+            branches = max(branches, least or 1)
+        wanted, minimum = self._branches(branches, least)
+        name = options.get("strategy") or self._settings.race.strategy
+        parameters = self._parameters(name, options.get("parameters"), wanted)
+        strategy = _make_strategy(name, parameters)
+        needs = self._checked_needs(name, strategy)
+        answers = self._answers(options.get("answers"))
+        sampling, max_tokens = self._sampling(options, needs)
+        suffix_ids = self._engine.encode(forcing.suffix)
+        room = self._engine.info.max_context_tokens - len(prompt)
+        room -= len(suffix_ids) + forcing.max_tokens
+        if room < 1:
+            raise PromptTooLong(len(prompt), self._engine.info.max_context_tokens)
+        spec = RaceSpec(
+            race_id=options.get("race_id") or uuid4().hex[:12],
+            prompt=prompt,
+            began=began,
+            deadline=began + seconds,
+            sampling=sampling,
+            max_tokens=min(room, max_tokens),
+            max_branches=wanted,
+            forcing=Forcing(
+                forcing.suffix, suffix_ids, forcing.max_tokens, forcing.stop, forcing.temperature
+            ),
+            question=messages,
+            seed=options.get("seed"),
+            answers=answers,
+            abort_limit=self._settings.race.abort_limit,
+            strategy=name,
+        )
+        latest = spec.deadline - self._least_seconds(spec, minimum)
+        return RaceRequest(spec, minimum, latest, strategy, parameters)
+
+    def make(
+        self,
+        request: RaceRequest,
+        places: Lease,
+        lengths: LengthModel | None,
+        publish: Callable[[Event], None] | None = None,
+    ) -> Race:
+        """The race of ``request`` with the branches that it was granted.
+
+        Raises:
+            BadRequest: the strategy cannot do with so few.
+        """
+        spec, strategy, granted = request.spec, request.strategy, places.granted
+        if granted < spec.max_branches:
+            spec = replace(spec, max_branches=granted)
+            strategy = _make_strategy(spec.strategy, {**request.parameters, "branches": granted})
+        clusters: Clusters = (
+            AnswerClusters(self._equivalence)
+            if spec.answers.key is None
+            else ExactClusters(spec.answers.key)
+        )
+        race = Race(
+            spec,
+            self._engine,
+            strategy,
+            clusters,
+            self._reserve,
+            places=places,
+            lengths=lengths,
+            rewards=self._rewards,
+            publish=publish,
+        )
+        race.hurry(places.deadline)  # it may have been brought forward in the queue
+        return race
+
+    # ── time and branches ─────────────────────────────────────────────────────────────────────
+
+    @property
+    def _step(self) -> float:
+        return self._engine.load().step_seconds or self._reserve.fallback_step
+
+    def _deadline(self, deadline: float | None) -> float:
+        seconds = self._settings.race.deadline if deadline is None else deadline
+        if not math.isfinite(seconds) or seconds <= 0:
+            raise BadDeadline(seconds)
+        # The least that can be asked for: one step to take in the prompt and the suffix, one for
+        # a token of the answer, and the way back.
+        needed = 2 * self._step + self._reserve.return_margin
+        if seconds < needed:
+            raise DeadlineTooShort(seconds, needed)
+        return seconds
+
+    def _least_seconds(self, spec: RaceSpec, branches: int) -> float:
+        """What a race needs to say anything: time for a few tokens, and for forced answers."""
+        round_seconds = self._reserve.round_seconds(
+            branches,
+            len(spec.forcing.suffix_ids),
+            spec.forcing.max_tokens,
+            self._engine.info,
+            self._engine.load(),
+        )
+        return _STEPS_TO_SAY_ANYTHING * self._step + self._reserve.seconds(round_seconds)
+
+    def _branches(self, branches: int | None, minimum: int | None) -> tuple[int, int]:
+        """How many are wanted, and how few will do."""
+        count = self._settings.race.branches if branches is None else branches
+        limit = self._engine.info.max_branches
+        if not 1 <= count <= limit:
+            raise BadBranches(count, limit)
+        if minimum is None:
+            return count, min(count, self._settings.race.min_branches)
+        if not 1 <= minimum <= count:
+            raise BadRequest(
+                f"min_branches must lie between 1 and the number of branches, {count}, "
+                f"not {minimum}"
+            )
+        return count, minimum
+
+    # ── the strategy ──────────────────────────────────────────────────────────────────────────
+
+    def _parameters(
+        self, name: str, parameters: Mapping[str, Any] | None, branches: int
+    ) -> Mapping[str, Any]:
+        race = self._settings.race
+        if parameters and "branches" in parameters:
+            raise BadRequest("branches is an argument of its own, not one of the parameters")
+        given = dict(race.parameters) if name == race.strategy else {}
+        return merge_parameters(name, given, {**(parameters or {}), "branches": branches})
+
+    def _checked_needs(self, name: str, strategy: Strategy) -> Needs:
+        needs = needs_of(strategy)
+        if needs.rewards and self._rewards is None:
+            raise BadRequest(
+                f"{name} needs a reward model: set [rewards] in the config, or pass one to Runtime"
+            )
+        if needs.logprobs and not self._engine.info.logprobs:
+            raise BadRequest(
+                f"{name} needs log probabilities, which this engine cannot give (vLLM does not "
+                "give them reliably with speculation)"
+            )
+        return needs
+
+    # ── the question ──────────────────────────────────────────────────────────────────────────
+
+    def _encoded(
+        self, question: Question, tools: Sequence[Mapping[str, Any]] | None
+    ) -> tuple[Sequence[Message], tuple[int, ...]]:
+        """The conversation, and its token ids up to where the answer begins."""
+        if isinstance(question, RawPrompt):
+            if tools:
+                raise BadRequest("a raw prompt has no chat template to put tools into")
+            content = question.content
+            if not content:
+                raise EmptyQuestion
+            if isinstance(content, str):
+                return [{"role": "user", "content": content}], self._engine.encode(content)
+            return [], content
+        messages = _as_messages(question)
+        return messages, self._engine.encode_chat(messages, tools)
+
+    def _answers(self, kind: str | None) -> Extractor:
+        if kind is None or kind == self._settings.answers.kind:
+            return self._extractor
+        try:
+            return make_extractor(AnswerSettings(kind=kind))
+        except ValidationError as error:
+            raise BadRequest(f"answers: {error.errors()[0]['msg']}") from error
+
+    def _sampling(self, options: RaceOptions, needs: Needs) -> tuple[Sampling, int]:
+        """How tokens are drawn, and how many at most."""
+        said = {
+            key: value
+            for key in ("temperature", "top_p", "top_k", "max_tokens", "stop")
+            if (value := options.get(key)) is not None
+        }
+        try:
+            chosen = SamplingSettings.model_validate(
+                self._settings.sampling.model_dump(exclude_unset=True) | said
+            )
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise BadRequest(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        return (
+            Sampling(chosen.temperature, chosen.top_p, chosen.top_k, chosen.stop, needs.logprobs),
+            chosen.max_tokens,
+        )
+
+
+def _make_strategy(name: str, parameters: Mapping[str, Any]) -> Strategy:
+    try:
+        return create_strategy(name, parameters)
+    except (ValueError, TypeError) as error:
+        raise BadRequest(str(error)) from error
+
+
+def _as_messages(question: str | Sequence[Message]) -> Sequence[Message]:
+    """The conversation that ``question`` stands for.
+
+    Raises:
+        EmptyQuestion: it says nothing.
+    """
+    messages = [{"role": "user", "content": question}] if isinstance(question, str) else question
+    if not any(str(message.get("content") or "").strip() for message in messages):
+        raise EmptyQuestion
+    return messages

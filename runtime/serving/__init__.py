@@ -1,0 +1,12 @@
+"""The HTTP server: OpenAI's APIs over races on a ``Runtime``.
+
+``create_app`` makes an aiohttp application, to be run by ``frontrunner serve`` or mounted in one of
+your own::
+
+    async with Runtime.from_config("configs/demo.toml") as runtime:
+        app.add_subapp("/frontrunner/", create_app(runtime))
+"""
+
+from .app import create_app
+
+__all__ = ["create_app"]

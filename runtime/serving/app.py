@@ -1,0 +1,143 @@
+"""The application: what is served, under which rules, and for how long."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable
+from secrets import token_hex
+from typing import Final
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from ..config import ServerSettings
+from ..errors import ConfigError, FrontrunnerError
+from ..runtime import Runtime
+from . import chat, completions, models, openapi, playground, responses
+from .errors import error_response, plain_error
+from .keys import Keys, is_loopback, key_middleware
+from .origins import Origins, cors_headers, origin_middleware
+from .replies import ClientGone
+from .runs import Runs
+from .state import RUNS, RUNTIME, SETTINGS
+from .tracing import trace_middleware
+from .watching import Watching
+
+_log = structlog.get_logger("frontrunner.serving")
+
+_REQUEST_ID: Final = "X-Request-Id"
+_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+
+WATCHING = web.AppKey("frontrunner.watching", Watching)
+
+#: Each adds the routes of one topic.
+ROUTES: Final[tuple[Callable[[web.Application], None], ...]] = (
+    chat.add_routes,
+    completions.add_routes,
+    models.add_routes,
+    openapi.add_routes,
+    playground.add_routes,
+    responses.add_routes,
+)
+
+
+def create_app(runtime: Runtime, *, owns_runtime: bool = False) -> web.Application:
+    """The server's application, by ``runtime.settings.server``.
+
+    Run it by itself, or mount it in another one (``add_subapp``). When it shuts down, races that
+    run get ``drain_limit`` seconds to come to their answers.
+
+    Args:
+        runtime: what races are run on. It is entered by the caller, and left after the application
+            has ended.
+        owns_runtime: the application enters and leaves it.
+
+    Raises:
+        ConfigError: the keys or origins cannot be read.
+    """
+    settings = runtime.settings.server
+    keys = Keys.from_settings(settings)
+    origins = _origins(settings, keys)
+    app = web.Application(middlewares=_middlewares(keys, origins))
+    app.on_response_prepare.append(cors_headers(origins))
+    app.on_response_prepare.append(_name_request)
+    app[RUNTIME], app[SETTINGS], app[RUNS] = runtime, settings, Runs(runtime)
+    app.on_shutdown.append(_drain)  # before those that close connections
+    for add_routes in ROUTES:
+        add_routes(app)
+    app[WATCHING] = Watching(runtime, app[RUNS])
+    app[WATCHING].add_routes(app)
+    if owns_runtime:
+        app.cleanup_ctx.append(_runtime_life)
+    app.cleanup_ctx.append(_runs_life)
+    return app
+
+
+def _middlewares(keys: Keys, origins: Origins) -> list[Middleware]:
+    """From the outermost on."""
+    tracing = trace_middleware()
+    outer = [_errors, origin_middleware(origins), key_middleware(keys)]
+    return outer if tracing is None else [*outer, tracing]
+
+
+def _origins(settings: ServerSettings, keys: Keys) -> Origins:
+    try:
+        return Origins(settings.origins, loopback_only=not keys and is_loopback(settings.host))
+    except ValueError as error:
+        raise ConfigError("server.origins", str(error)) from None
+
+
+@web.middleware
+async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Whatever goes wrong is said in OpenAI's form."""
+    try:
+        return await handler(request)
+    except FrontrunnerError as error:
+        return error_response(error)
+    except ClientGone:
+        # Nobody reads it; aiohttp wants a response.
+        gone = web.Response(status=499)
+        gone.force_close()
+        return gone
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        response = plain_error(
+            error.status, f"{request.path}: {error.reason}", error.reason.lower().replace(" ", "_")
+        )
+        if isinstance(error, web.HTTPMethodNotAllowed):
+            response.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
+        return response
+    except ConnectionError:
+        raise
+    except Exception:  # noqa: BLE001 - of one request: the others go on
+        _log.exception("frontrunner.request_failed", path=request.path)
+        return plain_error(500, "an internal error; it is in the server's log", "internal_error")
+
+
+async def _name_request(request: web.Request, response: web.StreamResponse) -> None:
+    """Give back the name that the client has for its request, or give it one."""
+    asked = request.headers.get(_REQUEST_ID, "")
+    response.headers[_REQUEST_ID] = asked if _ID.fullmatch(asked) else f"req_{token_hex(12)}"
+
+
+async def _runtime_life(app: web.Application) -> AsyncIterator[None]:
+    async with app[RUNTIME]:
+        yield
+
+
+async def _runs_life(app: web.Application) -> AsyncIterator[None]:
+    # The one task that is not a child of another: aiohttp gives an application no task to live in,
+    # only calls at its start and end. It is awaited here, and is the parent of all races.
+    runs, started = app[RUNS], asyncio.Event()
+    serve = runs.serve(started.set, app[WATCHING].tasks)
+    task = asyncio.create_task(serve, name="frontrunner races")
+    await started.wait()
+    with app[WATCHING].watch():
+        yield
+    runs.close()
+    await task
+
+
+async def _drain(app: web.Application) -> None:
+    await app[RUNS].drain(app[SETTINGS].drain_limit)

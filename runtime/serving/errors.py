@@ -1,0 +1,157 @@
+"""What clients are told when something is wrong, in OpenAI's form.
+
+A deadline is no error: it brings the best answer there is, never a 408 or 504.
+"""
+
+from collections.abc import Mapping
+from math import ceil
+from typing import Any
+
+from aiohttp import web
+
+from ..errors import BadRequest, EngineError, FrontrunnerError, PromptTooLong
+from .frames import dump
+from .run_log import FramesExpired
+
+
+class BadParameter(BadRequest):
+    """A field of the request cannot be understood; ``param`` is its path."""
+
+    def __init__(self, message: str, param: str | None = None) -> None:
+        self.param = param
+        super().__init__(message)
+
+
+class UnknownModel(FrontrunnerError):
+    """The model asked for is not served."""
+
+    def __init__(self, asked: str, served: str) -> None:
+        self.param = "model"
+        super().__init__(f"the model {asked!r} does not exist; {served!r} does")
+
+
+class NotFound(FrontrunnerError):
+    """There is nothing of this name, or not any more."""
+
+
+class BadKey(FrontrunnerError):
+    """The API key is missing or unknown; which of the two is not said."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a valid API key is needed: send one, as Authorization: Bearer <key>, or from a "
+            "browser's websocket as the subprotocol openai-insecure-api-key.<key>"
+        )
+
+
+class Forbidden(FrontrunnerError):
+    """The caller may not do this."""
+
+
+class TooLarge(FrontrunnerError):
+    """The body or message is larger than allowed."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the request is larger than {limit:,} bytes")
+
+
+class TooManyRaces(FrontrunnerError):
+    """The key has as many races running as it may."""
+
+    def __init__(self, limit: int, retry_after: float = 1.0) -> None:
+        self.retry_after = retry_after
+        what = "race" if limit == 1 else "races"
+        super().__init__(f"this key may run {limit} {what} at once, and does")
+
+
+class Draining(FrontrunnerError):
+    """The server is about to end and takes no new races."""
+
+    retry_after = 1.0
+
+    def __init__(self) -> None:
+        super().__init__("the server is about to end: try again, at another one if there is one")
+
+
+class RaceLost(EngineError):
+    """The engine lost every branch, and there is nothing to answer with."""
+
+    def __init__(self, why: str | None) -> None:
+        super().__init__(f"the engine lost every branch{f': {why}' if why else ''}")
+
+
+class RunCancelled(FrontrunnerError):
+    """The run was told to end before it had a result."""
+
+    def __init__(self) -> None:
+        super().__init__("cancelled")
+
+
+#: By class: HTTP status, ``type`` and ``code``; the first that fits.
+_KINDS: tuple[tuple[type[FrontrunnerError], int, str, str], ...] = (
+    (PromptTooLong, 400, "invalid_request_error", "context_length_exceeded"),
+    (BadRequest, 400, "invalid_request_error", "invalid_request"),
+    (BadKey, 401, "authentication_error", "invalid_api_key"),
+    (Forbidden, 403, "permission_error", "forbidden"),
+    (UnknownModel, 404, "invalid_request_error", "model_not_found"),
+    (NotFound, 404, "invalid_request_error", "not_found"),
+    (TooLarge, 413, "invalid_request_error", "request_too_large"),
+    (TooManyRaces, 429, "rate_limit_error", "too_many_races"),
+    (FramesExpired, 410, "invalid_request_error", "events_expired"),
+    (RunCancelled, 503, "server_error", "cancelled"),
+    (EngineError, 503, "server_error", "engine_error"),
+    # What is left says that the server cannot do it now: it is overloaded, or about to end.
+    (FrontrunnerError, 503, "server_error", "unavailable"),
+)
+
+
+def status_of(error: FrontrunnerError) -> int:
+    """The HTTP status."""
+    return _kind(error)[0]
+
+
+def error_object(error: FrontrunnerError) -> dict[str, Any]:
+    """``{message, type, param, code}``, as in an error's body or event."""
+    _, kind, code = _kind(error)
+    return {
+        "message": str(error),
+        "type": kind,
+        "param": getattr(error, "param", None),
+        "code": code,
+    }
+
+
+def error_response(error: FrontrunnerError) -> web.Response:
+    """The response that says so."""
+    headers = dict(_retry_headers(error))
+    if isinstance(error, BadKey):
+        headers["WWW-Authenticate"] = "Bearer"
+    return json_response({"error": error_object(error)}, status=status_of(error), headers=headers)
+
+
+def plain_error(status: int, message: str, code: str) -> web.Response:
+    """An error that is none of ours: a path that does not exist, a fault."""
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    told = {"message": message, "type": kind, "param": None, "code": code}
+    return json_response({"error": told}, status=status)
+
+
+def json_response(
+    data: Any, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """``data`` as JSON."""
+    return web.Response(
+        body=dump(data), status=status, headers=headers, content_type="application/json"
+    )
+
+
+def _kind(error: FrontrunnerError) -> tuple[int, str, str]:
+    return next((status, kind, code) for of, status, kind, code in _KINDS if isinstance(error, of))
+
+
+def _retry_headers(error: FrontrunnerError) -> Mapping[str, str]:
+    """When to come back. OpenAI's clients obey ``x-should-retry``."""
+    after: float | None = getattr(error, "retry_after", None)
+    if after is None:
+        return {}
+    return {"Retry-After": str(max(1, ceil(after))), "x-should-retry": "true"}

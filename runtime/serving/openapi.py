@@ -1,0 +1,412 @@
+"""``GET /openapi.json``: the HTTP API, described for machines (OpenAPI 3.1).
+
+What is checked by pydantic is described by the same models, and what depends on the engine or on
+what is registered is filled in when the document is asked for.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from aiohttp import web
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+import frontrunner
+from frontrunner.strategies.protocol import StopReason
+from frontrunner.strategies.registry import strategy_names
+
+from ..answers.registry import extractor_names
+from .chat import ChatRequest
+from .completions import CompletionRequest
+from .errors import json_response
+from .keys import public
+from .response_bodies import ResponseBody
+from .state import RUNTIME, SETTINGS, served_model
+
+_REQUESTS: Final[tuple[type[BaseModel], ...]] = (ChatRequest, CompletionRequest, ResponseBody)
+
+_COUNT: Final = {"type": "integer", "minimum": 0}
+_TEXT: Final = {"type": "string"}
+_NULLABLE_TEXT: Final = {"type": ["string", "null"]}
+_VOTES: Final = {"type": "object", "additionalProperties": _COUNT}
+_ANY: Final = {"type": "object"}
+
+#: What an error response may mean, by status.
+_MEANINGS: Final = {
+    400: "The request cannot be run as it is; the message says what to change.",
+    401: "The API key is missing or unknown.",
+    403: "Pages of this origin may not use the server.",
+    404: "There is no such thing, or not any more.",
+    410: "What is asked for next is not kept any more.",
+    413: "The body is too large.",
+    426: "This is a websocket.",
+    429: "The key has as many races running as it may.",
+    503: "The engine is busy or lost, or the server is about to end.",
+}
+
+
+def _object(required: Mapping[str, Any], **optional: Any) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": list(required),
+        "properties": {**required, **optional},
+    }
+
+
+def _reference(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+_FINISH: Final = {"enum": ["stop", "length", "tool_calls"]}
+
+#: What responses hold.
+_SCHEMAS: Final[dict[str, Any]] = {
+    "Error": _object(
+        {
+            "error": _object(
+                {
+                    "message": _TEXT,
+                    "type": _TEXT,
+                    "param": _NULLABLE_TEXT,
+                    "code": _NULLABLE_TEXT,
+                }
+            )
+        }
+    ),
+    "Race": _object(
+        {
+            "race_id": _TEXT,
+            "answer": _NULLABLE_TEXT,
+            "confidence": {"type": "number", "minimum": 0, "maximum": 1},
+            "stop_reason": {"enum": [reason.value for reason in StopReason]},
+            "votes": _VOTES,
+            "forced_votes": _VOTES,
+            "branches": _object(
+                {
+                    "launched": _COUNT,
+                    "finished": _COUNT,
+                    "forced": _COUNT,
+                    "cancelled": _COUNT,
+                    "failed": _COUNT,
+                }
+            ),
+            "tokens_generated": _COUNT,
+            "tokens_saved": _COUNT,
+            "elapsed": {"type": "number", "minimum": 0},
+            "deadline": {"type": "number", "exclusiveMinimum": 0},
+            "overshoot": {"type": "number", "minimum": 0},
+        }
+    ),
+    "Usage": _object(
+        {
+            "prompt_tokens": _COUNT,
+            "completion_tokens": _COUNT,
+            "total_tokens": _COUNT,
+            "frontrunner": _reference("Race"),
+        }
+    ),
+    "ToolCall": _object(
+        {
+            "id": _TEXT,
+            "type": {"const": "function"},
+            "function": _object({"name": _TEXT, "arguments": _TEXT}),
+        }
+    ),
+    "ChatCompletion": _object(
+        {
+            "id": _TEXT,
+            "object": {"const": "chat.completion"},
+            "created": _COUNT,
+            "model": _TEXT,
+            "choices": {
+                "type": "array",
+                "minItems": 1,
+                "items": _object(
+                    {
+                        "index": _COUNT,
+                        "message": _object(
+                            {
+                                "role": {"const": "assistant"},
+                                "content": _NULLABLE_TEXT,
+                                "refusal": {"type": "null"},
+                                "reasoning_content": _NULLABLE_TEXT,
+                            },
+                            tool_calls={"type": "array", "items": _reference("ToolCall")},
+                        ),
+                        "logprobs": {"type": "null"},
+                        "finish_reason": _FINISH,
+                    }
+                ),
+            },
+            "usage": _reference("Usage"),
+            "frontrunner": _reference("Race"),
+        }
+    ),
+    "Completion": _object(
+        {
+            "id": _TEXT,
+            "object": {"const": "text_completion"},
+            "created": _COUNT,
+            "model": _TEXT,
+            "choices": {
+                "type": "array",
+                "minItems": 1,
+                "items": _object(
+                    {
+                        "index": _COUNT,
+                        "text": _TEXT,
+                        "logprobs": {"type": "null"},
+                        "finish_reason": _FINISH,
+                    }
+                ),
+            },
+            "usage": _reference("Usage"),
+            "frontrunner": _reference("Race"),
+        }
+    ),
+    "Model": _object(
+        {
+            "id": _TEXT,
+            "object": {"const": "model"},
+            "created": _COUNT,
+            "owned_by": _TEXT,
+            "max_model_len": _COUNT,
+            "frontrunner": _ANY,
+        }
+    ),
+    "Models": _object(
+        {
+            "object": {"const": "list"},
+            "data": {"type": "array", "items": _reference("Model"), "minItems": 1},
+        }
+    ),
+    "Response": _object(
+        {
+            "id": _TEXT,
+            "object": {"const": "response"},
+            "status": {
+                "enum": ["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
+            },
+            "model": _TEXT,
+            "output": {"type": "array", "items": _ANY},
+        }
+    ),
+    "DeletedResponse": _object(
+        {"id": _TEXT, "object": {"const": "response.deleted"}, "deleted": {"const": True}}
+    ),
+    "Live": _object({"status": {"const": "alive"}}),
+    "Ready": _object(
+        {
+            "status": {"enum": ["ready", "unavailable"]},
+            "reasons": {
+                "type": "array",
+                "items": _object({"code": _TEXT, "message": _TEXT}),
+            },
+        }
+    ),
+}
+
+_DEADLINE_HEADERS: Final = [
+    {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "description": f"A deadline in {unit}; the smallest that a request asks for counts.",
+        "schema": {"type": "number", "exclusiveMinimum": 0, "maximum": 1e9},
+    }
+    for name, unit in (
+        ("x-frontrunner-deadline", "seconds"),
+        ("x-request-timeout-ms", "milliseconds"),
+    )
+]
+_RESPONSE_ID: Final = {
+    "name": "response_id",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "minLength": 1},
+}
+
+
+def document(app: web.Application) -> dict[str, Any]:
+    """The description of what ``app`` serves."""
+    keyed = bool(app[SETTINGS].key_file or app[SETTINGS].keys_env)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Frontrunner",
+            "version": frontrunner.__version__,
+            "description": "Races reasoning branches and answers by a deadline, in OpenAI's form.",
+        },
+        "paths": _paths(open_metrics=app[SETTINGS].open_metrics),
+        "components": {
+            "schemas": _schemas(app),
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}} if keyed else {},
+        },
+        **({"security": [{"key": []}]} if keyed else {}),
+    }
+
+
+def _paths(*, open_metrics: bool) -> dict[str, Any]:
+    events = {"text/event-stream": {}}
+    flag = {"schema": {"type": "boolean"}, "in": "query", "required": False}
+    number = {"schema": {"type": "integer", "minimum": -1}, "in": "query", "required": False}
+    return {
+        "/v1/chat/completions": {
+            "post": _race("Answer a conversation.", "ChatRequest", "ChatCompletion")
+        },
+        "/v1/completions": {
+            "post": _race("Go on with a prompt.", "CompletionRequest", "Completion")
+        },
+        "/v1/responses": {
+            "post": _race("Answer, in the form of the Responses API.", "ResponseBody", "Response"),
+            "get": _operation(
+                "The websocket of the Responses API; it must be upgraded.",
+                {"101": {"description": "It is a websocket from here on."}},
+                (401, 403, 426, 503),
+            ),
+        },
+        "/v1/responses/{response_id}": {
+            "parameters": [_RESPONSE_ID],
+            "get": {
+                **_operation(
+                    "A response, or its events from a place on.",
+                    _ok("Response", events),
+                    (400, 401, 404, 410),
+                ),
+                "parameters": [
+                    {"name": "stream", **flag},
+                    {"name": "starting_after", **number},
+                ],
+            },
+            "delete": _operation("Forget a response.", _ok("DeletedResponse"), (401, 403, 404)),
+        },
+        "/v1/responses/{response_id}/cancel": {
+            "parameters": [_RESPONSE_ID],
+            "post": _operation("End a response.", _ok("Response"), (401, 403, 404)),
+        },
+        "/v1/models": {"get": _operation("All models.", _ok("Models"), (401,))},
+        "/v1/models/{model}": {
+            "parameters": [
+                {
+                    "name": "model",
+                    "in": "path",
+                    "required": True,
+                    "schema": {"type": "string", "minLength": 1},
+                }
+            ],
+            "get": _operation("One model.", _ok("Model"), (401, 404)),
+        },
+        "/livez": {"get": _open(_operation("Whether it is alive.", _ok("Live"), ()))},
+        **{
+            path: {
+                "get": _open(
+                    _operation(
+                        "Whether it should be sent requests.",
+                        {
+                            **_ok("Ready"),
+                            "503": _answer("It should not.", _json("Ready")),
+                        },
+                        (),
+                    )
+                )
+            }
+            for path in ("/readyz", "/health")
+        },
+        "/metrics": {
+            "get": (_open if open_metrics else _as_it_is)(
+                _operation(
+                    "Metrics for Prometheus.",
+                    {"200": _answer("All metrics.", _metrics())},
+                    (401,),
+                )
+            )
+        },
+        "/openapi.json": {
+            "get": _open(
+                _operation(
+                    "This document.",
+                    {"200": _answer("It.", {"application/json": {"schema": _ANY}})},
+                    (),
+                )
+            )
+        },
+    }
+
+
+def _race(summary: str, body: str, reply: str) -> dict[str, Any]:
+    events = {"text/event-stream": {}}
+    return {
+        **_operation(summary, _ok(reply, events), (400, 401, 403, 404, 413, 429, 503)),
+        "parameters": _DEADLINE_HEADERS,
+        "requestBody": {"required": True, "content": _json(body)},
+    }
+
+
+def _operation(summary: str, answers: Mapping[str, Any], errors: Sequence[int]) -> dict[str, Any]:
+    told = {str(status): _answer(_MEANINGS[status], _json("Error")) for status in errors}
+    return {"summary": summary, "responses": {**answers, **told}}
+
+
+def _ok(schema: str, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    return {"200": _answer("The answer.", {**_json(schema), **(more or {})})}
+
+
+def _answer(description: str, content: Mapping[str, Any]) -> dict[str, Any]:
+    return {"description": description, "content": content}
+
+
+def _json(schema: str) -> dict[str, Any]:
+    return {"application/json": {"schema": _reference(schema)}}
+
+
+def _metrics() -> dict[str, Any]:
+    kinds = ("text/plain", "application/openmetrics-text")
+    return {kind: {"schema": _TEXT} for kind in kinds}
+
+
+def _open(operation: dict[str, Any]) -> dict[str, Any]:
+    """The operation needs no key."""
+    return {**operation, "security": []}
+
+
+def _as_it_is(operation: dict[str, Any]) -> dict[str, Any]:
+    return operation
+
+
+def _schemas(app: web.Application) -> dict[str, Any]:
+    _, generated = models_json_schema(
+        [(model, "validation") for model in _REQUESTS],
+        ref_template="#/components/schemas/{model}",
+    )
+    schemas = {**_SCHEMAS, **generated["$defs"]}
+    options = dict(schemas["FrontrunnerOptions"])
+    properties = dict(options["properties"])
+    properties["strategy"] = _one_of(properties["strategy"], strategy_names())
+    properties["answers"] = _one_of(properties["answers"], extractor_names())
+    most = app[RUNTIME].engine.info.max_branches
+    for name in ("branches", "min_branches"):
+        properties[name] = {
+            **{key: value for key, value in properties[name].items() if key != "anyOf"},
+            "anyOf": [{"type": "integer", "minimum": 1, "maximum": most}, {"type": "null"}],
+        }
+    schemas["FrontrunnerOptions"] = {**options, "properties": properties}
+    for request in _REQUESTS:
+        described = schemas[request.__name__]
+        model = _one_of(described["properties"]["model"], [served_model(app)])
+        described["properties"] = {**described["properties"], "model": model}
+    return schemas
+
+
+def _one_of(described: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    kept = {key: value for key, value in described.items() if key != "anyOf"}
+    return {**kept, "anyOf": [{"enum": list(names)}, {"type": "null"}]}
+
+
+@public
+async def openapi(request: web.Request) -> web.Response:
+    """The document."""
+    return json_response(document(request.app))
+
+
+def add_routes(app: web.Application) -> None:
+    app.router.add_get("/openapi.json", openapi)

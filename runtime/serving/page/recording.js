@@ -1,0 +1,99 @@
+// The events of a race, kept to see it again from any moment.
+
+import { apply, newRace } from "./state.js";
+
+/** Pieces of one branch's text that came within so many seconds are kept as one. */
+const JOINED = 0.04;
+
+export class Recording {
+  #events = [];
+  #open = new Map(); // by branch: the piece that the next one may be joined to
+
+  /** Keep an event. `at` is in seconds since the start, for those that do not say it. */
+  add(event, at) {
+    const delta = event.type === "frontrunner.branch.delta";
+    const before = delta ? this.#open.get(event.branch) : undefined;
+    if (before && before.forced === event.forced && event.at - before.at < JOINED) {
+      before.text += event.text;
+      before.tokens += event.tokens;
+      return;
+    }
+    // Never before the event before it: a moment has seen all that came until then.
+    const kept = { ...event, at: Math.max(event.at ?? at, this.duration) };
+    this.#events.push(kept);
+    if (delta) this.#open.set(event.branch, kept);
+    else this.#open.clear();
+  }
+
+  /** Seconds from the start to the last event. */
+  get duration() {
+    return this.#events.at(-1)?.at ?? 0;
+  }
+
+  /** Take `race`, which has seen `count` events, on to `at` seconds after its start. */
+  forward(race, count, at) {
+    const until = Math.max(at, this.#events[0].at); // the start is always seen
+    while (count < this.#events.length && this.#events[count].at <= until) {
+      apply(race, this.#events[count]);
+      count += 1;
+    }
+    return { race, count };
+  }
+}
+
+/** Shows a recording at any moment, or at the pace at which it happened. */
+export class Player {
+  #recording;
+  #show;
+  #race = newRace();
+  #count = 0;
+  #frame = null;
+  at = 0; // seconds
+
+  /** `show(race, at, playing)` draws a moment. */
+  constructor(recording, show) {
+    this.#recording = recording;
+    this.#show = show;
+    this.at = recording.duration;
+  }
+
+  get duration() {
+    return this.#recording.duration;
+  }
+
+  get playing() {
+    return this.#frame !== null;
+  }
+
+  seek(at) {
+    const back = at < this.at || this.#count === 0;
+    this.at = Math.min(Math.max(at, 0), this.duration);
+    const from = back ? [newRace(), 0] : [this.#race, this.#count];
+    const reached = this.#recording.forward(...from, this.at);
+    this.#race = reached.race;
+    this.#count = reached.count;
+    if (back) for (const index of this.#race.branches.keys()) this.#race.changed.add(index);
+    this.#show(this.#race, this.at, this.playing);
+  }
+
+  play() {
+    if (this.playing) return;
+    const from = this.at >= this.duration ? 0 : this.at;
+    this.seek(from);
+    const began = performance.now();
+    const step = () => {
+      const at = from + (performance.now() - began) / 1000;
+      this.#frame = at < this.duration ? requestAnimationFrame(step) : null;
+      this.seek(at);
+    };
+    this.#frame = requestAnimationFrame(step);
+    this.#show(this.#race, this.at, true);
+  }
+
+  pause() {
+    if (!this.playing) return;
+    cancelAnimationFrame(this.#frame);
+    this.#frame = null;
+    this.#show(this.#race, this.at, false);
+  }
+}

@@ -1,0 +1,73 @@
+// Which answer is in front, and how the race was decided.
+
+import { byId, make, toggle, write } from "./elements.js";
+import { branchCounts, count, seconds, stopReason } from "./words.js";
+
+/** Characters from which on an answer is set as a text. */
+const LONG = 40;
+
+const panel = byId("standing");
+
+export function drawStanding(race) {
+  const { outcome } = race;
+  panel.dataset.phase = outcome ? "over" : race.deadline === null ? "idle" : "running";
+  write(byId("standing-title"), title(race));
+  const said = answer(race);
+  write(byId("standing-answer"), said);
+  toggle(byId("standing-answer"), "data-long", said.length > LONG);
+  write(byId("standing-why"), why(race));
+  drawFacts(outcome?.summary ?? null);
+}
+
+/** One sentence, for those who hear it. */
+export function announcement(race) {
+  const { outcome } = race;
+  if (outcome.status === "cancelled") return "The race was cancelled.";
+  if (!outcome.summary) return `The race failed. ${outcome.error?.message ?? ""}`;
+  const said = outcome.summary.answer ?? "no answer";
+  return `Decided after ${seconds(outcome.at)}: ${said}. ${why(race)}`;
+}
+
+function title({ outcome, deadline }) {
+  if (!outcome) return deadline === null ? "No race yet" : "In front";
+  if (outcome.status === "cancelled") return "Cancelled";
+  if (outcome.status === "lost") return "Out of sight";
+  if (!outcome.summary) return "Failed";
+  return outcome.summary.answer === null ? "The reply: no branch gave an answer to vote on" : "The answer";
+}
+
+function answer({ outcome, leader }) {
+  if (outcome?.summary) return outcome.summary.answer ?? outcome.text.slice(0, 2000);
+  return leader ?? "–";
+}
+
+function why({ outcome, deadline, callTime }) {
+  if (!outcome) {
+    if (deadline === null) return "Ask something, and watch its branches race to the deadline.";
+    return callTime === null ? "" : "Call time: unfinished branches are asked, if no answer leads.";
+  }
+  if (outcome.summary) return stopReason(outcome.summary.stop_reason);
+  if (outcome.status === "cancelled") return "Ended before an answer was decided.";
+  if (outcome.status === "lost") return "The connection to the race was lost.";
+  return outcome.error?.message ?? "";
+}
+
+let drawn = null;
+
+function drawFacts(summary) {
+  if (summary === drawn) return;
+  drawn = summary;
+  const list = byId("facts");
+  list.replaceChildren();
+  toggle(list, "hidden", summary === null);
+  if (summary === null) return;
+  const saved = summary.tokens_saved > 0 ? `, about ${count(summary.tokens_saved)} saved` : "";
+  const facts = [
+    ["Confidence", summary.confidence.toFixed(2)],
+    ["Stop reason", summary.stop_reason],
+    ["Branches", branchCounts(summary.branches)],
+    ["Tokens", `${count(summary.tokens_generated)} generated${saved}`],
+  ];
+  if (summary.overshoot > 0) facts.push(["Late by", `${Math.ceil(summary.overshoot * 1000)} ms`]);
+  for (const [name, value] of facts) list.append(make("dt", "", name), make("dd", "", value));
+}

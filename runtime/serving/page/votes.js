@@ -1,0 +1,84 @@
+// The vote as bars: finished votes solid, forced ones hatched.
+
+import { make, toggle, write } from "./elements.js";
+
+/** Answers that get a bar. */
+const MOST = 6;
+
+export class Votes {
+  #list;
+  #more;
+  #bars = new Map(); // by answer
+
+  constructor(list, more) {
+    this.#list = list;
+    this.#more = more;
+  }
+
+  draw(race) {
+    const ranked = rank(race);
+    const shown = ranked.slice(0, MOST);
+    const answers = new Set(shown.map(({ answer }) => answer));
+    for (const [answer, bar] of this.#bars) {
+      if (answers.has(answer)) continue;
+      bar.element.remove();
+      this.#bars.delete(answer);
+    }
+    // Of all branches that may vote: so the bars say how far the vote has come.
+    const voters = Math.max(race.wanted, ...ranked.map((entry) => entry.votes + entry.forced), 1);
+    shown.forEach((entry, place) => {
+      const bar = this.#bars.get(entry.answer) ?? this.#add(entry.answer);
+      bar.draw(entry, place, voters, entry.answer === race.leader);
+    });
+    this.#list.style.setProperty("--places", String(shown.length));
+    const others = ranked.length - shown.length;
+    toggle(this.#more, "hidden", ranked.length > 0 && others === 0);
+    write(this.#more, ranked.length === 0 ? race.outcome ? "No votes." : "No votes yet." : `and ${others} more answers`);
+  }
+
+  #add(answer) {
+    const bar = new Bar(answer);
+    this.#bars.set(answer, bar);
+    this.#list.append(bar.element);
+    return bar;
+  }
+}
+
+class Bar {
+  #votes = make("span", "votes");
+  #forced = make("span", "forced");
+  #count = make("span", "count");
+
+  constructor(answer) {
+    const name = make("span", "name", answer);
+    name.title = answer;
+    this.element = make(
+      "li", "bar", name, make("span", "extent", this.#votes, this.#forced), this.#count,
+    );
+  }
+
+  draw({ votes, forced }, place, voters, leads) {
+    this.element.style.setProperty("--place", String(place));
+    this.#votes.style.setProperty("--share", String(votes / voters));
+    this.#forced.style.setProperty("--share", String(forced / voters));
+    toggle(this.element, "data-leads", leads);
+    const said = votes > 0 || forced === 0 ? [String(votes)] : [];
+    if (forced > 0) said.push(`${forced} forced`);
+    write(this.#count, said.join(" + "));
+  }
+}
+
+/** All answers, best first. */
+function rank(race) {
+  const { votes, forcedVotes, leader } = race;
+  const answers = new Set([...Object.keys(votes), ...Object.keys(forcedVotes)]);
+  const entries = [...answers].map((answer) => ({
+    answer,
+    votes: votes[answer] ?? 0,
+    forced: forcedVotes[answer] ?? 0,
+  }));
+  const first = (entry) => (entry.answer === leader ? 1 : 0);
+  return entries.sort(
+    (a, b) => first(b) - first(a) || b.votes - a.votes || b.forced - a.forced,
+  );
+}

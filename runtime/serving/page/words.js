@@ -1,0 +1,82 @@
+// What is said about races in words.
+
+const STOP_REASONS = {
+  clinched: "Clinched: the lead cannot be overtaken any more.",
+  confident_majority: "A clear front-runner: the missing votes would hardly change it.",
+  reward_threshold: "Good enough: a branch reached the reward threshold.",
+  first_to_m: "Enough branches finished.",
+  exhausted: "Every branch has ended.",
+  deadline: "Time was up: the best answer known by then.",
+  cancelled: "Cancelled.",
+  failed: "Every branch was lost.",
+};
+const CUTS = {
+  clinched: "the lead could not be overtaken",
+  confident_majority: "there was a clear front-runner",
+  reward_threshold: "another answer was good enough",
+  first_to_m: "enough had finished",
+  exhausted: "all others had ended",
+  deadline: "time was up",
+  cancelled: "the race was cancelled",
+  failed: "all others were lost",
+  lost: "the connection was lost",
+};
+const STATUSES = {
+  running: "running",
+  asked: "asked",
+  forcing: "asked",
+  finished: "finished",
+  forced: "forced",
+  cancelled: "cut",
+  failed: "lost",
+};
+const ADVICE = {
+  invalid_api_key: "Enter an API key of this server above, and start again.",
+  unsendable_key: "Use another key: its characters must be allowed in a header token.",
+  forbidden: "Open this page under the address that the server's operator allows.",
+  too_many_races: "Wait until another race of this key has ended, and start again.",
+  context_length_exceeded: "Shorten the question.",
+  events_expired: "The race was not lost, only its telling. Start it again to watch it.",
+  not_found: "The server does not know this race any more. Start it again.",
+  engine_error: "The engine could not do its part. Try again; if it stays so, see the server's log.",
+  unavailable: "The server is busy or about to end. Try again in a moment, or with fewer branches.",
+  invalid_request: "Change what it names, and start again.",
+};
+
+export function stopReason(reason) {
+  return STOP_REASONS[reason] ?? reason;
+}
+
+export function statusWord(status) {
+  return STATUSES[status] ?? status;
+}
+
+/** Why a branch was cut or lost. */
+export function whyEnded(reason) {
+  return CUTS[reason] ?? reason;
+}
+
+export function advice(code) {
+  return ADVICE[code] ?? ADVICE.invalid_request;
+}
+
+export function seconds(value) {
+  return `${value.toFixed(value < 10 ? 2 : 1)} s`;
+}
+
+/** A limit as it was given: no zeros that nobody said. */
+export function limit(value) {
+  return `${Number(value.toFixed(2))} s`;
+}
+
+export function count(value) {
+  return value.toLocaleString("en");
+}
+
+/** "7 finished, 2 forced, 7 cut". */
+export function branchCounts(branches) {
+  const told = Object.entries(branches)
+    .filter(([name, number]) => name !== "launched" && number > 0)
+    .map(([name, number]) => `${number} ${statusWord(name)}`);
+  return told.join(", ") || "none";
+}

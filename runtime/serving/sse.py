@@ -1,0 +1,99 @@
+"""A run as a stream of server-sent events, for a client that may be slow, or gone."""
+
+from collections.abc import Mapping
+
+import anyio
+from aiohttp import web
+
+from .frames import Frame
+from .run_log import FramesExpired, LogReader
+from .runs import Run
+from .state import SETTINGS
+
+#: How often a silent client is looked at for whether it has gone, in seconds.
+LOOK = 0.1
+
+_HEADERS = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-cache",
+    "X-Accel-Buffering": "no",  # nginx would collect the events
+}
+
+
+async def stream_run(
+    request: web.Request,
+    run: Run,
+    *,
+    after: int = -1,
+    ids: bool = False,
+    done: bytes = b"",
+    headers: Mapping[str, str] | None = None,
+) -> web.StreamResponse:
+    """Send a run's frames until the terminal one.
+
+    A client that goes away leaves the run to itself (see ``Run.holding``). One that makes no room
+    for ``stall_limit`` seconds, or has fallen so far behind that the next frame is not kept any
+    more, is cut off.
+
+    Args:
+        request: whose response it is.
+        run: what is sent.
+        after: the number of the last frame that the client has.
+        ids: events carry their number, for clients that come back.
+        done: what ends the stream, as an event's data.
+        headers: of the response, beside those of an event stream.
+
+    Raises:
+        FramesExpired: before anything is sent, if the first frame is not kept any more.
+    """
+    settings = request.app[SETTINGS]
+    with run.frames(after) as frames:
+        response = web.StreamResponse(headers={**_HEADERS, **(headers or {})})
+        try:
+            await response.prepare(request)
+            if request.transport is not None:
+                # What waits here is not joined any more.
+                request.transport.set_write_buffer_limits(high=settings.writer_limit)
+            while (batch := await _next(request, response, frames)) is not None:
+                piece = b"".join(_event(frame, number, ids) for number, frame in batch)
+                if not batch:
+                    piece = b"data: " + done + b"\n\n" if done else b""
+                with anyio.fail_after(settings.stall_limit):
+                    if piece:
+                        await response.write(piece)
+                    if not batch:
+                        await response.write_eof()
+                        return response
+        except (ConnectionError, TimeoutError, FramesExpired):
+            pass
+        cut_off(request)
+    return response
+
+
+def cut_off(request: web.Request) -> None:
+    """Drop the connection, with what waits to be sent."""
+    if request.transport is not None:
+        request.transport.abort()
+
+
+async def _next(
+    request: web.Request, response: web.StreamResponse, frames: LogReader
+) -> list[tuple[int, Frame]] | None:
+    """The frames to send now, none at the end; None: the client has gone."""
+    settings = request.app[SETTINGS]
+    silent = 0.0
+    while request.transport is not None:
+        with anyio.move_on_after(LOOK):
+            return await frames.batch()
+        silent += LOOK
+        if silent >= settings.keep_alive:
+            silent = 0.0
+            with anyio.fail_after(settings.stall_limit):
+                await response.write(b": keep-alive\n\n")
+    return None
+
+
+def _event(frame: Frame, number: int, ids: bool) -> bytes:
+    name = f"event: {frame.event}\n".encode() if frame.event is not None else b""
+    place = f"id: {number}\n".encode() if ids else b""
+    return b"".join((name, place, b"data: ", frame.encode(number), b"\n\n"))

@@ -1,0 +1,91 @@
+"""Least squares with coefficients that cannot be negative, for times that cannot be."""
+
+from collections.abc import Sequence
+
+#: Added to the diagonal, relative to it: columns that say the same share what they explain.
+_RIDGE = 1e-10
+#: A coefficient enters only if it takes this share of the squared target off.
+_TOLERANCE = 1e-12
+
+Matrix = Sequence[Sequence[float]]
+
+
+def nonnegative_least_squares(rows: Matrix, targets: Sequence[float]) -> list[float]:
+    """``x >= 0`` that minimises the squared length of ``rows @ x - targets``.
+
+    Lawson and Hanson's active set (Solving Least Squares Problems, 1974, chapter 23) on the normal
+    equations, as Bro and de Jong do it (J. Chemometrics 11, 1997). For a handful of columns.
+
+    Args:
+        rows: (num_points, num_columns).
+        targets: (num_points,).
+
+    Raises:
+        ValueError: there are no rows, or they do not match the targets.
+    """
+    if not rows or len(rows) != len(targets):
+        raise ValueError("least squares need as many rows as targets, and at least one")
+    width = len(rows[0])
+    # Columns of very different units would make the normal equations worthless.
+    scales = [sum(row[j] ** 2 for row in rows) ** 0.5 or 1.0 for j in range(width)]
+    gram = [
+        [sum(r[i] * r[j] for r in rows) / (scales[i] * scales[j]) for j in range(width)]
+        for i in range(width)
+    ]
+    for i in range(width):
+        gram[i][i] += _RIDGE
+    right = [
+        sum(r[i] * t for r, t in zip(rows, targets, strict=True)) / scales[i] for i in range(width)
+    ]
+    enough = _TOLERANCE * (sum(t * t for t in targets) or 1.0)
+    x = [0.0] * width
+    passive: list[int] = []
+    for _ in range(3 * width + 3):
+        slopes = [
+            right[i] - sum(g * v for g, v in zip(gram[i], x, strict=True)) for i in range(width)
+        ]
+        idle = [i for i in range(width) if i not in passive and slopes[i] * slopes[i] > enough]
+        idle = [i for i in idle if slopes[i] > 0.0]
+        if not idle:
+            break
+        passive.append(max(idle, key=slopes.__getitem__))
+        while passive:
+            solved = _solve(
+                [[gram[i][j] for j in passive] for i in passive], [right[i] for i in passive]
+            )
+            if min(solved) > 0.0:
+                x = [0.0] * width
+                for i, value in zip(passive, solved, strict=True):
+                    x[i] = value
+                break
+            # Go towards the solution until the first coefficient is zero, and let that one go.
+            step = min(
+                x[i] / (x[i] - value)
+                for i, value in zip(passive, solved, strict=True)
+                if value <= 0.0
+            )
+            for i, value in zip(passive, solved, strict=True):
+                x[i] += step * (value - x[i])
+            kept = [i for i in passive if x[i] > 1e-15]
+            for i in set(passive) - set(kept):
+                x[i] = 0.0
+            passive = kept
+    return [value / scale for value, scale in zip(x, scales, strict=True)]
+
+
+def _solve(matrix: Matrix, right: Sequence[float]) -> list[float]:
+    """Gauss's elimination with pivots; the matrix is positive definite, thanks to the ridge."""
+    size = len(right)
+    work = [[*row, value] for row, value in zip(matrix, right, strict=True)]
+    for i in range(size):
+        pivot = max(range(i, size), key=lambda r: abs(work[r][i]))
+        work[i], work[pivot] = work[pivot], work[i]
+        for r in range(i + 1, size):
+            factor = work[r][i] / work[i][i]
+            for c in range(i, size + 1):
+                work[r][c] -= factor * work[i][c]
+    solution = [0.0] * size
+    for i in reversed(range(size)):
+        rest = sum(work[i][j] * solution[j] for j in range(i + 1, size))
+        solution[i] = (work[i][size] - rest) / work[i][i]
+    return solution

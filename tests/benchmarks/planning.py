@@ -1,0 +1,215 @@
+"""Predicted against measured: race times over a grid of (B, K, deadline), and the plan against the
+measured grid.
+
+Takes a profile of the engine and a pilot (``frontrunner profile``, ``frontrunner pilot`` on the
+select split), starts each variant of the profile in turn, and races test problems in every cell of
+the grid. Shows for each cell the median time and the accuracy, predicted and measured; of all, the
+relative errors; and for each deadline the plan's cell beside the best measured one, the
+compute-optimal one (the most accurate without speculation and without a deadline, by the pilot)
+and a single branch.
+"""
+
+import argparse
+import statistics
+from collections.abc import Sequence
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+import anyio
+import orjson
+from common import paired, progress, report
+
+from frontrunner.runtime.answers import Equivalence
+from frontrunner.runtime.config import Settings, demo_config_path
+from frontrunner.runtime.demo.problems import Problem, hard_problems
+from frontrunner.runtime.experiments.traces import RecordedQuestion, read_traces, unified
+from frontrunner.runtime.planning.engine_model import engine_models
+from frontrunner.runtime.planning.estimating import Candidate, Circumstances, Estimator
+from frontrunner.runtime.planning.plan import stops_of
+from frontrunner.runtime.planning.planner import Space, Speculation, best_of
+from frontrunner.runtime.planning.profile import Profile, Variant
+from frontrunner.runtime.planning.schedule import KSchedule
+from frontrunner.runtime.runtime import Runtime
+
+ARGUMENTS = argparse.ArgumentParser(description=__doc__)
+ARGUMENTS.add_argument("--config", default=str(demo_config_path()), help="TOML file")
+ARGUMENTS.add_argument("--profile", type=Path, required=True)
+ARGUMENTS.add_argument("--pilot", type=Path, nargs="+", required=True)
+ARGUMENTS.add_argument("--deadlines", type=float, nargs="+", default=[0.6, 1.2, 5.0])
+ARGUMENTS.add_argument("--branches", type=int, nargs="+", default=[1, 4, 16, 32])
+ARGUMENTS.add_argument("--variants", nargs="+", help="names in the profile (default: all)")
+ARGUMENTS.add_argument("--count", type=int, default=30, help="test problems in each cell")
+ARGUMENTS.add_argument("--split", choices=["select", "test"], default="test")
+ARGUMENTS.add_argument("--races", type=Path, help="NDJSON file of races: kept, and gone on with")
+ARGUMENTS.add_argument("--draws", type=int, default=10)
+ARGUMENTS.add_argument("--seed", type=int, default=0)
+
+Cell = tuple[str, int, float]  # variant, branches, deadline
+
+
+async def measured(
+    settings: Settings,
+    variants: Sequence[Variant],
+    problems: Sequence[Problem],
+    args: argparse.Namespace,
+) -> dict[Cell, tuple[list[float], list[bool]]]:
+    """Times and hits of all races, in the order of the problems."""
+    known = known_races(args.races)
+    total = len(variants) * len(problems) * len(args.branches) * len(args.deadlines)
+    done = 0
+    for variant in variants:
+        wanted = {
+            (variant.name, b, d, i)
+            for b in args.branches
+            for d in args.deadlines
+            for i in range(len(problems))
+        }
+        if wanted <= known.keys():
+            done += len(wanted)
+            continue
+        data = settings.model_dump(exclude_unset=True, mode="json")
+        data["engine"] = {**data["engine"], **variant.engine}
+        async with Runtime.from_config(Settings.from_dict(data)) as runtime:
+            for index, problem in enumerate(problems):
+                grid = [(b, d) for b in args.branches for d in args.deadlines]
+                # In turns, so that no cell always comes first on a problem's cold prompt.
+                turn = index % len(grid)
+                for branches, deadline in grid[turn:] + grid[:turn]:
+                    done += 1
+                    key = (variant.name, branches, deadline, index)
+                    if key in known:
+                        continue
+                    result = await runtime.solve(
+                        problem.question,
+                        deadline=deadline,
+                        branches=branches,
+                        seed=args.seed * 1_000_003 + index,
+                    )
+                    known[key] = (result.elapsed, result.answer == str(problem.answer))
+                    if args.races:
+                        with args.races.open("ab") as file:
+                            file.write(orjson.dumps([*key, *known[key]]) + b"\n")
+                progress(done, total, variant.name)
+    cells: dict[Cell, tuple[list[float], list[bool]]] = {}
+    for (name, branches, deadline, _), (seconds, hit) in sorted(known.items()):
+        times, hits = cells.setdefault((name, branches, deadline), ([], []))
+        times.append(seconds)
+        hits.append(hit)
+    return cells
+
+
+def known_races(file: Path | None) -> dict[tuple[str, int, float, int], tuple[float, bool]]:
+    """By variant, branches, deadline and problem: seconds, and whether the answer was right."""
+    if file is None or not file.exists():
+        return {}
+    lines = [orjson.loads(line) for line in file.read_bytes().splitlines()]
+    return {(n, b, float(d), i): (seconds, hit) for n, b, d, i, seconds, hit in lines}
+
+
+async def load(paths: Sequence[Path]) -> list[RecordedQuestion]:
+    return await unified(read_traces(paths), Equivalence(None))
+
+
+async def run() -> None:
+    args = ARGUMENTS.parse_args()
+    settings, profile = Settings.from_toml(args.config), Profile.read(args.profile)
+    models = engine_models(profile)
+    pilot = await load(args.pilot)
+    margin = settings.race.return_margin
+    estimator = Estimator(
+        models, pilot, Circumstances(profile.prompt_tokens, return_margin=margin), draws=args.draws
+    )
+    variants = [v for v in profile.variants if not args.variants or v.name in args.variants]
+    speculations = {v.name: Speculation(v.method, KSchedule.constant(v.k)) for v in variants}
+    space = Space(tuple(args.branches), tuple(speculations.values()), tuple(stops_of(settings)[:1]))
+    predicted = {
+        (name, branches, deadline): estimator.estimate(
+            space.candidate(branches, speculation), deadline
+        )
+        for name, speculation in speculations.items()
+        for branches in args.branches
+        for deadline in args.deadlines
+    }
+    problems = hard_problems(args.split, args.count, seed=args.seed)
+    cells = await measured(settings, variants, problems, args)
+    rows: list[dict[str, Any]] = []
+    for cell, (times, hits) in cells.items():
+        expected, p50 = predicted[cell], statistics.median(times)
+        rows.append(
+            {
+                "variant": cell[0],
+                "branches": cell[1],
+                "deadline": cell[2],
+                "p50": round(p50, 4),
+                "predicted_p50": round(expected.p50, 4),
+                "error": round(expected.p50 / p50 - 1, 4),
+                "accuracy": round(100 * statistics.fmean(hits), 2),
+                "predicted_accuracy": round(100 * expected.accuracy, 2),
+                "in_time": sum(t <= cell[2] for t in times),
+                "races": len(times),
+            }
+        )
+    errors = [abs(row["error"]) for row in rows]
+    unbound = [abs(r["error"]) for r in rows if r["p50"] < 0.9 * r["deadline"]]
+    free = {b: estimator.estimate(candidate_of(space, b), 1e6) for b in args.branches}
+    optimal = best_of(list(free.values())).candidate.branches
+    report(
+        {
+            "model": profile.model,
+            "hardware": profile.hardware,
+            "step_time_error": {name: model.error for name, model in models.items()},
+            "problems": len(problems),
+            "p50_error_median": round(statistics.median(errors), 4),
+            "p50_error_worst": round(max(errors), 4),
+            "p50_error_median_not_at_the_deadline": (
+                round(statistics.median(unbound), 4) if unbound else None
+            ),
+            "cells_within_15_percent": f"{sum(e <= 0.15 for e in errors)} of {len(errors)}",
+            "plans": [
+                plan_against_grid(d, predicted, cells, speculations, optimal)
+                for d in args.deadlines
+            ],
+            "cells": rows,
+        }
+    )
+
+
+def candidate_of(space: Space, branches: int) -> Candidate:
+    """Without speculation."""
+    return Candidate("none", KSchedule(), branches, space.stops[0])
+
+
+def plan_against_grid(
+    deadline: float,
+    predicted: dict[Cell, Any],
+    cells: dict[Cell, tuple[list[float], list[bool]]],
+    speculations: dict[str, Speculation],
+    optimal: int,
+) -> dict[str, Any]:
+    own = [cell for cell in cells if cell[2] == deadline]
+    planned = best_of([predicted[cell] for cell in own])
+    chosen = next(cell for cell in own if predicted[cell] is planned)
+    best = max(own, key=lambda cell: statistics.fmean(cells[cell][1]))
+    none = next((n for n, s in speculations.items() if s.method == "none"), own[0][0])
+    compute, single = (none, optimal, deadline), (none, 1, deadline)
+    said: dict[str, Any] = {"deadline": deadline}
+    named = {"planned": chosen, "best": best, "compute_optimal": compute, "single": single}
+    for name, cell in named.items():
+        if cell not in cells:
+            continue
+        hits = cells[cell][1]
+        share = statistics.fmean(hits)
+        said[name] = {
+            "variant": cell[0],
+            "branches": cell[1],
+            "accuracy": round(100 * share, 2),
+            "standard_error": round(100 * sqrt(share * (1 - share) / len(hits)), 2),
+        }
+        if name != "planned":
+            said[f"planned_over_{name}"] = paired(cells[chosen][1], hits)
+    return said
+
+
+if __name__ == "__main__":
+    anyio.run(run)

@@ -1,0 +1,253 @@
+"""Methods of speculation side by side: acceptance length, tokens per second of a branch.
+
+One engine after the other, in rounds that begin with another method each; a JSON row a cell
+(method, K, B, temperature, round) is appended to ``--out``, and cells that are there are not run
+again. ``--table`` prints what is there: medians, and the lowest and highest round.
+
+A cell is ``--races`` races one after the other. At a temperature above 0 a race is B branches of
+one problem; at 0 these would be the same text B times, so there it is one branch of each of B
+problems. Tokens per second of a branch: its tokens over the seconds from its request to its last
+token, the prefill included.
+
+``cross_branch`` is measured as it is after some minutes of use: ``--warm`` races of 32 branches of
+the *select* split go before. ``cross_branch_alone`` has ``earlier_races = false``.
+"""
+
+import argparse
+import gc
+import hashlib
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import anyio
+import orjson
+from common import parser, settings_of
+
+from frontrunner.runtime.config import Settings
+from frontrunner.runtime.demo.problems import Problem, hard_problems
+from frontrunner.runtime.engines.protocol import Generation, Sampling
+from frontrunner.runtime.engines.vllm import VllmEngine
+from frontrunner.runtime.engines.vllm_start import model_folder
+
+ARGUMENTS = parser(__doc__)
+ARGUMENTS.formatter_class = argparse.RawDescriptionHelpFormatter
+ARGUMENTS.add_argument("--out", type=Path, default=Path("speculation.ndjson"))
+ARGUMENTS.add_argument(
+    "--methods",
+    default="none,ngram:3,draft_model:3,cross_branch:8:token_cost=0.045,cross_branch_alone:8:token_cost=0.045",
+    help="method:K or method:K:key=value:…, separated by commas",
+)
+ARGUMENTS.add_argument("--batches", default="1,4,16,32")
+ARGUMENTS.add_argument("--temperatures", default="1.0,0.0")
+ARGUMENTS.add_argument("--rounds", type=int, default=3)
+ARGUMENTS.add_argument("--races", type=int, default=0, help="of each cell; 0: as many as suit B")
+ARGUMENTS.add_argument("--warm", type=int, default=8)
+ARGUMENTS.add_argument("--split", choices=["select", "test"], default="test")
+ARGUMENTS.add_argument("--seconds", type=float, default=1e9, help="start no engine after these")
+ARGUMENTS.add_argument("--table", action="store_true", help="only print the table")
+MAX_TOKENS = 800
+RACES = {1: 6, 4: 4, 16: 3, 32: 2}
+
+
+def speculation(method: str) -> dict[str, Any]:
+    """``[engine.speculation]`` of a method's name on the command line."""
+    name, *rest = method.split(":")
+    table: dict[str, Any] = {"method": name.removesuffix("_alone")}
+    if name == "cross_branch_alone":
+        table["earlier_races"] = False
+    if name == "draft_model":
+        table["model"] = "demo-draft"
+    if rest:
+        table["tokens"] = int(rest[0])
+    for pair in rest[1:]:
+        key, value = pair.split("=")
+        table[key] = value if key == "model" else orjson.loads(value)
+    return table
+
+
+def with_speculation(settings: Settings, table: dict[str, Any]) -> Settings:
+    data = settings.model_dump(exclude_unset=True)
+    data.setdefault("engine", {})["speculation"] = table
+    return Settings.from_dict(data)
+
+
+def fingerprint(settings: Settings) -> str:
+    weights = Path(model_folder(settings.engine.model), "model.safetensors")
+    return hashlib.sha256(weights.read_bytes()).hexdigest()[:12] if weights.exists() else ""
+
+
+async def generate(
+    engine: VllmEngine, name: str, prompt: tuple[int, ...], temperature: float, seed: int
+) -> tuple[int, float]:
+    """Tokens and seconds of one branch."""
+    sampling = Sampling(temperature=temperature)
+    request = Generation(name, prompt, MAX_TOKENS, sampling, seed=seed)
+    began, tokens = time.perf_counter(), 0
+    async with aclosing(engine.generate(request)) as chunks:
+        async for chunk in chunks:
+            tokens += len(chunk.token_ids)
+    return tokens, time.perf_counter() - began
+
+
+async def race(
+    engine: VllmEngine, name: str, chosen: list[Problem], branches: int, temperature: float
+) -> list[tuple[int, float]]:
+    """A race of ``branches`` branches over the problems in turn."""
+    prompts = [engine.encode_chat([{"role": "user", "content": p.question}]) for p in chosen]
+    found: list[tuple[int, float]] = []
+
+    async def run(index: int) -> None:
+        prompt = prompts[index % len(prompts)]
+        seed = int.from_bytes(hashlib.sha256(f"{name}/{index}".encode()).digest()[:4])
+        found.append(await generate(engine, f"{name}-{index}", prompt, temperature, seed))
+
+    async with anyio.create_task_group() as tasks:
+        for index in range(branches):
+            tasks.start_soon(run, index)
+    return found
+
+
+class Meter:
+    """What the engine counts: its steps, drafts, and the tokens drafted and accepted."""
+
+    def __init__(self, engine: VllmEngine) -> None:
+        self.steps = self.drafts = self.drafted = self.accepted = 0
+        take = engine._stats.take
+
+        def taking(stats: Any) -> None:
+            self.steps += 1
+            found = stats.spec_decoding_stats
+            if found is not None:
+                self.drafts += found.num_drafts
+                self.drafted += found.num_draft_tokens
+                self.accepted += found.num_accepted_tokens
+            take(stats)
+
+        engine._stats.take = taking
+
+    def reset(self) -> None:
+        self.steps = self.drafts = self.drafted = self.accepted = 0
+
+
+async def measure(
+    settings: Settings, method: str, cells: list[tuple[int, float]], args: argparse.Namespace
+) -> Iterator[dict[str, Any]]:
+    problems = hard_problems(args.split, 400, seed=args.seed)
+    warm = hard_problems("select", 2 + args.warm, seed=args.seed + 1)
+    engine = VllmEngine(with_speculation(settings, speculation(method)).engine)
+    meter = Meter(engine)
+    await engine.start()
+    rows: list[dict[str, Any]] = []
+    try:
+        await race(engine, "warm-1", warm[:1], 1, 1.0)
+        await race(engine, "warm-16", warm[1:2], 16, 1.0)
+        if method.startswith("cross_branch:"):
+            for index, problem in enumerate(warm[2:]):
+                await race(engine, f"warm-{index}", [problem], 32, 1.0)
+        for B, temperature in cells:
+            races = args.races or RACES.get(B, 2)
+            meter.reset()
+            gc.collect()
+            began = time.perf_counter()
+            found: list[tuple[int, float]] = []
+            for index in range(races):
+                # Every cell has problems of its own: no cell drafts from another's answers.
+                first = (B * 7 + index * B) % 300 if temperature == 0 else (B * 5 + index) % 300
+                chosen = problems[first : first + (B if temperature == 0 else 1)]
+                name = f"{args.split}-{B}-{temperature}-{args.round}-{index}"
+                found += await race(engine, name, chosen, B, temperature)
+            seconds = time.perf_counter() - began
+            tokens = sum(count for count, _ in found)
+            rows.append(
+                {
+                    "method": method,
+                    "B": B,
+                    "temperature": temperature,
+                    "round": args.round,
+                    "split": args.split,
+                    "model": fingerprint(settings),
+                    "tokens_per_second": tokens / sum(s for _, s in found),
+                    "batch_tokens_per_second": tokens / seconds,
+                    # Counts a step without a draft as a step of one token.
+                    "tokens_per_step": tokens / max(1, tokens - meter.accepted),
+                    "acceptance_length": 1 + meter.accepted / meter.drafts if meter.drafts else 1.0,
+                    "drafted_per_step": meter.drafted / max(1, tokens - meter.accepted),
+                    "step_ms": 1e3 * seconds / max(1, meter.steps),
+                    "tokens": tokens,
+                    "races": races,
+                }
+            )
+    finally:
+        await engine.aclose()
+    return iter(rows)
+
+
+def read(file: Path) -> list[dict[str, Any]]:
+    return [orjson.loads(line) for line in file.read_bytes().splitlines()] if file.exists() else []
+
+
+def key(row: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[k] for k in ("method", "B", "temperature", "round", "split", "model"))
+
+
+def table(rows: list[dict[str, Any]]) -> None:
+    cells: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        group = (row["model"], row["split"], row["temperature"], row["B"], row["method"])
+        cells.setdefault(group, []).append(row)
+    heads = "temp   B  method                         tok/s/branch (low–high)  × none"
+    print(f"{heads}  accepted  tok/step  drafted  step ms  rounds")
+    for group, found in sorted(cells.items()):
+        rates = [row["tokens_per_second"] for row in found]
+        base = cells.get((*group[:4], "none"), [])
+        # Against the same round: the machine's other work changes from minute to minute.
+        of_round = {row["round"]: row["tokens_per_second"] for row in base}
+        ratios = [
+            row["tokens_per_second"] / of_round[row["round"]]
+            for row in found
+            if row["round"] in of_round
+        ]
+
+        def middle(name: str, found: list[dict[str, Any]] = found) -> float:
+            return statistics.median(row[name] for row in found)
+
+        print(
+            f"{group[2]:4} {group[3]:3}  {group[4]:30} {statistics.median(rates):7.1f} "
+            f"({min(rates):6.1f}–{max(rates):6.1f})   "
+            f"{statistics.median(ratios) if ratios else float('nan'):6.2f}"
+            f"  {middle('acceptance_length'):8.2f}  {middle('tokens_per_step'):8.2f}"
+            f"  {middle('drafted_per_step'):7.2f}  {middle('step_ms'):7.2f}  {len(found):4}"
+        )
+
+
+async def main() -> None:
+    args = ARGUMENTS.parse_args()
+    settings = settings_of(args)
+    began = time.monotonic()
+    methods = args.methods.split(",")
+    wanted = [
+        (int(B), float(temperature))
+        for temperature in args.temperatures.split(",")
+        for B in args.batches.split(",")
+    ]
+    for number in range(0 if args.table else args.rounds):
+        args.round = number
+        turned = methods[number % len(methods) :] + methods[: number % len(methods)]
+        for method in turned:
+            done = {key(row) for row in read(args.out)}
+            model = fingerprint(settings)
+            cells = [c for c in wanted if (method, *c, number, args.split, model) not in done]
+            if not cells or time.monotonic() - began > args.seconds:
+                continue
+            rows = await measure(settings, method, cells, args)
+            with args.out.open("ab") as file:
+                file.writelines(orjson.dumps(row) + b"\n" for row in rows)
+    table(read(args.out))
+
+
+if __name__ == "__main__":
+    anyio.run(main)

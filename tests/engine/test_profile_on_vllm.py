@@ -1,0 +1,48 @@
+"""The quickest profile of the real engine: its own paces, predicted by each other."""
+
+import statistics
+
+import pytest
+
+from frontrunner.runtime.demo.problems import hard_problems
+from frontrunner.runtime.engines.protocol import Sampling
+from frontrunner.runtime.planning.engine_model import engine_models
+from frontrunner.runtime.planning.profile import Profile, Variant, versions
+from frontrunner.runtime.planning.profiling import Extent, Profiler
+from frontrunner.runtime.race_spec import Forcing
+from frontrunner.runtime.runtime import Runtime
+
+EXTENT = Extent((1, 4, 16), (0.5,), tokens=24, repeats=1, questions=1)
+
+
+async def test_the_demo_engine_is_profiled(runtime: Runtime) -> None:
+    engine, forcing = runtime.engine, runtime.settings.forcing
+    suffix = engine.encode(forcing.suffix)
+    profiler = Profiler(
+        engine,
+        Sampling(1.0),
+        Forcing(forcing.suffix, suffix, forcing.max_tokens, forcing.stop, forcing.temperature),
+        runtime.settings.sampling.max_tokens,
+        [problem.question for problem in hard_problems("select", 8)],
+        EXTENT,
+    )
+    variant = Variant("none", "none", 0, {})
+    await profiler.run(variant, lambda done, total, what: None, lambda: None)
+    assert engine.load().running == 0
+    assert not variant.skipped
+    assert len(variant.paces) == 6
+    assert [p.batch for p in variant.forced] == [1, 4, 16]
+    profile = Profile(
+        "vllm", "demo", "here", {}, True, profiler.prompt_tokens, 64, 1024, versions(), [variant]
+    )
+    model = engine_models(profile)["none"]
+    # Rough, as the machine may be busy: what must hold of any engine that batches.
+    errors = [abs(model.step.seconds(p.batch, p.context) / p.seconds - 1) for p in variant.paces]
+    assert statistics.median(errors) < 0.3
+    one, many = (model.tokens_per_second(b, 200, 0) for b in (1, 16))
+    assert 16 * many > 2 * one
+    assert model.forced.seconds(16) < 50 * model.step.seconds(16, 200)
+    cache = profiler.cache_tokens
+    assert cache is not None
+    # 1 GiB of it, at 2 x 4 layers x 2 heads x 64 numbers of 2 bytes a token, by what it says.
+    assert cache == pytest.approx(2**30 / (2 * 4 * 2 * 64 * 2), rel=0.5)

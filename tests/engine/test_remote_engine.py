@@ -1,0 +1,191 @@
+"""The remote engine on a real vLLM server of its own: the conformance suite, and races."""
+
+import os
+import re
+import sys
+import time
+import urllib.request
+from collections.abc import AsyncGenerator, Generator
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import anyio
+import psutil
+import pytest
+
+from frontrunner.runtime.config import Settings, demo_config_path
+from frontrunner.runtime.demo.problems import hard_problems
+from frontrunner.runtime.engines.openai import OpenAIEngine
+from frontrunner.runtime.engines.protocol import Engine, Generation, Sampling
+from frontrunner.runtime.runtime import Runtime
+from frontrunner.strategies.protocol import BranchStatus
+
+from ..runtime.engines.conformance import *  # noqa: F403 - the tests are written there
+
+pytestmark = pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")
+
+MODEL = Path(demo_config_path()).parents[1] / "runtime" / "demo" / "model" / "target"
+STARTS = 240  # seconds that the server may take
+RACES = 60
+
+
+@pytest.fixture(scope="module")
+def server(
+    free_tcp_port_factory: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[str, None, None]:
+    """The URL of a vLLM server with the demo's model."""
+    port = free_tcp_port_factory()
+    log = tmp_path_factory.mktemp("server") / "log"
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
+    command += ["--model", os.environ.get("FRONTRUNNER_TEST_MODEL") or str(MODEL)]
+    command += ["--served-model-name", "demo", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--dtype", "bfloat16", "--enforce-eager", "--max-model-len", "1024"]
+    command += ["--max-num-seqs", "64", "--max-num-batched-tokens", "512", "--block-size", "32"]
+    command += ["--kv-cache-memory-bytes", str(2**29), "--scheduling-policy", "priority"]
+    command += ["--generation-config", "vllm", "--disable-uvicorn-access-log"]
+    environment = {
+        **os.environ,
+        "HF_HUB_OFFLINE": "1",
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_LOGGING_LEVEL": "WARNING",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    with log.open("wb") as out:
+        process = psutil.Popen(command, stdout=out, stderr=out, env=environment)
+    url = f"http://127.0.0.1:{port}/v1"
+    try:
+        _wait_for(url, process, log)
+        yield url
+    finally:
+        family = [process, *process.children(recursive=True)] if process.is_running() else []
+        process.terminate()
+        _, left = psutil.wait_procs(family, timeout=20)
+        for each in left:
+            each.kill()
+
+
+def _wait_for(url: str, process: psutil.Popen, log: Path) -> None:
+    for _ in range(STARTS * 5):
+        if process.poll() is not None:
+            break
+        with suppress(OSError), urllib.request.urlopen(f"{url}/models", timeout=5):
+            return
+        time.sleep(0.2)
+    raise AssertionError(log.read_text()[-4000:])
+
+
+def settings(url: str, **engine: str) -> Settings:
+    """Those of the demo, with the engine elsewhere."""
+    demo = Settings.from_toml(demo_config_path()).model_dump(exclude_unset=True)
+    return Settings.from_dict({**demo, "engine": {"kind": "openai", "url": url, **engine}})
+
+
+@pytest.fixture(scope="module", params=["the server's tokenizer", "a local tokenizer"])
+def demo_on_server(server: str, request: pytest.FixtureRequest) -> Settings:
+    local = request.param == "a local tokenizer"
+    return settings(server, **({"tokenizer": str(MODEL)} if local else {}))
+
+
+@pytest.fixture(scope="module")
+async def engine_under_test(demo_on_server: Settings) -> AsyncGenerator[Engine, None]:
+    engine = OpenAIEngine(demo_on_server.engine)
+    await engine.start()
+    yield engine
+    await engine.aclose()
+
+
+@pytest.fixture
+async def engine_to_close(demo_on_server: Settings) -> AsyncGenerator[Engine, None]:
+    engine = OpenAIEngine(demo_on_server.engine)
+    await engine.start()
+    yield engine
+    await engine.aclose()
+
+
+async def on_server(url: str) -> tuple[int, int]:
+    """What the server itself says it runs, and what waits there."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{url.removesuffix('/v1')}/metrics") as response,
+    ):
+        text = await response.text()
+    found = {
+        name: sum(int(float(n)) for n in re.findall(rf"^vllm:{name}{{.*}} (\S+)$", text, re.M))
+        for name in ("num_requests_running", "num_requests_waiting")
+    }
+    return found["num_requests_running"], found["num_requests_waiting"]
+
+
+async def server_runs(url: str, least: int, most: int) -> None:
+    """Wait until it runs so many requests, and none waits."""
+    for _ in range(1_000):
+        running, waiting = await on_server(url)
+        if least <= running <= most and not waiting:
+            return
+        await anyio.sleep(0.01)
+    raise AssertionError(f"the server runs {await on_server(url)}")
+
+
+async def test_all_that_vllm_can_do_is_found_out(engine_under_test: Engine) -> None:
+    info = engine_under_test.info
+    assert (info.model, info.max_context_tokens) == ("demo", 1024)
+    assert info.logprobs
+    assert info.seeded
+    assert isinstance(engine_under_test, OpenAIEngine)
+    assert engine_under_test._started.abilities.priority
+
+
+async def test_log_probabilities_come_one_a_token(engine_under_test: Engine) -> None:
+    generation = request(engine_under_test, LONG, 12, sampling=Sampling(logprobs=5))  # noqa: F405
+    chunks = await run(engine_under_test, generation)  # noqa: F405
+    assert sum(len(chunk.confidences) for chunk in chunks) == 12
+    assert all(c > 0 for chunk in chunks for c in chunk.confidences)
+
+
+async def test_aborts_reach_the_server(engine_under_test: Engine, server: str) -> None:
+    prompt = engine_under_test.encode_chat(LONG)  # noqa: F405
+    ids = [f"long-{n}" for n in range(24)]
+
+    async def read(request_id: str) -> None:
+        generation = Generation(request_id, prompt, 900, Sampling(), seed=1)
+        await run(engine_under_test, generation)  # noqa: F405
+
+    async with anyio.create_task_group() as tasks:
+        for request_id in ids:
+            tasks.start_soon(read, request_id)
+        await server_runs(server, 12, 24)
+        await engine_under_test.abort(ids)
+    await server_runs(server, 0, 0)
+
+
+async def test_races_are_answered_and_leave_nothing(demo_on_server: Settings, server: str) -> None:
+    problems = hard_problems("select", 12)
+    right = 0
+    async with Runtime(OpenAIEngine(demo_on_server.engine), demo_on_server) as runtime:
+        for problem in problems:
+            result = await runtime.solve(problem.question, deadline=60.0, branches=8, seed=3)
+            right += result.answer == str(problem.answer)
+            assert not any(b.status is BranchStatus.FAILED for b in result.branches)
+        tight = await runtime.solve(problems[0].question, deadline=1.0, branches=16)
+        assert tight.branches
+        await server_runs(server, 0, 0)
+        assert runtime.load().running == runtime.load().waiting == 0
+    assert right >= 7
+
+
+async def test_races_that_are_cancelled_at_any_moment_leave_nothing(
+    demo_on_server: Settings, server: str
+) -> None:
+    problems = hard_problems("select", 4)
+    async with Runtime(OpenAIEngine(demo_on_server.engine), demo_on_server) as runtime:
+        files = psutil.Process().num_fds()
+        for n in range(RACES):
+            with anyio.move_on_after(0.3 * n / RACES):
+                await runtime.solve(problems[n % 4].question, deadline=5.0, branches=8)
+        await server_runs(server, 0, 0)
+        assert runtime.load().running == runtime.load().waiting == 0
+        # Connections that are kept for later are few: those of one race.
+        assert psutil.Process().num_fds() <= files + 2 * 8

@@ -1,0 +1,248 @@
+"""What the remote engine is made of: events, spelled ids, places, answers."""
+
+import re
+from itertools import pairwise
+
+import anyio
+import orjson
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from frontrunner.runtime.engines.openai_wire import BadAnswer, Delta, read_event
+from frontrunner.runtime.engines.protocol import FinishReason
+from frontrunner.runtime.engines.slots import Slots
+from frontrunner.runtime.engines.spelled_ids import (
+    Conversation,
+    read_parts,
+    spell,
+    spell_conversation,
+    spell_piece,
+)
+from frontrunner.runtime.engines.sse import EventDecoder, EventTooLong
+
+from ...backends import until
+
+LIMIT = 4096
+
+
+# ── events ────────────────────────────────────────────────────────────────────────────────────
+
+
+def by_the_standard(stream: bytes) -> list[bytes]:
+    """The standard's algorithm on the whole stream at once."""
+    events: list[bytes] = []
+    data: list[bytes] = []
+    for line in re.split(rb"\r\n|\r|\n", stream.removeprefix(b"\xef\xbb\xbf"))[:-1]:
+        if not line:
+            if data:
+                events.append(b"\n".join(data))
+            data = []
+        elif line.startswith(b"data:"):
+            data.append(line[5:].removeprefix(b" "))
+        elif line == b"data":
+            data.append(b"")
+    return events
+
+
+pieces = st.sampled_from(
+    [
+        *(b"data:", b"data: ", b"data", b"{}", b"x", b" ", b"\xef\xbb\xbf", b"\xc3"),
+        *(b"\r", b"\n", b"\r\n", b"\n\n", b":", b": ping\n", b"event: a\n", b"id: 1\n"),
+    ]
+)
+
+
+@settings(max_examples=1_000)
+@given(st.lists(pieces, max_size=30).map(b"".join), st.lists(st.integers(0, 60), max_size=8))
+@example(b"\xef\xbb\xbfdata: a\r\n\r\n", [1, 11, 12])
+@example(b"data: a\r\rdata: b\r\n\r\n", [8, 9, 19])
+def test_events_are_the_same_however_the_stream_is_cut(stream: bytes, cuts: list[int]) -> None:
+    decoder = EventDecoder(LIMIT)
+    events: list[bytes] = []
+    places = sorted({0, len(stream), *(c for c in cuts if c < len(stream))})
+    for begin, end in pairwise(places):
+        events += decoder.feed(stream[begin:end])
+    assert events == by_the_standard(stream)
+
+
+@pytest.mark.parametrize("stream", [b"x" * 9, b"data: 12\ndata: 12\ndata: 12\n"])
+@pytest.mark.parametrize("size", [1, 4, 100])
+def test_what_is_too_long_is_refused_before_it_is_kept(stream: bytes, size: int) -> None:
+    decoder = EventDecoder(8)
+
+    def feed() -> None:
+        for begin in range(0, len(stream), size):
+            decoder.feed(stream[begin : begin + size])
+
+    with pytest.raises(EventTooLong):
+        feed()
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "choices",
+                    "text",
+                    "delta",
+                    "content",
+                    "token_ids",
+                    "finish_reason",
+                    "logprobs",
+                    "top_logprobs",
+                    "error",
+                    "reasoning",
+                    "message",
+                    "token",
+                ]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=500)
+@given(st.binary(max_size=40) | json_values.map(orjson.dumps), st.booleans())
+def test_whatever_an_event_says_it_is_read_or_refused(data: bytes, token_ids: bool) -> None:
+    try:
+        delta = read_event(data, token_ids=token_ids)
+    except BadAnswer:
+        return
+    if delta is not None:
+        chunk = delta.chunk(5)
+        assert (delta.token_ids is not None) == token_ids
+        assert all(type(i) is int and i >= 0 for i in chunk.token_ids)
+
+
+@pytest.mark.parametrize(
+    ("reason", "finish"),
+    [
+        ("stop", FinishReason.STOP),
+        ("tool_calls", FinishReason.STOP),
+        ("length", FinishReason.LENGTH),
+        ("abort", FinishReason.ERROR),
+        ("content_filter", FinishReason.ERROR),
+        (None, None),
+    ],
+)
+def test_reasons_of_other_servers_have_their_place(
+    reason: str | None, finish: FinishReason | None
+) -> None:
+    data = orjson.dumps({"choices": [{"text": "a", "finish_reason": reason}]})
+    assert read_event(data, token_ids=False) == Delta("a", 1, None, finish)
+
+
+def test_confidences_are_those_of_the_likeliest_tokens() -> None:
+    top = {"a": -0.5, "b": -1.5, "drawn": -9.0}
+    data = orjson.dumps(
+        {"choices": [{"text": "a", "token_ids": [7], "logprobs": {"top_logprobs": [top]}}]}
+    )
+    delta = read_event(data, token_ids=True)
+    assert delta is not None
+    assert delta.chunk(2).confidences == (1.0,)
+    assert delta.chunk(0).confidences == ()
+
+
+# ── spelled ids ───────────────────────────────────────────────────────────────────────────────
+
+texts = st.text(max_size=3_000) | st.sampled_from(["é" * 2_000, "\x00", "𝔸" * 700])
+tokens = st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=4).map(tuple)
+
+
+@given(st.lists(tokens | texts, max_size=5))
+def test_ids_can_be_read_back(parts: list[tuple[int, ...] | str]) -> None:
+    ids: list[int] = []
+    expected: list[tuple[int, ...] | str] = []
+    for part in parts:
+        if isinstance(part, str):
+            ids += spell(part)
+            expected += [part] if part else []
+        else:
+            ids += part
+            before = expected.pop() if expected and isinstance(expected[-1], tuple) else ()
+            assert not isinstance(before, str)
+            expected.append((*before, *part))
+    assert read_parts(ids) == expected
+    assert str(ids)  # short enough to be printed
+
+
+def test_a_conversation_can_be_read_back_with_its_tools() -> None:
+    messages = [{"role": "user", "content": "Wie groß? " * 400}]
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    ids = (*spell_conversation(messages, tools), *spell("So"), 7)
+    conversation, text, rest = read_parts(ids)
+    assert isinstance(conversation, Conversation)
+    assert (conversation.messages, conversation.tools) == (messages, tools)
+    assert (text, rest) == ("So", (7,))
+    assert len(ids) > 1_000  # some as many as it has tokens
+
+
+@given(texts.filter(bool), st.integers(1, 60), st.data())
+def test_a_cut_loses_the_piece_and_nothing_else(text: str, count: int, data: st.DataObject) -> None:
+    ids = spell_piece(text, count)
+    assert len(ids) >= count
+    cut = data.draw(st.integers(0, len(ids) - 1))
+    assert read_parts((*ids[:cut], *spell(" after"))) == [" after"]
+
+
+def test_a_lone_surrogate_is_replaced() -> None:
+    assert read_parts(spell("a\ud800b")) == ["a?b"]
+
+
+# ── places ────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_places_go_by_priority_then_arrival_and_none_is_lost() -> None:
+    slots = Slots(1)
+    order: list[str] = []
+
+    async def visit(name: str, priority: int) -> None:
+        await slots.acquire(priority)
+        order.append(name)
+        await anyio.sleep(1)
+        slots.release()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(visit, "running", 9)
+        await until(lambda: slots.taken == 1)
+        for waiting, (name, priority) in enumerate([("late", 5), ("later", 5), ("first", -1)]):
+            tasks.start_soon(visit, name, priority)
+            await until(lambda waiting=waiting: slots.waiting == waiting + 1)
+        with anyio.move_on_after(0.5):
+            await visit("gone", -9)
+        assert slots.waiting == 3
+    assert order == ["running", "first", "late", "later"]
+    assert (slots.taken, slots.waiting) == (0, 0)
+
+
+async def test_a_place_that_comes_as_one_gives_up_goes_to_the_next() -> None:
+    slots = Slots(1)
+    await slots.acquire(0)
+    scope = anyio.CancelScope()
+    came = anyio.Event()
+
+    async def giving_up() -> None:
+        with scope:
+            await slots.acquire(0)
+            slots.release()  # where the place was quicker than the cancellation
+
+    async def next_one() -> None:
+        await slots.acquire(1)
+        came.set()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(giving_up)
+        tasks.start_soon(next_one)
+        await until(lambda: slots.waiting == 2)
+        slots.release()
+        scope.cancel()
+        await came.wait()
+    slots.release()
+    assert (slots.taken, slots.waiting) == (0, 0)

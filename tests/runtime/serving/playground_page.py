@@ -1,0 +1,162 @@
+"""The playground in headless Chromium, used as a person would use it.
+
+Selenium blocks, so what it does runs in a thread (``driven``) beside the server's event loop.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from anyio.to_thread import run_sync
+
+webdriver = pytest.importorskip("selenium.webdriver")
+
+from selenium.webdriver.chrome.service import Service  # noqa: E402
+from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
+from selenium.webdriver.remote.webelement import WebElement  # noqa: E402
+from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
+
+T = TypeVar("T")
+
+_SWITCHES = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@contextmanager
+def chromium(profile: Path) -> Iterator[Any]:
+    """A browser with a fresh profile; skips the test where there is none."""
+    binary, driver_path = shutil.which("chromium"), shutil.which("chromedriver")
+    if binary is None or driver_path is None:
+        pytest.skip("needs chromium and chromedriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for switch in (*_SWITCHES, f"--user-data-dir={profile}"):
+        options.add_argument(switch)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options, Service(driver_path))
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+class Page:
+    """The page, by what is on it."""
+
+    def __init__(self, driver: Any, url: str) -> None:
+        self.driver = driver
+        self.url = url
+
+    def open(self, *, width: int = 1280, height: int = 900, **media: str) -> "Page":
+        """Load it, in a window of this size, for a person with these preferences."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        features = [{"name": k.replace("_", "-"), "value": v} for k, v in media.items()]
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        self.driver.get_log("browser")  # what others left there
+        self.driver.get(self.url)
+        self.wait(lambda: self.find("html[data-ready]"))
+        return self
+
+    # ── what is there ─────────────────────────────────────────────────────────────────────────
+
+    def wait(self, condition: Callable[[], T], seconds: float = 30) -> T:
+        """What ``condition`` gives, as soon as that is true."""
+        return WebDriverWait(self.driver, seconds, 0.05).until(lambda _: condition())
+
+    def find(self, selector: str) -> list[WebElement]:
+        return self.driver.find_elements(By.CSS_SELECTOR, selector)
+
+    def at(self, element_id: str) -> WebElement:
+        return self.driver.find_element(By.ID, element_id)
+
+    def text(self, element_id: str) -> str:
+        return self.js("return document.getElementById(arguments[0]).textContent", element_id)
+
+    def texts(self, selector: str) -> list[str]:
+        """The texts of all such elements, read at one moment."""
+        return self.js(
+            "return [...document.querySelectorAll(arguments[0])].map(e => e.textContent)", selector
+        )
+
+    def statuses(self) -> list[str]:
+        """Of the lanes, in words."""
+        return self.texts(".lane .fate")
+
+    def shown(self, element_id: str) -> bool:
+        return self.at(element_id).is_displayed()
+
+    def js(self, script: str, *arguments: Any) -> Any:
+        return self.driver.execute_script(script, *arguments)
+
+    def complaints(self) -> list[str]:
+        """What the browser's console says is wrong."""
+        return [
+            entry["message"]
+            for entry in self.driver.get_log("browser")
+            if entry["level"] in ("SEVERE", "WARNING")
+        ]
+
+    # ── what a person does ────────────────────────────────────────────────────────────────────
+
+    def fill(self, element_id: str, text: str) -> None:
+        field = self.at(element_id)
+        field.send_keys(Keys.CONTROL, "a")
+        field.send_keys(text)
+
+    def ask(self, question: str | None = None, *, deadline: float, branches: int = 4) -> None:
+        """Fill the form and press the button."""
+        if question is not None:
+            self.fill("question", question)
+        self.fill("deadline", str(deadline))
+        self.fill("branches", str(branches))
+        self.at("start").click()
+
+    def press(self, *keys: str, holding: str | None = None) -> None:
+        """Press keys wherever the focus is."""
+        chain = ActionChains(self.driver)
+        if holding is not None:
+            chain.key_down(holding)
+        chain.send_keys(*keys)
+        if holding is not None:
+            chain.key_up(holding)
+        chain.perform()
+
+    def focused(self) -> WebElement:
+        return self.driver.switch_to.active_element
+
+    def tab_to(self, element_id: str, most: int = 60) -> None:
+        """Press Tab until that element has the focus, which must be seen at every stop."""
+        for _ in range(most):
+            if self.focused().get_attribute("id") == element_id:
+                return
+            self.press(Keys.TAB)
+            assert self.focused().value_of_css_property("outline-style") != "none"
+        raise AssertionError(f"Tab does not lead to {element_id}")
+
+    # ── what follows ──────────────────────────────────────────────────────────────────────────
+
+    def wait_until_over(self) -> None:
+        self.wait(lambda: self.shown("replay"))
+
+    def sideways(self) -> int:
+        """Pixels by which the page is wider than its window."""
+        return self.js("return document.documentElement.scrollWidth - innerWidth")
+
+
+async def driven(steps: Callable[[], T]) -> T:
+    """Do ``steps`` in a thread."""
+    return await run_sync(steps)

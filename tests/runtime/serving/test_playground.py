@@ -1,0 +1,403 @@
+"""The page at ``/``, in a browser where there is one, and what it is made of."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from anyio.from_thread import run_sync as in_loop
+from tests.backends import until
+
+from frontrunner.runtime.engines import BranchScript, Piece
+from frontrunner.runtime.serving.websocket import SOCKETS
+from frontrunner.strategies.registry import parameter_names, strategy_names
+
+from .conftest import ENDLESS, FORCED, Serve, Served
+from .playground_page import Keys, Page, chromium, driven
+
+#: Slow enough to be seen at it.
+STEADY = BranchScript.answering("42", seconds=2.5, tokens=250)
+STUCK = BranchScript((Piece(0.01, "Well, "),), stall=True)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with chromium(tmp_path_factory.mktemp("chromium")) as driver:
+        yield driver
+
+
+def page_of(browser: Any, served: Served) -> Page:
+    return Page(browser, f"http://127.0.0.1:{served.port}/")
+
+
+# ── in a browser ──────────────────────────────────────────────────────────────────────────────
+
+
+async def test_ask_and_watch(serve: Serve, browser: Any) -> None:
+    async with serve(STEADY) as served:
+        page = page_of(browser, served)
+
+        def steps() -> None:
+            page.open()
+            page.ask("What is 6 times 7?", deadline=20)
+            page.wait(lambda: page.statuses() == ["running"] * 4)
+            page.wait(lambda: all("step" in words for words in page.texts(".lane .tail")))
+            page.wait(lambda: "left of 20 s" in page.text("time-unit"))
+            page.wait_until_over()
+            assert page.text("standing-title") == "The answer"
+            assert page.text("standing-answer") == "42"
+            assert "finished" in page.statuses()
+            assert page.texts(".bar .name") == ["42"]
+            facts = dict(zip(page.texts("#facts dt"), page.texts("#facts dd"), strict=True))
+            assert facts["Stop reason"] in ("clinched", "confident_majority")
+            assert "generated" in facts["Tokens"]
+            assert page.text("announcement").startswith("Decided after")
+            assert not page.shown("problem")
+            assert page.complaints() == []
+
+        await driven(steps)
+        (request, *_) = served.engine.requests
+        assert tuple(request.prompt) == served.engine.encode("What is 6 times 7?")
+
+
+async def test_the_example_is_ready_to_run(serve: Serve, browser: Any) -> None:
+    async with serve() as served:
+        page = page_of(browser, served)
+
+        def steps() -> None:
+            page.open().at("start").click()
+            page.wait_until_over()
+            assert len(page.statuses()) == served.runtime.settings.race.branches
+
+        await driven(steps)
+
+
+async def test_cancel(serve: Serve, browser: Any) -> None:
+    async with serve(ENDLESS) as served:
+        page = page_of(browser, served)
+
+        def steps() -> None:
+            page.open().ask(deadline=60)
+            page.wait(lambda: page.statuses() == ["running"] * 4)
+            page.at("cancel").click()
+            page.wait_until_over()
+            page.wait(lambda: page.text("standing-title") == "Cancelled")
+            assert page.statuses() == ["cut"] * 4
+            assert page.complaints() == []
+
+        await driven(steps)
+        await served.idle()
+
+
+async def test_the_race_of_a_page_that_is_left_is_cancelled(serve: Serve, browser: Any) -> None:
+    async with serve(ENDLESS) as served:
+        page = page_of(browser, served)
+
+        def steps() -> None:
+            page.open().ask(deadline=60)
+            page.wait(lambda: page.statuses() == ["running"] * 4)
+            page.driver.get("about:blank")
+
+        await driven(steps)
+        await until(lambda: served.engine.load().running == 0, turns=10_000)
+
+
+async def test_by_keyboard_alone(serve: Serve, browser: Any) -> None:
+    async with serve(ENDLESS) as served:
+        page = page_of(browser, served)
+
+        def steps() -> None:
+            page.open()
+            page.tab_to("question")
+            page.press("a", holding=Keys.CONTROL)
+            page.press("How many?")
+            page.tab_to("deadline")
+            page.press("60")
+            page.tab_to("branches")
+            page.press("3")
+            page.press(Keys.ENTER, holding=Keys.CONTROL)
+            page.wait(lambda: page.statuses() == ["running"] * 3)
+            page.tab_to("cancel")
+            page.press(Keys.ESCAPE)
+            page.wait_until_over()
+            page.wait(lambda: page.text("standing-title") == "Cancelled")
+            assert page.focused().get_attribute("id") == "start"
+            page.tab_to("moment")
+            page.press(Keys.TAB)
+            assert page.focused().get_attribute("aria-expanded") == "false"
+            page.press(Keys.ENTER)
+            page.wait(lambda: page.focused().get_attribute("aria-expanded") == "true")
+            assert page.texts("#branch-0 pre")[0].startswith("and then 0 and then 1 ")
+            assert page.complaints() == []
+
+        await driven(steps)
+
+
+async def test_forced_answers_and_the_call_time(serve: Serve, browser: Any) -> None:
+    async with serve(STUCK, forced=[FORCED]) as served:
+        page = page_of(browser, served)
+
+        def steps() -> None:
+            page.open().ask(deadline=1.5)
+            page.wait_until_over()
+            assert page.statuses() == ["forced"] * 4
+            assert all("7}" in said for said in page.texts(".lane .said"))
+            assert page.texts(".bar .count") == ["4 forced"]
+            assert page.text("label-call").startswith("call time")
+            assert page.at("mark-call").is_displayed()
+
+        await driven(steps)
+
+
+async def test_what_the_model_says_stays_text(serve: Serve, browser: Any) -> None:
+    said = "<img src=x onerror=alert(1)><script>document.title='taken'</script>"
+    hostile = BranchScript.answering(said, seconds=0.2)
+    async with serve(hostile) as served:
+        page = page_of(browser, served)
+
+        def steps() -> None:
+            page.open().ask(deadline=10)
+            page.wait_until_over()
+            assert any(said in words for words in page.texts(".lane .tail"))
+            assert page.find("#race img, #race script") == []
+            assert page.driver.title == "Frontrunner"
+
+        await driven(steps)
+
+
+async def test_replay(serve: Serve, browser: Any) -> None:
+    async with serve(STEADY) as served:
+        page = page_of(browser, served)
+
+        def steps() -> None:
+            page.open().ask(deadline=20)
+            page.wait_until_over()
+            decided = page.statuses()
+            texts = page.texts(".lane .tail")
+            moment = page.at("moment")
+            moment.send_keys(Keys.HOME)
+            page.wait(lambda: page.text("standing-title") == "In front")
+            moment.send_keys(*[Keys.ARROW_RIGHT] * 30)
+            page.wait(lambda: page.statuses() == ["running"] * 4)
+            assert 0 < len(page.texts(".lane .tail")[0]) < len(texts[0])
+            page.at("play").click()
+            page.wait(lambda: page.text("play") == "Pause")
+            page.wait(lambda: page.text("standing-title") == "The answer")
+            page.wait(lambda: page.text("play") == "Replay")
+            assert page.statuses() == decided
+            assert page.texts(".lane .tail") == texts
+            assert page.complaints() == []
+
+        await driven(steps)
+
+
+async def test_a_dropped_connection_is_taken_up_again(serve: Serve, browser: Any) -> None:
+    async with serve(STEADY) as served:
+        page = page_of(browser, served)
+
+        def drop() -> None:
+            for connection in list(served.app[SOCKETS]):
+                connection.end(1013, "as if it had stalled")
+
+        def steps() -> None:
+            page.open().ask(deadline=20, branches=2)
+            page.wait(lambda: page.statuses() == ["running"] * 2)
+            in_loop(drop)
+            page.wait_until_over()
+            page.find(".row")[0].click()
+            told = page.texts("#branch-0 pre")[0]
+            whole = "".join(piece.text for piece in STEADY.pieces)
+            assert whole.startswith(told)
+            assert len(told) > 0.9 * len(whole)
+            assert page.text("standing-answer") == "42"
+            assert not page.shown("problem")
+
+        await driven(steps)
+
+
+async def test_a_strategy_with_parameters(serve: Serve, browser: Any) -> None:
+    async with serve() as served:
+        page = page_of(browser, served)
+
+        def steps() -> None:
+            page.open()
+            page.at("strategy").send_keys("first_to_m")
+            page.find("#parameters-field summary")[0].click()
+            page.fill("parameter-m", "1")
+            page.ask(deadline=10)
+            page.wait_until_over()
+            assert "first_to_m" in page.texts("#facts dd")
+            page.fill("parameter-m", "0")
+            page.at("start").click()
+            page.wait(lambda: page.shown("problem"))
+            assert "m must be" in page.text("problem-what")
+            assert page.text("problem-todo")
+
+        await driven(steps)
+
+
+async def test_an_api_key(serve: Serve, browser: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLAYGROUND_KEYS", "open-sesame")
+    async with serve(keys_env="PLAYGROUND_KEYS") as served:
+        page = page_of(browser, served)
+
+        def steps() -> None:
+            page.open()
+            assert page.focused().get_attribute("id") == "key"
+            assert page.shown("problem")
+            page.press("wrong", Keys.TAB)
+            page.wait(lambda: page.focused().get_attribute("id") == "key")
+            page.fill("key", "open-sesame" + Keys.TAB)
+            page.wait(lambda: not page.shown("problem"))
+            page.ask(deadline=10)
+            page.wait_until_over()
+            assert page.text("standing-answer") == "42"
+            assert "open-sesame" not in page.text("curl") + page.text("python")
+            assert "FRONTRUNNER_API_KEY" in page.text("curl")
+            page.open()  # the tab still knows it
+            assert not page.shown("problem")
+            assert page.js("return localStorage.length") == 0
+
+        await driven(steps)
+
+
+async def test_on_a_phone(serve: Serve, browser: Any) -> None:
+    wide = BranchScript.answering("9" * 300, seconds=1.0, tokens=40)
+    async with serve(wide) as served:
+        page = page_of(browser, served)
+
+        def steps() -> None:
+            page.open(width=320, height=640)
+            assert page.sideways() <= 0
+            page.ask("W" * 500, deadline=20)
+            page.wait(lambda: "running" in page.statuses())
+            page.wait(lambda: page.at("lanes").rect["y"] < page.js("return scrollY + innerHeight"))
+            assert page.sideways() <= 0
+            page.wait_until_over()
+            page.find(".row")[0].click()
+            for details in page.find("summary"):
+                details.click()
+            assert page.sideways() <= 0
+
+        await driven(steps)
+
+
+async def test_light_and_dark_and_without_motion(serve: Serve, browser: Any) -> None:
+    async with serve() as served:
+        page = page_of(browser, served)
+
+        def brightness() -> list[int]:
+            """Of the paper and of the ink, 0 to 765."""
+            colours = page.js(
+                "const s = getComputedStyle(document.body); return [s.backgroundColor, s.color]"
+            )
+            return [sum(map(int, c.strip("rgb()").split(","))) for c in colours]
+
+        def steps() -> None:
+            paper, ink = page.open(prefers_color_scheme="light") and brightness()
+            assert paper > 700 > 150 > ink
+            paper, ink = page.open(prefers_color_scheme="dark") and brightness()
+            assert ink > 650 > 150 > paper
+            page.open(prefers_reduced_motion="reduce").ask(deadline=10)
+            page.wait_until_over()
+            assert page.find(".bar")[0].value_of_css_property("transition-duration") == "0s"
+
+        await driven(steps)
+
+
+async def test_the_code_that_is_shown_works(serve: Serve, browser: Any) -> None:
+    question = 'Mia\'s "6" \\ times 7?'
+    async with serve() as served:
+        page = page_of(browser, served)
+
+        def run(*command: str) -> str:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+
+        def steps() -> None:
+            page.open().fill("question", question)
+            page.fill("branches", "2")
+            page.find("#code summary")[0].click()
+            assert run(sys.executable, "-c", page.text("python")).startswith("42\n")
+            if shutil.which("curl"):
+                assert '"text":"42"' in run("sh", "-c", page.text("curl"))
+
+        await driven(steps)
+        asked = {tuple(request.prompt) for request in served.engine.requests}
+        assert asked == {served.engine.encode(question)}
+
+
+# ── what it is made of ────────────────────────────────────────────────────────────────────────
+
+FILES = ("", "playground/main.js", "playground/page.css")
+
+
+async def test_its_files_are_kept_and_asked_about(serve: Serve) -> None:
+    async with serve() as served:
+        for path in FILES:
+            async with served.http.get(path) as response:
+                assert response.status == 200
+                assert response.headers["Cache-Control"] == "no-cache"
+                tag = response.headers["ETag"]
+            async with served.http.get(path, headers={"If-None-Match": tag}) as response:
+                assert response.status == 304
+                assert await response.read() == b""
+            async with served.http.get(path, headers={"If-None-Match": '"old"'}) as response:
+                assert response.status == 200
+
+
+async def test_it_runs_no_script_but_its_own(serve: Serve) -> None:
+    async with serve() as served, served.http.get("") as response:
+        policy = dict(
+            directive.partition(" ")[::2]
+            for directive in response.headers["Content-Security-Policy"].split("; ")
+        )
+        page = await response.text()
+    assert policy["default-src"] == "'none'"
+    assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
+    assert policy["frame-ancestors"] == policy["base-uri"] == "'none'"
+    assert policy["trusted-types"] == "'none'"
+    assert "//" not in page.replace("http://www.w3.org/2000/svg", "")
+    assert " style=" not in page
+    assert " onclick=" not in page
+
+
+async def test_it_is_open_and_what_it_asks_for_is_not(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLAYGROUND_KEYS", "open-sesame")
+    async with serve(keys_env="PLAYGROUND_KEYS") as served:
+        for path in FILES:
+            async with served.http.get(path) as response:
+                assert response.status == 200
+        async with served.http.get("playground/offer") as response:
+            assert response.status == 401
+
+
+async def test_what_is_offered(serve: Serve) -> None:
+    settings = {"race": {"deadline": 4.0, "branches": 8, "parameters": {"min_votes": 4}}}
+    async with serve(settings=settings) as served, served.http.get("playground/offer") as response:
+        offered = await response.json()
+    race = served.runtime.settings.race
+    assert offered["defaults"] == {
+        "deadline": 4.0,
+        "branches": 8,
+        "strategy": race.strategy,
+        "parameters": {"min_votes": 4},
+    }
+    assert offered["limits"]["branches"] == served.engine.info.max_branches
+    strategies = {strategy["name"]: strategy for strategy in offered["strategies"]}
+    assert tuple(strategies) == strategy_names()
+    for name, strategy in strategies.items():
+        named = [parameter["name"] for parameter in strategy["parameters"]]
+        assert named == [key for key in parameter_names(name) if key != "branches"]
+    assert strategies["majority"]["available"]
+    assert not strategies["weighted"]["available"]
+    kinds = {p["name"]: p["kind"] for p in strategies["majority"]["parameters"]}
+    assert kinds["stop"] == "choice"
+    assert kinds["min_votes"] == "integer"
+    assert kinds["max_flip_risk"] == "number"
+    assert kinds["force_answers"] == "switch"

@@ -51,7 +51,7 @@ class SpeculationSettings(Section):
     Methods: ``ngram`` repeats the branch's own text; ``draft_model`` asks a smaller model of the
     same vocabulary; ``eagle3`` and ``mtp`` ask heads trained for the model; ``suffix`` is vLLM's
     suffix decoding (needs arctic-inference); ``cross_branch`` drafts from the branch, its siblings
-    and earlier races. Strategies that need logprobs are refused with any of them.
+    and earlier races, numbers copied from where they stood before. Strategies that need logprobs are refused with any of them.
     """
 
     method: Method = "none"
@@ -93,7 +93,7 @@ class SpeculationSettings(Section):
         # Only what is given is validated: a default never comes here.
         assert info.field_name is not None
         method = info.data.get("method")
-        if method is None or method in METHODS_OF[info.field_name]:
+        if value is None or method is None or method in METHODS_OF[info.field_name]:
             return value
         if info.field_name == "tokens_per_batch_size" and method == "suffix":
             raise ValueError('has no meaning with method "suffix", whose K never changes')

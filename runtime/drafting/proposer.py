@@ -4,6 +4,7 @@ The interface is vLLM's (``vllm/v1/spec_decode/custom_class_proposer.py``): more
 an exception, would end the engine. So nothing raises here, and no draft is longer than K.
 """
 
+import logging
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +15,8 @@ from .races import Race, Races
 from .settings import DraftingSettings
 from .vocabulary import Vocabulary
 
+#: Below vLLM's own, which its worker has set up.
+_log = logging.getLogger("vllm.frontrunner.drafting")
 #: Races whose prompts are remembered.
 _RACES: Final = 64
 #: After so many errors nothing is drafted any more.
@@ -81,10 +84,8 @@ class CrossBranchProposer:
 
     def _failed(self) -> None:
         """Say it, and begin anew: half of a step may be in the index."""
-        from vllm.logger import init_logger
-
         self._errors += 1
-        init_logger("vllm.frontrunner.drafting").exception(
+        _log.exception(
             "drafting across branches failed (%d of %d times before it stops)",
             self._errors,
             _ERRORS,

@@ -1,7 +1,7 @@
 """What the proposer is told, through vLLM's ``additional_config`` (plain JSON values)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Self
 
 
@@ -19,9 +19,6 @@ class DraftingSettings:
     @classmethod
     def from_mapping(cls, given: Mapping[str, Any]) -> Self:
         return cls(**given)
-
-    def to_mapping(self) -> dict[str, Any]:
-        return asdict(self)
 
     def tokens_at(self, branches: int, otherwise: int) -> int:
         """K while ``branches`` run. As in vLLM, a gap between two ranges has the K before it."""

@@ -112,8 +112,8 @@ def _meant(code: Any, spans: Any, found: Any, used: Any, asked: Any) -> Any:
         if place < found:
             return False, spans[place, 0], spans[place, 1]
     else:
-        place = used + place - BACK - (1 if used >= 0 else 0)
-        if place < asked.shape[0]:
+        place = used + place - BACK
+        if 0 <= place < asked.shape[0]:
             return True, asked[place, 0], asked[place, 1]
     return False, 0, 0
 

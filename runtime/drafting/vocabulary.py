@@ -44,11 +44,13 @@ class Vocabulary:
     @classmethod
     def of_model(cls, model_config: Any) -> Self:
         """Of a vLLM ``ModelConfig``; none of the tokens is a number if it has no tokenizer."""
-        from vllm.tokenizers import cached_tokenizer_from_config
-
         size = model_config.get_vocab_size()
         if model_config.skip_tokenizer_init:
             return cls.of_texts([], size)
+        from vllm.tokenizers import cached_tokenizer_from_config
+
         tokenizer = cached_tokenizer_from_config(model_config)
+        if tokenizer is None:
+            return cls.of_texts([], size)
         known = range(len(tokenizer))
         return cls.of_texts((tokenizer.decode([token]) for token in known), size)

@@ -38,7 +38,10 @@ ARGUMENTS.formatter_class = argparse.RawDescriptionHelpFormatter
 ARGUMENTS.add_argument("--out", type=Path, default=Path("speculation.ndjson"))
 ARGUMENTS.add_argument(
     "--methods",
-    default="none,ngram:3,draft_model:3,cross_branch:8:token_cost=0.045,cross_branch_alone:8:token_cost=0.045",
+    default=(
+        "none,ngram:3,draft_model:3,cross_branch:8:token_cost=0.045,"
+        "cross_branch_alone:8:token_cost=0.045"
+    ),
     help="method:K or method:K:key=value:…, separated by commas",
 )
 ARGUMENTS.add_argument("--batches", default="1,4,16,32")
@@ -118,14 +121,14 @@ class Meter:
         self.steps = self.drafts = self.drafted = self.accepted = 0
         take = engine._stats.take
 
-        def taking(stats: Any) -> None:
+        def taking(scheduler_stats: Any) -> None:
             self.steps += 1
-            found = stats.spec_decoding_stats
+            found = scheduler_stats.spec_decoding_stats
             if found is not None:
                 self.drafts += found.num_drafts
                 self.drafted += found.num_draft_tokens
                 self.accepted += found.num_accepted_tokens
-            take(stats)
+            take(scheduler_stats)
 
         engine._stats.take = taking
 

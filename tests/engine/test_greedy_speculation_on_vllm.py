@@ -1,7 +1,7 @@
 """At temperature 0 speculation changes no token.
 
-In float32: there two orders of summation part by so little that no two tokens of the demo model
-change places. In bfloat16 they can, with the size of the batch as much as with speculation.
+In float32, where the order of summation, which changes with the size of the batch, should not be
+able to make two tokens of nearly the same probability change places.
 """
 
 from contextlib import aclosing

@@ -16,6 +16,7 @@ from frontrunner.runtime.drafting.proposer import CrossBranchProposer
 from frontrunner.runtime.drafting.races import KEPT_PROMPT, Races
 
 ROWS, LENGTH, K = 8, 64, 4
+NO_NUMBERS = np.full(KEPT_PROMPT + 500, -1, dtype=np.int32)
 
 
 def proposer(**given: Any) -> CrossBranchProposer:
@@ -24,7 +25,9 @@ def proposer(**given: Any) -> CrossBranchProposer:
             additional_config={SETTINGS_KEY: {"memory_mib": 1, "min_probability": 0.0, **given}},
             speculative_config=SimpleNamespace(num_speculative_tokens=K),
             scheduler_config=SimpleNamespace(max_num_seqs=ROWS),
-            model_config=SimpleNamespace(max_model_len=LENGTH),
+            model_config=SimpleNamespace(
+                max_model_len=LENGTH, skip_tokenizer_init=True, get_vocab_size=lambda: 100
+            ),
         )
     )
 
@@ -119,8 +122,7 @@ def test_k_follows_the_number_of_rows_that_run() -> None:
 def test_costly_tokens_shorten_drafts_as_more_rows_run() -> None:
     cheap, dear = proposer(), proposer(token_cost=0.5)
     rng = np.random.default_rng(3)
-    text = [int(t) for t in rng.integers(0, 6, 60)]
-    rows = [(text, 30)] * 4
+    rows = [([int(t) for t in rng.integers(0, 6, 60)], 30) for _ in range(4)]
     batch = Batch()
     assert sum(map(len, batch.propose(cheap, rows))) > sum(map(len, batch.propose(dear, rows)))
 
@@ -146,7 +148,7 @@ def test_the_races_known_are_bounded_and_the_oldest_goes() -> None:
     races = Races(limit=2, rows=1)
     prompts = [np.array([n, n], dtype=np.int32) for n in (1, 2, 3)]
     for now, prompt in enumerate(prompts):
-        races.open(0, prompt, 2, now)
+        races.open(0, prompt, 2, NO_NUMBERS, now)
     assert len(races) == 2
     assert races.find(0, prompts[0], 2, 5) is None
     assert races.find(0, prompts[2], 2, 5) is not None
@@ -155,8 +157,8 @@ def test_the_races_known_are_bounded_and_the_oldest_goes() -> None:
 def test_of_prompts_that_begin_alike_the_longest_is_the_races() -> None:
     races = Races(limit=4, rows=2)
     long = np.array([1, 2, 3, 4], dtype=np.int32)
-    races.open(0, long, 2, 0)
-    own = races.open(1, long, 3, 0)
+    races.open(0, long, 2, NO_NUMBERS, 0)
+    own = races.open(1, long, 3, NO_NUMBERS, 0)
     races._of_row = [None, None]
     assert races.find(0, long, 4, 1) is own
 
@@ -164,7 +166,7 @@ def test_of_prompts_that_begin_alike_the_longest_is_the_races() -> None:
 def test_of_a_long_prompt_only_the_end_is_kept() -> None:
     races = Races(limit=1, rows=1)
     prompt = np.arange(KEPT_PROMPT + 500, dtype=np.int32)
-    race = races.open(0, prompt, len(prompt), 0)
+    race = races.open(0, prompt, len(prompt), NO_NUMBERS, 0)
     assert len(race.prompt) == KEPT_PROMPT
     assert races.find(0, prompt, len(prompt), 1) is race
     other = prompt.copy()

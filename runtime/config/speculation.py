@@ -51,7 +51,8 @@ class SpeculationSettings(Section):
     Methods: ``ngram`` repeats the branch's own text; ``draft_model`` asks a smaller model of the
     same vocabulary; ``eagle3`` and ``mtp`` ask heads trained for the model; ``suffix`` is vLLM's
     suffix decoding (needs arctic-inference); ``cross_branch`` drafts from the branch, its siblings
-    and earlier races, numbers copied from where they stood before. Strategies that need logprobs are refused with any of them.
+    and earlier races, numbers copied from where they stood before. Strategies that need logprobs
+    are refused with any of them.
     """
 
     method: Method = "none"

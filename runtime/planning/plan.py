@@ -19,7 +19,7 @@ from .schedule import KSchedule, constants
 #: The key of ``[engine.speculation]`` for K by batch size, where the settings have one.
 SCHEDULE_KEY = "tokens_per_batch_size"
 #: Methods that vLLM cannot change K of.
-_ONE_K = ("suffix", "custom_class")
+_ONE_K = ("suffix",)
 #: Acceptable risks of a changed leader that are tried.
 _FLIP_RISKS = (0.02, 0.05, 0.1, 0.2)
 #: Numbers of tokens at which accuracy is known at run time.

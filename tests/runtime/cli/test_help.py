@@ -12,7 +12,10 @@ from .conftest import RunCli, process
 HEAVY = {"torch", "transformers", "vllm", "numpy", "aiohttp", "frontrunner.runtime.runtime"}
 
 
-@pytest.mark.parametrize("command", ["solve", "serve", "demo", "doctor", "replay", "calibrate"])
+@pytest.mark.parametrize(
+    "command",
+    ["solve", "serve", "demo", "doctor", "replay", "calibrate", "profile", "pilot", "plan"],
+)
 def test_the_help_of_a_command_has_examples(run_cli: RunCli, command: str) -> None:
     done = run_cli(command, "--help")
     assert (done.status, done.err) == (0, "")
@@ -27,7 +30,17 @@ def test_the_help_of_the_program_names_the_commands(run_cli: RunCli, arguments: 
     assert (done.status, done.err) == (0, "")
     assert all(
         f"{name}  " in done.out
-        for name in ("solve", "serve", "demo", "doctor", "replay", "calibrate")
+        for name in (
+            "solve",
+            "serve",
+            "demo",
+            "doctor",
+            "replay",
+            "calibrate",
+            "profile",
+            "pilot",
+            "plan",
+        )
     )
 
 

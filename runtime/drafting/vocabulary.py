@@ -35,7 +35,7 @@ class Vocabulary:
                 forms.setdefault((bare, bare != text), token)
         spaced = np.arange(size, dtype=np.int32)
         plain = spaced.copy()
-        for token in np.flatnonzero(digits >= 0).tolist():
+        for token in map(int, np.flatnonzero(digits >= 0)):
             bare = listed[token].removeprefix(" ")
             spaced[token] = forms.get((bare, True), token)
             plain[token] = forms.get((bare, False), token)

@@ -57,10 +57,9 @@ async def without(demo_settings: Settings) -> list[tuple[int, ...]]:
 @pytest.mark.parametrize(
     "speculation",
     [
-        {"method": "draft_model", "tokens": 3, "model": "demo-draft"},
         {"method": "cross_branch", "tokens_per_batch_size": [[1, 8, 5], [9, 64, 1]]},
     ],
-    ids=["draft_model", "cross_branch"],
+    ids=["cross_branch"],
 )
 async def test_greedy_text_is_the_same_with_speculation(
     demo_settings: Settings, without: list[tuple[int, ...]], speculation: dict[str, object]

@@ -198,7 +198,7 @@ def test_an_address_that_is_taken(config: str) -> None:
 
 
 @pytest.mark.engine
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM])
 async def test_a_signal_to_the_group_leaves_vllm_to_us(
     tmp_path: Path, number: signal.Signals
 ) -> None:

@@ -7,7 +7,6 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from ..answers import Equivalence, WorkerPool
 from ..errors import BadRequest
 from ..experiments.calibration import (
     Figures,
@@ -19,9 +18,10 @@ from ..experiments.calibration import (
     scored_question,
     split,
 )
-from ..experiments.traces import RecordedQuestion, read_traces, unified
+from ..experiments.traces import RecordedQuestion
 from .ndjson import json_line
-from .running import ExitStatus, complain, run
+from .recordings import load_recordings
+from .running import ExitStatus, complain
 
 _BOUNDS = ("wilson", "none")
 
@@ -54,7 +54,7 @@ def run_calibrate(command: CalibrateCommand) -> int:
         Interrupted: a signal came.
     """
     confidence = _checked(command)
-    questions = _usable(_load(command.traces))
+    questions = _usable(load_recordings(command.traces))
     try:
         fitting, checking = split(questions, command.holdout, command.seed)
         fit = fit_threshold(fitting, command.precision, confidence)
@@ -96,18 +96,6 @@ def _checked(command: CalibrateCommand) -> float | None:
 
 
 # ── reading ───────────────────────────────────────────────────────────────────────────────────
-
-
-def _load(paths: Sequence[Path]) -> list[RecordedQuestion]:
-    read: list[RecordedQuestion] = []
-
-    async def load() -> int:
-        async with WorkerPool(1) as pool:
-            read.extend(await unified(read_traces(paths), Equivalence(pool)))
-        return ExitStatus.DONE
-
-    run(load)
-    return read
 
 
 def _usable(recorded: Sequence[RecordedQuestion]) -> list[ScoredQuestion]:

@@ -11,10 +11,9 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from ..answers import Equivalence, WorkerPool
 from ..config import Settings
 from ..errors import BadRequest
-from ..experiments.traces import RecordedQuestion, read_traces, unified
+from ..experiments.traces import RecordedQuestion
 from ..planning.engine_model import EngineModel, engine_models
 from ..planning.estimating import Candidate, Circumstances, Estimate, Estimator
 from ..planning.plan import (
@@ -31,7 +30,8 @@ from ..planning.profile import Profile, write_whole
 from ..planning.toml import toml
 from .ndjson import json_line
 from .races import load_settings
-from .running import ExitStatus, run
+from .recordings import load_recordings
+from .running import ExitStatus
 
 #: Races that are replayed for each candidate, about.
 _RACES = 600
@@ -70,7 +70,7 @@ def run_plan(command: PlanCommand) -> int:
     settings = load_settings(command.config)
     profile = Profile.read(command.profile)
     models = engine_models(profile)
-    questions = _load(command.pilot)
+    questions = load_recordings(command.pilot)
     _say_what_was_left_out(questions)
     estimator = Estimator(
         models,
@@ -141,18 +141,6 @@ def _deadlines(text: str) -> list[float]:
         if not (isfinite(deadlines[-1]) and deadlines[-1] > 0):
             raise BadRequest(f"--deadline takes seconds, as in 10 or 2,5,10, not {text!r}")
     return list(dict.fromkeys(deadlines))
-
-
-def _load(paths: Sequence[Path]) -> list[RecordedQuestion]:
-    read: list[RecordedQuestion] = []
-
-    async def load() -> int:
-        async with WorkerPool(1) as pool:
-            read.extend(await unified(read_traces(paths), Equivalence(pool)))
-        return ExitStatus.DONE
-
-    run(load)
-    return read
 
 
 def _circumstances(

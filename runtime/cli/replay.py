@@ -17,16 +17,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.stop_rules import STOP_NAMES
 
-from ..answers import Equivalence, WorkerPool
 from ..errors import BadRequest
 from ..experiments.cells import StrategySpec, cells_of
 from ..experiments.comparison import Row, numpy, rows_of
 from ..experiments.replay import Job, Replay, Replayed
 from ..experiments.report import draw_plots, table, write_csv
 from ..experiments.simulator import Timing
-from ..experiments.traces import RecordedQuestion, read_traces, unified
+from ..experiments.traces import RecordedQuestion
 from .ndjson import json_line
-from .running import ExitStatus, Interrupted, run
+from .recordings import load_recordings
+from .running import ExitStatus, Interrupted
 
 #: What is compared if nothing is named: every stop rule, and the first finishers.
 _DEFAULT_STRATEGIES = (
@@ -74,7 +74,7 @@ def run_replay(command: ReplayCommand) -> int:
     if command.out is not None:
         _make_folder(command.out)
     job_of = _checked(command)
-    questions = _load(command.traces)
+    questions = load_recordings(command.traces)
     replay = Replay(job_of(questions), command.processes)
     _say_what_was_left_out(questions)
     replayed = _with_progress(replay)
@@ -119,18 +119,6 @@ def _checked(command: ReplayCommand) -> Callable[[list[RecordedQuestion]], Job]:
 
 
 # ── reading ───────────────────────────────────────────────────────────────────────────────────
-
-
-def _load(paths: Sequence[Path]) -> list[RecordedQuestion]:
-    read: list[RecordedQuestion] = []
-
-    async def load() -> int:
-        async with WorkerPool(1) as pool:
-            read.extend(await unified(read_traces(paths), Equivalence(pool)))
-        return ExitStatus.DONE
-
-    run(load)
-    return read
 
 
 def _list(option: str, text: str, read: Callable[[str], T]) -> list[T]:

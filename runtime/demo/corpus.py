@@ -7,6 +7,7 @@ from typing import Final, Protocol
 
 from . import templates
 from .problems import LEVELS, draw_problem
+from .slips import draw_slips
 from .solutions import Style, draw_style, write_cut_solution, write_equations, write_solution
 from .tokenizer import ASSISTANT, BOS, END, USER
 
@@ -23,11 +24,14 @@ class Mix:
     its worst."""
     cut: float
     """Share, of the rest, of cut and forced solutions, which teach the forcing suffix."""
+    slips: float = 0.0
+    """Share of steps whose result is wrong, in all but the drills."""
 
 
 TRAINING: Final = Mix(drills=0.30, terse=0.20, cut=0.15)
-#: At the end: a guess is four tokens of a whole document, so few of them teach little.
-FORCING: Final = Mix(drills=0.0, terse=0.20, cut=0.75)
+#: At the end: a guess is four tokens of a whole document, so few of them teach little; and a model
+#: that has learned its arithmetic well would need no race, so it now learns to slip.
+FINISHING: Final = Mix(drills=0.25, terse=0.20, cut=0.40, slips=0.09)
 _DRILL_STEPS: Final = 24
 
 
@@ -71,14 +75,16 @@ def _draw_parts(rng: random.Random, mix: Mix) -> list[tuple[str, bool]]:
     prompt = prompt_text(problem.question)
     if kind < mix.drills + mix.terse:
         # What draws the style, the first character, does not count: the styles keep their shares.
-        text = write_solution(problem, Style("terse", style.checked), rng)
+        worked = draw_slips(problem, rng, mix.slips)
+        text = write_solution(worked, Style("terse", style.checked), rng)
         return [(prompt, False), (text[:1], False), (text[1:] + END, True)]
     if rng.random() < mix.cut:
         # Only the guess counts: the cut text must not teach the model to stop early, and the
         # suffix must never be sampled by itself.
-        cut, guess = write_cut_solution(problem, style, rng)
+        cut, guess = write_cut_solution(problem, style, rng, slips=mix.slips)
         return [(prompt + cut, False), (templates.FORCING_SUFFIX, False), (guess + END, True)]
-    return [(prompt, False), (write_solution(problem, style, rng) + END, True)]
+    text = write_solution(draw_slips(problem, rng, mix.slips), style, rng)
+    return [(prompt, False), (text + END, True)]
 
 
 def draw_documents(

@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 from . import templates
 from .problems import Problem, Step
+from .slips import check_steps, draw_slips
 
 Wording = Literal["terse", "plain", "full"]
 WORDINGS: Final[tuple[Wording, ...]] = ("terse", "plain", "full")
@@ -74,8 +75,10 @@ def _lines(problem: Problem, style: Style, rng: random.Random) -> list[str]:
             lines = [opening, *say(templates.FULL, numbered)]
     if style.checked:
         lines.append(_fill(rng.choice(templates.CHECK_OPENINGS), problem, last))
-        lines += say(templates.CHECK, numbered[::-1])
-        lines.append(rng.choice(templates.CHECK_CLOSINGS))
+        undone = check_steps(problem)
+        lines += say(templates.CHECK, list(zip(range(problem.level, 0, -1), undone, strict=True)))
+        fits = undone[-1].before == problem.start
+        lines.append(rng.choice(templates.CHECK_FITS if fits else templates.CHECK_FAILS))
     return lines
 
 
@@ -89,11 +92,15 @@ def write_solution(problem: Problem, style: Style, rng: random.Random) -> str:
     return "\n".join([*lines, templates.ANSWER.format(answer=problem.answer)])
 
 
-def write_cut_solution(problem: Problem, style: Style, rng: random.Random) -> tuple[str, str]:
+def write_cut_solution(
+    problem: Problem, style: Style, rng: random.Random, *, slips: float = 0.0
+) -> tuple[str, str]:
     """A solution cut in its second half, and the answer that a forced guess should give.
 
-    Further from the end no guess can be right, and the model would learn only to guess.
+    Further from the end no guess can be right, and the model would learn only to guess. For the
+    same reason only the first half of the steps may have slips: the guess follows from the text.
     """
-    text = write_solution(problem, style, rng)
+    worked = draw_slips(problem, rng, slips, steps=problem.level // 2)
+    text = write_solution(worked, style, rng)
     cut = text[: rng.randrange(len(text) // 2, len(text))]
-    return cut, f"{problem.answer}}}."
+    return cut, f"{worked.answer}}}."

@@ -232,9 +232,13 @@ CHECK: Final[dict[str, tuple[str, ...]]] = {
     "pack_in": ("Undoing the {k} groups of {m} gives {b} - {p} = {a}.",),
     "pack_out": ("Undoing the {k} groups of {m} gives {b} + {p} = {a}.",),
 }
-CHECK_CLOSINGS: Final = (
+CHECK_FITS: Final = (
     "This is the number at the start, so the result is right.",
     "We are back at the first number, so everything fits.",
+)
+CHECK_FAILS: Final = (
+    "This is not the number at the start, so there must be a slip.",
+    "We are not back at the first number, so something is wrong.",
 )
 
 ANSWER: Final = "The answer is \\boxed{{{answer}}}."

@@ -1,10 +1,12 @@
-"""Train the demo's reward model: the target's own body with one logit for "right so far".
+"""Train the demo's reward model: the target's body under two more layers and one logit, "right so
+far".
 
-``python -m frontrunner.runtime.demo.train_reward --target DIR --out DIR`` samples branches of
-train-split problems from the target on vLLM, labels every line by what the generator knows, and
-fine-tunes from the target's weights with binary cross-entropy at the end of each line and of the
-text. It then reports on branches of the select split. Samples are kept in ``--out`` and not drawn
-again; the run is seeded and logs one JSON line every few steps.
+``python -m frontrunner.runtime.demo.train_reward --out DIR`` first trains on written solutions with
+slips, of which there is no end, then on branches of train-split problems sampled from the target on
+vLLM; every line is labelled by what the generator knows. The body stays as it is: it predicts each
+result one token early, and the new layers learn to compare that with what was written. It then
+reports on branches of the select split. Samples are kept in ``--out`` and not drawn again; the run
+is seeded and logs one JSON line every few steps.
 """
 
 import argparse
@@ -13,26 +15,34 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
-from transformers import LlamaForSequenceClassification, PreTrainedTokenizerFast
+from transformers import AutoConfig, LlamaForSequenceClassification, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
 from ..engines.vllm_start import model_folder
 from .corpus import prompt_text
 from .labels import line_labels
-from .problems import Problem, hard_problems
+from .problems import LEVELS, Problem, draw_problem, hard_problems
 from .sampling import Sample, demo_settings, sampled
 from .selection import Scored, Selection, select
+from .slips import draw_slips
+from .solutions import draw_style, write_solution
 from .tokenizer import END
 from .train import Model, learning_rate, optimizers
 
 CONTEXT: Final = 1024
-#: Half of what pre-training takes: there is less data, and more steps do more than larger ones.
-MICROBATCH_TOKENS: Final = 4096
+MICROBATCH_TOKENS: Final = 8192
+#: Layers over the target's: one compares, the next brings together.
+NEW_LAYERS: Final = 2
+#: Share of steps with a slip in written solutions: about half of them are right.
+SLIPS: Final = 0.12
+#: Written solutions that are drawn at a time.
+_POOL: Final = 1024
 #: Weight of a text's end, where whole branches are scored, over that of a line's.
 END_WEIGHT: Final = 4.0
 
@@ -97,6 +107,50 @@ def batches(rng: random.Random, examples: Sequence[Example]) -> list[list[Exampl
     return grouped
 
 
+def write_branch(rng: random.Random) -> tuple[Problem, Sample]:
+    """A train-split problem of any level with a written solution, right or slipped."""
+    problem = draw_problem(rng, rng.choice(LEVELS), "train")
+    worked = draw_slips(problem, rng, SLIPS)
+    text = write_solution(worked, draw_style(rng), rng)
+    return problem, Sample(0, text, str(worked.answer), finished=True)
+
+
+def written_batches(
+    rng: random.Random, tokenizer: PreTrainedTokenizerFast
+) -> Iterator[list[Example]]:
+    """Endless batches of written solutions."""
+    while True:
+        pool = [make_example(*write_branch(rng), tokenizer) for _ in range(_POOL)]
+        yield from batches(rng, pool)
+
+
+def sampled_batches(
+    rng: random.Random, examples: Sequence[Example], epochs: int
+) -> Iterator[list[Example]]:
+    """``epochs`` epochs of the target's own branches."""
+    for _ in range(epochs):
+        yield from batches(rng, examples)
+
+
+def build_model(folder: str, new_layers: int = NEW_LAYERS) -> Model:
+    """The target's body, frozen, under ``new_layers`` layers that begin by changing nothing."""
+    config: Any = AutoConfig.from_pretrained(folder)
+    config.num_labels = 1
+    config.num_hidden_layers += new_layers
+    model: Any = LlamaForSequenceClassification.from_pretrained(
+        folder, config=config, dtype=torch.float32
+    )
+    model.model.requires_grad_(False)
+    for layer in model.model.layers[config.num_hidden_layers - new_layers :]:
+        layer.requires_grad_(True)
+        nn.init.zeros_(layer.self_attn.o_proj.weight)
+        nn.init.zeros_(layer.mlp.down_proj.weight)
+    model.model.norm.requires_grad_(True)
+    # A head of zeros begins at even odds.
+    nn.init.zeros_(model.score.weight)
+    return model
+
+
 def logits_at_places(
     model: Model, batch: Sequence[Example], device: str, body: Model = None
 ) -> Tensor:
@@ -114,49 +168,50 @@ def logits_at_places(
 
 
 def fine_tune(
-    model: Model, examples: Sequence[Example], args: argparse.Namespace, log: Path
+    stage: str,
+    model: Model,
+    batches: Iterator[list[Example]],
+    args: argparse.Namespace,
+    log: Path,
+    *,
+    steps: int,
+    lr: float,
 ) -> None:
-    """``args.epochs`` epochs over ``examples``, at most ``args.steps`` steps."""
-    rng = random.Random(f"reward/{args.seed}")
+    """``steps`` steps, or fewer where ``batches`` end; ``lr`` is the peak learning rate."""
     model.to(args.device).train()
-    chosen = optimizers(model, args.lr)
+    chosen = optimizers(model, lr)
     # A quarter faster on a CPU; needs a C++ compiler, so it can be switched off.
     body = torch.compile(model.model, dynamic=True) if args.compile else model.model
-    epochs: Iterator[list[list[Example]]] = (batches(rng, examples) for _ in range(args.epochs))
-    queue = [batch for epoch in epochs for batch in epoch]
-    steps = min(len(queue), args.steps or len(queue))
-    began, seen, total = time.monotonic(), 0, 0.0
-    since = 0
+    began, seen, losses = time.monotonic(), 0, list[float]()
     with log.open("a") as file:
-        for step, batch in enumerate(queue[:steps]):
+        for step, batch in enumerate(islice(batches, steps), start=1):
             with torch.autocast(args.device.split(":")[0], torch.bfloat16):
                 logits = logits_at_places(model, batch, args.device, body).float()
             labels = torch.tensor([x for e in batch for x in e.labels], device=args.device)
             weights = torch.tensor([x for e in batch for x in e.weights], device=args.device)
-            losses = nn.functional.binary_cross_entropy_with_logits(
+            summed = nn.functional.binary_cross_entropy_with_logits(
                 logits, labels, weights, reduction="sum"
             )
-            loss = losses / weights.sum()
+            loss = summed / weights.sum()
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             for optimizer in chosen:
                 for group in optimizer.param_groups:
-                    group["lr"] = learning_rate(step, steps, args.lr)
+                    group["lr"] = learning_rate(step - 1, steps, lr)
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
-            total, since = total + loss.item(), since + 1
+            losses.append(loss.item())
             seen += sum(len(e.ids) for e in batch)
-            if (step + 1) % 20 == 0 or step + 1 == steps:
+            if step % 20 == 0 or step == steps:
                 seconds = time.monotonic() - began
                 row = {
-                    "stage": "reward",
-                    "step": step + 1,
-                    "steps": steps,
-                    "loss": round(total / since, 5),
+                    "stage": stage,
+                    "step": step,
+                    "loss": round(sum(losses) / len(losses), 5),
                     "tokens_per_second": round(seen / seconds),
                     "elapsed": round(seconds, 1),
                 }
-                total, since = 0.0, 0
+                losses.clear()
                 print(json.dumps(row), file=file, flush=True)
                 print(json.dumps(row), flush=True)
 
@@ -195,12 +250,13 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", required=True, help="folder for samples, log and model")
     parser.add_argument("--target", default="demo", help="the checkpoint whose branches it judges")
-    parser.add_argument("--problems", type=int, default=200, help="of the train split")
+    parser.add_argument("--written-steps", type=int, default=500, help="on written solutions")
+    parser.add_argument("--problems", type=int, default=150, help="sampled, of the train split")
     parser.add_argument("--select-problems", type=int, default=40, help="of the select split")
     parser.add_argument("--branches", type=int, default=16, help="a problem")
-    parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--steps", type=int, default=0, help="at most so many; 0: all epochs")
-    parser.add_argument("--lr", type=float, default=1e-3, help="peak learning rate")
+    parser.add_argument("--epochs", type=int, default=1, help="over the sampled branches")
+    parser.add_argument("--lr", type=float, default=2e-3, help="peak learning rate")
+    parser.add_argument("--sampled-lr", type=float, default=5e-4, help="... on sampled branches")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -227,13 +283,20 @@ def main() -> None:
     torch.manual_seed(args.seed)
     folder = model_folder(args.target)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
-    model: Any = LlamaForSequenceClassification.from_pretrained(
-        folder, num_labels=1, dtype=torch.float32
-    )
-    # A head of zeros begins at even odds, and moves the body no faster than it learns itself.
-    nn.init.zeros_(model.score.weight)
+    model = build_model(folder)
+    log = out / "training.ndjson"
+    rng = random.Random(f"reward/{args.seed}")
+    fine_tune(
+        "written", model, written_batches(rng, tokenizer), args, log,
+        steps=args.written_steps, lr=args.lr,
+    )  # fmt: skip
     examples = [make_example(train[b.problem], b, tokenizer) for b in drawn[0]]
-    fine_tune(model, [e for e in examples if e.places], args, out / "training.ndjson")
+    examples = [e for e in examples if e.places]
+    steps = args.epochs * len(batches(random.Random(0), examples))
+    fine_tune(
+        "sampled", model, sampled_batches(rng, examples, args.epochs), args, log,
+        steps=steps, lr=args.sampled_lr,
+    )  # fmt: skip
     selection = report(model, held_out, drawn[1], tokenizer, args.device)
     export(model, tokenizer, out / "reward")
     summary: dict[str, Any] = {

@@ -1,7 +1,6 @@
 """``POST /v1/chat/completions``."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from time import time
 from typing import Annotated, Any, Literal, cast
 
 import orjson
@@ -12,23 +11,20 @@ from ..engines.protocol import Message
 from ..race_options import RaceOptions
 from ..result import Result
 from .chunks import ChunkEncoder
-from .errors import json_response
 from .frames import Frame, TextFrame
-from .keys import key_name
 from .limits import read_json
 from .replies import (
     Choice,
+    answer_race,
     branches_for,
     check_model,
     choices_of,
-    result_of,
-    usage,
+    completion,
+    stream_race,
     wants_events,
 )
 from .request_options import Sampled, checked, race_options
-from .sse import stream_run
-from .state import RUNS, RUNTIME, SETTINGS
-from .summary import summary
+from .state import RUNTIME, SETTINGS
 
 Seed = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
 Stop = Annotated[str, Field(min_length=1)]
@@ -201,7 +197,7 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
     model = check_model(request.app, body.model)
     options = body.options(request)
     messages = [message.plain() for message in body.messages]
-    runs, asked, choices = request.app[RUNS], body.frontrunner, body.n or 1
+    asked, choices = body.frontrunner, body.n or 1
     # Text is JSON too: only where calls are what an answer is can an answer be a call.
     tools = options.get("answers") == "tool_call"
     if body.stream:
@@ -212,40 +208,13 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
             include_usage=bool(body.stream_options and body.stream_options.include_usage),
             tools=tools,
         )
-        run = await runs.start(
-            messages,
-            options,
-            encoder,
-            prefix="chatcmpl-",
-            keep_on_disconnect=asked.keeps_on,
-            kept=asked.keeps_on,
-            owner=key_name(request),
-            wanted=lambda: request.transport is not None,
-        )
-        return await stream_run(request, run, done=b"[DONE]")
-    run = await runs.start(
-        messages,
-        options,
-        prefix="chatcmpl-",
-        keep_on_disconnect=asked.keeps_on,
-        kept=False,
-        owner=key_name(request),
-    )
-    result = await result_of(request, run)
-    return json_response(
-        {
-            "id": run.id,
-            "object": "chat.completion",
-            "created": int(time()),
-            "model": model,
-            "choices": [
-                _whole(choice, run.id, index, tools=tools)
-                for index, choice in enumerate(choices_of(result, choices))
-            ],
-            "usage": usage(result),
-            "frontrunner": summary(result),
-        }
-    )
+        return await stream_race(request, messages, options, encoder, asked, prefix="chatcmpl-")
+    run_id, result = await answer_race(request, messages, options, asked, prefix="chatcmpl-")
+    whole = [
+        _whole(choice, run_id, index, tools=tools)
+        for index, choice in enumerate(choices_of(result, choices))
+    ]
+    return completion(run_id, "chat.completion", model, whole, result)
 
 
 def _whole(choice: Choice, run_id: str, index: int, *, tools: bool) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """``POST /v1/completions``: a bare prompt, which the model goes on with as it is."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from time import time
 from typing import Annotated, Any
 
 from aiohttp import web
@@ -11,15 +10,20 @@ from ..race_options import RaceOptions, RawPrompt
 from ..result import Result
 from .chat import Seed, Stop, StreamOptions, stop_strings
 from .chunks import ChunkEncoder
-from .errors import BadParameter, json_response
+from .errors import BadParameter
 from .frames import Frame
-from .keys import key_name
 from .limits import read_json
-from .replies import branches_for, check_model, choices_of, result_of, usage, wants_events
+from .replies import (
+    answer_race,
+    branches_for,
+    check_model,
+    choices_of,
+    completion,
+    stream_race,
+    wants_events,
+)
 from .request_options import Sampled, checked, race_options
-from .sse import stream_run
-from .state import RUNS, RUNTIME, SETTINGS
-from .summary import summary
+from .state import RUNTIME, SETTINGS
 
 Token = Annotated[int, Field(ge=0, lt=2**31)]
 
@@ -118,7 +122,7 @@ async def completions(request: web.Request) -> web.StreamResponse:
     model = check_model(request.app, body.model)
     body.check()
     question, options = body.question(), body.options(request)
-    runs, asked, choices = request.app[RUNS], body.frontrunner, body.n or 1
+    asked, choices = body.frontrunner, body.n or 1
     if body.stream:
         encoder = CompletionEncoder(
             model,
@@ -126,40 +130,13 @@ async def completions(request: web.Request) -> web.StreamResponse:
             events=wants_events(request.app, asked),
             include_usage=bool(body.stream_options and body.stream_options.include_usage),
         )
-        run = await runs.start(
-            question,
-            options,
-            encoder,
-            prefix="cmpl-",
-            keep_on_disconnect=asked.keeps_on,
-            kept=asked.keeps_on,
-            owner=key_name(request),
-            wanted=lambda: request.transport is not None,
-        )
-        return await stream_run(request, run, done=b"[DONE]")
-    run = await runs.start(
-        question,
-        options,
-        prefix="cmpl-",
-        keep_on_disconnect=asked.keeps_on,
-        kept=False,
-        owner=key_name(request),
-    )
-    result = await result_of(request, run)
-    return json_response(
-        {
-            "id": run.id,
-            "object": "text_completion",
-            "created": int(time()),
-            "model": model,
-            "choices": [
-                _choice(choice.text, index, choice.finish_reason)
-                for index, choice in enumerate(choices_of(result, choices))
-            ],
-            "usage": usage(result),
-            "frontrunner": summary(result),
-        }
-    )
+        return await stream_race(request, question, options, encoder, asked, prefix="cmpl-")
+    run_id, result = await answer_race(request, question, options, asked, prefix="cmpl-")
+    whole = [
+        _choice(choice.text, index, choice.finish_reason)
+        for index, choice in enumerate(choices_of(result, choices))
+    ]
+    return completion(run_id, "text_completion", model, whole, result)
 
 
 def add_routes(app: web.Application) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from time import time
 from typing import Any
 
 import anyio
@@ -9,13 +10,16 @@ from aiohttp import web
 
 from frontrunner.strategies.protocol import BranchStatus, StopReason
 
+from ..race_options import Question, RaceOptions
 from ..result import BranchReport, Result
-from .errors import BadParameter, UnknownModel
+from .errors import BadParameter, UnknownModel, json_response
+from .frames import Encoder
+from .keys import key_name
 from .narration import reply_text
 from .request_options import FrontrunnerOptions
 from .runs import Run
-from .sse import LOOK
-from .state import SETTINGS, served_model
+from .sse import LOOK, stream_run
+from .state import RUNS, SETTINGS, served_model
 from .summary import summary
 
 
@@ -64,6 +68,75 @@ def branches_for(choices: int, asked: FrontrunnerOptions, default: int) -> int |
 def wants_events(app: web.Application, asked: FrontrunnerOptions) -> bool:
     """Whether a stream tells of branches and votes."""
     return app[SETTINGS].events if asked.events is None else asked.events
+
+
+async def stream_race(
+    request: web.Request,
+    question: Question,
+    options: RaceOptions,
+    encoder: Encoder,
+    asked: FrontrunnerOptions,
+    *,
+    prefix: str,
+) -> web.StreamResponse:
+    """Run a race and stream its frames; ``prefix`` begins its id.
+
+    Raises:
+        FrontrunnerError: see ``Runs.start``.
+    """
+    run = await request.app[RUNS].start(
+        question,
+        options,
+        encoder,
+        prefix=prefix,
+        keep_on_disconnect=asked.keeps_on,
+        kept=asked.keeps_on,
+        owner=key_name(request),
+        wanted=lambda: request.transport is not None,
+    )
+    return await stream_run(request, run, done=b"[DONE]")
+
+
+async def answer_race(
+    request: web.Request,
+    question: Question,
+    options: RaceOptions,
+    asked: FrontrunnerOptions,
+    *,
+    prefix: str,
+) -> tuple[str, Result]:
+    """Run a race to its end: its id, which begins with ``prefix``, and its outcome.
+
+    Raises:
+        FrontrunnerError: see ``Run.result``.
+        ClientGone: nobody waits for it any more.
+    """
+    run = await request.app[RUNS].start(
+        question,
+        options,
+        prefix=prefix,
+        keep_on_disconnect=asked.keeps_on,
+        kept=False,
+        owner=key_name(request),
+    )
+    return run.id, await result_of(request, run)
+
+
+def completion(
+    id: str, kind: str, model: str, choices: list[dict[str, Any]], result: Result
+) -> web.Response:
+    """The body of a completion that is not streamed; ``kind`` is its ``object``."""
+    return json_response(
+        {
+            "id": id,
+            "object": kind,
+            "created": int(time()),
+            "model": model,
+            "choices": choices,
+            "usage": usage(result),
+            "frontrunner": summary(result),
+        }
+    )
 
 
 async def result_of(request: web.Request, run: Run) -> Result:

@@ -16,6 +16,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from transformers import (  # noqa: E402
+    AutoModel,
     LlamaConfig,
     LlamaForSequenceClassification,
     PreTrainedTokenizerFast,
@@ -24,11 +25,15 @@ from transformers import (  # noqa: E402
 from frontrunner.runtime.demo.train_reward import (  # noqa: E402
     CONTEXT,
     batches,
+    build_model,
     export,
     fine_tune,
     logits_at_places,
     make_example,
     report,
+    sampled_batches,
+    write_branch,
+    written_batches,
 )
 
 
@@ -81,6 +86,33 @@ def test_every_example_is_in_one_batch_of_the_epoch(tokenizer: PreTrainedTokeniz
     assert sorted(map(id, (e for batch in epoch for e in batch))) == sorted(map(id, examples))
 
 
+def test_written_solutions_are_of_the_train_split_and_half_of_them_right(
+    tokenizer: PreTrainedTokenizerFast,
+) -> None:
+    rng = random.Random(5)
+    drawn = [write_branch(rng) for _ in range(400)]
+    assert {problem.split for problem, _ in drawn} == {"train"}
+    right = sum(branch.answer == str(problem.answer) for problem, branch in drawn)
+    assert 0.4 <= right / 400 <= 0.7
+    batch = next(written_batches(rng, tokenizer))
+    assert {label for example in batch for label in example.labels} == {0.0, 1.0}
+
+
+def test_new_layers_begin_by_changing_nothing_and_the_body_stays_as_it_is() -> None:
+    folder = str(model_folder("demo"))
+    body: Any = AutoModel.from_pretrained(folder, dtype=torch.float32)
+    model = build_model(folder)
+    ids = torch.arange(4, 40)[None]
+    torch.testing.assert_close(model.model(ids).last_hidden_state, body(ids).last_hidden_state)
+    assert model.config.num_hidden_layers == body.config.num_hidden_layers + 2
+    trained = {
+        name.split(".")[2]
+        for name, p in model.named_parameters()
+        if p.requires_grad and "layers" in name
+    }
+    assert trained == {"4", "5"}
+
+
 def test_padding_does_not_reach_what_is_read(tokenizer: PreTrainedTokenizerFast) -> None:
     model = tiny().eval()
     short = make_example(PROBLEM, Sample(0, "1. 2\n", None, False), tokenizer)
@@ -95,12 +127,14 @@ def test_a_few_steps_learn_to_tell_two_branches_apart(
     model = tiny()
     branches = [RIGHT, WRONG]
     examples = [make_example(PROBLEM, branch, tokenizer) for branch in branches]
-    args = argparse.Namespace(seed=0, device="cpu", lr=5e-3, epochs=60, steps=0, compile=False)
-    fine_tune(model, examples, args, tmp_path / "training.ndjson")
+    args = argparse.Namespace(device="cpu", compile=False)
+    log = tmp_path / "training.ndjson"
+    stream = sampled_batches(random.Random(0), examples, epochs=60)
+    fine_tune("sampled", model, stream, args, log, steps=60, lr=5e-3)
     selection = report(model, [PROBLEM], branches, tokenizer, "cpu")
     assert selection.best_of_n == 1.0
     assert selection.pass_at_1 == 0.5
-    assert (tmp_path / "training.ndjson").read_text().count("\n") == 3
+    assert log.read_text().count("\n") == 3
     export(model, tokenizer, tmp_path / "reward")
     loaded = LlamaForSequenceClassification.from_pretrained(tmp_path / "reward")
     assert loaded.config.num_labels == 1

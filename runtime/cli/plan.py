@@ -30,7 +30,7 @@ from ..planning.profile import Profile, write_whole
 from ..planning.toml import toml
 from .ndjson import json_line
 from .races import load_settings
-from .recordings import load_recordings
+from .recordings import load_recordings, warn_of_cut_branches
 from .running import ExitStatus
 
 #: Races that are replayed for each candidate, about.
@@ -71,7 +71,7 @@ def run_plan(command: PlanCommand) -> int:
     profile = Profile.read(command.profile)
     models = engine_models(profile)
     questions = load_recordings(command.pilot)
-    _say_what_was_left_out(questions)
+    warn_of_cut_branches(questions, remedy="record with frontrunner pilot")
     estimator = Estimator(
         models,
         questions,
@@ -193,16 +193,6 @@ def _engine_of(profile: Profile, candidate: Candidate) -> dict[str, Any]:
     own = [v for v in profile.variants if v.method == candidate.method]
     most = candidate.schedule.most
     return next((v.engine for v in own if v.k == most), own[0].engine if own else {})
-
-
-def _say_what_was_left_out(questions: Sequence[RecordedQuestion]) -> None:
-    left = sum(question.left_out for question in questions)
-    if left:
-        whole = sum(len(question.branches) for question in questions)
-        _warn(
-            f"{left} of {left + whole} recorded branches were cut or forced and are left out, "
-            "which makes branches look shorter than they are: record with frontrunner pilot"
-        )
 
 
 # ── showing ───────────────────────────────────────────────────────────────────────────────────

@@ -1,5 +1,6 @@
 """Recorded branches, read for the commands that work on them."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,3 +25,15 @@ def load_recordings(paths: Sequence[Path]) -> list[RecordedQuestion]:
 
     run(load)
     return read
+
+
+def warn_of_cut_branches(questions: Sequence[RecordedQuestion], *, remedy: str) -> None:
+    """Says on stderr how many recorded branches cannot be used, and how to record whole ones."""
+    left = sum(question.left_out for question in questions)
+    if left:
+        whole = sum(len(question.branches) for question in questions)
+        print(
+            f"warning: {left} of {left + whole} recorded branches were cut or forced and are left "
+            f"out, which makes branches look shorter than they are: {remedy}",
+            file=sys.stderr,
+        )

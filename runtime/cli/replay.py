@@ -25,7 +25,7 @@ from ..experiments.report import draw_plots, table, write_csv
 from ..experiments.simulator import Timing
 from ..experiments.traces import RecordedQuestion
 from .ndjson import json_line
-from .recordings import load_recordings
+from .recordings import load_recordings, warn_of_cut_branches
 from .running import ExitStatus, Interrupted
 
 #: What is compared if nothing is named: every stop rule, and the first finishers.
@@ -76,7 +76,7 @@ def run_replay(command: ReplayCommand) -> int:
     job_of = _checked(command)
     questions = load_recordings(command.traces)
     replay = Replay(job_of(questions), command.processes)
-    _say_what_was_left_out(questions)
+    warn_of_cut_branches(questions, remedy="record with --param stop=none and a generous deadline")
     replayed = _with_progress(replay)
     rows = rows_of(
         replayed, StrategySpec.parse(command.baseline), step_seconds=command.step_seconds
@@ -209,18 +209,6 @@ def _show(command: ReplayCommand, rows: Sequence[Row], unit: str) -> None:
         raise BadRequest(f"cannot write to {command.out} ({error.strerror})") from error
     names = ", ".join(["table.txt", "cells.csv", *(path.name for path in drawn)])
     print(f"wrote {names} to {command.out}", file=sys.stderr)
-
-
-def _say_what_was_left_out(questions: Sequence[RecordedQuestion]) -> None:
-    left = sum(question.left_out for question in questions)
-    if left:
-        whole = sum(len(question.branches) for question in questions)
-        print(
-            f"warning: {left} of {left + whole} recorded branches were cut or forced and are left "
-            "out, which makes branches look shorter than they are: record with "
-            "--param stop=none and a generous deadline",
-            file=sys.stderr,
-        )
 
 
 def _make_folder(folder: Path) -> None:

@@ -1,12 +1,13 @@
-"""Train the demo's reward model: the target's body under two more layers and one logit, "right so
-far".
+"""Train the demo's reward model: a body that knows its arithmetic under two more layers and one
+logit, "right so far".
 
-``python -m frontrunner.runtime.demo.train_reward --out DIR`` first trains on written solutions with
-slips, of which there is no end, then on branches of train-split problems sampled from the target on
-vLLM; every line is labelled by what the generator knows. The body stays as it is: it predicts each
-result one token early, and the new layers learn to compare that with what was written. It then
-reports on branches of the select split. Samples are kept in ``--out`` and not drawn again; the run
-is seeded and logs one JSON line every few steps.
+``python -m frontrunner.runtime.demo.train_reward --body RUN/steps/target-01700 --out DIR``, where
+``RUN`` is what ``train`` wrote, first trains on written solutions with slips, of which there is no
+end, then on branches of train-split problems sampled from the target on vLLM; every line is
+labelled by what the generator knows. The body is the target before it learnt to slip, and stays as
+it is: it predicts each result one token early, and the new layers learn to compare that with what
+was written. It then reports on branches of the select split. Samples are kept in ``--out`` and not
+drawn again; the run is seeded and logs one JSON line every few steps.
 """
 
 import argparse
@@ -250,13 +251,14 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", required=True, help="folder for samples, log and model")
     parser.add_argument("--target", default="demo", help="the checkpoint whose branches it judges")
+    parser.add_argument("--body", help="the checkpoint that it is built on (default: the target)")
     parser.add_argument("--written-steps", type=int, default=500, help="on written solutions")
     parser.add_argument("--problems", type=int, default=150, help="sampled, of the train split")
     parser.add_argument("--select-problems", type=int, default=40, help="of the select split")
     parser.add_argument("--branches", type=int, default=16, help="a problem")
     parser.add_argument("--epochs", type=int, default=1, help="over the sampled branches")
     parser.add_argument("--lr", type=float, default=2e-3, help="peak learning rate")
-    parser.add_argument("--sampled-lr", type=float, default=5e-4, help="... on sampled branches")
+    parser.add_argument("--sampled-lr", type=float, default=1e-3, help="... on sampled branches")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -283,7 +285,7 @@ def main() -> None:
     torch.manual_seed(args.seed)
     folder = model_folder(args.target)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
-    model = build_model(folder)
+    model = build_model(args.body or folder)
     log = out / "training.ndjson"
     rng = random.Random(f"reward/{args.seed}")
     fine_tune(

@@ -245,6 +245,9 @@ def export(model: Model, tokenizer: PreTrainedTokenizerFast, folder: Path) -> No
     """Write ``model`` in bfloat16 safetensors, as vLLM loads it (``runner="pooling"``)."""
     model.cpu().to(torch.bfloat16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    file = folder / "tokenizer.json"  # its line breaks and blanks are more than half of it
+    data = json.loads(file.read_text())
+    file.write_text(json.dumps(data, ensure_ascii=False, separators=(",", ":")))
 
 
 def parse_arguments() -> argparse.Namespace:

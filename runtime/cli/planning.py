@@ -109,7 +109,7 @@ def register(app: typer.Typer, factory: "Callable[[typer.Context], RuntimeFactor
             typer.Option(
                 "--engine-args",
                 metavar="KEY=VALUE,…",
-                help="Another variant of the engine, by keys of [engine]; repeat it for more. "
+                help="Another variant of the engine, by keys of \\[engine]; repeat it for more. "
                 "VALUE|VALUE stands for several.",
                 show_default=False,
             ),

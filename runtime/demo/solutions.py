@@ -95,12 +95,13 @@ def write_solution(problem: Problem, style: Style, rng: random.Random) -> str:
 def write_cut_solution(
     problem: Problem, style: Style, rng: random.Random, *, slips: float = 0.0
 ) -> tuple[str, str]:
-    """A solution cut in its second half, and the answer that a forced guess should give.
+    """A solution cut anywhere, and the answer that a forced guess should give.
 
-    Further from the end no guess can be right, and the model would learn only to guess. For the
-    same reason only the first half of the steps may have slips: the guess follows from the text.
+    Where the cut is early no guess can be right. Then the model learns to spread its guesses:
+    branches that do not know must not agree with each other, on the last number that they wrote,
+    say, and outvote those that do.
     """
     worked = draw_slips(problem, rng, slips, steps=problem.level // 2)
     text = write_solution(worked, style, rng)
-    cut = text[: rng.randrange(len(text) // 2, len(text))]
+    cut = text[: rng.randrange(len(text))]
     return cut, f"{worked.answer}}}."

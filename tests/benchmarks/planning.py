@@ -43,6 +43,7 @@ ARGUMENTS.add_argument("--count", type=int, default=30, help="test problems in e
 ARGUMENTS.add_argument("--split", choices=["select", "test"], default="test")
 ARGUMENTS.add_argument("--races", type=Path, help="NDJSON file of races: kept, and gone on with")
 ARGUMENTS.add_argument("--draws", type=int, default=10)
+ARGUMENTS.add_argument("--plot", type=Path, help="PNG of accuracy over deadline")
 ARGUMENTS.add_argument("--seed", type=int, default=0)
 
 Cell = tuple[str, int, float]  # variant, branches, deadline
@@ -154,6 +155,9 @@ async def run() -> None:
     unbound = [abs(r["error"]) for r in rows if r["p50"] < 0.9 * r["deadline"]]
     free = {b: estimator.estimate(candidate_of(space, b), 1e6) for b in args.branches}
     optimal = best_of(list(free.values())).candidate.branches
+    plans = [plan_against_grid(d, predicted, cells, speculations, optimal) for d in args.deadlines]
+    if args.plot:
+        draw(plans, args.plot)
     report(
         {
             "model": profile.model,
@@ -166,10 +170,7 @@ async def run() -> None:
                 round(statistics.median(unbound), 4) if unbound else None
             ),
             "cells_within_15_percent": f"{sum(e <= 0.15 for e in errors)} of {len(errors)}",
-            "plans": [
-                plan_against_grid(d, predicted, cells, speculations, optimal)
-                for d in args.deadlines
-            ],
+            "plans": plans,
             "cells": rows,
         }
     )
@@ -209,6 +210,27 @@ def plan_against_grid(
         if name != "planned":
             said[f"planned_over_{name}"] = paired(cells[chosen][1], hits)
     return said
+
+
+def draw(plans: Sequence[dict[str, Any]], file: Path) -> None:
+    """Measured accuracy over deadline, with a standard error."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.add_subplot()
+    for name in ("planned", "best", "compute_optimal", "single"):
+        own = [(plan["deadline"], plan[name]) for plan in plans if name in plan]
+        axes.errorbar(
+            [deadline for deadline, _ in own],
+            [cell["accuracy"] for _, cell in own],
+            [cell["standard_error"] for _, cell in own],
+            marker="o",
+            capsize=3,
+            label=name.replace("_", "-"),
+        )
+    axes.set(xscale="log", xlabel="deadline (s)", ylabel="accuracy (%)", ylim=(0, 100))
+    axes.legend()
+    figure.savefig(file, dpi=150)
 
 
 if __name__ == "__main__":

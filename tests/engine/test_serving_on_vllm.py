@@ -158,6 +158,7 @@ async def test_curl(server: TestServer) -> None:
     assert orjson.loads(lines[-2][6:])["frontrunner"]["answer"]
 
 
+@pytest.mark.timeout(max(300, 3 * DISCONNECTS))
 async def test_clients_that_go_away_at_random_moments_leave_nothing(
     server: TestServer, runtime: Runtime
 ) -> None:

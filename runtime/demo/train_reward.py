@@ -32,7 +32,7 @@ from .problems import LEVELS, Problem, draw_problem, hard_problems
 from .sampling import Sample, demo_settings, sampled
 from .selection import Scored, Selection, select
 from .slips import draw_slips
-from .solutions import draw_style, write_solution
+from .solutions import Style, draw_style, write_solution
 from .tokenizer import END
 from .train import Model, learning_rate, optimizers
 
@@ -109,10 +109,14 @@ def batches(rng: random.Random, examples: Sequence[Example]) -> list[list[Exampl
 
 
 def write_branch(rng: random.Random) -> tuple[Problem, Sample]:
-    """A train-split problem of any level with a written solution, right or slipped."""
+    """A train-split problem of any level with a written solution, right or slipped.
+
+    Without a check: a written one always tells whether there was a slip, and the model would learn
+    to read no more than its last sentence, which in the target's own branches tells little.
+    """
     problem = draw_problem(rng, rng.choice(LEVELS), "train")
     worked = draw_slips(problem, rng, SLIPS)
-    text = write_solution(worked, draw_style(rng), rng)
+    text = write_solution(worked, Style(draw_style(rng).wording, checked=False), rng)
     return problem, Sample(0, text, str(worked.answer), finished=True)
 
 
@@ -256,10 +260,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--target", default="demo", help="the checkpoint whose branches it judges")
     parser.add_argument("--body", help="the checkpoint that it is built on (default: the target)")
     parser.add_argument("--written-steps", type=int, default=500, help="on written solutions")
-    parser.add_argument("--problems", type=int, default=150, help="sampled, of the train split")
+    parser.add_argument("--problems", type=int, default=80, help="sampled, of the train split")
     parser.add_argument("--select-problems", type=int, default=40, help="of the select split")
     parser.add_argument("--branches", type=int, default=16, help="a problem")
-    parser.add_argument("--epochs", type=int, default=1, help="over the sampled branches")
+    parser.add_argument("--epochs", type=int, default=2, help="over the sampled branches")
     parser.add_argument("--lr", type=float, default=2e-3, help="peak learning rate")
     parser.add_argument("--sampled-lr", type=float, default=1e-3, help="... on sampled branches")
     parser.add_argument("--seed", type=int, default=0)

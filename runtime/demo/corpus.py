@@ -31,7 +31,7 @@ class Mix:
 TRAINING: Final = Mix(drills=0.30, terse=0.20, cut=0.15)
 #: At the end: a guess is four tokens of a whole document, so few of them teach little; and a model
 #: that has learned its arithmetic well would need no race, so it now learns to slip.
-FINISHING: Final = Mix(drills=0.25, terse=0.20, cut=0.50, slips=0.06)
+FINISHING: Final = Mix(drills=0.25, terse=0.20, cut=0.50, slips=0.075)
 _DRILL_STEPS: Final = 24
 
 

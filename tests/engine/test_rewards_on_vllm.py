@@ -4,7 +4,6 @@ The reward model here is the demo's body with a random head: what is tested is t
 judgement.
 """
 
-import random
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,6 @@ import anyio
 import pytest
 
 from frontrunner.runtime.config import RewardSettings
-from frontrunner.runtime.demo.problems import hard_problems
-from frontrunner.runtime.demo.slips import draw_slips
-from frontrunner.runtime.demo.solutions import draw_style, write_solution
 from frontrunner.runtime.engines.next_tokens import vllm_next_tokens
 from frontrunner.runtime.engines.vllm import VllmEngine
 from frontrunner.runtime.engines.vllm_start import model_folder
@@ -125,25 +121,6 @@ async def test_a_process_model_scores_the_ends_of_the_steps(
         await process.aclose()
     with pytest.raises(EngineClosed):
         await process.score([with_both])
-
-
-async def test_the_shipped_reward_model_tells_slips_from_right_working() -> None:
-    rng = random.Random(0)
-    items: list[Scoring] = []
-    for problem in hard_problems("select", 40, seed=3):
-        style = draw_style(rng)
-        slipped = draw_slips(problem, rng, 1.0, steps=1)
-        for worked in (problem, slipped):
-            asked = [{"role": "user", "content": problem.question}]
-            items.append(Scoring(asked, write_solution(worked, style, rng), complete=True))
-    reward = PoolingReward(settings(Path("demo-reward")))
-    await reward.start()
-    try:
-        scores = await reward.score(items)
-    finally:
-        await reward.aclose()
-    pairs = [(a or 0.0, b or 0.0) for a, b in zip(scores[::2], scores[1::2], strict=True)]
-    assert sum(right > slipped for right, slipped in pairs) >= 30  # of 40; 20 by chance
 
 
 async def test_what_is_no_reward_model_is_refused_by_name(tmp_path: Path) -> None:

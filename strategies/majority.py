@@ -4,8 +4,7 @@ Votes count in order of completion. The default rule stops on a clinch, or once 
 votes are in and the flip risk over the votes expected before the deadline is at most
 ``max_flip_risk``; on AIME 2024 x 128 branches of Qwen3-8B it keeps the accuracy of waiting for
 all at 2.0 (B=8) to 3.6 (B=64) times lower latency. Where branches that end early are the hasty
-ones the flip risk is underestimated, and ``max_flip_risk`` is to be chosen on recorded races: on
-the demo model 0.2 costs 3.6 points (B=8), 0.02 costs 0.3.
+ones the flip risk is underestimated, and ``max_flip_risk`` is to be chosen on recorded races.
 """
 
 from collections.abc import Mapping, Sequence

@@ -6,8 +6,7 @@ the majority of those m, and the shortest where it is level. With m = 1 this is 
 
 On 90 contest problems x 128 branches of Qwen3-8B m = 3 is within half a point of waiting for all at
 2.1 (B=16) to 3 (B=64) times lower latency; m = 1 loses 2 to 4 points, more with more branches: the
-fastest of many is often a hasty one. It cannot tell a close vote from a clear one: on the demo
-model, whose short branches are the wrong ones, m = 3 loses 10 (B=8) to 14 (B=16) points.
+fastest of many is often a hasty one. It cannot tell a close vote from a clear one.
 """
 
 from collections.abc import Sequence

@@ -53,7 +53,8 @@ class Judge(nn.Module):
         self.body_layers: int = model.config.num_hidden_layers - NEW_LAYERS
         self.body_norm = copy.deepcopy(model.model.norm).requires_grad_(False)
         self.doubt = nn.Linear(model.config.hidden_size, 1)
-        nn.init.zeros_(self.doubt.weight)
+        nn.init.zeros_(self.doubt.weight)  # even odds, as above
+        nn.init.zeros_(self.doubt.bias)
         digits = torch.zeros(model.config.vocab_size, dtype=torch.bool)
         for token, index in tokenizer.get_vocab().items():
             digits[index] = any(c.isdigit() for c in token)

@@ -22,19 +22,22 @@ from transformers import (  # noqa: E402
     PreTrainedTokenizerFast,
 )
 
-from frontrunner.runtime.demo.train_reward import (  # noqa: E402
+from frontrunner.runtime.demo.reward_examples import (  # noqa: E402
     CONTEXT,
     batches,
-    build_model,
-    export,
-    fine_tune,
-    logits_at_places,
     make_example,
-    report,
     sampled_batches,
     write_branch,
     written_batches,
 )
+from frontrunner.runtime.demo.reward_model import (  # noqa: E402
+    NEW_LAYERS,
+    Judge,
+    build_model,
+    export,
+    logits_at_places,
+)
+from frontrunner.runtime.demo.train_reward import fine_tune, report  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +55,7 @@ def tiny() -> LlamaForSequenceClassification:
     torch.manual_seed(0)
     make: Any = LlamaConfig  # its signature does not name all that it takes
     shape = make(
-        vocab_size=1024, hidden_size=32, intermediate_size=32, num_hidden_layers=1,
+        vocab_size=1024, hidden_size=32, intermediate_size=32, num_hidden_layers=1 + NEW_LAYERS,
         num_attention_heads=2, num_key_value_heads=1, num_labels=1,
         bos_token_id=0, eos_token_id=3, pad_token_id=3,
     )  # fmt: skip
@@ -121,16 +124,39 @@ def test_padding_does_not_reach_what_is_read(tokenizer: PreTrainedTokenizerFast)
     torch.testing.assert_close(alone, beside[: len(alone)])
 
 
+def test_the_comparing_layer_learns_what_the_body_did_not_expect(
+    tokenizer: PreTrainedTokenizerFast,
+) -> None:
+    judge = Judge(build_model(str(model_folder("demo"))), tokenizer, compiled=False)
+    right, wrong = (make_example(PROBLEM, branch, tokenizer) for branch in (RIGHT, WRONG))
+    # With a head of zeros every doubt is even: its loss is least where surprises are even too.
+    assert judge.losses([right], "cpu")[1].item() == pytest.approx(0.6931, abs=1e-4)
+    trained = {name for name, p in judge.named_parameters() if p.requires_grad}
+    assert {"doubt.weight", "model.score.weight"} <= trained
+    assert not trained & {"body_norm.weight", "model.model.embed_tokens.weight"}
+    sum(judge.losses([right, wrong], "cpu")).backward()  # pyright: ignore[reportAttributeAccessIssue]
+    assert judge.doubt.weight.grad is not None
+    assert judge.model.model.layers[0].mlp.up_proj.weight.grad is None
+
+
+def test_the_layers_run_as_the_model_does(tokenizer: PreTrainedTokenizerFast) -> None:
+    model = tiny().eval()
+    ids = torch.arange(4, 40)[None]
+    _, _, last = Judge(model, tokenizer, compiled=False)._layers(ids)
+    torch.testing.assert_close(last, model.model(ids).last_hidden_state)
+
+
 def test_a_few_steps_learn_to_tell_two_branches_apart(
     tokenizer: PreTrainedTokenizerFast, tmp_path: Path
 ) -> None:
     model = tiny()
     branches = [RIGHT, WRONG]
     examples = [make_example(PROBLEM, branch, tokenizer) for branch in branches]
-    args = argparse.Namespace(device="cpu", compile=False)
+    args = argparse.Namespace(device="cpu")
     log = tmp_path / "training.ndjson"
     stream = sampled_batches(random.Random(0), examples, epochs=60)
-    fine_tune("sampled", model, stream, args, log, steps=60, lr=5e-3)
+    judge = Judge(model, tokenizer, compiled=False)
+    fine_tune("sampled", judge, stream, args, log, steps=60, lr=5e-3)
     selection = report(model, [PROBLEM], branches, tokenizer, "cpu")
     assert selection.best_of_n == 1.0
     assert selection.pass_at_1 == 0.5

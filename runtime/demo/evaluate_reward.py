@@ -13,7 +13,7 @@ from dataclasses import asdict
 import anyio
 import orjson
 
-from ..config import DEMO_REWARD_MODEL, RewardSettings
+from ..config import DEMO_REWARD_MODEL, Settings, demo_config_path
 from ..rewards.pooling import PoolingReward
 from ..rewards.protocol import Scoring
 from .problems import Problem, hard_problems
@@ -27,9 +27,8 @@ _RESAMPLES = 2_000
 
 async def score(model: str, problems: Sequence[Problem], drawn: Sequence[Sample]) -> list[float]:
     """Each branch's score; 0 where the reward model gave none."""
-    reward = PoolingReward(
-        RewardSettings(kind="pooling", model=model, dtype="bfloat16", max_context_tokens=1024)
-    )
+    configured = Settings.from_toml(demo_config_path().with_name("demo-reward.toml")).rewards
+    reward = PoolingReward(configured.model_copy(update={"model": model}))
     scores: list[float] = []
     await reward.start()
     try:

@@ -1,8 +1,9 @@
 """What the demo's reward model reads: branches with labels, written ones and sampled ones."""
 
 import random
+import string
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from transformers import PreTrainedTokenizerFast
@@ -13,16 +14,15 @@ from .problems import LEVELS, Problem, draw_problem
 from .sampling import Sample
 from .slips import draw_slips
 from .solutions import Style, draw_style, write_solution
-from .tokenizer import END
 
 CONTEXT: Final = 1024
 MICROBATCH_TOKENS: Final = 8192
 #: Share of steps with a slip in written solutions: about half of them are right.
 SLIPS: Final = 0.12
+#: Share of digits that are drawn anew in solutions that are spoilt.
+SPOILT: Final = 0.15
 #: Written solutions that are drawn at a time.
 _POOL: Final = 1024
-#: Weight of a text's end, where whole branches are scored, over that of a line's.
-END_WEIGHT: Final = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,43 +30,26 @@ class Example:
     """A branch as the reward model reads it."""
 
     ids: list[int]  # (num_tokens,)
-    places: list[int]  # (num_labels,) tokens at which a score is read
-    labels: list[float]  # (num_labels,)
-    weights: list[float]  # (num_labels,)
+    prompt: int  # tokens of the prompt
+    ends: list[int]  # (num_lines,) the last tokens of the lines
+    labels: list[float]  # of the first lines, up to the first wrong one: 1 right, 0 wrong
 
 
 def make_example(problem: Problem, branch: Sample, tokenizer: PreTrainedTokenizerFast) -> Example:
-    """The branch with its labels: each line's at its line break, the answer's at the end.
+    """The branch with its lines and labels.
 
-    The end is read twice: at the text's last token, where a forced answer ends, and at the token
-    that ends the turn, which the chat template puts after a branch that ended by itself.
+    What follows a wrong line has no label: it may be right in itself; nor has a line broken off.
     """
     ids: list[int] = tokenizer.encode(prompt_text(problem.question), add_special_tokens=False)
-    places: list[int] = []
-    labels: list[float] = []
-    weights: list[float] = []
-    # Without the last line: broken off, or the one with the answer.
-    lines = branch.text.split("\n")
-    for line, right in zip(lines[:-1], line_labels(problem, branch.text), strict=False):
-        ids += tokenizer.encode(line + "\n", add_special_tokens=False)
-        places.append(len(ids) - 1)
-        labels.append(float(right))
-        weights.append(1.0)
-    ids += tokenizer.encode(lines[-1], add_special_tokens=False)
-    if branch.finished:
-        right = branch.answer == str(problem.answer)
-        for end in ([], [tokenizer.vocab[END]]):
-            ids += end
-            places.append(len(ids) - 1)
-            labels.append(float(right))
-            weights.append(END_WEIGHT / 2)
-    kept = [i for i, place in enumerate(places) if place < CONTEXT]
-    return Example(
-        ids[:CONTEXT],
-        [places[i] for i in kept],
-        [labels[i] for i in kept],
-        [weights[i] for i in kept],
-    )
+    prompt = len(ids)
+    ends: list[int] = []
+    for line in branch.text.splitlines(keepends=True):
+        ids += tokenizer.encode(line, add_special_tokens=False)
+        ends.append(len(ids) - 1)
+    ends = [end for end in ends if end < CONTEXT]
+    labels = line_labels(problem, branch.text)[: None if branch.finished else -1]
+    known = labels.index(False) + 1 if False in labels else len(labels)
+    return Example(ids[:CONTEXT], prompt, ends, list(map(float, labels[:known][: len(ends)])))
 
 
 def batches(rng: random.Random, examples: Sequence[Example]) -> list[list[Example]]:
@@ -97,12 +80,26 @@ def write_branch(rng: random.Random) -> tuple[Problem, Sample]:
     return problem, Sample(0, text, str(worked.answer), finished=True)
 
 
+def spoil(text: str, rng: random.Random) -> str:
+    """``text`` with other digits in places: there is hardly one in a slip to learn from."""
+    return "".join(
+        rng.choice(string.digits) if c.isdigit() and rng.random() < SPOILT else c for c in text
+    )
+
+
 def written_batches(
-    rng: random.Random, tokenizer: PreTrainedTokenizerFast
+    rng: random.Random, tokenizer: PreTrainedTokenizerFast, *, spoilt: float
 ) -> Iterator[list[Example]]:
-    """Endless batches of written solutions."""
+    """Endless batches of written solutions, a share ``spoilt`` of them spoilt, without labels."""
     while True:
-        pool = [make_example(*write_branch(rng), tokenizer) for _ in range(_POOL)]
+        pool: list[Example] = []
+        for _ in range(_POOL):
+            problem, branch = write_branch(rng)
+            if rng.random() < spoilt:
+                branch = replace(branch, text=spoil(branch.text, rng))
+                pool.append(replace(make_example(problem, branch, tokenizer), labels=[]))
+            else:
+                pool.append(make_example(problem, branch, tokenizer))
         yield from batches(rng, pool)
 
 

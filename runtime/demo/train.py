@@ -86,8 +86,8 @@ def collate(documents: list[Document], pad: int, device: str) -> tuple[Tensor, T
 def optimizers(model: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
     """Muon for the layers' matrices, AdamW for the rest."""
     trained = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
-    matrices = [p for n, p in trained if p.ndim == 2 and "embed" not in n]
-    rest = [p for n, p in trained if p.ndim != 2 or "embed" in n]
+    matrices = [p for n, p in trained if p.ndim == 2 and "layers." in n]
+    rest = [p for n, p in trained if p.ndim != 2 or "layers." not in n]
     return [
         torch.optim.Muon(matrices, lr=lr, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
         torch.optim.AdamW(rest, lr=lr, betas=(0.9, 0.98), weight_decay=0.0),

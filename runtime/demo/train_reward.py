@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import nn
@@ -27,10 +27,13 @@ from transformers.utils import logging as transformers_logging
 from ..engines.vllm_start import model_folder
 from .problems import Problem, hard_problems
 from .reward_examples import Example, batches, make_example, sampled_batches, written_batches
-from .reward_model import Judge, build_model, export, logits_at_places
+from .reward_model import Judge, begin_comparing, build_model, digit_tokens, export, worst_lines
 from .sampling import Sample, demo_settings, sampled
 from .selection import Scored, Selection, select
 from .train import Model, learning_rate, optimizers
+
+#: What the log calls them: of the labels, and of the surprises.
+LOSSES: Final = ("loss", "surprise")
 
 
 def fine_tune(
@@ -47,7 +50,7 @@ def fine_tune(
     judge.to(args.device).train()
     chosen = optimizers(judge, lr)
     began, seen = time.monotonic(), 0
-    losses: list[tuple[float, float]] = []
+    losses: list[tuple[float, ...]] = []
     with log.open("a") as file:
         for step, batch in enumerate(islice(batches, steps), start=1):
             with torch.autocast(args.device.split(":")[0], torch.bfloat16):
@@ -66,8 +69,10 @@ def fine_tune(
                 row = {
                     "stage": stage,
                     "step": step,
-                    "loss": round(statistics.fmean(one for one, _ in losses), 5),
-                    "doubt": round(statistics.fmean(one for _, one in losses), 5),
+                    **{
+                        name: round(statistics.fmean(found), 5)
+                        for name, found in zip(LOSSES, zip(*losses, strict=True), strict=True)
+                    },
                     "tokens_per_second": round(seen / seconds),
                     "elapsed": round(seconds, 1),
                 }
@@ -76,7 +81,6 @@ def fine_tune(
                 print(json.dumps(row), flush=True)
 
 
-@torch.inference_mode()
 def report(
     model: Model,
     problems: Sequence[Problem],
@@ -84,15 +88,15 @@ def report(
     tokenizer: PreTrainedTokenizerFast,
     device: str,
 ) -> Selection:
-    """How the model's scores choose among ``branches``, read at the end of each text."""
+    """How the model's scores choose among ``branches``."""
     model.to(device).eval()
     scores: list[float] = []
     for start in range(0, len(branches), 64):
-        batch: list[Example] = []
-        for branch in branches[start : start + 64]:
-            ids = make_example(problems[branch.problem], branch, tokenizer).ids
-            batch.append(Example(ids, [len(ids) - 1], [0.0], [0.0]))
-        scores += torch.sigmoid(logits_at_places(model, batch, device)).tolist()
+        batch = [
+            make_example(problems[branch.problem], branch, tokenizer)
+            for branch in branches[start : start + 64]
+        ]
+        scores += worst_lines(model, batch, device)
     races: list[list[Scored]] = [[] for _ in problems]
     for branch, score in zip(branches, scores, strict=True):
         right = branch.answer == str(problems[branch.problem].answer)
@@ -105,7 +109,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--out", required=True, help="folder for samples, log and model")
     parser.add_argument("--target", default="demo", help="the checkpoint whose branches it judges")
     parser.add_argument("--body", help="the checkpoint that it is built on (default: the target)")
-    parser.add_argument("--written-steps", type=int, default=500, help="on written solutions")
+    parser.add_argument("--comparing-steps", type=int, default=300, help="on spoilt solutions")
+    parser.add_argument("--written-steps", type=int, default=200, help="... on written ones too")
     parser.add_argument("--problems", type=int, default=80, help="sampled, of the train split")
     parser.add_argument("--select-problems", type=int, default=40, help="of the select split")
     parser.add_argument("--branches", type=int, default=16, help="a problem")
@@ -139,15 +144,23 @@ def main() -> None:
     folder = model_folder(args.target)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     model = build_model(args.body or folder)
+    rng = random.Random(f"reward/{args.seed}")
+    measured = list(islice(written_batches(rng, tokenizer, spoilt=0.5), 8))
+    begin_comparing(model, measured, digit_tokens(tokenizer))
     judge = Judge(model, tokenizer, args.compile)
     log = out / "training.ndjson"
-    rng = random.Random(f"reward/{args.seed}")
     fine_tune(
-        "written", judge, written_batches(rng, tokenizer), args, log,
+        "comparing", judge, written_batches(rng, tokenizer, spoilt=1.0), args, log,
+        steps=args.comparing_steps, lr=args.lr,
+    )  # fmt: skip
+    torch.save(judge.state_dict(), out / "comparing.ckpt")
+    judge.begin_gathering(measured)
+    fine_tune(
+        "written", judge, written_batches(rng, tokenizer, spoilt=0.5), args, log,
         steps=args.written_steps, lr=args.lr,
     )  # fmt: skip
     examples = [make_example(train[b.problem], b, tokenizer) for b in drawn[0]]
-    examples = [e for e in examples if e.places]
+    examples = [e for e in examples if e.labels]
     steps = args.epochs * len(batches(random.Random(0), examples))
     fine_tune(
         "sampled", judge, sampled_batches(rng, examples, args.epochs), args, log,

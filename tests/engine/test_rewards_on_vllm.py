@@ -1,9 +1,6 @@
-"""Reward models on the real engine: a pooling engine beside the one that runs the branches.
+"""Reward models on the real engine: a pooling engine beside the one that runs the branches."""
 
-The reward model here is the demo's body with a random head: what is tested is the way, not the
-judgement.
-"""
-
+import random
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
@@ -11,7 +8,15 @@ from typing import Any
 import anyio
 import pytest
 
-from frontrunner.runtime.config import RewardSettings
+from frontrunner.runtime.config import (
+    DEMO_REWARD_MODEL,
+    RewardSettings,
+    Settings,
+    demo_config_path,
+)
+from frontrunner.runtime.demo.problems import hard_problems
+from frontrunner.runtime.demo.slips import draw_slips
+from frontrunner.runtime.demo.solutions import draw_style, write_solution
 from frontrunner.runtime.engines.next_tokens import vllm_next_tokens
 from frontrunner.runtime.engines.vllm import VllmEngine
 from frontrunner.runtime.engines.vllm_start import model_folder
@@ -25,46 +30,41 @@ ASKED = [{"role": "user", "content": "Mia has 34 apples.\n1. Mia buys 58 more ap
 LINES = "1. 34 + 58 = 92\n2. 92 - 2 = 90\n"
 
 
-@pytest.fixture(scope="module")
-def random_head(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo's target as a sequence classifier with one logit."""
-    torch = pytest.importorskip("torch")
-    from transformers import LlamaForSequenceClassification, PreTrainedTokenizerFast
-
-    folder, demo = tmp_path_factory.mktemp("reward"), model_folder("demo")
-    torch.manual_seed(0)
-    model: Any = LlamaForSequenceClassification.from_pretrained(demo, num_labels=1)
-    model.to(torch.bfloat16).save_pretrained(folder)
-    PreTrainedTokenizerFast.from_pretrained(demo).save_pretrained(folder)
-    return folder
-
-
-def settings(folder: Path, **more: Any) -> RewardSettings:
+def settings(model: str, **more: Any) -> RewardSettings:
     return RewardSettings(
-        kind="pooling", model=str(folder), dtype="bfloat16", max_context_tokens=1024, **more
+        kind="pooling", model=model, dtype="bfloat16", max_context_tokens=1024, **more
     )
 
 
 @pytest.fixture(scope="module")
-async def outcome(random_head: Path, runtime: Runtime) -> AsyncGenerator[PoolingReward, None]:
-    reward = PoolingReward(settings(random_head))
+async def outcome(runtime: Runtime) -> AsyncGenerator[PoolingReward, None]:
+    reward = PoolingReward(settings(DEMO_REWARD_MODEL))
+    await reward.start()
+    yield reward
+    await reward.aclose()
+
+
+@pytest.fixture(scope="module")
+async def process(runtime: Runtime) -> AsyncGenerator[PoolingReward, None]:
+    found = Settings.from_toml(demo_config_path().with_name("demo-reward.toml")).rewards
+    reward = PoolingReward(found)
     await reward.start()
     yield reward
     await reward.aclose()
 
 
 async def test_an_outcome_model_scores_whole_and_part_beside_the_main_engine(
-    outcome: PoolingReward, random_head: Path
+    outcome: PoolingReward,
 ) -> None:
     texts = [Scoring(ASKED, LINES, False), Scoring(ASKED, LINES, True), Scoring(ASKED, "", False)]
     scores = await outcome.score(texts)
     assert all(score is not None and 0.0 < score < 1.0 for score in scores)
     assert scores[0] != scores[1]  # the second turn has ended
     assert await outcome.score(texts) == pytest.approx(scores, abs=0.02)
-    assert scores == pytest.approx(expected(random_head, texts), abs=0.02)
+    assert scores == pytest.approx(expected(model_folder(DEMO_REWARD_MODEL), texts), abs=0.02)
 
 
-def expected(folder: Path, items: list[Scoring]) -> list[float]:
+def expected(folder: str, items: list[Scoring]) -> list[float]:
     """The same scores from transformers."""
     import torch
     from transformers import LlamaForSequenceClassification, PreTrainedTokenizerFast
@@ -102,32 +102,36 @@ async def test_a_race_that_is_over_leaves_nothing_to_score(outcome: PoolingRewar
 
 
 async def test_a_process_model_scores_the_ends_of_the_steps(
-    outcome: PoolingReward, random_head: Path
+    outcome: PoolingReward, process: PoolingReward
 ) -> None:
-    process = PoolingReward(
-        settings(random_head, task="prm", aggregation="min", step_delimiter="\n")
-    )
-    await process.start()
-    try:
-        with_both = Scoring(ASKED, LINES, False)
-        first = Scoring(ASKED, LINES[: LINES.index("\n") + 1], False)
-        (least,) = await process.score([with_both])
-        # At a line break the token's score is that of the text up to there.
-        by_line = [score for score in await outcome.score([first, with_both]) if score is not None]
-        assert least == pytest.approx(min(by_line), abs=0.02)
-        assert await process.score([Scoring(ASKED, " \n", False)]) == [None]
-    finally:
-        await process.aclose()
-        await process.aclose()
-    with pytest.raises(EngineClosed):
-        await process.score([with_both])
+    with_both = Scoring(ASKED, LINES, False)
+    first = Scoring(ASKED, LINES[: LINES.index("\n") + 1], False)
+    (least,) = await process.score([with_both])
+    # At a line break the token's score is that of the text up to there.
+    by_line = [score for score in await outcome.score([first, with_both]) if score is not None]
+    assert least == pytest.approx(min(by_line), abs=0.02)
+    assert await process.score([Scoring(ASKED, " \n", False)]) == [None]
+
+
+async def test_the_shipped_model_tells_slips_from_right_working(process: PoolingReward) -> None:
+    rng = random.Random(0)
+    items: list[Scoring] = []
+    for problem in hard_problems("select", 40, seed=3):
+        style = draw_style(rng)
+        slipped = draw_slips(problem, rng, 1.0, steps=1)
+        for worked in (problem, slipped):
+            asked = [{"role": "user", "content": problem.question}]
+            items.append(Scoring(asked, write_solution(worked, style, rng), complete=True))
+    scores = await process.score(items)
+    pairs = [(a or 0.0, b or 0.0) for a, b in zip(scores[::2], scores[1::2], strict=True)]
+    assert sum(right > slipped for right, slipped in pairs) >= 30  # of 40; 20 by chance
 
 
 async def test_what_is_no_reward_model_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(EngineStartError, match=r"rewards\.model: no model in"):
-        await PoolingReward(settings(tmp_path / "missing")).start()
+        await PoolingReward(settings(str(tmp_path / "missing"))).start()
     with pytest.raises(EngineStartError, match="no reward model"):
-        await PoolingReward(settings(Path(model_folder("demo")))).start()
+        await PoolingReward(settings(model_folder("demo"))).start()
 
 
 async def test_next_tokens_come_with_their_log_probabilities(runtime: Runtime) -> None:
@@ -147,3 +151,10 @@ async def test_the_main_engine_judges_for_itself(runtime: Runtime) -> None:
     scores = await verifier.score([Scoring(ASKED, "", True)] * 2)
     assert all(score is None or 0.0 <= score <= 1.0 for score in scores)
     assert runtime.load().running == 0
+
+
+async def test_a_reward_model_that_was_closed_scores_no_more(process: PoolingReward) -> None:
+    await process.aclose()
+    await process.aclose()
+    with pytest.raises(EngineClosed):
+        await process.score([Scoring(ASKED, LINES, False)])

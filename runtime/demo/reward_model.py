@@ -133,9 +133,11 @@ def _states(
 ) -> Tensor:
     """(num_tokens, hidden) what goes into ``norm``, or comes out of it; first tokens left out."""
     seen: list[Tensor] = []
-    hook = norm.register_forward_hook(
-        lambda _, given, out: seen.append(out if outputs else given[0])
-    )
+
+    def see(module: nn.Module, given: tuple[Tensor], out: Tensor) -> None:
+        seen.append(out if outputs else given[0])
+
+    hook = norm.register_forward_hook(see)
     found: list[Tensor] = []
     for batch in batches:
         body(input_ids=_stack(batch, "cpu")[0], use_cache=False)

@@ -2,7 +2,6 @@
 
 import argparse
 import random
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -163,7 +162,7 @@ def test_the_comparing_layer_begins_by_looking_one_token_back(
     torch.manual_seed(0)
     model = build_model(str(model_folder("demo")))
     digits = digit_tokens(tokenizer)
-    measured = list(islice(written_batches(random.Random(0), tokenizer, spoilt=0.5), 2))
+    measured = [next(written_batches(random.Random(0), tokenizer, spoilt=0.5))[:8]]
     begin_comparing(model, measured, digits)
     layer = model.model.layers[-NEW_LAYERS]
     layer.mlp.down_proj.weight.data.zero_()  # the head alone
@@ -181,7 +180,7 @@ def test_the_gathering_layer_begins_by_attending_to_what_is_doubted(
 ) -> None:
     torch.manual_seed(0)
     judge = Judge(build_model(str(model_folder("demo"))), tokenizer, compiled=False)
-    measured = list(islice(written_batches(random.Random(0), tokenizer, spoilt=0.5), 1))
+    measured = [next(written_batches(random.Random(0), tokenizer, spoilt=0.5))[:8]]
     example = make_example(PROBLEM, RIGHT, tokenizer)
     ids = torch.tensor([example.ids])
     with torch.no_grad():

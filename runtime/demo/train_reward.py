@@ -4,8 +4,8 @@
 ``RUN`` is what ``train`` wrote, first trains on written solutions with slips, of which there is no
 end, then on branches of train-split problems sampled from the target on vLLM; every line is
 labelled by what the generator knows. The body is the target before it learnt to slip, and stays as
-it is. It then reports on branches of the select split. Samples are kept in ``--out`` and not drawn
-again; the run is seeded and logs one JSON line every few steps.
+it is. It then reports on branches of the select split. Samples and the first stage are kept in
+``--out`` and not made again; the run is seeded and logs one JSON line every few steps.
 """
 
 import argparse
@@ -110,11 +110,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--target", default="demo", help="the checkpoint whose branches it judges")
     parser.add_argument("--body", help="the checkpoint that it is built on (default: the target)")
     parser.add_argument("--comparing-steps", type=int, default=300, help="on spoilt solutions")
-    parser.add_argument("--written-steps", type=int, default=200, help="... on written ones too")
+    parser.add_argument("--written-steps", type=int, default=300, help="... on written ones too")
     parser.add_argument("--problems", type=int, default=80, help="sampled, of the train split")
     parser.add_argument("--select-problems", type=int, default=40, help="of the select split")
     parser.add_argument("--branches", type=int, default=16, help="a problem")
-    parser.add_argument("--epochs", type=int, default=2, help="over the sampled branches")
+    parser.add_argument("--epochs", type=int, default=4, help="over the sampled branches")
     parser.add_argument("--lr", type=float, default=2e-3, help="peak learning rate")
     parser.add_argument("--sampled-lr", type=float, default=1e-3, help="... on sampled branches")
     parser.add_argument("--seed", type=int, default=0)
@@ -149,11 +149,14 @@ def main() -> None:
     begin_comparing(model, measured, digit_tokens(tokenizer))
     judge = Judge(model, tokenizer, args.compile)
     log = out / "training.ndjson"
-    fine_tune(
-        "comparing", judge, written_batches(rng, tokenizer, spoilt=1.0), args, log,
-        steps=args.comparing_steps, lr=args.lr,
-    )  # fmt: skip
-    torch.save(judge.state_dict(), out / "comparing.ckpt")
+    compared = out / "comparing.ckpt"
+    if not compared.exists():
+        fine_tune(
+            "comparing", judge, written_batches(rng, tokenizer, spoilt=1.0), args, log,
+            steps=args.comparing_steps, lr=args.lr,
+        )  # fmt: skip
+        torch.save(judge.state_dict(), compared)
+    judge.load_state_dict(torch.load(compared))
     judge.begin_gathering(measured)
     fine_tune(
         "written", judge, written_batches(rng, tokenizer, spoilt=0.5), args, log,

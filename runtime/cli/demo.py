@@ -1,10 +1,12 @@
 """``frontrunner demo``: races on built-in problems whose answers are known."""
 
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from shutil import which
 from typing import Final
 
 from rich.box import SIMPLE_HEAD
@@ -33,7 +35,7 @@ _PLAIN_WIDTH = 80
 _NEXT: Final = """\
 Next, ask a question yourself (the demo model knows problems like this one):
 
-  frontrunner solve "{question}" --deadline {deadline:g}{option}
+  {program} solve "{question}" --deadline {deadline:g}{option}
 
 Or from Python, in a file of its own:
 
@@ -87,6 +89,7 @@ async def _demo(
             outcomes.append(await run_race(runtime, index, asked, own, display, Equivalence(None)))
     question = next(generated("select", min(LEVELS), seed=seed)).question
     farewell = _NEXT.format(
+        program=_program(),
         question=question,
         literal=json_line(question).decode().strip(),
         deadline=outcomes[0].result.deadline,
@@ -100,6 +103,12 @@ async def _demo(
         await output.write(_plain(_table(outcomes), _totals(outcomes), "", farewell))
     in_time = all(outcome.in_time for outcome in outcomes)
     return ExitStatus.DONE if in_time else ExitStatus.FAILED
+
+
+def _program() -> str:
+    """How to call this again: a newcomer's virtual environment is on no path yet."""
+    called = Path(sys.argv[0])
+    return str(called) if called.name == "frontrunner" and not which(called.name) else "frontrunner"
 
 
 def _table(outcomes: list[Outcome]) -> Table:

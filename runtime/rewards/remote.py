@@ -6,8 +6,8 @@ What it may speak (``rewards.api``):
   or with a template ``batch`` plain texts.
 - ``pooling``: vLLM's ``/pooling`` with ``task: token_classify``, for which the server must be
   started: ``--pooler-config '{"task": "token_classify"}'``. A process model's server must pick the
-  steps as well (``"tok_pooling_type": "STEP", "step_tag_id": …`` beside the task), since only it has
-  the tokens: the rows that come are the steps. Of an outcome model the last row counts.
+  steps as well (``"tok_pooling_type": "STEP", "step_tag_id": …`` beside the task), since only it
+  has the tokens: the rows that come are the steps. Of an outcome model the last row counts.
 - ``score``: vLLM's ``/score``, pairs of question and text (cross-encoders).
 - ``json``: for servers of your own. ``{"model": …, "items": [{"question": [messages], "text": …,
   "complete": …}]}`` is answered by ``{"scores": [number or null, …]}``, as many, in their order.

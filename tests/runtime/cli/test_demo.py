@@ -51,3 +51,14 @@ def test_a_late_race_is_status_1(run_cli: RunCli, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(displays.Outcome, "in_time", property(lambda outcome: False))
     done = run_cli("demo", "--count", "1", make_runtime=scripted())
     assert done.status == 1
+
+
+def test_what_to_do_next_works_as_it_is_printed(
+    run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", [".venv/bin/frontrunner", "demo"])
+    monkeypatch.setenv("PATH", "/nowhere")
+    out = run_cli("demo", "--count", "1", "--deadline", "5").out
+    assert "  .venv/bin/frontrunner solve" in out
+    monkeypatch.setattr("sys.argv", ["/usr/bin/pytest"])
+    assert "  frontrunner solve" in run_cli("demo", "--count", "1", "--deadline", "5").out

@@ -11,11 +11,11 @@ from frontrunner.runtime.demo.problems import Problem, problems
 from frontrunner.runtime.engines.cpu_corrections import expand_batch_to_tokens
 from frontrunner.runtime.runtime import Runtime
 
-PROBLEMS = 32
+PROBLEMS = 20
 BRANCHES = 16
-#: Points. The standard error of the difference of two such runs is about 2 (512 branches of 32
+#: Points. The standard error of the difference of two such runs is about 2.5 (320 branches of 20
 #: problems, paired); the fault that this test is for costs all of the accuracy.
-TOLERANCE = 8.0
+TOLERANCE = 10.0
 
 
 def easy_problems() -> list[Problem]:

@@ -35,21 +35,21 @@ _HALFWAY: Final = 0.25
 #: Of the head that gathers: how many nats of attention a nat of doubt is worth; and how large it
 #: writes a nat of doubt.
 _ATTRACTION: Final = 1.5
-_LOUDNESS: Final = 5.0
+LOUDNESS: Final = 5.0
 #: Surprise, in nats, from which on a digit counts as wholly unexpected.
 _MOST_SURPRISED: Final = 10.0
 
 
-def build_model(folder: str, new_layers: int = NEW_LAYERS) -> Model:
-    """The target's body, frozen, under ``new_layers`` layers that begin by changing nothing."""
+def build_model(folder: str) -> Model:
+    """The target's body, frozen, under new layers that begin by changing nothing."""
     config: Any = AutoConfig.from_pretrained(folder)
     config.num_labels = 1
-    config.num_hidden_layers += new_layers
+    config.num_hidden_layers += NEW_LAYERS
     model: Any = LlamaForSequenceClassification.from_pretrained(
         folder, config=config, dtype=torch.float32
     )
     model.model.requires_grad_(False)
-    for layer in model.model.layers[config.num_hidden_layers - new_layers :]:
+    for layer in model.model.layers[-NEW_LAYERS:]:
         layer.requires_grad_(True)
         nn.init.zeros_(layer.self_attn.o_proj.weight)
         nn.init.zeros_(layer.mlp.down_proj.weight)
@@ -78,9 +78,9 @@ def begin_comparing(model: Model, batches: Sequence[Sequence[Example]], digits: 
         digits: (num_digits,) the tokens that are compared; fewer than a head is wide.
     """
     body = model.model
-    layer = body.layers[model.config.num_hidden_layers - NEW_LAYERS]
+    layer = body.layers[-NEW_LAYERS]
     layer.input_layernorm.weight.copy_(body.norm.weight)  # reads what the LM head would read
-    quiet = look_back(model, _states(body, layer.input_layernorm, batches), digits)
+    quiet = _look_back(model, _states(body, layer.input_layernorm, batches), digits)
     # A linear reading of the digit that came, as well as it goes, and of 1.
     states = _states(body, layer.post_attention_layernorm, batches, outputs=True)
     tokens = torch.cat([torch.tensor(e.ids[1:]) for batch in batches for e in batch])
@@ -93,7 +93,7 @@ def begin_comparing(model: Model, batches: Sequence[Sequence[Example]], digits: 
     mlp.down_proj.weight[:, :count] = quiet[:, count][:, None]
 
 
-def look_back(model: Model, states: Tensor, digits: Tensor) -> Tensor:
+def _look_back(model: Model, states: Tensor, digits: Tensor) -> Tensor:
     """Set up the head; returns directions of the body's states, (hidden, hidden), the quietest
     first, of which it fills one for each digit.
 
@@ -101,7 +101,7 @@ def look_back(model: Model, states: Tensor, digits: Tensor) -> Tensor:
     come from the direction in which all states agree, since there is no bias to make them from.
     """
     body = model.model
-    layer = body.layers[model.config.num_hidden_layers - NEW_LAYERS]
+    layer = body.layers[-NEW_LAYERS]
     read = layer.input_layernorm(states)
     common = _readings(read, torch.ones(len(read), 1)).squeeze(1)
     width = model.config.head_dim
@@ -175,16 +175,10 @@ class Judge(nn.Module):
 
     def _layers(self, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The body's last state, the comparing layer's, and the model's, (rows, tokens, hidden)."""
-        body = self.model.model
-        hidden = body.embed_tokens(ids)
-        positions = torch.arange(ids.shape[1], device=ids.device)[None]
-        rotary = body.rotary_emb(hidden, position_ids=positions)
-        states: list[Tensor] = []
-        for layer in body.layers:
-            # Padding comes last and attention is causal: no mask is needed.
-            hidden = layer(hidden, attention_mask=None, position_embeddings=rotary)
-            states.append(hidden)
-        return states[self.body_layers - 1], states[self.body_layers], body.norm(hidden)
+        # Padding comes last and attention is causal: no mask is needed.
+        out = self.model.model(input_ids=ids, use_cache=False, output_hidden_states=True)
+        known, compared = out.hidden_states[self.body_layers : self.body_layers + 2]
+        return known, compared, out.last_hidden_state
 
     def losses(self, batch: Sequence[Example], device: str) -> tuple[Tensor, Tensor]:
         """Mean loss over the labels; and over all tokens, of which the digits of the solutions are
@@ -230,7 +224,7 @@ class Judge(nn.Module):
         # The slowest pair of the head: RoPE hardly turns it, so that distance does not matter.
         query[width // 2 - 1] = _ATTRACTION * width**0.5 * common
         key[width // 2 - 1] = doubt
-        attention.v_proj.weight[0] = _LOUDNESS * doubt
+        attention.v_proj.weight[0] = LOUDNESS * doubt
         quiet = torch.linalg.eigh(torch.cov(states.T)).eigenvectors[:, 0]
         attention.o_proj.weight[:, 0] = quiet
         self.model.score.weight[0] -= quiet

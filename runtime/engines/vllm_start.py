@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 #: Seconds that an engine's processes get to end by themselves. Nothing runs on them any more, and
 #: vLLM waits for most of it before it kills them.
 SHUTDOWN_LIMIT: Final = 0.5
+#: With more cores vLLM's own way stays: threads bound to cores, in a process of their own.
+FEW_CORES: Final = 4
+_CPU_EXECUTOR: Final = "frontrunner.runtime.engines.cpu_executor.CpuExecutor"
 _SHIPPED: Final = {DEMO_MODEL: "target", DEMO_DRAFT_MODEL: "draft", DEMO_REWARD_MODEL: "reward"}
 
 
@@ -69,8 +72,11 @@ def set_environment(log_level: str, *, offline: bool) -> None:
 def build(arguments: Mapping[str, Any], stat_loggers: Sequence[Any] = ()) -> "AsyncLLM":
     """Start an engine; blocks for seconds, for its child processes. Call it in a thread."""
     from vllm.engine.arg_utils import AsyncEngineArgs
+    from vllm.platforms import current_platform
     from vllm.v1.engine.async_llm import AsyncLLM
 
+    if current_platform.is_cpu() and runs_in_core(arguments):
+        arguments = {**arguments, "distributed_executor_backend": _CPU_EXECUTOR}
     # Ctrl-C in a terminal goes to the whole process group, and so does a supervisor's SIGTERM. The
     # engine's processes inherit this thread's mask and so survive both: they are to end when we say
     # so, after the last answers (told to end, vLLM takes no request any more, forced ones
@@ -84,6 +90,15 @@ def build(arguments: Mapping[str, Any], stat_loggers: Sequence[Any] = ()) -> "As
         )
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def runs_in_core(arguments: Mapping[str, Any]) -> bool:
+    """Whether a CPU's model runs in vLLM's core process, without a worker (``cpu_executor``)."""
+    return (
+        len(os.sched_getaffinity(0)) <= FEW_CORES
+        and arguments.get("tensor_parallel_size", 1) == 1
+        and "VLLM_CPU_OMP_THREADS_BIND" not in os.environ
+    )
 
 
 async def shut_down(llm: "AsyncLLM") -> None:

@@ -1,8 +1,9 @@
 """Methods of speculation side by side: acceptance length, tokens per second of a branch.
 
-One engine after the other, in rounds that begin with another method each; a JSON row a cell
-(method, K, B, temperature, round) is appended to ``--out``, and cells that are there are not run
-again. ``--table`` prints what is there: medians, and the lowest and highest round.
+The engines of all methods are up together (about 2 GiB each) and take turns race by race, each race
+beginning with another: what else the machine does falls on all alike. A JSON row a cell (method, K,
+B, temperature, round) is appended to ``--out``, and cells that are there are not run again.
+``--table`` prints what is there: medians, and the lowest and highest round.
 
 A cell is ``--races`` races one after the other. At a temperature above 0 a race is B branches of
 one problem; at 0 these would be the same text B times, so there it is one branch of each of B
@@ -16,16 +17,16 @@ the *select* split go before. ``cross_branch_alone`` has ``earlier_races = false
 import argparse
 import gc
 import hashlib
+import itertools
 import statistics
 import time
-from collections.abc import Iterator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import anyio
 import orjson
-from common import parser, settings_of
+from common import parser, progress, settings_of
 
 from frontrunner.runtime.config import Settings
 from frontrunner.runtime.demo.problems import Problem, hard_problems
@@ -50,7 +51,7 @@ ARGUMENTS.add_argument("--rounds", type=int, default=3)
 ARGUMENTS.add_argument("--races", type=int, default=0, help="of each cell; 0: as many as suit B")
 ARGUMENTS.add_argument("--warm", type=int, default=8)
 ARGUMENTS.add_argument("--split", choices=["select", "test"], default="test")
-ARGUMENTS.add_argument("--seconds", type=float, default=1e9, help="start no engine after these")
+ARGUMENTS.add_argument("--seconds", type=float, default=1e9, help="start no cell after these")
 ARGUMENTS.add_argument("--table", action="store_true", help="only print the table")
 MAX_TOKENS = 800
 RACES = {1: 6, 4: 4, 16: 3, 32: 2}
@@ -114,6 +115,12 @@ async def race(
     return found
 
 
+class Cell(NamedTuple):
+    B: int
+    temperature: float
+    round: int
+
+
 class Meter:
     """What the engine counts: its steps, drafts, and the tokens drafted and accepted."""
 
@@ -136,57 +143,67 @@ class Meter:
         self.steps = self.drafts = self.drafted = self.accepted = 0
 
 
-async def measure(
-    settings: Settings, method: str, cells: list[tuple[int, float]], args: argparse.Namespace
-) -> Iterator[dict[str, Any]]:
-    problems = hard_problems(args.split, 400, seed=args.seed)
-    warm = hard_problems("select", 2 + args.warm, seed=args.seed + 1)
-    engine = VllmEngine(with_speculation(settings, speculation(method)).engine)
-    meter = Meter(engine)
-    await engine.start()
-    rows: list[dict[str, Any]] = []
-    try:
-        await race(engine, "warm-1", warm[:1], 1, 1.0)
-        await race(engine, "warm-16", warm[1:2], 16, 1.0)
-        if method.startswith("cross_branch:"):
-            for index, problem in enumerate(warm[2:]):
-                await race(engine, f"warm-{index}", [problem], 32, 1.0)
-        for B, temperature in cells:
-            races = args.races or RACES.get(B, 2)
-            meter.reset()
-            gc.collect()
-            began = time.perf_counter()
-            found: list[tuple[int, float]] = []
-            for index in range(races):
-                # Every cell has problems of its own: no cell drafts from another's answers.
-                first = (B * 7 + index * B) % 300 if temperature == 0 else (B * 5 + index) % 300
-                chosen = problems[first : first + (B if temperature == 0 else 1)]
-                name = f"{args.split}-{B}-{temperature}-{args.round}-{index}"
-                found += await race(engine, name, chosen, B, temperature)
-            seconds = time.perf_counter() - began
-            tokens = sum(count for count, _ in found)
-            rows.append(
-                {
-                    "method": method,
-                    "B": B,
-                    "temperature": temperature,
-                    "round": args.round,
-                    "split": args.split,
-                    "model": fingerprint(settings),
-                    "tokens_per_second": tokens / sum(s for _, s in found),
-                    "batch_tokens_per_second": tokens / seconds,
-                    # Counts a step without a draft as a step of one token.
-                    "tokens_per_step": tokens / max(1, tokens - meter.accepted),
-                    "acceptance_length": 1 + meter.accepted / meter.drafts if meter.drafts else 1.0,
-                    "drafted_per_step": meter.drafted / max(1, tokens - meter.accepted),
-                    "step_ms": 1e3 * seconds / max(1, meter.steps),
-                    "tokens": tokens,
-                    "races": races,
-                }
-            )
-    finally:
-        await engine.aclose()
-    return iter(rows)
+class Contestant:
+    """One method's engine, and what it has done in the cell that is being run."""
+
+    def __init__(self, settings: Settings, method: str) -> None:
+        self.method = method
+        self.engine = VllmEngine(with_speculation(settings, speculation(method)).engine)
+        self._meter = Meter(self.engine)
+        self._branches: list[tuple[int, float]] = []
+        self._seconds = 0.0
+
+    async def warm_up(self, problems: list[Problem]) -> None:
+        await race(self.engine, "warm-1", problems[:1], 1, 1.0)
+        await race(self.engine, "warm-16", problems[1:2], 16, 1.0)
+        if self.method.startswith("cross_branch:"):
+            for index, problem in enumerate(problems[2:]):
+                await race(self.engine, f"warm-{index}", [problem], 32, 1.0)
+
+    def begin_cell(self) -> None:
+        self._meter.reset()
+        self._branches, self._seconds = [], 0.0
+
+    async def race(self, name: str, chosen: list[Problem], B: int, temperature: float) -> None:
+        gc.collect()
+        began = time.perf_counter()
+        self._branches += await race(self.engine, name, chosen, B, temperature)
+        self._seconds += time.perf_counter() - began
+
+    def measured(self) -> dict[str, Any]:
+        meter, tokens = self._meter, sum(count for count, _ in self._branches)
+        steps = max(1, tokens - meter.accepted)  # a step without a draft is one of one token
+        return {
+            "tokens_per_second": tokens / sum(seconds for _, seconds in self._branches),
+            "batch_tokens_per_second": tokens / self._seconds,
+            "tokens_per_step": tokens / steps,
+            "acceptance_length": 1 + meter.accepted / meter.drafts if meter.drafts else 1.0,
+            "drafted_per_step": meter.drafted / steps,
+            "step_ms": 1e3 * self._seconds / max(1, meter.steps),
+            "tokens": tokens,
+        }
+
+
+def problems_of(problems: list[Problem], B: int, temperature: float, index: int) -> list[Problem]:
+    """Of a cell's race. Every cell has problems of its own: none drafts from another's answers."""
+    if temperature == 0:
+        first = (B * 7 + index * B) % 300
+        return problems[first : first + B]
+    first = (B * 5 + index) % 300
+    return problems[first : first + 1]
+
+
+async def run_cell(
+    contestants: list[Contestant], problems: list[Problem], cell: Cell, split: str, races: int
+) -> None:
+    for contestant in contestants:
+        contestant.begin_cell()
+    for index in range(races):
+        name = f"{split}-{cell.B}-{cell.temperature}-{cell.round}-{index}"
+        chosen = problems_of(problems, cell.B, cell.temperature, index)
+        first = (cell.round + index) % len(contestants)
+        for contestant in contestants[first:] + contestants[:first]:
+            await contestant.race(name, chosen, cell.B, cell.temperature)
 
 
 def read(file: Path) -> list[dict[str, Any]]:
@@ -202,7 +219,7 @@ def table(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         group = (row["model"], row["split"], row["temperature"], row["B"], row["method"])
         cells.setdefault(group, []).append(row)
-    heads = "temp   B  method                         tok/s/branch (low–high)  × none"
+    heads = "temp   B  method                         tok/s/branch (low–high)  × none (low–high)"
     print(f"{heads}  accepted  tok/step  drafted  step ms  rounds")
     for group, found in sorted(cells.items()):
         rates = [row["tokens_per_second"] for row in found]
@@ -215,40 +232,72 @@ def table(rows: list[dict[str, Any]]) -> None:
             if row["round"] in of_round
         ]
 
+        def told(ratios: list[float]) -> str:
+            if not ratios:
+                return " " * 18
+            return f"{statistics.median(ratios):6.2f} ({min(ratios):.2f}–{max(ratios):.2f})"
+
         def middle(name: str, found: list[dict[str, Any]] = found) -> float:
             return statistics.median(row[name] for row in found)
 
         print(
             f"{group[2]:4} {group[3]:3}  {group[4]:30} {statistics.median(rates):7.1f} "
             f"({min(rates):6.1f}–{max(rates):6.1f})   "
-            f"{statistics.median(ratios) if ratios else float('nan'):6.2f}"
+            f"{told(ratios)}"
             f"  {middle('acceptance_length'):8.2f}  {middle('tokens_per_step'):8.2f}"
             f"  {middle('drafted_per_step'):7.2f}  {middle('step_ms'):7.2f}  {len(found):4}"
         )
 
 
+async def run(args: argparse.Namespace, settings: Settings) -> None:
+    began = time.monotonic()
+    methods, model = args.methods.split(","), fingerprint(settings)
+    done = {key(row) for row in read(args.out)}
+    grid = itertools.product(
+        range(args.rounds), args.temperatures.split(","), args.batches.split(",")
+    )
+    cells = [Cell(int(B), float(temperature), number) for number, temperature, B in grid]
+    cells = [
+        cell
+        for cell in cells
+        if any((method, *cell, args.split, model) not in done for method in methods)
+    ]
+    if not cells:
+        return
+    problems = hard_problems(args.split, 400, seed=args.seed)
+    warm = hard_problems("select", 2 + args.warm, seed=args.seed + 1)
+    async with AsyncExitStack() as stack:
+        contestants = [Contestant(settings, method) for method in methods]
+        for number, contestant in enumerate(contestants):
+            progress(number, len(methods), f"starts {contestant.method}")
+            stack.push_async_callback(contestant.engine.aclose)
+            await contestant.engine.start()
+            await contestant.warm_up(warm)
+        for number, cell in enumerate(cells):
+            progress(number, len(cells), f"B={cell.B} at temperature {cell.temperature:g}")
+            if time.monotonic() - began > args.seconds:
+                break
+            races = args.races or RACES.get(cell.B, 2)
+            await run_cell(contestants, problems, cell, args.split, races)
+            with args.out.open("ab") as file:
+                for contestant in contestants:
+                    row = {
+                        "method": contestant.method,
+                        **cell._asdict(),
+                        "split": args.split,
+                        "model": model,
+                        **contestant.measured(),
+                        "races": races,
+                    }
+                    if key(row) not in done:
+                        file.write(orjson.dumps(row) + b"\n")
+        progress(len(cells), len(cells))
+
+
 async def main() -> None:
     args = ARGUMENTS.parse_args()
-    settings = settings_of(args)
-    began = time.monotonic()
-    methods = args.methods.split(",")
-    wanted = [
-        (int(B), float(temperature))
-        for temperature in args.temperatures.split(",")
-        for B in args.batches.split(",")
-    ]
-    for number in range(0 if args.table else args.rounds):
-        args.round = number
-        turned = methods[number % len(methods) :] + methods[: number % len(methods)]
-        for method in turned:
-            done = {key(row) for row in read(args.out)}
-            model = fingerprint(settings)
-            cells = [c for c in wanted if (method, *c, number, args.split, model) not in done]
-            if not cells or time.monotonic() - began > args.seconds:
-                continue
-            rows = await measure(settings, method, cells, args)
-            with args.out.open("ab") as file:
-                file.writelines(orjson.dumps(row) + b"\n" for row in rows)
+    if not args.table:
+        await run(args, settings_of(args))
     table(read(args.out))
 
 

@@ -2,16 +2,17 @@
 measured grid.
 
 Takes a profile of the engine and a pilot (``frontrunner profile``, ``frontrunner pilot`` on the
-select split), starts each variant of the profile in turn, and races test problems in every cell of
-the grid. Shows for each cell the median time and the accuracy, predicted and measured; of all, the
-relative errors; and for each deadline the plan's cell beside the best measured one, the
-compute-optimal one (the most accurate without speculation and without a deadline, by the pilot)
-and a single branch.
+select split), starts all variants of the profile, and races test problems in every cell of the
+grid, the cells in turns. Shows for each cell the median time and the accuracy, predicted and
+measured; of all, the relative errors; and for each deadline the plan's cell beside the best
+measured one, the compute-optimal one (the most accurate without speculation and without a deadline,
+by the pilot) and a single branch.
 """
 
 import argparse
 import statistics
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from math import sqrt
 from pathlib import Path
 from typing import Any
@@ -57,41 +58,39 @@ async def measured(
 ) -> dict[Cell, tuple[list[float], list[bool]]]:
     """Times and hits of all races, in the order of the problems."""
     known = known_races(args.races)
-    total = len(variants) * len(problems) * len(args.branches) * len(args.deadlines)
-    done = 0
-    for variant in variants:
-        wanted = {
-            (variant.name, b, d, i)
-            for b in args.branches
-            for d in args.deadlines
-            for i in range(len(problems))
-        }
-        if wanted <= known.keys():
-            done += len(wanted)
-            continue
-        data = settings.model_dump(exclude_unset=True, mode="json")
-        data["engine"] = {**data["engine"], **variant.engine}
-        async with Runtime.from_config(Settings.from_dict(data)) as runtime:
-            for index, problem in enumerate(problems):
-                grid = [(b, d) for b in args.branches for d in args.deadlines]
-                # In turns, so that no cell always comes first on a problem's cold prompt.
-                turn = index % len(grid)
-                for branches, deadline in grid[turn:] + grid[:turn]:
-                    done += 1
-                    key = (variant.name, branches, deadline, index)
-                    if key in known:
-                        continue
-                    result = await runtime.solve(
-                        problem.question,
-                        deadline=deadline,
-                        branches=branches,
-                        seed=args.seed * 1_000_003 + index,
-                    )
-                    known[key] = (result.elapsed, result.answer == str(problem.answer))
-                    if args.races:
-                        with args.races.open("ab") as file:
-                            file.write(orjson.dumps([*key, *known[key]]) + b"\n")
-                progress(done, total, variant.name)
+    names = [variant.name for variant in variants]
+    grid = [(n, b, d) for b in args.branches for d in args.deadlines for n in names]
+    missing = [(*cell, i) for i in range(len(problems)) for cell in grid]
+    missing = [key for key in missing if key not in known]
+    async with AsyncExitStack() as stack:
+        runtimes: dict[str, Runtime] = {}
+        for variant in variants:
+            if any(key[0] == variant.name for key in missing):
+                data = settings.model_dump(exclude_unset=True, mode="json")
+                data["engine"] = {**data["engine"], **variant.engine}
+                runtime = Runtime.from_config(Settings.from_dict(data))
+                runtimes[variant.name] = await stack.enter_async_context(runtime)
+        for index, problem in enumerate(problems):
+            progress(index, len(problems), "problems")
+            # In turns, so that no cell always comes first on a problem's cold prompt, and what
+            # else the machine does falls on all.
+            turn = index % len(grid)
+            for cell in grid[turn:] + grid[:turn]:
+                name, branches, deadline = cell
+                if (*cell, index) in known:
+                    continue
+                result = await runtimes[name].solve(
+                    problem.question,
+                    deadline=deadline,
+                    branches=branches,
+                    seed=args.seed * 1_000_003 + index,
+                )
+                key = (name, branches, deadline, index)
+                known[key] = (result.elapsed, result.answer == str(problem.answer))
+                if args.races:
+                    with args.races.open("ab") as file:
+                        file.write(orjson.dumps([*key, *known[key]]) + b"\n")
+    progress(len(problems), len(problems), "problems")
     cells: dict[Cell, tuple[list[float], list[bool]]] = {}
     for (name, branches, deadline, _), (seconds, hit) in sorted(known.items()):
         times, hits = cells.setdefault((name, branches, deadline), ([], []))

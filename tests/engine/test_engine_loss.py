@@ -5,6 +5,7 @@ import psutil
 
 from frontrunner.runtime.config import Settings
 from frontrunner.runtime.demo.problems import hard_problems
+from frontrunner.runtime.engines.vllm_start import runs_in_core
 from frontrunner.runtime.events import BranchProgressed, RaceDecided
 from frontrunner.runtime.runtime import Runtime
 from frontrunner.strategies.protocol import StopReason
@@ -23,6 +24,8 @@ async def test_a_killed_engine_costs_the_answer_and_not_the_deadline(
     question = hard_problems("select", 1)[0].question
     async with Runtime.from_config(demo_settings) as runtime:
         mine = descendants() - before
+        of_engine = [p for p in mine if "VLLM::" in " ".join(p.cmdline())]
+        assert len(of_engine) == (1 if runs_in_core({}) else 2)
         async with runtime.stream(
             question, deadline=8.0, branches=4, parameters={"stop": "none"}
         ) as events:

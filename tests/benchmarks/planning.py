@@ -7,12 +7,17 @@ grid, the cells in turns. Shows for each cell the median time and the accuracy, 
 measured; of all, the relative errors; and for each deadline the plan's cell beside the best
 measured one, the compute-optimal one (the most accurate without speculation and without a deadline,
 by the pilot) and a single branch.
+
+A machine that does other things too is not as fast in one hour as in the next. So the pace of a
+few branches without speculation is measured between the races, and predictions are shown twice: by
+the profile as it is, and with its step times at that pace, at which the plan is made, too.
 """
 
 import argparse
 import statistics
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from math import sqrt
 from pathlib import Path
 from typing import Any
@@ -24,13 +29,16 @@ from common import paired, progress, report
 from frontrunner.runtime.answers import Equivalence
 from frontrunner.runtime.config import Settings, demo_config_path
 from frontrunner.runtime.demo.problems import Problem, hard_problems
+from frontrunner.runtime.engines.protocol import Sampling
 from frontrunner.runtime.experiments.traces import RecordedQuestion, read_traces, unified
 from frontrunner.runtime.planning.engine_model import engine_models
-from frontrunner.runtime.planning.estimating import Candidate, Circumstances, Estimator
+from frontrunner.runtime.planning.estimating import Candidate, Circumstances, Estimate, Estimator
+from frontrunner.runtime.planning.measuring import Measuring
 from frontrunner.runtime.planning.plan import stops_of
 from frontrunner.runtime.planning.planner import Space, Speculation, best_of
 from frontrunner.runtime.planning.profile import Profile, Variant
 from frontrunner.runtime.planning.schedule import KSchedule
+from frontrunner.runtime.race_spec import Forcing
 from frontrunner.runtime.runtime import Runtime
 
 ARGUMENTS = argparse.ArgumentParser(description=__doc__)
@@ -48,6 +56,11 @@ ARGUMENTS.add_argument("--plot", type=Path, help="PNG of accuracy over deadline"
 ARGUMENTS.add_argument("--seed", type=int, default=0)
 
 Cell = tuple[str, int, float]  # variant, branches, deadline
+Key = tuple[str, int, float, int]  # and problem
+
+
+#: In the file of races, a row of the pace: its seconds a token are those of this many branches.
+PACE, PACE_BRANCHES, PACE_TOKENS = "pace", 8, 48
 
 
 async def measured(
@@ -55,13 +68,22 @@ async def measured(
     variants: Sequence[Variant],
     problems: Sequence[Problem],
     args: argparse.Namespace,
-) -> dict[Cell, tuple[list[float], list[bool]]]:
-    """Times and hits of all races, in the order of the problems."""
+) -> tuple[dict[Cell, tuple[list[float], list[bool]]], list[float]]:
+    """Times and hits of all races, in the order of the problems; and the seconds a token of the
+    paces between them."""
     known = known_races(args.races)
     names = [variant.name for variant in variants]
     grid = [(n, b, d) for b in args.branches for d in args.deadlines for n in names]
     missing = [(*cell, i) for i in range(len(problems)) for cell in grid]
     missing = [key for key in missing if key not in known]
+    plain = next(variant.name for variant in variants if not variant.k)
+
+    def keep(key: Key, seconds: float, hit: bool) -> None:
+        known[key] = (seconds, hit)
+        if args.races:
+            with args.races.open("ab") as file:
+                file.write(orjson.dumps([*key, seconds, hit]) + b"\n")
+
     async with AsyncExitStack() as stack:
         runtimes: dict[str, Runtime] = {}
         for variant in variants:
@@ -85,21 +107,30 @@ async def measured(
                     branches=branches,
                     seed=args.seed * 1_000_003 + index,
                 )
-                key = (name, branches, deadline, index)
-                known[key] = (result.elapsed, result.answer == str(problem.answer))
-                if args.races:
-                    with args.races.open("ab") as file:
-                        file.write(orjson.dumps([*key, *known[key]]) + b"\n")
+                keep((*cell, index), result.elapsed, result.answer == str(problem.answer))
+            if (PACE, PACE_BRANCHES, 0.0, index) not in known and plain in runtimes:
+                seconds = await pace_of(runtimes[plain], problem)
+                keep((PACE, PACE_BRANCHES, 0.0, index), seconds, True)
     progress(len(problems), len(problems), "problems")
+    paces = [seconds for key, (seconds, _) in known.items() if key[0] == PACE]
     cells: dict[Cell, tuple[list[float], list[bool]]] = {}
     for (name, branches, deadline, _), (seconds, hit) in sorted(known.items()):
         times, hits = cells.setdefault((name, branches, deadline), ([], []))
-        times.append(seconds)
-        hits.append(hit)
-    return cells
+        if name != PACE:
+            times.append(seconds)
+            hits.append(hit)
+    return {cell: found for cell, found in cells.items() if cell[0] != PACE}, paces
 
 
-def known_races(file: Path | None) -> dict[tuple[str, int, float, int], tuple[float, bool]]:
+async def pace_of(runtime: Runtime, problem: Problem) -> float:
+    """Seconds a token of a few branches together."""
+    sampling = Sampling(temperature=runtime.settings.sampling.temperature)
+    prompt = runtime.engine.encode_chat([{"role": "user", "content": problem.question}])
+    measuring = Measuring(runtime.engine, sampling, Forcing("", (), 0))
+    return (await measuring.pace(prompt, PACE_BRANCHES, PACE_TOKENS)).seconds
+
+
+def known_races(file: Path | None) -> dict[Key, tuple[float, bool]]:
     """By variant, branches, deadline and problem: seconds, and whether the answer was right."""
     if file is None or not file.exists():
         return {}
@@ -116,26 +147,31 @@ async def run() -> None:
     settings, profile = Settings.from_toml(args.config), Profile.read(args.profile)
     models = engine_models(profile)
     pilot = await load(args.pilot)
-    margin = settings.race.return_margin
-    estimator = Estimator(
-        models, pilot, Circumstances(profile.prompt_tokens, return_margin=margin), draws=args.draws
-    )
+    circumstances = Circumstances(profile.prompt_tokens, return_margin=settings.race.return_margin)
     variants = [v for v in profile.variants if not args.variants or v.name in args.variants]
     speculations = {v.name: Speculation(v.method, KSchedule.constant(v.k)) for v in variants}
     space = Space(tuple(args.branches), tuple(speculations.values()), tuple(stops_of(settings)[:1]))
-    predicted = {
-        (name, branches, deadline): estimator.estimate(
-            space.candidate(branches, speculation), deadline
-        )
-        for name, speculation in speculations.items()
-        for branches in args.branches
-        for deadline in args.deadlines
-    }
     problems = hard_problems(args.split, args.count, seed=args.seed)
-    cells = await measured(settings, variants, problems, args)
+    cells, paces = await measured(settings, variants, problems, args)
+    context = profile.prompt_tokens + PACE_TOKENS / 2
+    factor = statistics.median(paces) / models["none"].step.seconds(PACE_BRANCHES, context, 0)
+
+    def predict(given: Circumstances) -> dict[Cell, Estimate]:
+        estimator = Estimator(models, pilot, given, draws=args.draws)
+        return {
+            (name, branches, deadline): estimator.estimate(
+                space.candidate(branches, speculation), deadline
+            )
+            for name, speculation in speculations.items()
+            for branches in args.branches
+            for deadline in args.deadlines
+        }
+
+    predicted = predict(circumstances)
+    at_pace = predict(replace(circumstances, factor=factor))
     rows: list[dict[str, Any]] = []
     for cell, (times, hits) in cells.items():
-        expected, p50 = predicted[cell], statistics.median(times)
+        expected, paced, p50 = predicted[cell], at_pace[cell], statistics.median(times)
         rows.append(
             {
                 "variant": cell[0],
@@ -144,17 +180,17 @@ async def run() -> None:
                 "p50": round(p50, 4),
                 "predicted_p50": round(expected.p50, 4),
                 "error": round(expected.p50 / p50 - 1, 4),
+                "error_at_pace": round(paced.p50 / p50 - 1, 4),
                 "accuracy": round(100 * statistics.fmean(hits), 2),
                 "predicted_accuracy": round(100 * expected.accuracy, 2),
                 "in_time": sum(t <= cell[2] for t in times),
                 "races": len(times),
             }
         )
-    errors = [abs(row["error"]) for row in rows]
-    unbound = [abs(r["error"]) for r in rows if r["p50"] < 0.9 * r["deadline"]]
+    estimator = Estimator(models, pilot, circumstances, draws=args.draws)
     free = {b: estimator.estimate(candidate_of(space, b), 1e6) for b in args.branches}
     optimal = best_of(list(free.values())).candidate.branches
-    plans = [plan_against_grid(d, predicted, cells, speculations, optimal) for d in args.deadlines]
+    plans = [plan_against_grid(d, at_pace, cells, speculations, optimal) for d in args.deadlines]
     if args.plot:
         draw(plans, args.plot)
     report(
@@ -163,16 +199,22 @@ async def run() -> None:
             "hardware": profile.hardware,
             "step_time_error": {name: model.error for name, model in models.items()},
             "problems": len(problems),
-            "p50_error_median": round(statistics.median(errors), 4),
-            "p50_error_worst": round(max(errors), 4),
-            "p50_error_median_not_at_the_deadline": (
-                round(statistics.median(unbound), 4) if unbound else None
-            ),
-            "cells_within_15_percent": f"{sum(e <= 0.15 for e in errors)} of {len(errors)}",
+            "pace": round(factor, 4),
+            "p50": summed_up([row["error"] for row in rows]),
+            "p50_at_pace": summed_up([row["error_at_pace"] for row in rows]),
             "plans": plans,
             "cells": rows,
         }
     )
+
+
+def summed_up(errors: Sequence[float]) -> dict[str, Any]:
+    sizes = [abs(error) for error in errors]
+    return {
+        "error_median": round(statistics.median(sizes), 4),
+        "error_worst": round(max(sizes), 4),
+        "within_15_percent": f"{sum(size <= 0.15 for size in sizes)} of {len(sizes)}",
+    }
 
 
 def candidate_of(space: Space, branches: int) -> Candidate:

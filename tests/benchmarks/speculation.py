@@ -7,7 +7,7 @@ B, temperature, round) is appended to ``--out``, and cells that are there are no
 
 A cell is ``--races`` races one after the other. At a temperature above 0 a race is B branches of
 one problem; at 0 these would be the same text B times, so there it is one branch of each of B
-problems. Tokens per second of a branch: its tokens over the seconds from its request to its last
+problems. No problem comes twice. Tokens per second of a branch: its tokens over the seconds from its request to its last
 token, the prefill included.
 
 ``cross_branch`` is measured as it is after some minutes of use: ``--warm`` races of 32 branches of
@@ -184,23 +184,28 @@ class Contestant:
         }
 
 
-def problems_of(problems: list[Problem], B: int, temperature: float, index: int) -> list[Problem]:
-    """Of a cell's race. Every cell has problems of its own: none drafts from another's answers."""
-    if temperature == 0:
-        first = (B * 7 + index * B) % 300
-        return problems[first : first + B]
-    first = (B * 5 + index) % 300
-    return problems[first : first + 1]
+def races_of(cells: list[Cell], args: argparse.Namespace) -> dict[Cell, list[list[Problem]]]:
+    """The problems of each cell's races. No problem comes twice: nothing drafts from an answer to
+    the question that it was asked before."""
+    wanted = {
+        cell: [cell.B if cell.temperature == 0 else 1] * (args.races or RACES.get(cell.B, 2))
+        for cell in cells
+    }
+    total = sum(itertools.chain.from_iterable(wanted.values()))
+    fresh = iter(hard_problems(args.split, total, seed=args.seed))
+    return {
+        cell: [list(itertools.islice(fresh, count)) for count in counts]
+        for cell, counts in wanted.items()
+    }
 
 
 async def run_cell(
-    contestants: list[Contestant], problems: list[Problem], cell: Cell, split: str, races: int
+    contestants: list[Contestant], cell: Cell, races: list[list[Problem]], split: str
 ) -> None:
     for contestant in contestants:
         contestant.begin_cell()
-    for index in range(races):
+    for index, chosen in enumerate(races):
         name = f"{split}-{cell.B}-{cell.temperature}-{cell.round}-{index}"
-        chosen = problems_of(problems, cell.B, cell.temperature, index)
         first = (cell.round + index) % len(contestants)
         for contestant in contestants[first:] + contestants[:first]:
             await contestant.race(name, chosen, cell.B, cell.temperature)
@@ -257,6 +262,7 @@ async def run(args: argparse.Namespace, settings: Settings) -> None:
         range(args.rounds), args.temperatures.split(","), args.batches.split(",")
     )
     cells = [Cell(int(B), float(temperature), number) for number, temperature, B in grid]
+    races = races_of(cells, args)
     cells = [
         cell
         for cell in cells
@@ -264,7 +270,6 @@ async def run(args: argparse.Namespace, settings: Settings) -> None:
     ]
     if not cells:
         return
-    problems = hard_problems(args.split, 400, seed=args.seed)
     warm = hard_problems("select", 2 + args.warm, seed=args.seed + 1)
     async with AsyncExitStack() as stack:
         contestants = [Contestant(settings, method) for method in methods]
@@ -277,8 +282,7 @@ async def run(args: argparse.Namespace, settings: Settings) -> None:
             progress(number, len(cells), f"B={cell.B} at temperature {cell.temperature:g}")
             if time.monotonic() - began > args.seconds:
                 break
-            races = args.races or RACES.get(cell.B, 2)
-            await run_cell(contestants, problems, cell, args.split, races)
+            await run_cell(contestants, cell, races[cell], args.split)
             with args.out.open("ab") as file:
                 for contestant in contestants:
                     row = {
@@ -287,7 +291,7 @@ async def run(args: argparse.Namespace, settings: Settings) -> None:
                         "split": args.split,
                         "model": model,
                         **contestant.measured(),
-                        "races": races,
+                        "races": len(races[cell]),
                     }
                     if key(row) not in done:
                         file.write(orjson.dumps(row) + b"\n")

@@ -7,8 +7,8 @@ B, temperature, round) is appended to ``--out``, and cells that are there are no
 
 A cell is ``--races`` races one after the other. At a temperature above 0 a race is B branches of
 one problem; at 0 these would be the same text B times, so there it is one branch of each of B
-problems. No problem comes twice. Tokens per second of a branch: its tokens over the seconds from its request to its last
-token, the prefill included.
+problems. No problem comes twice. Tokens per second of a branch: its tokens over the seconds from
+its request to its last token, the prefill included.
 
 ``cross_branch`` is measured as it is after some minutes of use: ``--warm`` races of 32 branches of
 the *select* split go before. ``cross_branch_alone`` has ``earlier_races = false``.

@@ -47,7 +47,7 @@ ARGUMENTS.add_argument("--profile", type=Path, required=True)
 ARGUMENTS.add_argument("--pilot", type=Path, nargs="+", required=True)
 ARGUMENTS.add_argument("--deadlines", type=float, nargs="+", default=[0.6, 1.2, 5.0])
 ARGUMENTS.add_argument("--branches", type=int, nargs="+", default=[1, 4, 16, 32])
-ARGUMENTS.add_argument("--variants", nargs="+", help="names in the profile (default: all)")
+ARGUMENTS.add_argument("--variants", nargs="+", help="by name in the profile; default: all")
 ARGUMENTS.add_argument("--count", type=int, default=30, help="test problems in each cell")
 ARGUMENTS.add_argument("--split", choices=["select", "test"], default="test")
 ARGUMENTS.add_argument("--races", type=Path, help="NDJSON file of races: kept, and gone on with")
@@ -149,6 +149,8 @@ async def run() -> None:
     pilot = await load(args.pilot)
     circumstances = Circumstances(profile.prompt_tokens, return_margin=settings.race.return_margin)
     variants = [v for v in profile.variants if not args.variants or v.name in args.variants]
+    if missing := set(args.variants or ()) - {v.name for v in variants}:
+        raise SystemExit(f"not in the profile: {missing}; it has {[v.name for v in variants]}")
     speculations = {v.name: Speculation(v.method, KSchedule.constant(v.k)) for v in variants}
     space = Space(tuple(args.branches), tuple(speculations.values()), tuple(stops_of(settings)[:1]))
     problems = hard_problems(args.split, args.count, seed=args.seed)

@@ -83,13 +83,24 @@ def engine_models(profile: Profile) -> dict[str, EngineModel]:
 
 
 def step_points(variants: Sequence[Variant], acceptance: Acceptance) -> list[StepPoint]:
-    """Steps out of paces. Where steps could not be told apart, one is taken to yield as many tokens
-    of a branch as the acceptance says."""
-    return [
-        StepPoint(p.batch, p.context, v.k, p.seconds * _tokens_per_step(v, p, acceptance))
-        for v in variants
-        for p in v.paces
-    ]
+    """Steps out of paces: of repeats the median, as one of them may have met something else that
+    the machine did. Where steps could not be told apart, one is taken to yield as many tokens of a
+    branch as the acceptance says."""
+    found: list[StepPoint] = []
+    for v in variants:
+        repeats: dict[object, list[StepPoint]] = {}
+        for number, p in enumerate(v.paces):
+            seconds = p.seconds * _tokens_per_step(v, p, acceptance)
+            key = (p.batch, p.aimed) if p.aimed is not None else number
+            repeats.setdefault(key, []).append(StepPoint(p.batch, p.context, v.k, seconds))
+        found += [_middle(points) for points in repeats.values()]
+    return found
+
+
+def _middle(repeats: Sequence[StepPoint]) -> StepPoint:
+    first = repeats[0]
+    context = median(p.context for p in repeats)
+    return StepPoint(first.batch, context, first.k, median(p.seconds for p in repeats))
 
 
 def _tokens_per_step(variant: Variant, point: PacePoint, acceptance: Acceptance) -> float:

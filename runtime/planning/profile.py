@@ -42,6 +42,9 @@ class PacePoint:
     tokens: float  # of a branch, that were timed
     steps: float | None = None
     """In which they came, where each step could be told from the next; None: it could not."""
+    aimed: int | None = None
+    """Tokens of context that were aimed at, 0 for a bare question. Points of one batch with the
+    same are repeats of one measurement; None: of none."""
 
 
 @dataclass(frozen=True, slots=True)

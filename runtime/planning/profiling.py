@@ -1,7 +1,7 @@
 """Measuring one engine, point by point: what is measured, on what, and what is done already."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..engines.protocol import Engine, Sampling
 from ..race_spec import Forcing
@@ -136,9 +136,8 @@ class Profiler:
 
         async def pace(batch: int, context: int) -> None:
             tokens = round(extent.tokens * (1 + variant.k / 2))
-            variant.paces.append(
-                await measuring.pace(prompts.next(context), batch, tokens, variant.k)
-            )
+            point = await measuring.pace(prompts.next(context), batch, tokens, variant.k)
+            variant.paces.append(replace(point, aimed=context))
             slow = self._engine.load().step_seconds
             if batch > 1 and slow is not None and variant.k == 0:
                 ratio = slow / variant.paces[-1].seconds

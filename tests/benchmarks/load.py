@@ -2,12 +2,14 @@
 
 Takes a config with ``[planning] models`` (``frontrunner profile`` and ``frontrunner plan`` make
 one). At each load that many workers go through the problems, one race each at a time, and every
-race has the same deadline. All arms get the same problems and seeds in turns, a group of problems
-at a time. Shows for each load and arm accuracy, races in time, branches and time, and the accuracy
-over all loads, with the paired difference of the planned branches and each fixed number.
+race has the same deadline. The arms take turns, a group of problems at a time, each with problems of
+its own, of the same levels: an engine that was asked before would draft from its own answer
+(``cross_branch``). Shows for each load and arm accuracy, races in time, branches and time, and the
+accuracy over all loads, with the difference of the planned branches and each fixed number.
 """
 
 import argparse
+import itertools
 import statistics
 import time
 from collections.abc import Sequence
@@ -77,16 +79,20 @@ async def measured(args: argparse.Namespace) -> dict[Key, Race]:
         for line in args.races.read_bytes().splitlines():
             load, branches, index, *race = orjson.loads(line)
             known[load, branches, index] = tuple(race)
-    problems = list(enumerate(hard_problems(args.split, args.count, seed=args.seed)))
     arms = [PLANNED, *args.fixed]
-    total = len(args.loads) * len(arms) * len(problems)
+    total = len(args.loads) * len(arms) * args.count
+    fresh = iter(hard_problems(args.split, total, seed=args.seed))
+    problems = {
+        place: list(enumerate(itertools.islice(fresh, args.count)))
+        for place in itertools.product(args.loads, arms)
+    }
     async with Runtime.from_config(Settings.from_toml(args.config)) as runtime:
         for load in args.loads:
             size = GROUP * load
-            for turn, start in enumerate(range(0, len(problems), size)):
-                group = problems[start : start + size]
+            for turn, start in enumerate(range(0, args.count, size)):
                 first = turn % len(arms)
                 for branches in arms[first:] + arms[:first]:
+                    group = problems[load, branches][start : start + size]
                     if all((load, branches, index) in known for index, _ in group):
                         continue
                     found = await race_group(runtime, group, load, branches, args)

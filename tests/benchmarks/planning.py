@@ -3,10 +3,11 @@ measured grid.
 
 Takes a profile of the engine and a pilot (``frontrunner profile``, ``frontrunner pilot`` on the
 select split), starts all variants of the profile, and races test problems in every cell of the
-grid, the cells in turns. Shows for each cell the median time and the accuracy, predicted and
-measured; of all, the relative errors; and for each deadline the plan's cell beside the best
-measured one, the compute-optimal one (the most accurate without speculation and without a deadline,
-by the pilot) and a single branch.
+grid, the cells in turns; each B and deadline has problems of its own, of the same levels, which all
+variants get. Shows for each cell the median time and the accuracy, predicted and measured; of all,
+the relative errors; and for each deadline the plan's cell beside the best measured one, the
+compute-optimal one (the most accurate without speculation and without a deadline, by the pilot) and
+a single branch.
 
 A machine that does other things too is not as fast in one hour as in the next. So the pace of a
 few branches without speculation is measured between the races, and predictions are shown twice: by
@@ -14,6 +15,7 @@ the profile as it is, and with its step times at that pace, at which the plan is
 """
 
 import argparse
+import itertools
 import statistics
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -48,7 +50,7 @@ ARGUMENTS.add_argument("--pilot", type=Path, nargs="+", required=True)
 ARGUMENTS.add_argument("--deadlines", type=float, nargs="+", default=[0.6, 1.2, 5.0])
 ARGUMENTS.add_argument("--branches", type=int, nargs="+", default=[1, 4, 16, 32])
 ARGUMENTS.add_argument("--variants", nargs="+", help="by name in the profile; default: all")
-ARGUMENTS.add_argument("--count", type=int, default=30, help="test problems in each cell")
+ARGUMENTS.add_argument("--count", type=int, default=30, help="problems in each cell")
 ARGUMENTS.add_argument("--split", choices=["select", "test"], default="test")
 ARGUMENTS.add_argument("--races", type=Path, help="NDJSON file of races: kept, and gone on with")
 ARGUMENTS.add_argument("--draws", type=int, default=10)
@@ -72,9 +74,11 @@ async def measured(
     """Times and hits of all races, in the order of the problems; and the seconds a token of the
     paces between them."""
     known = known_races(args.races)
-    names = [variant.name for variant in variants]
-    grid = [(n, b, d) for b in args.branches for d in args.deadlines for n in names]
-    missing = [(*cell, i) for i in range(len(problems)) for cell in grid]
+    places = list(itertools.product(args.branches, args.deadlines))
+    # No engine is asked a question twice: it would draft from its own answer (``cross_branch``).
+    asked = dict(zip(itertools.product(range(args.count), places), problems, strict=True))
+    grid = [(v.name, *place) for place in places for v in variants]
+    missing = [(*cell, i) for i in range(args.count) for cell in grid]
     missing = [key for key in missing if key not in known]
     plain = next(variant.name for variant in variants if not variant.k)
 
@@ -92,15 +96,15 @@ async def measured(
                 data["engine"] = {**data["engine"], **variant.engine}
                 runtime = Runtime.from_config(Settings.from_dict(data))
                 runtimes[variant.name] = await stack.enter_async_context(runtime)
-        for index, problem in enumerate(problems):
-            progress(index, len(problems), "problems")
-            # In turns, so that no cell always comes first on a problem's cold prompt, and what
-            # else the machine does falls on all.
+        for index in range(args.count):
+            progress(index, args.count, "races of each cell")
+            # In turns: what else the machine does falls on all.
             turn = index % len(grid)
             for cell in grid[turn:] + grid[:turn]:
                 name, branches, deadline = cell
                 if (*cell, index) in known:
                     continue
+                problem = asked[index, (branches, deadline)]
                 result = await runtimes[name].solve(
                     problem.question,
                     deadline=deadline,
@@ -109,9 +113,9 @@ async def measured(
                 )
                 keep((*cell, index), result.elapsed, result.answer == str(problem.answer))
             if (PACE, PACE_BRANCHES, 0.0, index) not in known and plain in runtimes:
-                seconds = await pace_of(runtimes[plain], problem)
+                seconds = await pace_of(runtimes[plain], problems[0])
                 keep((PACE, PACE_BRANCHES, 0.0, index), seconds, True)
-    progress(len(problems), len(problems), "problems")
+    progress(args.count, args.count, "races of each cell")
     paces = [seconds for key, (seconds, _) in known.items() if key[0] == PACE]
     cells: dict[Cell, tuple[list[float], list[bool]]] = {}
     for (name, branches, deadline, _), (seconds, hit) in sorted(known.items()):
@@ -153,7 +157,8 @@ async def run() -> None:
         raise SystemExit(f"not in the profile: {missing}; it has {[v.name for v in variants]}")
     speculations = {v.name: Speculation(v.method, KSchedule.constant(v.k)) for v in variants}
     space = Space(tuple(args.branches), tuple(speculations.values()), tuple(stops_of(settings)[:1]))
-    problems = hard_problems(args.split, args.count, seed=args.seed)
+    total = args.count * len(args.branches) * len(args.deadlines)
+    problems = hard_problems(args.split, total, seed=args.seed)
     cells, paces = await measured(settings, variants, problems, args)
     context = profile.prompt_tokens + PACE_TOKENS / 2
     factor = statistics.median(paces) / models["none"].step.seconds(PACE_BRANCHES, context, 0)
@@ -200,7 +205,7 @@ async def run() -> None:
             "model": profile.model,
             "hardware": profile.hardware,
             "step_time_error": {name: model.error for name, model in models.items()},
-            "problems": len(problems),
+            "races_each": args.count,
             "pace": round(factor, 4),
             "p50": summed_up([row["error"] for row in rows]),
             "p50_at_pace": summed_up([row["error_at_pace"] for row in rows]),

@@ -2,8 +2,8 @@
 
 Takes a config with ``[planning] models`` (``frontrunner profile`` and ``frontrunner plan`` make
 one). At each load that many workers go through the problems, one race each at a time, and every
-race has the same deadline. The arms take turns, a group of problems at a time, each with problems of
-its own, of the same levels: an engine that was asked before would draft from its own answer
+race has the same deadline. The arms take turns, a group of problems at a time, each with problems
+of its own, of the same levels: an engine that was asked before would draft from its own answer
 (``cross_branch``). Shows for each load and arm accuracy, races in time, branches and time, and the
 accuracy over all loads, with the difference of the planned branches and each fixed number.
 """

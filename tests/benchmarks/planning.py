@@ -76,7 +76,7 @@ async def measured(
     known = known_races(args.races)
     places = list(itertools.product(args.branches, args.deadlines))
     # No engine is asked a question twice: it would draft from its own answer (``cross_branch``).
-    asked = dict(zip(itertools.product(range(args.count), places), problems, strict=True))
+    asked = dict(zip(itertools.product(places, range(args.count)), problems, strict=True))
     grid = [(v.name, *place) for place in places for v in variants]
     missing = [(*cell, i) for i in range(args.count) for cell in grid]
     missing = [key for key in missing if key not in known]
@@ -104,7 +104,7 @@ async def measured(
                 name, branches, deadline = cell
                 if (*cell, index) in known:
                     continue
-                problem = asked[index, (branches, deadline)]
+                problem = asked[(branches, deadline), index]
                 result = await runtimes[name].solve(
                     problem.question,
                     deadline=deadline,

@@ -29,14 +29,31 @@ class Acceptance:
     positions: tuple[int, ...] = (0,)
     """Where each probability begins to hold; rising, the first is 0."""
     probabilities: tuple[float, ...] = (0.0,)
+    batches: tuple[int, ...] = ()
+    """Numbers of branches for which ``shares`` are known; rising."""
+    shares: tuple[float, ...] = ()
+    """Tokens accepted over what the probability says: a proposer may draft less the more branches
+    run. None: as the probability says, with any number of branches."""
 
     def at(self, position: float) -> float:
         """The probability at a position in tokens."""
         return self.probabilities[max(0, bisect_right(self.positions, position) - 1)]
 
-    def tokens_per_step(self, k: int, position: float = 0) -> float:
+    def tokens_per_step(self, k: int, position: float = 0, batch: int = 1) -> float:
         """The acceptance length: expected tokens of a step, the model's own included."""
-        return expected_tokens(self.at(position), k)
+        accepted = expected_tokens(self.at(position), k) - 1.0
+        return 1.0 + min(float(k), self._share(batch) * accepted)
+
+    def _share(self, batch: int) -> float:
+        """Between two numbers of branches interpolated, beyond them as at the nearest."""
+        if not self.batches:
+            return 1.0
+        right = bisect_right(self.batches, batch)
+        if right in (0, len(self.batches)):
+            return self.shares[min(right, len(self.batches) - 1)]
+        low, high = self.batches[right - 1], self.batches[right]
+        before, after = self.shares[right - 1], self.shares[right]
+        return before + (after - before) * (batch - low) / (high - low)
 
 
 NOTHING_ACCEPTED = Acceptance()

@@ -120,7 +120,8 @@ def register(app: typer.Typer, factory: "Callable[[typer.Context], RuntimeFactor
                 "--questions",
                 metavar="FILE",
                 help="What is asked, as in solve --file; it decides how much of a draft is "
-                "accepted.",
+                "accepted. With cross_branch some hundreds: it drafts from what it answered "
+                "before.",
                 show_default="a few of our own",
             ),
         ] = None,

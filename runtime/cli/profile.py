@@ -45,8 +45,9 @@ _QUESTIONS = (
     "Two dice are thrown. What is the probability that their sum is at least 9? Reason step by "
     "step and put the answer into \\boxed{}.",
 )
-#: Questions of the demo's own kind for the demo's model.
-_DEMO_QUESTIONS = 16
+#: Questions of the demo's own kind for the demo's model; more than a profile asks, as an answer
+#: given before flatters ``cross_branch``.
+_DEMO_QUESTIONS = 512
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ class Pace:
     def seconds_per_token(self, batch: int, context: float, position: float) -> float:
         """Of one branch, at ``position`` of its output, among ``batch`` in all."""
         k = self.k(batch)
-        yielded = self.acceptance.tokens_per_step(k, position) if k else 1.0
+        yielded = self.acceptance.tokens_per_step(k, position, batch) if k else 1.0
         return self.step.seconds(batch, context, k) / yielded
 
 

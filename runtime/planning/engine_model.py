@@ -1,7 +1,7 @@
 """A model of an engine with one method of speculation, fitted to a profile."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from frontrunner.strategies.acceptance import Acceptance, fit_acceptance
@@ -58,7 +58,8 @@ class EngineModel:
 
     def tokens_per_second(self, batch: int, context: float, k: int, position: float = 0) -> float:
         """Of one branch among ``batch``."""
-        return self.acceptance.tokens_per_step(k, position) / self.step.seconds(batch, context, k)
+        yielded = self.acceptance.tokens_per_step(k, position, batch)
+        return yielded / self.step.seconds(batch, context, k)
 
     def best_k(self, batch: int, context: float, position: float = 0) -> int:
         """The measured number of draft tokens that is fastest at this batch."""
@@ -106,12 +107,32 @@ def _middle(repeats: Sequence[StepPoint]) -> StepPoint:
 def _tokens_per_step(variant: Variant, point: PacePoint, acceptance: Acceptance) -> float:
     if variant.k == 0:
         return 1.0
-    expected = acceptance.tokens_per_step(variant.k, point.position)
+    seen = _seen_per_step(variant, point, acceptance)
+    if seen is not None:
+        return seen
+    return acceptance.tokens_per_step(variant.k, point.position, point.batch)
+
+
+def _seen_per_step(variant: Variant, point: PacePoint, acceptance: Acceptance) -> float | None:
     if not point.steps:
-        return expected
+        return None
     seen = point.tokens / point.steps
     # So many tokens a step are not chance: a slow reader has been given steps joined.
-    return seen if seen < _JOINED * expected else expected
+    expected = acceptance.tokens_per_step(variant.k, point.position, point.batch)
+    return seen if seen < _JOINED * expected else None
+
+
+def _with_shares(acceptance: Acceptance, own: Sequence[Variant]) -> Acceptance:
+    """With what was accepted at each size of the batch."""
+    found: dict[int, list[float]] = {}
+    for v in own:
+        for p in v.paces:
+            seen = _seen_per_step(v, p, acceptance)
+            expected = acceptance.tokens_per_step(v.k, p.position)
+            if seen is not None and expected > 1.0:
+                found.setdefault(p.batch, []).append((seen - 1.0) / (expected - 1.0))
+    batches = tuple(sorted(found))
+    return replace(acceptance, batches=batches, shares=tuple(median(found[b]) for b in batches))
 
 
 def _fitted(method: str, variants: Sequence[Variant], own: Sequence[Variant]) -> EngineModel:
@@ -120,6 +141,7 @@ def _fitted(method: str, variants: Sequence[Variant], own: Sequence[Variant]) ->
     counts = [c for v in variants for c in v.accepted]
     farthest = max((c.position for c in counts), default=0)
     acceptance = fit_acceptance(counts, [e for e in _EDGES if e <= farthest])
+    acceptance = _with_shares(acceptance, own)
     points = step_points(variants, acceptance)
     errors = cross_validated_errors(points)
     slow = [v.slow_step for v in variants if v.slow_step is not None]

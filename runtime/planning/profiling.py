@@ -73,7 +73,8 @@ class Prompts:
             if len(longer) <= len(prompt):
                 break
             prompt = longer
-        self._made += 1
+        # None comes again before all have come: ``cross_branch`` drafts from its earlier answers.
+        self._made += len(parts)
         return prompt
 
     def _encoded(self, mark: str, *questions: str) -> tuple[int, ...]:

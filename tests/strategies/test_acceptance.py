@@ -62,3 +62,26 @@ def test_bins_without_counts_take_their_neighbours() -> None:
 def test_without_drafts_nothing_is_accepted() -> None:
     assert fit_acceptance([AcceptanceCount(0, 0, 10, 10)]).at(0) == 0.0
     assert NOTHING_ACCEPTED.tokens_per_step(5) == 1.0
+
+
+def test_what_is_accepted_may_depend_on_the_batch() -> None:
+    acceptance = Acceptance((0,), (0.5,), batches=(4, 8), shares=(1.0, 0.5))
+    alone = expected_tokens(0.5, 3) - 1.0
+    accepted = {b: acceptance.tokens_per_step(3, 0, b) - 1.0 for b in (1, 4, 6, 8, 64)}
+    assert accepted == pytest.approx(
+        {1: alone, 4: alone, 6: 0.75 * alone, 8: 0.5 * alone, 64: 0.5 * alone}
+    )
+
+
+@given(
+    probability=st.floats(0.0, 1.0),
+    k=st.integers(0, 8),
+    batch=st.integers(1, 100),
+    shares=st.lists(st.floats(0.0, 3.0), min_size=1, max_size=5),
+)
+def test_no_step_yields_less_than_its_own_token_or_more_than_its_draft(
+    probability: float, k: int, batch: int, shares: list[float]
+) -> None:
+    batches = tuple(4 * n + 1 for n in range(len(shares)))
+    acceptance = Acceptance((0,), (probability,), batches, tuple(shares))
+    assert 1.0 <= acceptance.tokens_per_step(k, 0, batch) <= k + 1.0

@@ -2,9 +2,9 @@
 
 import pytest
 
-from frontrunner.runtime.planning.engine_model import step_points
-from frontrunner.runtime.planning.profile import PacePoint, Variant
-from frontrunner.strategies.acceptance import NOTHING_ACCEPTED
+from frontrunner.runtime.planning.engine_model import engine_models, step_points
+from frontrunner.runtime.planning.profile import PacePoint, Profile, Variant
+from frontrunner.strategies.acceptance import NOTHING_ACCEPTED, AcceptanceCount
 
 
 def pace(batch: int, context: float, seconds: float, aimed: int | None) -> PacePoint:
@@ -28,3 +28,31 @@ def test_points_of_no_measurement_stand_for_themselves() -> None:
     paces = [pace(4, 100.0, 1.0, None), pace(4, 100.0, 2.0, None)]
     points = step_points([Variant("none", "none", 0, {}, paces=paces)], NOTHING_ACCEPTED)
     assert sorted(p.seconds for p in points) == pytest.approx([1.0, 2.0])
+
+
+def test_a_proposer_that_drafts_less_in_a_large_batch_yields_less_there() -> None:
+    plain = [pace(batch, 100.0, 0.01, 0) for batch in (1, 8, 32)]
+    drafting = [
+        PacePoint(batch, 100.0, 16.0, 0.02 / yielded, 32.0 * yielded, 32.0, 0)
+        for batch, yielded in ((1, 2.0), (8, 2.0), (32, 1.5))
+    ]
+    counts = [AcceptanceCount(4, 0, 100, 200)]
+    model = engine_models(
+        Profile(
+            engine="vllm",
+            model="m",
+            hardware="h",
+            settings={},
+            quick=False,
+            prompt_tokens=100,
+            max_branches=32,
+            max_context_tokens=1024,
+            variants=[
+                Variant("none", "none", 0, {}, paces=plain),
+                Variant("own", "cross_branch", 4, {}, paces=drafting, accepted=counts),
+            ],
+        )
+    )["cross_branch"]
+    yielded = {b: model.acceptance.tokens_per_step(4, 16, b) for b in (1, 8, 20, 32)}
+    assert yielded == pytest.approx({1: 2.0, 8: 2.0, 20: 1.75, 32: 1.5}, rel=1e-3)
+    assert model.tokens_per_second(32, 100.0, 4, 16) == pytest.approx(1.5 / 0.02, rel=0.05)

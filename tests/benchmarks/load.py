@@ -2,10 +2,11 @@
 
 Takes a config with ``[planning] models`` (``frontrunner profile`` and ``frontrunner plan`` make
 one). At each load that many workers go through the problems, one race each at a time, and every
-race has the same deadline. The arms take turns, a group of problems at a time, each with problems
-of its own, of the same levels: an engine that was asked before would draft from its own answer
-(``cross_branch``). Shows for each load and arm accuracy, races in time, branches and time, and the
-accuracy over all loads, with the difference of the planned branches and each fixed number.
+race has the same deadline. All arms get the same problems and seeds in turns, a group of problems
+at a time, each on an engine of its own (about 2 GiB): one that was asked before would draft from
+its own answer (``cross_branch``). Shows for each load and arm accuracy, races in time, races
+refused because others hold the engine (they count as wrong), branches and time, and the accuracy
+over all loads, with the paired difference of the planned branches and each fixed number.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import itertools
 import statistics
 import time
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from common import paired, progress, report, share
 
 from frontrunner.runtime.config import Settings
 from frontrunner.runtime.demo.problems import Problem, hard_problems
+from frontrunner.runtime.errors import Overloaded
 from frontrunner.runtime.runtime import Runtime
 
 ARGUMENTS = argparse.ArgumentParser(description=__doc__)
@@ -36,6 +39,10 @@ ARGUMENTS.add_argument("--seed", type=int, default=0)
 
 #: Of the arm whose branches are planned.
 PLANNED = 0
+#: In the place of the branches of a race that was refused.
+REFUSED = -1
+#: Of the other split.
+WARM_UP = list(enumerate(hard_problems("select", 8)))
 #: Problems of one arm before the next one's turn, for each race at once.
 GROUP = 3
 
@@ -58,14 +65,18 @@ async def race_group(
         while waiting:
             index, problem = waiting.pop()
             began = time.monotonic()
-            result = await runtime.solve(
-                problem.question,
-                deadline=args.deadline,
-                branches=branches or None,
-                seed=args.seed * 1_000_003 + index,
-            )
-            seconds = time.monotonic() - began
-            found[index] = (seconds, result.answer == str(problem.answer), len(result.branches))
+            try:
+                result = await runtime.solve(
+                    problem.question,
+                    deadline=args.deadline,
+                    branches=branches or None,
+                    seed=args.seed * 1_000_003 + index,
+                )
+            except Overloaded:
+                found[index] = (time.monotonic() - began, False, REFUSED)
+            else:
+                right = result.answer == str(problem.answer)
+                found[index] = (time.monotonic() - began, right, len(result.branches))
 
     async with anyio.create_task_group() as tasks:
         for _ in range(load):
@@ -81,21 +92,25 @@ async def measured(args: argparse.Namespace) -> dict[Key, Race]:
             known[load, branches, index] = tuple(race)
     arms = [PLANNED, *args.fixed]
     total = len(args.loads) * len(arms) * args.count
-    fresh = iter(hard_problems(args.split, total, seed=args.seed))
-    problems = {
-        place: list(enumerate(itertools.islice(fresh, args.count)))
-        for place in itertools.product(args.loads, arms)
-    }
-    async with Runtime.from_config(Settings.from_toml(args.config)) as runtime:
+    fresh = iter(hard_problems(args.split, len(args.loads) * args.count, seed=args.seed))
+    problems = {load: list(enumerate(itertools.islice(fresh, args.count))) for load in args.loads}
+    async with AsyncExitStack() as stack:
+        runtimes: dict[int, Runtime] = {}
+        for number, branches in enumerate(arms):
+            progress(number, len(arms), "engines started")
+            runtime = Runtime.from_config(Settings.from_toml(args.config))
+            runtimes[branches] = await stack.enter_async_context(runtime)
+            # What a first race compiles is not to count.
+            await race_group(runtimes[branches], WARM_UP, 1, branches, args)
         for load in args.loads:
             size = GROUP * load
             for turn, start in enumerate(range(0, args.count, size)):
+                group = problems[load][start : start + size]
                 first = turn % len(arms)
                 for branches in arms[first:] + arms[:first]:
-                    group = problems[load, branches][start : start + size]
                     if all((load, branches, index) in known for index, _ in group):
                         continue
-                    found = await race_group(runtime, group, load, branches, args)
+                    found = await race_group(runtimes[branches], group, load, branches, args)
                     for index, race in found.items():
                         known[load, branches, index] = race
                         if args.races:
@@ -122,7 +137,8 @@ async def run() -> None:
                 {
                     "at_once": load,
                     "branches": arm or "planned",
-                    "branches_median": statistics.median(r[2] for r in races),
+                    "branches_median": statistics.median(max(0, r[2]) for r in races),
+                    "refused": sum(r[2] == REFUSED for r in races),
                     "accuracy": share(hits[load, arm]),
                     "in_time": sum(r[0] <= args.deadline for r in races),
                     "latest": round(max(r[0] for r in races), 4),

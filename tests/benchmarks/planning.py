@@ -276,7 +276,9 @@ def draw(plans: Sequence[dict[str, Any]], file: Path) -> None:
             capsize=3,
             label=name.replace("_", "-"),
         )
-    axes.set(xscale="log", xlabel="deadline (s)", ylabel="accuracy (%)", ylim=(0, 100))
+    axes.set(xscale="log", xlabel="deadline (s)", ylabel="accuracy (%)", ylim=(0, 102))
+    axes.set_xticks([p["deadline"] for p in plans], [f"{p['deadline']:g}" for p in plans])
+    axes.minorticks_off()
     axes.legend()
     figure.savefig(file, dpi=150)
 

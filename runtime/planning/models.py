@@ -87,8 +87,9 @@ class Load:
     """What runs beside a race that is about to begin."""
 
     races: int = 0
+    """That run, or are to be expected (``RecentRaces``)."""
     running: int = 0
-    """Their branches."""
+    """Branches that run."""
     step_seconds: float | None = None
     """The engine's slow step of late (``EngineLoad.step_seconds``)."""
 

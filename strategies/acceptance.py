@@ -33,7 +33,7 @@ class Acceptance:
     """Numbers of branches for which ``shares`` are known; rising."""
     shares: tuple[float, ...] = ()
     """Tokens accepted over what the probability says: a proposer may draft less the more branches
-    run. None: as the probability says, with any number of branches."""
+    run. Empty: as the probability says, with any number of branches."""
 
     def at(self, position: float) -> float:
         """The probability at a position in tokens."""

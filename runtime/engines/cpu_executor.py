@@ -3,7 +3,7 @@
 vLLM's CPU backend gives the model a worker process of its own. Core and worker then wait for each
 other in busy loops, three times a step with speculation: on two cores the one that waits takes the
 core that the program needs, and the other's time goes into messages. In one process steps take
-less time, those with speculation least, and the engine starts sooner, by one import of vLLM.
+less time, most of all those with speculation, and the engine starts sooner, by one import of vLLM.
 
 vLLM reasons that threads cannot be bound to cores in this way (``platforms/cpu.py``). Where there
 are many cores, or sockets, that counts for more, and vLLM's own way stays; likewise where the user

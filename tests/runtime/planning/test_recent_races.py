@@ -23,8 +23,8 @@ def test_a_load_that_is_over_is_forgotten_by_races_and_by_time() -> None:
         for _ in range(50):
             recent.expected(8, 0.0)
     for number in range(30):
-        expected = by_races.expected(0, number * 0.1)
-    assert expected == 0
+        by_races.expected(0, number * 0.1)
+    assert by_races.expected(0, 3.0) == 0
     assert by_time.expected(0, 600.0) == 0
 
 

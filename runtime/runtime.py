@@ -20,7 +20,6 @@ from .event_stream import EventStream
 from .logs import configure_logs
 from .observers import Observer, Watchers
 from .planning.models import Load, RuntimeModels, plan_branches
-from .planning.recent_races import RecentRaces
 from .race import Race
 from .race_making import RaceMaker, RaceRequest
 from .race_options import Question, RaceOptions
@@ -79,7 +78,6 @@ class Runtime:
         equivalence = Equivalence(self._workers, answers.compare_timeout)
         models = self.settings.planning.models
         self._models = RuntimeModels.read(Path(models)) if models is not None else None
-        self._recent = RecentRaces()
         self._maker = RaceMaker(
             engine, self.settings, rewards, extractor, equivalence, self._reserve, self._planned
         )
@@ -257,8 +255,7 @@ class Runtime:
         if self._models is None:
             return None
         held = self._admission.load()
-        races = self._recent.expected(held.racing, anyio.current_time())
-        load = Load(races, held.granted, self.engine.load().step_seconds)
+        load = Load(held.racing, held.granted, self.engine.load().step_seconds)
         most = self.engine.info.max_branches
         return plan_branches(self._models, seconds, load, most=most, prompt=prompt)
 

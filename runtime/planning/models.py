@@ -87,9 +87,8 @@ class Load:
     """What runs beside a race that is about to begin."""
 
     races: int = 0
-    """That run, or are to be expected (``RecentRaces``)."""
     running: int = 0
-    """Branches that run."""
+    """Their branches."""
     step_seconds: float | None = None
     """The engine's slow step of late (``EngineLoad.step_seconds``)."""
 

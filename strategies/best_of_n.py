@@ -22,9 +22,11 @@ from .protocol import (
     Needs,
     Observation,
     RaceView,
+    ShareShrank,
     StopReason,
 )
 from .scores import Pick, Scores, check_pick
+from .sharing import give_back
 
 #: How much longer the longest branch gets before waiting is priced anew.
 _PRICED_ANEW = 1.05
@@ -107,6 +109,8 @@ class BestOfN:
                 self._priced_at = tokens
             case BranchForced() | BranchFailed():
                 pass
+            case ShareShrank(share):
+                return give_back(view, share)
             case _:
                 return []
         if self._enough(view):

@@ -19,8 +19,10 @@ from .protocol import (
     Needs,
     Observation,
     RaceView,
+    ShareShrank,
     StopReason,
 )
+from .sharing import give_back
 from .stopping import clinched, majority_probability
 from .votes import Tally, count, supporter, tally
 
@@ -99,6 +101,8 @@ class BudgetForcing:
                 return self._extend(branch, view) or self._settle(view)
             case BranchForced() | BranchFailed():
                 return self._settle(view)
+            case ShareShrank(share):
+                return give_back(view, share)
             case _:
                 return []
 

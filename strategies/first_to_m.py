@@ -24,8 +24,10 @@ from .protocol import (
     Launch,
     Observation,
     RaceView,
+    ShareShrank,
     StopReason,
 )
+from .sharing import give_back
 from .votes import tally
 
 
@@ -72,6 +74,8 @@ class FirstToM:
                         view, lambda reason: decide_by_votes(view, reason, votes)
                     )
                 return []
+            case ShareShrank(share):
+                return give_back(view, share)
             case _:
                 return []
 

@@ -7,7 +7,7 @@ all at 2.0 (B=8) to 3.6 (B=64) times lower latency. Where branches that end earl
 ones the flip risk is underestimated, and ``max_flip_risk`` is to be chosen on recorded races.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -27,8 +27,10 @@ from .protocol import (
     Needs,
     Observation,
     RaceView,
+    ShareShrank,
     StopReason,
 )
+from .sharing import give_back
 from .stop_rules import STOP_NAMES, Poll, StopName, StopRule, make_rule, rule_parameters
 from .stopping import clinched
 from .weights import (
@@ -157,13 +159,18 @@ class Majority:
                 return self._settle(view)
             case BranchForced() | BranchFailed():
                 return self._settle(view)
+            case ShareShrank(share):
+                # Fewer votes are to come: the lead may be beyond them now.
+                cut = give_back(view, share)
+                return [*cut, *self._settle(view, besides=cut[0].branches)] if cut else []
             case _:
                 return []
 
     def conclude(self, view: RaceView) -> Decide:
         return self._decide(view, StopReason.DEADLINE, self._weights.weigh(view, pending_too=True))
 
-    def _settle(self, view: RaceView) -> Sequence[Command]:
+    def _settle(self, view: RaceView, besides: Container[int] = ()) -> Sequence[Command]:
+        """``besides`` those branches that are being cancelled in the same breath."""
         weights, rule = self._weights, self._rule
         if not weights.pending and over(view):
             return self._closing.when_over(
@@ -171,7 +178,11 @@ class Majority:
             )
         if not rule.stops_on_clinch:
             return []
-        running = [b.tokens for b in view.branches.values() if b.status is BranchStatus.RUNNING]
+        running = [
+            b.tokens
+            for i, b in view.branches.items()
+            if b.status is BranchStatus.RUNNING and i not in besides
+        ]
         outstanding = len(running) + len(weights.pending)
         if not outstanding:
             return []

@@ -31,8 +31,10 @@ from .protocol import (
     Observation,
     Probe,
     RaceView,
+    ShareShrank,
     StopReason,
 )
+from .sharing import give_back
 from .stopping import clinched, flip_risk, majority_probability
 from .votes import Tally, count, supporter
 
@@ -140,6 +142,8 @@ class Probing:
                 return [*cut, *self._settle(view)]
             case BranchFinished() | BranchForced() | BranchFailed():
                 return self._settle(view)
+            case ShareShrank(share):
+                return give_back(view, share)
             case _:
                 return []
 

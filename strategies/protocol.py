@@ -225,6 +225,15 @@ class BranchFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class ShareShrank:
+    """Other races need the engine: this one should run no more than ``branches`` branches from now
+    on (at least 1). Comes before the call time only. A strategy whose branches are not alike may
+    pass over it."""
+
+    branches: int
+
+
+@dataclass(frozen=True, slots=True)
 class CallTimeReached:
     """The deadline is near: what is still to be forced must be forced now."""
 
@@ -238,6 +247,7 @@ Observation = (
     | BranchForced
     | BranchScored
     | BranchFailed
+    | ShareShrank
     | CallTimeReached
 )
 

@@ -40,8 +40,8 @@ what data sheets say
 The time of a token over the number of branches, their context and K; the launch of branches; a \
 round of forced answers; an abort, until the engine is free again; with speculation the acceptance \
 length by position. Without speculation, with the config's own, and with each --engine-args, one \
-after the other. A profile that was broken off goes on where it was; one that is complete is added \
-to. The engine should have the machine for itself.
+after the other or --in-turns. A profile that was broken off goes on where it was; one that is \
+complete is added to. The engine should have the machine for itself.
 
 
 [bold]Exit status[/bold]
@@ -114,6 +114,15 @@ def register(app: typer.Typer, factory: "Callable[[typer.Context], RuntimeFactor
                 show_default=False,
             ),
         ] = None,
+        in_turns: Annotated[
+            bool,
+            typer.Option(
+                "--in-turns",
+                help="Start the engines of all variants together and measure them in turns, so "
+                "that a machine whose speed changes is as fast for one as for the next. They must "
+                "fit beside each other.",
+            ),
+        ] = False,
         questions: Annotated[
             Path | None,
             typer.Option(
@@ -170,6 +179,7 @@ def register(app: typer.Typer, factory: "Callable[[typer.Context], RuntimeFactor
             out=out,
             quick=quick,
             engine_args=engine_args or [],
+            in_turns=in_turns,
             questions=questions,
             fresh=fresh,
             simulate=simulate,

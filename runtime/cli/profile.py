@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from ..errors import BadRequest
 from ..planning.engine_model import EngineModel, engine_models
 from ..planning.modelled import modelled_profile
 from ..planning.profile import Profile, Variant, hardware, versions
-from ..planning.profiling import Extent, Profiler
+from ..planning.profiling import Extent, Profiler, measure_in_turns
 from ..planning.surfaces import draw_surfaces, matplotlib
 from ..race_spec import Forcing
 from ..runtime import Runtime
@@ -58,6 +59,7 @@ class ProfileCommand:
     out: Path
     quick: bool
     engine_args: Sequence[str]
+    in_turns: bool
     questions: Path | None
     fresh: bool
     simulate: str | None
@@ -78,8 +80,8 @@ def run_profile(command: ProfileCommand, make_runtime: Callable[[Settings], Runt
     if command.plot:
         matplotlib()  # what is missing is said before the work, not after it
     if command.simulate is not None:
-        if command.engine_args or command.config:
-            raise BadRequest("--simulate takes no --config and no --engine-args")
+        if command.engine_args or command.config or command.in_turns:
+            raise BadRequest("--simulate takes no --config, --engine-args or --in-turns")
         profile = modelled_profile(command.simulate, command.draft, command.acceptance)
         profile.write(command.out)
         with standard_output() as output:
@@ -216,33 +218,43 @@ async def _profile(
     output: Output,
 ) -> int:
     profile = known
-    for number, (variant, changed) in enumerate(variants, 1):
-        if profile is not None:
-            before = next((v for v in profile.variants if v.name == variant.name), None)
-            if before is not None and before.complete:
-                continue
-            variant = before or variant
-        began = anyio.current_time()
-        async with started(make_runtime(changed), show=True) as runtime:
-            variant.start_seconds = anyio.current_time() - began
-            profiler = _profiler(runtime, changed, questions, quick=command.quick)
-            if profile is None:
-                profile = _fresh(runtime, settings, profiler, quick=command.quick)
-            if variant not in profile.variants:
-                profile.variants.append(variant)
-            kept = profile
-            await _with_progress(
-                profiler, variant, f"{number}/{len(variants)} {variant.name}", kept, command.out
-            )
-            if profiler.cache_tokens is not None:
-                kept.cache_tokens = profiler.cache_tokens
-                kept.write(command.out)
+    before = {v.name: v for v in profile.variants} if profile is not None else {}
+    lacking = [(before.get(v.name, v), changed) for v, changed in variants]
+    lacking = [(variant, changed) for variant, changed in lacking if not variant.complete]
+    groups = [lacking] if command.in_turns and lacking else [[one] for one in lacking]
+    for number, group in enumerate(groups, len(variants) - len(lacking) + 1):
+        async with AsyncExitStack() as stack:
+            profilers: list[Profiler] = []
+            for variant, changed in group:
+                began = anyio.current_time()
+                runtime = await stack.enter_async_context(started(make_runtime(changed), show=True))
+                variant.start_seconds = anyio.current_time() - began
+                profilers.append(
+                    _profiler(runtime, changed, questions, variant, quick=command.quick)
+                )
+                if profile is None:
+                    profile = _fresh(runtime, settings, profilers[0], quick=command.quick)
+                if variant not in profile.variants:
+                    profile.variants.append(variant)
+            assert profile is not None
+            names = ", ".join(variant.name for variant, _ in group)
+            label = f"{number}/{len(variants)} {names}" if len(group) == 1 else "all in turns"
+            await _with_progress(profilers, label, profile, command.out)
+            sizes = [p.cache_tokens for p in profilers if p.cache_tokens is not None]
+            if sizes:
+                profile.cache_tokens = sizes[-1]
+                profile.write(command.out)
     assert profile is not None
     return await _show(command, profile, output)
 
 
 def _profiler(
-    runtime: Runtime, settings: Settings, questions: Sequence[str], *, quick: bool
+    runtime: Runtime,
+    settings: Settings,
+    questions: Sequence[str],
+    variant: Variant,
+    *,
+    quick: bool,
 ) -> Profiler:
     engine, forcing, sampling = runtime.engine, settings.forcing, settings.sampling
     return Profiler(
@@ -258,6 +270,7 @@ def _profiler(
         sampling.max_tokens,
         questions,
         Extent.of(engine.info.max_branches, quick=quick),
+        variant,
     )
 
 
@@ -277,7 +290,7 @@ def _fresh(runtime: Runtime, settings: Settings, profiler: Profiler, *, quick: b
 
 
 async def _with_progress(
-    profiler: Profiler, variant: Variant, label: str, profile: Profile, out: Path
+    profilers: Sequence[Profiler], label: str, profile: Profile, out: Path
 ) -> None:
     console = Console(stderr=True)
     columns = (
@@ -293,7 +306,7 @@ async def _with_progress(
         def progress(done: int, total: int, what: str) -> None:
             p.update(bar, completed=done, total=total, what=what)
 
-        await profiler.run(variant, progress, lambda: profile.write(out))
+        await measure_in_turns(profilers, progress, lambda: profile.write(out))
 
 
 # ── showing ───────────────────────────────────────────────────────────────────────────────────

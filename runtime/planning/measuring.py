@@ -166,6 +166,15 @@ class Measuring:
         counts = [AcceptanceCount(k, at, *sums) for at, sums in sorted(counted.items())]
         return counts, max(len(s.ids) for s in streams)
 
+    async def race(self, prompt: Sequence[int], batch: int, tokens: int) -> None:
+        """Run branches to their ends, and measure nothing.
+
+        Raises:
+            CannotMeasure: one of them gave no token.
+            EngineError: one of them was lost.
+        """
+        await self._run(self._requests(prompt, batch, tokens))
+
     # ── how ───────────────────────────────────────────────────────────────────────────────────
 
     def _requests(self, prompt: Sequence[int], batch: int, tokens: int) -> list[Generation]:

@@ -1,6 +1,8 @@
-"""Measuring one engine, point by point: what is measured, on what, and what is done already."""
+"""Measuring engines, point by point: what is measured, on what, and what is done already."""
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from ..engines.protocol import Engine, Sampling
@@ -15,6 +17,9 @@ _FULL_CONTEXTS = (0.25, 0.5, 0.8)
 _QUICK_TOKENS, _FULL_TOKENS = 32, 64
 #: Times that something is tried, each on another question.
 _TRIES = 4
+#: Races that go before, where an engine drafts from earlier ones, and their branches.
+_QUICK_WARM_UP, _FULL_WARM_UP = 2, 8
+WARM_UP_BRANCHES = 32
 
 #: How far it has come: measurements done, of all, and what comes next.
 Progress = Callable[[int, int, str], None]
@@ -30,6 +35,9 @@ class Extent:
     repeats: int
     questions: int
     """For acceptance: each with a few branches to their ends."""
+    warm_up: int
+    """Races before all else on an engine that drafts from earlier ones: it is measured as it is
+    after some minutes of use."""
 
     @classmethod
     def of(cls, max_branches: int, *, quick: bool) -> "Extent":
@@ -38,9 +46,9 @@ class Extent:
         if powers[-1] != max_branches:
             powers.append(max_branches)
         if not quick:
-            return cls(tuple(powers), _FULL_CONTEXTS, _FULL_TOKENS, 3, 6)
+            return cls(tuple(powers), _FULL_CONTEXTS, _FULL_TOKENS, 3, 6, _FULL_WARM_UP)
         chosen = {powers[round(i * (len(powers) - 1) / 3)] for i in range(4)}
-        return cls(tuple(sorted(chosen)), _QUICK_CONTEXTS, _QUICK_TOKENS, 1, 2)
+        return cls(tuple(sorted(chosen)), _QUICK_CONTEXTS, _QUICK_TOKENS, 1, 2, _QUICK_WARM_UP)
 
 
 class Prompts:
@@ -83,7 +91,7 @@ class Prompts:
 
 
 class Profiler:
-    """Measures the engine of one variant."""
+    """Measures the engine of one variant, as far as the variant lacks it."""
 
     def __init__(
         self,
@@ -93,12 +101,18 @@ class Profiler:
         max_tokens: int,
         questions: Sequence[str],
         extent: Extent,
+        variant: Variant,
     ) -> None:
         self._engine = engine
         self._measuring = Measuring(engine, sampling, forcing)
         self._prompts = Prompts(engine, questions)
         self._extent = extent
         self._max_tokens = max_tokens
+        self.variant = variant
+        steps = self._steps(variant)
+        self._left = deque(step for step in steps if step[0] not in variant.done)
+        self.total = len(steps)
+        """Measurements in all."""
 
     @property
     def prompt_tokens(self) -> int:
@@ -109,23 +123,41 @@ class Profiler:
         """That the KV cache holds, about, as far as has been seen."""
         return self._measuring.cache_tokens
 
-    async def run(self, variant: Variant, progress: Progress, save: Callable[[], None]) -> None:
-        """Make the measurements that ``variant`` lacks; ``save`` is called after each.
+    @property
+    def left(self) -> int:
+        """Measurements that the variant lacks."""
+        return len(self._left)
+
+    @property
+    def next(self) -> str:
+        """The first of them."""
+        return self._left[0][0]
+
+    async def warm_up(self) -> None:
+        """Race a few questions, if the engine drafts from earlier races and is to be measured.
 
         Raises:
             EngineError: the engine died.
         """
-        steps = self._steps(variant)
-        for number, (name, step) in enumerate(steps):
-            progress(number, len(steps), name)
-            if name in variant.done:
-                continue
-            await self._tried(variant, name, step)
-            variant.done.append(name)
-            save()
-        variant.complete = True
-        progress(len(steps), len(steps), "")
-        save()
+        table = self.variant.engine.get("speculation", {})
+        if self.variant.method != "cross_branch" or not table.get("earlier_races", True):
+            return
+        branches = min(WARM_UP_BRANCHES, self._engine.info.max_branches)
+        for _ in range(self._extent.warm_up if self._left else 0):
+            with suppress(CannotMeasure):
+                await self._measuring.race(self._prompts.next(), branches, self._max_tokens)
+
+    async def measure_next(self) -> None:
+        """Make the next measurement, or find that it cannot be made.
+
+        Raises:
+            EngineError: the engine died.
+        """
+        name, step = self._left[0]
+        await self._tried(self.variant, name, step)
+        self.variant.done.append(name)
+        self._left.popleft()
+        self.variant.complete = not self._left
 
     def _steps(self, variant: Variant) -> list[tuple[str, Callable[[], Awaitable[None]]]]:
         extent, measuring, prompts = self._extent, self._measuring, self._prompts
@@ -187,3 +219,30 @@ class Profiler:
             else:
                 variant.skipped.pop(name, None)
                 return
+
+
+async def measure_in_turns(
+    profilers: Sequence[Profiler], progress: Progress, save: Callable[[], None]
+) -> None:
+    """Make all measurements that are lacking, of several engines in turns: what else the machine
+    does, and how fast it happens to be, falls on all alike.
+
+    Args:
+        progress: told before each measurement and at the end.
+        save: called after each.
+
+    Raises:
+        EngineError: an engine died.
+    """
+    total = sum(p.total for p in profilers)
+    for profiler in profilers:
+        progress(total - sum(p.left for p in profilers), total, "warming up")
+        await profiler.warm_up()
+    while behind := [p for p in profilers if p.left]:
+        # Whichever has come the least far.
+        profiler = max(behind, key=lambda p: p.left / p.total)
+        done = total - sum(p.left for p in profilers)
+        progress(done, total, f"{profiler.variant.name}: {profiler.next}")
+        await profiler.measure_next()
+        save()
+    progress(total, total, "")

@@ -8,16 +8,17 @@ from frontrunner.runtime.demo.problems import hard_problems
 from frontrunner.runtime.engines.protocol import Sampling
 from frontrunner.runtime.planning.engine_model import engine_models
 from frontrunner.runtime.planning.profile import Profile, Variant, versions
-from frontrunner.runtime.planning.profiling import Extent, Profiler
+from frontrunner.runtime.planning.profiling import Extent, Profiler, measure_in_turns
 from frontrunner.runtime.race_spec import Forcing
 from frontrunner.runtime.runtime import Runtime
 
-EXTENT = Extent((1, 4, 16), (0.5,), tokens=24, repeats=1, questions=1)
+EXTENT = Extent((1, 4, 16), (0.5,), tokens=24, repeats=1, questions=1, warm_up=1)
 
 
 async def test_the_demo_engine_is_profiled(runtime: Runtime) -> None:
     engine, forcing = runtime.engine, runtime.settings.forcing
     suffix = engine.encode(forcing.suffix)
+    variant = Variant("none", "none", 0, {})
     profiler = Profiler(
         engine,
         Sampling(1.0),
@@ -25,9 +26,9 @@ async def test_the_demo_engine_is_profiled(runtime: Runtime) -> None:
         runtime.settings.sampling.max_tokens,
         [problem.question for problem in hard_problems("select", 8)],
         EXTENT,
+        variant,
     )
-    variant = Variant("none", "none", 0, {})
-    await profiler.run(variant, lambda done, total, what: None, lambda: None)
+    await measure_in_turns([profiler], lambda done, total, what: None, lambda: None)
     assert engine.load().running == 0
     assert not variant.skipped
     assert len(variant.paces) == 6

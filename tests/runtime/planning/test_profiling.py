@@ -8,7 +8,7 @@ from frontrunner.runtime.engines.protocol import Sampling
 from frontrunner.runtime.engines.simulated import SimulatedEngine
 from frontrunner.runtime.planning.engine_model import engine_models
 from frontrunner.runtime.planning.profile import Profile, ProfileError, Variant
-from frontrunner.runtime.planning.profiling import Extent, Profiler
+from frontrunner.runtime.planning.profiling import Extent, Profiler, measure_in_turns
 from frontrunner.runtime.race_spec import Forcing
 from frontrunner.strategies.acceptance import Acceptance
 from frontrunner.strategies.step_time import StepPoint, median_error
@@ -38,9 +38,10 @@ async def measured(
         800,
         QUESTIONS,
         Extent.of(engine.info.max_branches, quick=quick),
+        variant,
     )
-    await profiler.run(
-        variant, lambda done, total, what: None, lambda: notes.append(len(variant.done))
+    await measure_in_turns(
+        [profiler], lambda done, total, what: None, lambda: notes.append(len(variant.done))
     )
     assert engine.load().running == 0
     await engine.aclose()
@@ -104,7 +105,7 @@ async def test_what_was_measured_is_not_measured_again() -> None:
     assert variant.complete
     assert sorted(variant.done) == sorted(names)
     assert len(variant.paces) == paces
-    assert len(saves) == 4  # three measurements, and the end
+    assert len(saves) == 3
 
 
 async def test_a_batch_that_does_not_fit_the_cache_is_left_out_and_said() -> None:

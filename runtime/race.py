@@ -89,6 +89,7 @@ class Race:
         self._decided = anyio.Event()
         self._deadline = spec.deadline
         self._hurried = anyio.Event()
+        self._called = False  # the call time was reached
         self._tasks: TaskGroup | None = None
         self._occupancy = Occupancy(places or NoLimit(), spec.max_branches)
         self._aborts = Aborts(engine, spec.race_id, spec.deadline, spec.abort_limit)
@@ -97,6 +98,11 @@ class Race:
     @property
     def spec(self) -> RaceSpec:
         return self._spec
+
+    @property
+    def deadline(self) -> float:
+        """Anyio clock, seconds; earlier than the spec's after a ``hurry``."""
+        return self._deadline
 
     def watch(self, watcher: RaceWatcher) -> None:
         """Also tell ``watcher``; call it before ``run``."""
@@ -158,6 +164,17 @@ class Race:
             self._hurried.set()
             self._hurried = anyio.Event()
 
+    def share(self, branches: int) -> None:
+        """Other races need the engine: run no more than so many branches from now on, as far as
+        the strategy can do with fewer. Not after the call time: the time that is left is for the
+        answers of just those branches."""
+        if not self._called:
+            self._observations.append(
+                told.ShareShrank(max(branches, self._spec.shared_down_to or 1))
+            )
+            if self._tasks is not None:  # else when it has begun
+                self._drain()
+
     async def run(self) -> Result:
         """Run the race to its decision.
 
@@ -196,6 +213,7 @@ class Race:
             if left <= 0:
                 break
             await self._pause(min(left, max(_CLOCK_STEP, left / 2)))
+        self._called = True
         self._settle_pending()
         reserve = self._deadline - anyio.current_time()
         self._publish(events.CallTimeReached(self._at(), reserve))

@@ -58,14 +58,14 @@ class RaceMaker:
         extractor: Extractor,
         equivalence: Equivalence,
         reserve: Reserve,
-        planned: Callable[[float, int], int | None] = lambda seconds, prompt: None,
+        planned: Callable[[float, int, int], int] | None = None,
     ) -> None:
         """
         Args:
             extractor: finds answers of the settings' kind.
             equivalence: compares them where they are compared by algebra.
-            planned: the branches for a race of so many seconds on a prompt of so many tokens, where
-                nobody says; None: those of the settings.
+            planned: the branches for a race of so many seconds, on a prompt of so many tokens, with
+                so many branches at least, where nobody says; None: those of the settings.
         """
         self._engine = engine
         self._settings = settings
@@ -85,8 +85,10 @@ class RaceMaker:
         seconds = self._deadline(options.get("deadline"))
         messages, prompt = self._encoded(question, options.get("tools"))
         branches, least = options.get("branches"), options.get("min_branches")
-        if branches is None and (branches := self._planned(seconds, len(prompt))) is not None:
-            branches = max(branches, least or 1)
+        shared_down_to = None
+        if branches is None and self._planned is not None:
+            shared_down_to = least or self._settings.race.min_branches
+            branches = self._planned(seconds, len(prompt), shared_down_to)
         wanted, minimum = self._branches(branches, least)
         name = options.get("strategy") or self._settings.race.strategy
         parameters = self._parameters(name, options.get("parameters"), wanted)
@@ -115,6 +117,7 @@ class RaceMaker:
             answers=answers,
             abort_limit=self._settings.race.abort_limit,
             strategy=name,
+            shared_down_to=shared_down_to,
         )
         latest = spec.deadline - self._least_seconds(spec, minimum)
         return RaceRequest(spec, minimum, latest, strategy, parameters)

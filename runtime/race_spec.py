@@ -35,3 +35,6 @@ class RaceSpec:
     answers: Extractor = BOXED  # how an answer is found and compared
     abort_limit: float = 1.0  # seconds that telling the engine to abort may take
     strategy: str = ""  # its name
+    shared_down_to: int | None = None
+    """Branches that it keeps at least while others need the engine; None: all, as somebody has said
+    how many."""

@@ -1,6 +1,6 @@
 """What users embed: an engine, and races on it."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Self, Unpack
@@ -17,15 +17,17 @@ from .config import Settings
 from .engines.protocol import Engine, EngineLoad
 from .errors import EngineClosed, EngineError, EngineStartError
 from .event_stream import EventStream
+from .events import Event
 from .logs import configure_logs
 from .observers import Observer, Watchers
-from .planning.models import Load, RuntimeModels, plan_branches
+from .planning.models import RuntimeModels
 from .race import Race
 from .race_making import RaceMaker, RaceRequest
 from .race_options import Question, RaceOptions
 from .reserve import Reserve
 from .result import Result
 from .rewards import RewardModel, make_reward_model
+from .sharing import Sharing
 
 _log = structlog.get_logger("frontrunner.runtime")
 
@@ -77,14 +79,27 @@ class Runtime:
         self._workers = WorkerPool(algebra) if algebra else None
         equivalence = Equivalence(self._workers, answers.compare_timeout)
         models = self.settings.planning.models
-        self._models = RuntimeModels.read(Path(models)) if models is not None else None
+        self._racing: dict[str, Race] = {}
+        self._sharing: Sharing | None = None
+        if models is not None:
+            self._sharing = Sharing(
+                RuntimeModels.read(Path(models)),
+                engine,
+                lambda: self._admission.load().granted,
+                self._racing.values,
+            )
         self._maker = RaceMaker(
-            engine, self.settings, rewards, extractor, equivalence, self._reserve, self._planned
+            engine,
+            self.settings,
+            rewards,
+            extractor,
+            equivalence,
+            self._reserve,
+            self._sharing.planned if self._sharing else None,
         )
         self._admission = Admission(capacity=0, queue=0)  # the engine's comes as it starts
         self._lengths = LengthModel.from_quantiles(lengths.median, lengths.p95) if lengths else None
         self._unaborted: list[str] = []
-        self._racing: dict[str, Race] = {}
         self._entered = False
 
     @classmethod
@@ -190,7 +205,7 @@ class Runtime:
         """
         request = self._prepare(question, options)
         with await self._admit(request) as places:
-            return await self._run(self._maker.make(request, places, self._lengths))
+            return await self._run(self._make(request, places))
 
     @asynccontextmanager
     async def stream(
@@ -207,7 +222,7 @@ class Runtime:
         events = EventStream()
         request = self._prepare(question, options)
         with await self._admit(request) as places:
-            race = self._maker.make(request, places, self._lengths, events.push)
+            race = self._make(request, places, events.push)
 
             async def run() -> None:
                 try:
@@ -225,6 +240,7 @@ class Runtime:
                     # Left to the task group it would reach the caller inside an ExceptionGroup.
                     failure = error
                 tasks.cancel_scope.cancel()
+            self._racing.pop(race.spec.race_id, None)  # it may not have begun to run
             if failure is not None:
                 raise failure
 
@@ -250,15 +266,6 @@ class Runtime:
 
     # ── a race, from what was asked to what it teaches ────────────────────────────────────────
 
-    def _planned(self, seconds: float, prompt: int) -> int | None:
-        """The branches that the plan gives a race of so many seconds, at the load of the moment."""
-        if self._models is None:
-            return None
-        held = self._admission.load()
-        load = Load(held.racing, held.granted, self.engine.load().step_seconds)
-        most = self.engine.info.max_branches
-        return plan_branches(self._models, seconds, load, most=most, prompt=prompt)
-
     def _prepare(self, question: Question, options: RaceOptions) -> RaceRequest:
         """Check a request; all errors of input are raised here."""
         if not self._entered:
@@ -268,6 +275,8 @@ class Runtime:
     async def _admit(self, request: RaceRequest) -> Lease:
         """Wait for the branches that a race needs at least."""
         spec = request.spec
+        if self._sharing is not None:
+            self._sharing.make_room(spec)
         return await self._admission.admit(
             spec.max_branches,
             request.min_branches,
@@ -276,12 +285,19 @@ class Runtime:
             name=spec.race_id,
         )
 
+    def _make(
+        self, request: RaceRequest, places: Lease, publish: Callable[[Event], None] | None = None
+    ) -> Race:
+        """The race of a request, one of those that run from now on."""
+        race = self._maker.make(request, places, self._lengths, publish)
+        self._racing[race.spec.race_id] = race
+        return race
+
     async def _run(self, race: Race) -> Result:
         watchers = Watchers(self.observers, race.spec, self.engine.info.model)
         if watchers:
             race.watch(watchers)
         result: Result | None = None
-        self._racing[race.spec.race_id] = race
         try:
             result = await self._run_beside_retries(race)
         finally:

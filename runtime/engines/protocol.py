@@ -4,12 +4,15 @@ One request is one branch (or one forced continuation of it). Requests carry exa
 that a continuation hits the engine's prefix cache and nothing is ever tokenised twice.
 """
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from ..errors import EngineError
+
+N = TypeVar("N", int, float)
 
 #: One chat message, as in the OpenAI API: ``{"role": ..., "content": ...}``.
 Message = Mapping[str, str]
@@ -87,6 +90,7 @@ class EngineLoad:
     waiting: int = 0  # requests
     cache_usage: float = 0.0  # share of the KV cache held by requests, 0 to 1
     step_seconds: float | None = None  # a slow step (95th percentile) of late; None: none seen
+    step_batch: int | None = None  # requests in a full step (likewise); None: not known
     acceptance_length: float | None = None  # tokens per step with speculation; None: not measured
 
 
@@ -161,19 +165,32 @@ class Engine(Protocol):
 
 @dataclass(slots=True)
 class StepTimes:
-    """Recent step durations of an engine, in seconds."""
+    """Recent steps of an engine: their durations in seconds, and the requests in them."""
 
     window: int = 64
-    _times: list[float] = field(default_factory=list[float])
+    _times: deque[float] = field(default_factory=deque[float])
+    _batches: deque[int] = field(default_factory=deque[int])
 
-    def add(self, seconds: float) -> None:
-        self._times.append(seconds)
-        if len(self._times) > self.window:
-            del self._times[0]
+    def add(self, seconds: float, batch: int | None = None) -> None:
+        """A step, with so many requests in it if that is known."""
+        _keep(self._times, seconds, self.window)
+        if batch is not None:
+            _keep(self._batches, batch, self.window)
 
     def quantile(self, q: float) -> float | None:
-        """The ``q``-quantile of the window; None while it is empty."""
-        if not self._times:
-            return None
-        ordered = sorted(self._times)
-        return ordered[min(len(ordered) - 1, int(q * len(ordered)))]
+        """The ``q``-quantile of the window's durations; None while it is empty."""
+        return _quantile(self._times, q)
+
+    def batch(self, q: float) -> int | None:
+        """The ``q``-quantile of the requests in the window's steps; None while none is known."""
+        return _quantile(self._batches, q)
+
+
+def _keep(values: deque[N], value: N, window: int) -> None:
+    values.append(value)
+    if len(values) > window:
+        values.popleft()
+
+
+def _quantile(values: Collection[N], q: float) -> N | None:
+    return sorted(values)[min(len(values) - 1, int(q * len(values)))] if values else None

@@ -167,6 +167,7 @@ class SimulatedEngine:
             waiting=len(alive) - running,
             cache_usage=min(1.0, held / self.hardware.cache_tokens),
             step_seconds=self._times.quantile(0.95),
+            step_batch=self._times.batch(0.95),
             acceptance_length=1 + self._accepted / self._drafting if self._drafting else None,
         )
 
@@ -249,7 +250,7 @@ class SimulatedEngine:
         seconds = hardware.step.seconds(batch, context, k, prompts)
         # Of the prompts that are taken in, each is a row of the batch as well.
         seconds += hardware.step.row * len(filling)
-        self._times.add(seconds)
+        self._times.add(seconds, batch)
         self._step = _Step(now + seconds, decoding, filling, k)
 
     def _admit(self) -> None:

@@ -246,6 +246,7 @@ class VllmEngine:
             waiting=unfinished - running,
             cache_usage=self._stats.cache_usage if unfinished else 0.0,
             step_seconds=self._stats.steps.quantile(0.95),
+            step_batch=self._stats.steps.batch(0.95),
             acceptance_length=self._stats.acceptance_length,
         )
 
@@ -316,7 +317,7 @@ class _Stats:
     def take(self, scheduler_stats: Any) -> None:
         now = time.monotonic()
         if self.running and now - self._last < _LONGEST_STEP:
-            self.steps.add(now - self._last)
+            self.steps.add(now - self._last, self.running)
         self._last = now
         self.running = scheduler_stats.num_running_reqs
         self.waiting = scheduler_stats.num_waiting_reqs

@@ -48,6 +48,7 @@ from frontrunner.strategies.protocol import (
     Probe,
     ProbeAnswer,
     Score,
+    ShareShrank,
     StopReason,
 )
 
@@ -296,6 +297,12 @@ class AnyRace(RuleBasedStateMachine):
         if not fails:
             branch.probes.append(ProbeAnswer(branch.tokens, answer))
             self.observe(BranchProbed(branch.index))
+
+    @precondition(lambda self: self.decision is None and not self.called)
+    @rule(share=st.integers(1, 8))
+    def shrink(self, share: int) -> None:
+        """Other races need the engine."""
+        self.observe(ShareShrank(share))
 
     @precondition(lambda self: self.decision is None and not self.called)
     @rule()

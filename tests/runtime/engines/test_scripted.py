@@ -250,6 +250,12 @@ def test_step_times_give_quantiles_of_the_last_steps_only() -> None:
     steps = StepTimes(window=10)
     assert steps.quantile(0.5) is None
     steps.add(100.0)
+    assert steps.batch(0.5) is None
+    for n in range(10):
+        steps.add(float(n), 10 * n)
+    steps.add(float(10), None)
+    steps.add(0.0, 5)
+    assert (steps.batch(0.0), steps.batch(1.0)) == (5, 90)
     for n in range(10):
         steps.add(float(n))
     assert steps.quantile(0.0) == 0.0

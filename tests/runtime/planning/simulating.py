@@ -1,4 +1,4 @@
-"""Simulated engines and small pilots for the tests of planning."""
+"""Simulated engines, models and small pilots for the tests of planning."""
 
 from random import Random
 
@@ -9,6 +9,9 @@ from frontrunner.runtime.engines.simulated import (
     constant_k,
 )
 from frontrunner.runtime.experiments.traces import RecordedBranch, RecordedQuestion
+from frontrunner.runtime.planning.engine_model import EngineModel, Linear
+from frontrunner.runtime.planning.models import AccuracyModel, RuntimeModels
+from frontrunner.runtime.planning.schedule import KSchedule
 from frontrunner.strategies.acceptance import NOTHING_ACCEPTED, Acceptance
 from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.protocol import ProbeAnswer
@@ -17,6 +20,32 @@ from frontrunner.strategies.step_time import StepTime
 #: Small, and with a knee in sight: a step of 4 ms alone, of 8 ms from 33 branches on.
 STEP = StepTime(constant=0.003, weights=0.001, context=2e-8, row=0.0001, token=2e-5, draft=0.0005)
 LENGTHS = LengthModel.from_quantiles(200, 400)
+COUNTS = (1, 2, 4, 8, 16, 32, 64)
+TOKENS = (50, 100, 200, 400, 800)
+#: More branches are better, given the tokens; and tokens help as far as 400.
+ACCURACY = AccuracyModel(
+    COUNTS,
+    TOKENS,
+    tuple(tuple((0.3 + 0.08 * n) * min(1.0, t / 400) for t in TOKENS) for n in range(len(COUNTS))),
+)
+MODELS = RuntimeModels(
+    EngineModel(
+        "draft_model",
+        (0, 3),
+        STEP,
+        Acceptance((0,), (0.6,)),
+        Linear(STEP.seconds(1, 100), STEP.row, 1e-5),
+        Linear(0.01, 0.0005),
+        0.001,
+        1.3,
+        0.03,
+    ),
+    KSchedule(((1, 3), (32, 0))),
+    ACCURACY,
+    LengthModel.from_quantiles(200, 400),
+    prompt=100,
+    return_margin=0.03,
+)
 QUESTIONS = [f"Question {n}: what is {n} + {n}? Think step by step." for n in range(5)]
 
 

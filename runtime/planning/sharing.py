@@ -1,0 +1,144 @@
+"""B at run time: from the deadlines left, and from what all races on the engine need.
+
+Races share every step of the engine, so what one takes slows down all. All are given the same most
+branches, the number with which they are expected to give the most right answers together: a race
+that begins is launched with it, and those that run are cut down to it. So the first of a burst of
+races may take what it can use, and gives it back as the others arrive.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from frontrunner.strategies.lengths import LengthModel
+
+from .clock import Pace, TokenClock
+from .models import RuntimeModels
+
+#: What the reserve is over the rounds of forced answers seen (``runtime.reserve``).
+_HEADROOM = 1.2
+#: Accuracy (share, of one race) below which a gain is none.
+_TOLERANCE = 0.005
+#: Measured steps change the model's by no more than this factor, up or down.
+_MOST_CORRECTION = 4.0
+#: Prompts of as many such pieces (tokens) are as long as each other.
+_PROMPT_PIECE = 64
+#: Clocks kept; they differ by branches, others and prompt only.
+_MOST_CLOCKS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A race whose branches are chosen here."""
+
+    seconds: float
+    """Until its deadline."""
+    prompt: int | None = None
+    """Tokens of the question; None: as the profile's questions."""
+    running: int | None = None
+    """Branches that run; None: it has not begun, and may have any number."""
+    ended: int = 0
+    """Branches that have given their answers."""
+    written: float = 0.0
+    """Tokens of each branch that runs."""
+    least: int = 1
+    """Branches that it is to run at least."""
+
+    def kept(self, share: int) -> int:
+        """Branches that run if it has this share."""
+        allowed = max(share, self.least)
+        return allowed if self.running is None else min(self.running, allowed)
+
+
+class BatchSharing:
+    """Shares the batch of an engine among races, by the models of a plan."""
+
+    def __init__(self, models: RuntimeModels) -> None:
+        self.models = models
+        self._clocks: dict[tuple[int, int, int], TokenClock] = {}
+
+    def share(
+        self,
+        contenders: Sequence[Contender],
+        *,
+        most: int,
+        fixed: int = 0,
+        factor: float = 1.0,
+    ) -> int:
+        """The most branches that each of ``contenders`` should run from now on: the fewest that
+        are expected to bring as many right answers, of all races together, as any number.
+
+        Args:
+            most: branches that the engine can run.
+            fixed: branches that run whatever is decided here.
+            factor: on each step's time, as in ``step_correction``.
+        """
+        counts = [b for b in self.models.accuracy.branches if b <= most] or [1]
+        expected = [self._right(contenders, share, fixed, factor) for share in counts]
+        enough = max(expected) - _TOLERANCE * len(contenders)
+        return next(b for b, e in zip(counts, expected, strict=True) if e >= enough)
+
+    def reached_tokens(
+        self, contender: Contender, share: int, others: int, factor: float = 1.0
+    ) -> float:
+        """Tokens that each branch of a race will have written when it is called, beside ``others``
+        branches of other races all along."""
+        engine, kept = self.models.engine, contender.kept(share)
+        clock = self._clock(kept, others, contender.prompt)
+        reserve = _HEADROOM * factor * engine.forced.seconds(kept) + self.models.return_margin
+        # The clock runs at the profile's pace, which is ``factor`` times too fast.
+        left = max(0.0, contender.seconds - reserve) / factor
+        began = clock.seconds(contender.written) if contender.written > 0 else 0.0
+        return clock.tokens(began + left)
+
+    def step_correction(self, seconds: float | None, batch: int | None) -> float:
+        """Measured steps over the model's: machines are shared, and clocks throttle.
+
+        Args:
+            seconds: the engine's slow step of late (``EngineLoad.step_seconds``).
+            batch: requests in it (``EngineLoad.step_batch``); after a burst soon many more run.
+        """
+        if seconds is None or not batch:
+            return 1.0
+        models, engine = self.models, self.models.engine
+        context = models.prompt + models.lengths.median / 2
+        usual = engine.slow_step * engine.step.seconds(batch, context, models.schedule(batch))
+        if usual <= 0:
+            return 1.0
+        ratio = seconds / usual
+        return min(_MOST_CORRECTION, max(1 / _MOST_CORRECTION, ratio))
+
+    def _right(
+        self, contenders: Sequence[Contender], share: int, fixed: int, factor: float
+    ) -> float:
+        """Right answers to expect of all."""
+        batch = fixed + sum(c.kept(share) for c in contenders)
+        return sum(
+            self.models.accuracy.at(
+                c.ended + c.kept(share),
+                self.reached_tokens(c, share, batch - c.kept(share), factor),
+            )
+            for c in contenders
+        )
+
+    def _clock(self, branches: int, others: int, prompt: int | None) -> TokenClock:
+        models, engine = self.models, self.models.engine
+        tokens = models.prompt if prompt is None else prompt
+        pieces = -(-tokens // _PROMPT_PIECE)
+        clock = self._clocks.get((branches, others, pieces))
+        if clock is None:
+            if len(self._clocks) >= _MOST_CLOCKS:
+                self._clocks.clear()
+            tokens = pieces * _PROMPT_PIECE
+            clock = self._clocks[branches, others, pieces] = TokenClock(
+                Pace(engine.step, engine.acceptance, models.schedule),
+                typical_lengths(models.lengths, branches),
+                prompt=tokens,
+                launch=engine.launch.seconds(branches, tokens),
+                others=others,
+            )
+        return clock
+
+
+def typical_lengths(lengths: LengthModel, branches: int) -> Sequence[int]:
+    """Lengths of so many branches, evenly spread over the model's quantiles."""
+    return [max(1, round(lengths.quantile((i + 0.5) / branches))) for i in range(branches)]

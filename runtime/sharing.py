@@ -65,7 +65,7 @@ class Sharing:
             contenders,
             fixed=fixed,
             most=self._engine.info.max_branches,
-            factor=self._sharing.step_correction(load.step_seconds, load.step_batch),
+            factor=self._sharing.correction(load.token_seconds, load.token_batch),
         )
 
 

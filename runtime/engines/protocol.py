@@ -5,14 +5,12 @@ that a continuation hits the engine's prefix cache and nothing is ever tokenised
 """
 
 from collections import deque
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from ..errors import EngineError
-
-N = TypeVar("N", int, float)
 
 #: One chat message, as in the OpenAI API: ``{"role": ..., "content": ...}``.
 Message = Mapping[str, str]
@@ -90,7 +88,8 @@ class EngineLoad:
     waiting: int = 0  # requests
     cache_usage: float = 0.0  # share of the KV cache held by requests, 0 to 1
     step_seconds: float | None = None  # a slow step (95th percentile) of late; None: none seen
-    step_batch: int | None = None  # requests in a full step (likewise); None: not known
+    token_seconds: float | None = None  # that a branch took for a token, of late; None: not known
+    token_batch: float = 0.0  # branches that ran meanwhile, the mean
     acceptance_length: float | None = None  # tokens per step with speculation; None: not measured
 
 
@@ -165,32 +164,47 @@ class Engine(Protocol):
 
 @dataclass(slots=True)
 class StepTimes:
-    """Recent steps of an engine: their durations in seconds, and the requests in them."""
+    """Recent step durations of an engine, in seconds."""
 
     window: int = 64
     _times: deque[float] = field(default_factory=deque[float])
-    _batches: deque[int] = field(default_factory=deque[int])
 
-    def add(self, seconds: float, batch: int | None = None) -> None:
-        """A step, with so many requests in it if that is known."""
-        _keep(self._times, seconds, self.window)
-        if batch is not None:
-            _keep(self._batches, batch, self.window)
+    def add(self, seconds: float) -> None:
+        self._times.append(seconds)
+        if len(self._times) > self.window:
+            self._times.popleft()
 
     def quantile(self, q: float) -> float | None:
-        """The ``q``-quantile of the window's durations; None while it is empty."""
-        return _quantile(self._times, q)
-
-    def batch(self, q: float) -> int | None:
-        """The ``q``-quantile of the requests in the window's steps; None while none is known."""
-        return _quantile(self._batches, q)
-
-
-def _keep(values: deque[N], value: N, window: int) -> None:
-    values.append(value)
-    if len(values) > window:
-        values.popleft()
+        """The ``q``-quantile of the window; None while it is empty."""
+        if not self._times:
+            return None
+        ordered = sorted(self._times)
+        return ordered[min(len(ordered) - 1, int(q * len(ordered)))]
 
 
-def _quantile(values: Collection[N], q: float) -> N | None:
-    return sorted(values)[min(len(values) - 1, int(q * len(values)))] if values else None
+@dataclass(slots=True)
+class TokenTimes:
+    """How fast branches were of late, all that is in their way included: prompts taken in, drafts
+    that were not accepted."""
+
+    window: int = 128
+    """Steps."""
+    _steps: deque[tuple[float, int, int]] = field(default_factory=deque[tuple[float, int, int]])
+
+    def add(self, seconds: float, batch: int, tokens: int) -> None:
+        """A step of ``batch`` branches, which got ``tokens`` tokens together."""
+        self._steps.append((seconds, batch, tokens))
+        if len(self._steps) > self.window:
+            self._steps.popleft()
+
+    @property
+    def seconds(self) -> float | None:
+        """For one token of one branch; None while there was none."""
+        tokens = sum(n for _, _, n in self._steps)
+        return sum(s * b for s, b, _ in self._steps) / tokens if tokens else None
+
+    @property
+    def batch(self) -> float:
+        """Branches in the batch, the mean over time."""
+        seconds = sum(s for s, _, _ in self._steps)
+        return sum(s * b for s, b, _ in self._steps) / seconds if seconds else 0.0

@@ -23,7 +23,16 @@ from frontrunner.strategies.step_time import StepTime
 
 from ..errors import EngineClosed, EngineError
 from .courses import Course, Courses
-from .protocol import Chunk, EngineInfo, EngineLoad, FinishReason, Generation, Message, StepTimes
+from .protocol import (
+    Chunk,
+    EngineInfo,
+    EngineLoad,
+    FinishReason,
+    Generation,
+    Message,
+    StepTimes,
+    TokenTimes,
+)
 
 #: Prompts that are remembered, to know how much of a branch a forced one continues.
 _PROMPTS = 1024
@@ -73,6 +82,7 @@ class _Step:
     """The step under way."""
 
     ends: float
+    seconds: float
     decoding: list[_Request]
     filling: list[tuple[_Request, int]]
     k: int
@@ -90,6 +100,7 @@ class SimulatedEngine:
         self._cache = _PrefixCache(hardware.cache_tokens, hardware.cache_block_tokens)
         self._prompts: OrderedDict[tuple[int, ...], None] = OrderedDict()
         self._times = StepTimes()
+        self._tokens = TokenTimes()
         self._drafting = self._accepted = 0
         self._open = False
         self._made = 0
@@ -167,7 +178,8 @@ class SimulatedEngine:
             waiting=len(alive) - running,
             cache_usage=min(1.0, held / self.hardware.cache_tokens),
             step_seconds=self._times.quantile(0.95),
-            step_batch=self._times.batch(0.95),
+            token_seconds=self._tokens.seconds,
+            token_batch=self._tokens.batch,
             acceptance_length=1 + self._accepted / self._drafting if self._drafting else None,
         )
 
@@ -250,8 +262,8 @@ class SimulatedEngine:
         seconds = hardware.step.seconds(batch, context, k, prompts)
         # Of the prompts that are taken in, each is a row of the batch as well.
         seconds += hardware.step.row * len(filling)
-        self._times.add(seconds, batch)
-        self._step = _Step(now + seconds, decoding, filling, k)
+        self._times.add(seconds)
+        self._step = _Step(now + seconds, seconds, decoding, filling, k)
 
     def _admit(self) -> None:
         hardware = self.hardware
@@ -273,6 +285,7 @@ class SimulatedEngine:
             request.admitted = True
 
     def _end_step(self, step: _Step) -> None:
+        before = sum(r.written for r in self._running)
         for request, part in step.filling:
             request.prefill -= part
             if request.prefill == 0:
@@ -284,6 +297,8 @@ class SimulatedEngine:
                 tokens += self._drawn(request, step.k)
                 self._accepted += tokens - 1
             self._write(request, tokens)
+        written = sum(r.written for r in self._running) - before
+        self._tokens.add(step.seconds, len(self._running), written)
         for request in [*self._requests.values()]:
             if request.aborted and request.finish is None:
                 request.finish = FinishReason.ABORT

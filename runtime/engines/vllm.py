@@ -27,6 +27,7 @@ from .protocol import (
     Message,
     Sampling,
     StepTimes,
+    TokenTimes,
 )
 from .speculation import check_speculation, speculation_arguments
 from .vllm_start import (
@@ -142,7 +143,7 @@ class VllmEngine:
                     pass
 
         await run(0)
-        self._stats.steps = StepTimes()
+        self._stats.steps, self._stats.tokens = StepTimes(), TokenTimes()
         async with anyio.create_task_group() as tasks:
             for index in range(min(16, self._settings.max_branches)):
                 tasks.start_soon(run, index)
@@ -246,7 +247,8 @@ class VllmEngine:
             waiting=unfinished - running,
             cache_usage=self._stats.cache_usage if unfinished else 0.0,
             step_seconds=self._stats.steps.quantile(0.95),
-            step_batch=self._stats.steps.batch(0.95),
+            token_seconds=self._stats.tokens.seconds,
+            token_batch=self._stats.tokens.batch,
             acceptance_length=self._stats.acceptance_length,
         )
 
@@ -278,6 +280,7 @@ class _Stats:
 
     def __init__(self) -> None:
         self.steps = StepTimes()
+        self.tokens = TokenTimes()
         self.running = 0
         self.waiting = 0
         self.cache_usage = 0.0
@@ -307,17 +310,20 @@ class _Stats:
                 engine_idx: int = 0,
             ) -> None:
                 if scheduler_stats is not None:
-                    stats.take(scheduler_stats)
+                    generated = iteration_stats.num_generation_tokens if iteration_stats else 0
+                    stats.take(scheduler_stats, generated)
 
             def log_engine_initialized(self) -> None:
                 pass
 
         return Logger(vllm_config, engine_index)
 
-    def take(self, scheduler_stats: Any) -> None:
+    def take(self, scheduler_stats: Any, generated: int) -> None:
+        """A step has ended, which brought ``generated`` tokens."""
         now = time.monotonic()
         if self.running and now - self._last < _LONGEST_STEP:
-            self.steps.add(now - self._last, self.running)
+            self.steps.add(now - self._last)
+            self.tokens.add(now - self._last, self.running, generated)
         self._last = now
         self.running = scheduler_stats.num_running_reqs
         self.waiting = scheduler_stats.num_waiting_reqs

@@ -18,7 +18,10 @@ from .models import RuntimeModels
 _HEADROOM = 1.2
 #: Accuracy (share, of one race) below which a gain is none.
 _TOLERANCE = 0.005
-#: Measured steps change the model's by no more than this factor, up or down.
+#: A race may take as much longer, or shorter, than is expected: too many branches by the deadline
+#: cost far more than too few, and a plan that just fits would often not.
+_SPREAD = (0.85, 1.0, 1.2)
+#: Measured times change the model's by no more than this factor, up or down.
 _MOST_CORRECTION = 4.0
 #: Prompts of as many such pieces (tokens) are as long as each other.
 _PROMPT_PIECE = 64
@@ -70,11 +73,14 @@ class BatchSharing:
         Args:
             most: branches that the engine can run.
             fixed: branches that run whatever is decided here.
-            factor: on each step's time, as in ``step_correction``.
+            factor: on all times, as ``correction`` says.
         """
         counts = [b for b in self.models.accuracy.branches if b <= most] or [1]
-        expected = [self._right(contenders, share, fixed, factor) for share in counts]
-        enough = max(expected) - _TOLERANCE * len(contenders)
+        expected = [
+            sum(self._right(contenders, share, fixed, factor * much) for much in _SPREAD)
+            for share in counts
+        ]
+        enough = max(expected) - _TOLERANCE * len(contenders) * len(_SPREAD)
         return next(b for b, e in zip(counts, expected, strict=True) if e >= enough)
 
     def reached_tokens(
@@ -90,22 +96,24 @@ class BatchSharing:
         began = clock.seconds(contender.written) if contender.written > 0 else 0.0
         return clock.tokens(began + left)
 
-    def step_correction(self, seconds: float | None, batch: int | None) -> float:
-        """Measured steps over the model's: machines are shared, and clocks throttle.
+    def correction(self, seconds: float | None, batch: float) -> float:
+        """The measured time of a branch's token over the model's. Machines are shared, and clocks
+        throttle; and branches of many questions, which come and go, draft less from each other and
+        wait for each other's prompts, of which a profile knows nothing.
 
         Args:
-            seconds: the engine's slow step of late (``EngineLoad.step_seconds``).
-            batch: requests in it (``EngineLoad.step_batch``); after a burst soon many more run.
+            seconds: ``EngineLoad.token_seconds``.
+            batch: ``EngineLoad.token_batch``.
         """
-        if seconds is None or not batch:
+        if seconds is None or batch <= 0:
             return 1.0
         models, engine = self.models, self.models.engine
-        context = models.prompt + models.lengths.median / 2
-        usual = engine.slow_step * engine.step.seconds(batch, context, models.schedule(batch))
+        written = models.lengths.median / 2
+        pace = Pace(engine.step, engine.acceptance, models.schedule)
+        usual = pace.seconds_per_token(max(1, round(batch)), models.prompt + written, written)
         if usual <= 0:
             return 1.0
-        ratio = seconds / usual
-        return min(_MOST_CORRECTION, max(1 / _MOST_CORRECTION, ratio))
+        return min(_MOST_CORRECTION, max(1 / _MOST_CORRECTION, seconds / usual))
 
     def _right(
         self, contenders: Sequence[Contender], share: int, fixed: int, factor: float

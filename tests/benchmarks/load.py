@@ -5,7 +5,8 @@ one). At each load that many workers go through the problems, one race each at a
 race has the same deadline. All arms get the same problems and seeds in turns, a group of problems
 at a time, each on an engine of its own (about 2 GiB): one that was asked before would draft from
 its own answer (``cross_branch``). Shows for each load and arm accuracy, races in time, races
-refused because others hold the engine (they count as wrong), branches and time, and the accuracy
+refused because others hold the engine (they count as wrong), branches (less those that were given
+back to others) and time, and the accuracy
 over all loads, with the paired difference of the planned branches and each fixed number.
 """
 
@@ -25,7 +26,9 @@ from common import paired, progress, report, share
 from frontrunner.runtime.config import Settings
 from frontrunner.runtime.demo.problems import Problem, hard_problems
 from frontrunner.runtime.errors import Overloaded
+from frontrunner.runtime.events import BranchEnded, RaceDecided
 from frontrunner.runtime.runtime import Runtime
+from frontrunner.strategies.sharing import REASON as GIVEN_BACK
 
 ARGUMENTS = argparse.ArgumentParser(description=__doc__)
 ARGUMENTS.add_argument("--config", required=True, help="TOML file with [planning] models")
@@ -66,17 +69,22 @@ async def race_group(
             index, problem = waiting.pop()
             began = time.monotonic()
             try:
-                result = await runtime.solve(
+                async with runtime.stream(
                     problem.question,
                     deadline=args.deadline,
                     branches=branches or None,
                     seed=args.seed * 1_000_003 + index,
-                )
+                ) as events:
+                    told = [event async for event in events]
             except Overloaded:
                 found[index] = (time.monotonic() - began, False, REFUSED)
-            else:
-                right = result.answer == str(problem.answer)
-                found[index] = (time.monotonic() - began, right, len(result.branches))
+                continue
+            ended = [event for event in told if isinstance(event, BranchEnded)]
+            kept = sum(event.reason != GIVEN_BACK for event in ended)
+            last = told[-1]
+            assert isinstance(last, RaceDecided)
+            right = last.result.answer == str(problem.answer)
+            found[index] = (time.monotonic() - began, right, kept)
 
     async with anyio.create_task_group() as tasks:
         for _ in range(load):

@@ -128,14 +128,14 @@ class Meter:
         self.steps = self.drafts = self.drafted = self.accepted = 0
         take = engine._stats.take
 
-        def taking(scheduler_stats: Any) -> None:
+        def taking(scheduler_stats: Any, generated: int) -> None:
             self.steps += 1
             found = scheduler_stats.spec_decoding_stats
             if found is not None:
                 self.drafts += found.num_drafts
                 self.drafted += found.num_draft_tokens
                 self.accepted += found.num_accepted_tokens
-            take(scheduler_stats)
+            take(scheduler_stats, generated)
 
         engine._stats.take = taking
 

@@ -13,6 +13,7 @@ from frontrunner.runtime.engines.protocol import (
     Generation,
     Sampling,
     StepTimes,
+    TokenTimes,
 )
 from frontrunner.runtime.engines.scripted import BranchScript, Piece, Script, ScriptedEngine
 from frontrunner.runtime.errors import EngineClosed, EngineDead, EngineError
@@ -246,16 +247,23 @@ async def test_it_keeps_every_request_and_counts_those_that_run() -> None:
     assert engine.load().step_seconds == 0.01
 
 
+def test_token_times_are_those_of_a_branch() -> None:
+    times = TokenTimes(window=3)
+    assert (times.seconds, times.batch) == (None, 0.0)
+    times.add(9.0, 1, 0)  # a prompt
+    assert (times.seconds, times.batch) == (None, 1.0)
+    for _ in range(3):
+        times.add(2.0, 4, 8)
+    assert (times.seconds, times.batch) == (1.0, 4.0)
+    times.add(4.0, 8, 0)  # of others, while these wait
+    assert times.seconds == 3.0
+    assert times.batch == 6.0
+
+
 def test_step_times_give_quantiles_of_the_last_steps_only() -> None:
     steps = StepTimes(window=10)
     assert steps.quantile(0.5) is None
     steps.add(100.0)
-    assert steps.batch(0.5) is None
-    for n in range(10):
-        steps.add(float(n), 10 * n)
-    steps.add(float(10), None)
-    steps.add(0.0, 5)
-    assert (steps.batch(0.0), steps.batch(1.0)) == (5, 90)
     for n in range(10):
         steps.add(float(n))
     assert steps.quantile(0.0) == 0.0

@@ -95,14 +95,14 @@ def test_a_race_keeps_what_it_is_to_have_at_least() -> None:
     assert Contender(1.0, least=8).kept(4) == 8
 
 
-def test_measured_steps_correct_the_profile(sharing: BatchSharing) -> None:
-    usual = 1.3 * STEP.seconds(10, 200, 3)
-    assert sharing.step_correction(usual, 10) == pytest.approx(1.0)
-    assert sharing.step_correction(2 * usual, 10) == pytest.approx(2.0)
-    assert sharing.step_correction(1e6, 10) == 4.0
-    assert sharing.step_correction(1e6, 0) == 1.0
-    assert sharing.step_correction(1e6, None) == 1.0
-    assert sharing.step_correction(None, 10) == 1.0
+def test_measured_times_correct_the_profile(sharing: BatchSharing) -> None:
+    yielded = MODELS.engine.acceptance.tokens_per_step(3)
+    usual = STEP.seconds(10, 200, 3) / yielded
+    assert sharing.correction(usual, 10.2) == pytest.approx(1.0)
+    assert sharing.correction(2 * usual, 10) == pytest.approx(2.0)
+    assert sharing.correction(1e6, 10) == 4.0
+    assert sharing.correction(1e6, 0) == 1.0
+    assert sharing.correction(None, 10) == 1.0
     assert alone(sharing, 2.0, factor=3.0) < alone(sharing, 2.0)
 
 

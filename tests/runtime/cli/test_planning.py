@@ -132,6 +132,26 @@ def test_a_profile_is_added_to_and_begun_anew(run_cli: RunCli, config: str, tmp_
     assert_one_sentence(done.err, "another engine or another extent")
 
 
+def test_variants_in_turns_are_measured_together(
+    run_cli: RunCli, config: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "profile.json"
+    seen: list[tuple[str, int]] = []
+
+    def make(settings: Settings) -> Runtime:
+        # As each engine starts: what has been measured of the others.
+        done = [len(v.done) for v in Profile.read(out).variants] if out.exists() else []
+        seen.append((settings.engine.speculation.method, sum(done)))
+        return simulated(settings)
+
+    found = profiled(run_cli, config, out, "--engine-args", DRAFT, "--in-turns", make=make)
+    assert seen == [("none", 0), ("draft_model", 0), ("draft_model", 0)]
+    assert set(found["methods"]) == {"none", "draft_model"}
+    assert Profile.read(out).complete
+    profiled(run_cli, config, out, "--engine-args", DRAFT, "--in-turns", make=make)
+    assert len(seen) == 3  # nothing was lacking
+
+
 def test_data_sheets_need_no_engine(run_cli: RunCli, tmp_path: Path) -> None:
     out = tmp_path / "32b.json"
     arguments = ("--simulate", "qwen2.5-32b:h200", "--draft", "qwen2.5-0.5b", "--out", str(out))

@@ -1,10 +1,13 @@
 """A profile of a simulated engine finds the model that it was simulated by."""
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from frontrunner.runtime.engines.protocol import Sampling
+from frontrunner.runtime.engines.protocol import Chunk, Generation, Sampling
 from frontrunner.runtime.engines.simulated import SimulatedEngine
 from frontrunner.runtime.planning.engine_model import engine_models
 from frontrunner.runtime.planning.profile import Profile, ProfileError, Variant
@@ -22,6 +25,12 @@ def profile_of(*variants: Variant) -> Profile:
     return Profile("simulated", "m", "h", {}, False, 10, 64, 4096, variants=list(variants))
 
 
+def profiler(engine: SimulatedEngine, variant: Variant, *, quick: bool = True) -> Profiler:
+    forcing = Forcing("Answer:", engine.encode("Answer:"), 4)
+    extent = Extent.of(engine.info.max_branches, quick=quick)
+    return Profiler(engine, Sampling(1.0), forcing, 800, QUESTIONS, extent, variant)
+
+
 async def measured(
     variant: Variant,
     engine: SimulatedEngine,
@@ -31,17 +40,10 @@ async def measured(
 ) -> Variant:
     notes = [] if saves is None else saves
     await engine.start()
-    profiler = Profiler(
-        engine,
-        Sampling(1.0),
-        Forcing("Answer:", engine.encode("Answer:"), 4),
-        800,
-        QUESTIONS,
-        Extent.of(engine.info.max_branches, quick=quick),
-        variant,
-    )
     await measure_in_turns(
-        [profiler], lambda done, total, what: None, lambda: notes.append(len(variant.done))
+        [profiler(engine, variant, quick=quick)],
+        lambda done, total, what: None,
+        lambda: notes.append(len(variant.done)),
     )
     assert engine.load().running == 0
     await engine.aclose()
@@ -81,6 +83,59 @@ async def test_speculation_is_found_with_its_acceptance() -> None:
         assert model.step.seconds(batch, 100, k) == pytest.approx(
             STEP.seconds(batch, 100, k), rel=0.05
         )
+
+
+async def test_engines_are_measured_in_turns() -> None:
+    variants = [Variant("none", "none", 0, {}), Variant("draft", "draft_model", 1, {})]
+    engines = [simulated_engine(), simulated_engine(k=1, acceptance=Acceptance((0,), (0.6,)))]
+    for engine in engines:
+        await engine.start()
+    apart: list[float] = []
+
+    def save() -> None:
+        one, other = (len(v.done) / p.total for v, p in zip(variants, profilers, strict=True))
+        apart.append(abs(one - other))
+
+    profilers = [profiler(e, v) for e, v in zip(engines, variants, strict=True)]
+    progress: list[tuple[int, int]] = []
+    await measure_in_turns(profilers, lambda done, of, what: progress.append((done, of)), save)
+    assert all(v.complete for v in variants)
+    assert max(apart) <= 1 / min(p.total for p in profilers) + 1e-9
+    assert progress == sorted(progress)
+    assert progress[-1] == (sum(p.total for p in profilers),) * 2
+
+
+@pytest.mark.parametrize(
+    ("method", "table", "warm"),
+    [
+        ("cross_branch", {}, True),
+        ("cross_branch", {"earlier_races": False}, False),
+        ("draft_model", {}, False),
+    ],
+)
+async def test_what_drafts_from_earlier_races_is_measured_warm(
+    method: str, table: dict[str, Any], warm: bool
+) -> None:
+    asked: list[Generation] = []
+
+    class Engine(SimulatedEngine):
+        async def generate(self, request: Generation) -> AsyncGenerator[Chunk, None]:
+            asked.append(request)
+            async with aclosing(super().generate(request)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+
+    plain = simulated_engine(k=1)
+    engine = Engine(plain.hardware, plain.courses)
+    await engine.start()
+    variant = Variant("v", method, 1, {"speculation": {"method": method, **table}})
+    measuring = profiler(engine, variant)
+    await measuring.warm_up()
+    assert len(asked) == (2 * 32 if warm else 0)
+    assert variant.done == []
+    variant.done += [name for name, _ in measuring._left]
+    await profiler(engine, variant).warm_up()  # nothing to measure: nothing to warm up for
+    assert len(asked) == (2 * 32 if warm else 0)
 
 
 async def test_rounds_of_forced_answers_and_aborts_are_timed() -> None:

@@ -90,6 +90,7 @@ class Race:
         self._deadline = spec.deadline
         self._hurried = anyio.Event()
         self._called = False  # the call time was reached
+        self._stopped_at: float | None = None  # when it had to be called, if it came to that
         self._tasks: TaskGroup | None = None
         self._occupancy = Occupancy(places or NoLimit(), spec.max_branches)
         self._aborts = Aborts(engine, spec.race_id, spec.deadline, spec.abort_limit)
@@ -220,6 +221,7 @@ class Race:
         self._observe(told.CallTimeReached())
         while (left := self._hard_stop - anyio.current_time()) > 0:
             await self._pause(left)
+        self._stopped_at = self._hard_stop
         self._settle_pending()
         self._take_forced_beside()
         self._call(None)
@@ -227,7 +229,7 @@ class Race:
     @property
     def _hard_stop(self) -> float:
         """When the race is called at the latest (anyio clock, seconds)."""
-        return self._deadline - self._reserve.return_margin
+        return self._deadline - self._reserve.margin
 
     async def _pause(self, seconds: float) -> None:
         """Wait, or until the deadline is brought forward."""
@@ -610,6 +612,8 @@ class Race:
         assert self._decision is not None
         result = summarise(self._spec, self._decision, self._branches, tally(self), self.lengths)
         self._publish(events.RaceDecided(self._at(), result))
+        if self._stopped_at is not None:
+            self._reserve.returned(anyio.current_time() - self._stopped_at)
         return result
 
 

@@ -169,7 +169,7 @@ class RaceMaker:
             raise BadDeadline(seconds)
         # The least that can be asked for: one step to take in the prompt and the suffix, one for
         # a token of the answer, and the way back.
-        needed = 2 * self._step + self._reserve.return_margin
+        needed = 2 * self._step + self._reserve.margin
         if seconds < needed:
             raise DeadlineTooShort(seconds, needed)
         return seconds

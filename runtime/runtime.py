@@ -163,7 +163,7 @@ class Runtime:
         request = self._prepare(
             "Count from one to ten.",
             {
-                "deadline": 60 * step + self._reserve.return_margin,
+                "deadline": 60 * step + self._reserve.margin,
                 "strategy": "majority",
                 "parameters": {"stop": "none"},
             },

@@ -47,7 +47,8 @@ class RaceSettings(Section):
     parameters: dict[str, Any] = Field(default_factory=dict[str, Any])
     """Of the strategy."""
     return_margin: PositiveFloat = 0.03
-    """Seconds kept for aborting what still runs and handing the result back."""
+    """Seconds kept for aborting what still runs and handing the result back, at least: up to five
+    times as many where that has taken longer of late (``runtime.reserve``)."""
     abort_limit: PositiveFloat = 1.0
     """Seconds that telling the engine to abort may take."""
 

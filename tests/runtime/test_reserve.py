@@ -87,3 +87,25 @@ def test_after_equal_rounds_the_reserve_covers_the_next_one(ratio: float) -> Non
     for _ in range(10):
         reserve.learn(0.1, 0.1 * ratio)
     assert reserve.seconds(0.1) >= 0.1 * ratio
+
+
+def test_the_way_back_takes_what_was_set_aside_until_it_took_longer(reserve: Reserve) -> None:
+    reserve.returned(0.004)
+    assert reserve.margin == 0.03
+    reserve.returned(0.04)
+    assert reserve.margin == pytest.approx(0.06)
+    assert reserve.seconds(0.2) == pytest.approx(0.2 * 1.5 + 0.06)
+    reserve.returned(0.004)
+    assert 0.05 < reserve.margin < 0.06
+    for _ in range(100):
+        reserve.returned(0.004)
+    assert reserve.margin == 0.03
+
+
+@given(st.lists(st.floats(0, 1_000), max_size=50))
+def test_one_long_pause_does_not_take_the_time_of_those_that_follow(pauses: list[float]) -> None:
+    reserve = Reserve(0.03, 0.05)
+    for seconds in pauses:
+        reserve.returned(seconds)
+        assert 0.03 <= reserve.margin <= 5 * 0.03
+        assert reserve.margin >= min(seconds, 5 * 0.03)

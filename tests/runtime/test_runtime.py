@@ -75,6 +75,20 @@ async def test_a_question_gets_its_answer() -> None:
     assert {request.prompt for request in engine.requests} == {engine.encode("What is 2 + 2?")}
 
 
+async def test_where_the_way_back_is_long_the_next_race_leaves_earlier() -> None:
+    class Engine(WatchedEngine):
+        async def abort(self, request_ids: Sequence[str]) -> None:
+            await super().abort(request_ids)
+            with anyio.CancelScope(shield=True):  # it cannot be hurried
+                await anyio.sleep(0.05)
+
+    async with running(Engine([stalls("x ")]), race={"deadline": 1.0}) as runtime:
+        first = await runtime.solve("?", branches=2)
+        second = await runtime.solve("?", branches=2)
+    assert first.elapsed == pytest.approx(1.0 - 0.03 + 0.05)
+    assert second.elapsed == pytest.approx(1.0 - 1.5 * 0.05 + 0.05)
+
+
 async def test_what_a_call_does_not_say_comes_from_the_settings() -> None:
     engine = WatchedEngine([stalls("x ")])
     race = {"deadline": 3.0, "branches": 5, "parameters": {"force_answers": False}}

@@ -8,6 +8,7 @@ races may take what it can use, and gives it back as the others arrive.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from frontrunner.strategies.lengths import LengthModel
 
@@ -16,7 +17,7 @@ from .models import RuntimeModels
 
 #: What the reserve is over the rounds of forced answers seen (``runtime.reserve``).
 _HEADROOM = 1.2
-#: Accuracy (share, of one race) below which a gain is none.
+#: Accuracy (share) below which a gain is none.
 _TOLERANCE = 0.005
 #: A race may take as much longer, or shorter, than is expected: too many branches by the deadline
 #: cost far more than too few, and a plan that just fits would often not.
@@ -25,6 +26,8 @@ _SPREAD = (0.85, 1.0, 1.2)
 _MOST_CORRECTION = 4.0
 #: Prompts of as many such pieces (tokens) are as long as each other.
 _PROMPT_PIECE = 64
+#: Races that are looked at one by one.
+_MOST_JUDGED = 16
 #: Clocks kept; they differ by branches, others and prompt only.
 _MOST_CLOCKS = 4096
 
@@ -80,7 +83,7 @@ class BatchSharing:
             sum(self._right(contenders, share, fixed, factor * much) for much in _SPREAD)
             for share in counts
         ]
-        enough = max(expected) - _TOLERANCE * len(contenders) * len(_SPREAD)
+        enough = max(expected) - _TOLERANCE * len(_SPREAD)
         return next(b for b, e in zip(counts, expected, strict=True) if e >= enough)
 
     def reached_tokens(
@@ -118,14 +121,16 @@ class BatchSharing:
     def _right(
         self, contenders: Sequence[Contender], share: int, fixed: int, factor: float
     ) -> float:
-        """Right answers to expect of all."""
+        """The share of right answers to expect."""
         batch = fixed + sum(c.kept(share) for c in contenders)
-        return sum(
+        # Every race that begins pays for this: of hundreds, some stand for all.
+        judged = contenders[:: -(-len(contenders) // _MOST_JUDGED)]
+        return fmean(
             self.models.accuracy.at(
                 c.ended + c.kept(share),
                 self.reached_tokens(c, share, batch - c.kept(share), factor),
             )
-            for c in contenders
+            for c in judged
         )
 
     def _clock(self, branches: int, others: int, prompt: int | None) -> TokenClock:

@@ -123,16 +123,18 @@ def _seen_per_step(variant: Variant, point: PacePoint, acceptance: Acceptance) -
 
 
 def _with_shares(acceptance: Acceptance, own: Sequence[Variant]) -> Acceptance:
-    """With what was accepted at each size of the batch."""
-    found: dict[int, list[float]] = {}
+    """With what was accepted at each size of the batch, of branches on a question as it is asked:
+    longer contexts are made of several, and what is written there is harder to guess."""
+    found: dict[int, list[tuple[float, float]]] = {}
     for v in own:
         for p in v.paces:
             seen = _seen_per_step(v, p, acceptance)
             expected = acceptance.tokens_per_step(v.k, p.position)
-            if seen is not None and expected > 1.0:
-                found.setdefault(p.batch, []).append((seen - 1.0) / (expected - 1.0))
-    batches = tuple(sorted(found))
-    return replace(acceptance, batches=batches, shares=tuple(median(found[b]) for b in batches))
+            if seen is not None and expected > 1.0 and not p.aimed:
+                found.setdefault(p.batch, []).append((seen - 1.0, expected - 1.0))
+    shares = {b: sum(s for s, _ in pairs) / sum(e for _, e in pairs) for b, pairs in found.items()}
+    batches = tuple(sorted(shares))
+    return replace(acceptance, batches=batches, shares=tuple(shares[b] for b in batches))
 
 
 def _fitted(method: str, variants: Sequence[Variant], own: Sequence[Variant]) -> EngineModel:

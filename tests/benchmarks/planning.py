@@ -7,8 +7,9 @@ grid, the cells in turns; each B and deadline has problems of its own, of the sa
 variants get. Shows for each cell the median time and the accuracy, predicted and measured; of all,
 the relative errors; and for each deadline the plan's cell beside the best measured one, the
 compute-optimal one (the most accurate without speculation and without a deadline, by the pilot) and
-a single branch. The best of many cells is partly the luckiest: ``best_held_out`` is chosen on
-either half of the problems, and counted on the other.
+a single branch. ``best_fixed`` is the B and variant that is best over all deadlines. The best of
+many cells is partly the luckiest: ``best_held_out`` is chosen on either half of the problems, and
+counted on the other.
 
 A machine that does other things too is not as fast in one hour as in the next. So the pace of a
 few branches without speculation is measured between the races, and predictions are shown twice: by
@@ -209,7 +210,10 @@ async def run() -> None:
     estimator = Estimator(models, pilot, circumstances, draws=args.draws)
     free = {b: estimator.estimate(candidate_of(space, b), 1e6) for b in args.branches}
     optimal = best_of(list(free.values())).candidate.branches
-    plans = [plan_against_grid(d, at_pace, cells, speculations, optimal) for d in args.deadlines]
+    fixed = best_fixed(cells, args.deadlines)
+    plans = [
+        plan_against_grid(d, at_pace, cells, speculations, optimal, fixed) for d in args.deadlines
+    ]
     if args.plot:
         draw(plans, args.plot)
     report(
@@ -247,6 +251,7 @@ def plan_against_grid(
     cells: dict[Cell, tuple[list[float], list[bool]]],
     speculations: dict[str, Speculation],
     optimal: int,
+    fixed: tuple[str, int],
 ) -> dict[str, Any]:
     own = [cell for cell in cells if cell[2] == deadline]
     planned = best_of([predicted[cell] for cell in own])
@@ -255,7 +260,13 @@ def plan_against_grid(
     none = next((n for n, s in speculations.items() if s.method == "none"), own[0][0])
     compute, single = (none, optimal, deadline), (none, 1, deadline)
     said: dict[str, Any] = {"deadline": deadline}
-    named = {"planned": chosen, "best": best, "compute_optimal": compute, "single": single}
+    named = {
+        "planned": chosen,
+        "best": best,
+        "best_fixed": (*fixed, deadline),
+        "compute_optimal": compute,
+        "single": single,
+    }
     for name, cell in named.items():
         if cell not in cells:
             continue
@@ -275,6 +286,17 @@ def plan_against_grid(
     return said
 
 
+def best_fixed(
+    cells: dict[Cell, tuple[list[float], list[bool]]], deadlines: Sequence[float]
+) -> tuple[str, int]:
+    """The variant and B that is right most often over all deadlines."""
+
+    def accuracy(variant: str, branches: int) -> float:
+        return statistics.fmean(statistics.fmean(cells[variant, branches, d][1]) for d in deadlines)
+
+    return max({cell[:2] for cell in cells}, key=lambda place: accuracy(*place))
+
+
 def best_held_out(
     own: Sequence[Cell], cells: dict[Cell, tuple[list[float], list[bool]]]
 ) -> list[bool]:
@@ -292,13 +314,14 @@ def draw(plans: Sequence[dict[str, Any]], file: Path) -> None:
 
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.add_subplot()
-    for name in ("planned", "best", "compute_optimal", "single"):
+    for name in ("best", "best_fixed", "compute_optimal", "single", "planned"):
         own = [(plan["deadline"], plan[name]) for plan in plans if name in plan]
         axes.errorbar(
             [deadline for deadline, _ in own],
             [cell["accuracy"] for _, cell in own],
             [cell["standard_error"] for _, cell in own],
             marker="o",
+            linestyle="--" if name == "planned" else "-",  # it may lie on another
             capsize=3,
             label=name.replace("_", "-"),
         )

@@ -36,6 +36,8 @@ def test_a_proposer_that_drafts_less_in_a_large_batch_yields_less_there() -> Non
         PacePoint(batch, 100.0, 16.0, 0.02 / yielded, 32.0 * yielded, 32.0, 0)
         for batch, yielded in ((1, 2.0), (8, 2.0), (32, 1.5))
     ]
+    # Several questions in one: less is accepted there than of any that is asked.
+    drafting.append(PacePoint(8, 500.0, 16.0, 0.02 / 1.2, 38.4, 32.0, 480))
     counts = [AcceptanceCount(4, 0, 100, 200)]
     model = engine_models(
         Profile(

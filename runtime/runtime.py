@@ -170,6 +170,7 @@ class Runtime:
         )
         with await self._admit(request) as places:
             await self._maker.make(request, places, self._lengths).run()
+        self._reserve.return_seconds = 0.0  # a first time says nothing of the others
 
     async def _close(self) -> None:
         with anyio.CancelScope(shield=True):
@@ -232,15 +233,17 @@ class Runtime:
                     events.close()
 
             failure: Exception | None = None
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(run)
-                try:
-                    yield events
-                except Exception as error:  # noqa: BLE001 - the caller's own, raised again below
-                    # Left to the task group it would reach the caller inside an ExceptionGroup.
-                    failure = error
-                tasks.cancel_scope.cancel()
-            self._racing.pop(race.spec.race_id, None)  # it may not have begun to run
+            try:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(run)
+                    try:
+                        yield events
+                    except Exception as error:  # noqa: BLE001 - the caller's own, raised again below
+                        # Left to the task group it would reach the caller inside an ExceptionGroup.
+                        failure = error
+                    tasks.cancel_scope.cancel()
+            finally:
+                self._racing.pop(race.spec.race_id, None)  # it may not have begun to run
             if failure is not None:
                 raise failure
 

@@ -53,6 +53,7 @@ from .protocol import (
     Message,
     Sampling,
     StepTimes,
+    TokenTimes,
 )
 from .slots import Slots
 from .spelled_ids import Conversation, read_parts, spell, spell_conversation
@@ -85,7 +86,7 @@ class OpenAIEngine:
         self._remote: RemoteTokenizer | None = None
         self._slots = Slots(settings.max_branches)
         self._live: dict[str, LiveRequest] = {}
-        self._steps = StepTimes()
+        self._steps, self._tokens = StepTimes(), TokenTimes()
 
     # ── life ──────────────────────────────────────────────────────────────────────────────────
 
@@ -215,7 +216,15 @@ class OpenAIEngine:
             running=self._slots.taken,
             waiting=self._slots.waiting,
             step_seconds=self._steps.quantile(0.95),
+            token_seconds=self._tokens.seconds,
+            token_batch=self._tokens.batch,
         )
+
+    def _took(self, seconds: float, tokens: int) -> None:
+        """A branch got tokens, so many seconds after its last ones."""
+        running = self._slots.taken
+        self._steps.add(seconds / tokens)
+        self._tokens.add(seconds, running, tokens * running)  # as if each had got as many
 
     # ── one request ───────────────────────────────────────────────────────────────────────────
 
@@ -256,7 +265,7 @@ class OpenAIEngine:
         live.holds_slot = True
         live.response = await client.open(path, body, request.request_id)
         exact = found.abilities.token_ids
-        return DeltaStream(live.response, request, self._steps, client.redact, token_ids=exact)
+        return DeltaStream(live.response, request, self._took, client.redact, token_ids=exact)
 
     async def _question(self, request: Generation) -> tuple[str, dict[str, Any]]:
         """The path and the body of a request."""

@@ -12,7 +12,7 @@ from ..endpoints import SHOWN_CHARS
 from ..errors import EngineError
 from .openai_http import described
 from .openai_wire import BadAnswer, Delta, read_event
-from .protocol import FinishReason, Generation, StepTimes
+from .protocol import FinishReason, Generation
 from .slots import Slots
 from .sse import EventDecoder, EventTooLong
 
@@ -74,16 +74,20 @@ class DeltaStream:
         self,
         response: aiohttp.ClientResponse,
         request: Generation,
-        steps: StepTimes,
+        took: Callable[[float, int], None],
         redact: Callable[[str], str],
         *,
         token_ids: bool,
     ) -> None:
+        """
+        Args:
+            took: told the seconds since the last tokens, and how many came.
+        """
         self._response = response
         self._redact = redact
         self._decoder = EventDecoder(_LONGEST_EVENT + _BYTES_PER_TOKEN_ID * len(request.prompt))
         self._room = request.max_tokens + (0 if token_ids else _MISCOUNT)
-        self._steps = steps
+        self._took = took
         self._token_ids = token_ids
         self._last: float | None = None  # when the last tokens came
 
@@ -138,5 +142,5 @@ class DeltaStream:
             return
         now = time.monotonic()
         if self._last is not None and now - self._last < _LONGEST_STEP:
-            self._steps.add((now - self._last) / tokens)
+            self._took(now - self._last, tokens)
         self._last = now

@@ -50,6 +50,8 @@ async def test_a_vllm_server_is_asked_with_all_that_it_takes(
         assert engine.info.logprobs is logprobs
         assert engine.info.seeded
         assert engine.load().step_seconds is not None
+        assert engine.load().token_seconds is not None
+        assert engine.load().token_batch >= 1.0
         prompt = engine.encode_chat(ASKED)
         sampling = Sampling(0.5, 0.9, 0, ("!",), logprobs=3 if logprobs else 0)
         chunks = await read(engine, prompt, sampling=sampling, seed=5, priority=-7)

@@ -21,8 +21,8 @@ LEVELS: Final = 24
 _COPIED: Final = 2
 #: Weight of the trust itself, in observations, before anything came of it.
 _PRIOR: Final = 4.0
-#: No draft goes on below this probability of being accepted whole.
-_HOPELESS: Final = 0.02
+#: No draft goes on below this share of the probability down to which it is given.
+_HOPELESS: Final = 0.5
 
 
 @njit
@@ -60,8 +60,8 @@ def draft(
 ) -> Any:  # fmt: skip
     """Draft up to ``most`` tokens into ``out``; give only those that are likely enough together.
 
-    What is not given is held against what comes as well: an estimate that was too low to draft by
-    would else never be corrected.
+    A little more than is given is drafted, and held against what comes as well: an estimate that was
+    too low to draft by would else never be corrected.
 
     Args:
         row: (max_length,) int32; ``end`` tokens are there, ``prompt`` of them the prompt's.
@@ -108,7 +108,7 @@ def draft(
                         token = spaced[token] if asks_for_space(code) else plain[token]
                         copied += 1
         whole *= likely
-        if token < 0 or whole < _HOPELESS:
+        if token < 0 or whole < _HOPELESS * least:
             return place, given
         if whole >= least:
             given = place + 1

@@ -40,8 +40,8 @@ ARGUMENTS.add_argument("--out", type=Path, default=Path("speculation.ndjson"))
 ARGUMENTS.add_argument(
     "--methods",
     default=(
-        "none,ngram:3,draft_model:3,cross_branch:8:token_cost=0.045,"
-        "cross_branch_alone:8:token_cost=0.045"
+        "none,ngram:3,draft_model:3,cross_branch:8:token_cost=0.03,"
+        "cross_branch_alone:8:token_cost=0.03"
     ),
     help="method:K or method:K:key=value:…, separated by commas",
 )

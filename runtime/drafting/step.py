@@ -60,8 +60,8 @@ def draft(
 ) -> Any:  # fmt: skip
     """Draft up to ``most`` tokens into ``out``; give only those that are likely enough together.
 
-    A little more than is given is drafted, and held against what comes as well: an estimate that was
-    too low to draft by would else never be corrected.
+    A little more than is given is drafted, and held against what comes as well: an estimate that
+    was too low to draft by would else never be corrected.
 
     Args:
         row: (max_length,) int32; ``end`` tokens are there, ``prompt`` of them the prompt's.

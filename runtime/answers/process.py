@@ -5,6 +5,7 @@ import os
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from subprocess import DEVNULL
 from typing import Self
@@ -39,6 +40,8 @@ class WorkerProcess:
     started_at: float  # `anyio.current_time()`
     ready: bool = False
     asked: int = 0  # how many comparisons; the id of the last one
+    answered: int = 0  # the id of the last one whose verdict has been read
+    due: float = inf  # when the last one must be answered (`anyio.current_time()`)
 
     @classmethod
     async def start(cls) -> Self:
@@ -73,8 +76,13 @@ class WorkerProcess:
         """Whether the process is known to have ended."""
         return self.process.returncode is not None
 
+    @property
+    def at_work(self) -> bool:
+        """Whether whoever asked for the last comparison did not wait for its verdict."""
+        return self.answered < self.asked
+
     async def until_ready(self) -> None:
-        """Wait until the parser is loaded.
+        """Wait until the parser is loaded, and has done with the last comparison.
 
         Raises:
             WorkerLostError: If the process dies first.
@@ -84,26 +92,30 @@ class WorkerProcess:
         if not self.ready:
             await self._reply()
             self.ready = True
+        if self.at_work:
+            await self._verdict()
 
-    async def compare(self, a: str, b: str) -> bool | None:
+    async def compare(self, a: str, b: str, due: float) -> bool | None:
         """Return whether two expressions are equal, or None if the worker could not tell.
+
+        Args:
+            due: when it must have been answered (`anyio.current_time()`); whoever starts it sees
+                to that.
 
         Raises:
             WorkerLostError: If the process dies of it.
 
-        Cancelling it leaves the process at work: it must be closed.
+        Cancelling it leaves the process at work: see `until_ready`.
         """
         self.asked += 1
+        self.due = due
         # The standard library's writer, because orjson refuses lone surrogates.
         line = json.dumps({"id": self.asked, "gold": a, "answer": b}).encode() + b"\n"
         try:
             await self.requests.send(line)
         except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
             raise WorkerLostError("died") from error
-        match await self._reply():
-            case {"id": self.asked, "equal": bool() | None as equal}:
-                return equal
-        raise WorkerLostError("replied to something else")
+        return await self._verdict()
 
     def kill(self) -> None:
         """Kill the process; `aclose` must follow."""
@@ -118,6 +130,13 @@ class WorkerProcess:
         self.kill()
         with anyio.move_on_after(REAP_LIMIT_S, shield=True):
             await self.process.aclose()
+
+    async def _verdict(self) -> bool | None:
+        match await self._reply():
+            case {"id": self.asked, "equal": bool() | None as equal}:
+                self.answered = self.asked
+                return equal
+        raise WorkerLostError("replied to something else")
 
     async def _reply(self) -> object:
         try:

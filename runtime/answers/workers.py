@@ -23,7 +23,8 @@ from .process import REAP_LIMIT_S, START_LIMIT_S, WorkerLostError, WorkerProcess
 DEFAULT_TIMEOUT_S = 1.0
 DEFAULT_WORKERS = 2
 # Chosen, not measured: with a second per comparison and 0.7 s of processor time per start, hostile
-# answers alone can take one processor for about half of each minute and no more.
+# answers alone can take one processor for about half of each minute and no more. (A comparison that
+# was abandoned ends by its own limit of processor time, `worker.CPU_LIMIT_S`, if nobody comes.)
 DEFAULT_KILLS_PER_MINUTE = 20
 # Getting ready takes 0.7 s (python, sympy), ten times that on a busy machine with a cold disk.
 READY_LIMIT_S = 30.0
@@ -32,6 +33,9 @@ READY_LIMIT_S = 30.0
 LEAST_WORKING_SHARE = 0.25
 # Far more than `MAX_PARSED_CHARS` for both; it bounds what is encoded on the event loop.
 MAX_REQUEST_CHARS = 16_384
+
+_READING_S = 0.1
+_TOO_LONG = "exceeded its time"
 
 _log = structlog.get_logger("frontrunner.answers")
 
@@ -44,9 +48,9 @@ class WorkerPool:
     Who holds what: a comparison holds one slot for as long as it touches a worker, and takes that
     worker out of `_idle` meanwhile. There are as many slots as workers, so a comparison that has a
     slot but finds none idle may start one; and whoever holds all slots, as `aclose` does, knows
-    that nobody touches a worker. No task of its own runs between comparisons: a worker gets ready
-    by itself, and the next comparison finds it so. One that dies idle stays in the process table
-    until the next comparison, too.
+    that nobody touches a worker. No task of its own runs between comparisons: a worker gets ready,
+    or done, by itself, and the next comparison finds it so. One that dies idle stays in the process
+    table until the next comparison, too.
     """
 
     def __init__(
@@ -72,7 +76,7 @@ class WorkerPool:
         self._slots = anyio.Semaphore(max_workers)
         self._workers: set[WorkerProcess] = set()
         self._starting = 0
-        # Those that are not ready yet first, the last used last.
+        # Those that are not ready yet or still at work first, the last used last.
         self._idle: list[WorkerProcess] = []
         self._lost_at: deque[float] = deque()  # `anyio.current_time()`
         self._closed = False
@@ -101,7 +105,9 @@ class WorkerPool:
             timeout_s: The limit for all of it, in seconds: waiting for a worker, its start and
                 the comparison. The return comes milliseconds later at most.
 
-        Cancelling it kills the worker if that was comparing, which counts as a lost one.
+        Cancelling it leaves the worker at its comparison, which most likely ends soon: races are
+        called while answers are being compared, and a new worker costs far more. Whoever needs it
+        next waits for that, until the comparison's own time is over; then the worker is killed.
         """
         await anyio.lowlevel.checkpoint()
         if len(a) + len(b) > MAX_REQUEST_CHARS or self._declines():
@@ -115,7 +121,7 @@ class WorkerPool:
                 if deadline - anyio.current_time() < LEAST_WORKING_SHARE * timeout_s:
                     self._idle.append(worker)
                     return None
-                return await self._compare(worker, a, b)
+                return await self._compare(worker, a, b, deadline)
         return None
 
     async def warm_up(self, timeout_s: float = READY_LIMIT_S) -> bool:
@@ -180,31 +186,39 @@ class WorkerPool:
         return worker
 
     async def _until_ready(self, worker: WorkerProcess) -> WorkerProcess | None:
+        limit = anyio.CancelScope()
+        if worker.at_work:
+            # A verdict that has long been there is read in no time, but not in none.
+            limit.deadline = max(worker.due, anyio.current_time() + _READING_S)
         try:
-            await worker.until_ready()
+            with limit:
+                await worker.until_ready()
         except WorkerLostError as lost:
             await self._discard(worker, f"{lost} before it was ready")
             return None
         except anyio.get_cancelled_exc_class():
-            # It has read nothing hostile yet: whoever comes next goes on waiting for it.
+            # Whoever comes next goes on waiting for it.
             self._idle.insert(0, worker)
             raise
+        if limit.cancelled_caught:
+            await self._discard(worker, _TOO_LONG)
+            return None
         return worker
 
-    async def _compare(self, worker: WorkerProcess, a: str, b: str) -> bool | None:
-        reason: str | None = "exceeded its time or was cancelled"
+    async def _compare(self, worker: WorkerProcess, a: str, b: str, deadline: float) -> bool | None:
         try:
-            equal = await worker.compare(a, b)
-            reason = None
-            return equal
+            equal = await worker.compare(a, b, deadline)
         except WorkerLostError as lost:
-            reason = str(lost)
+            await self._discard(worker, str(lost))
             return None
-        finally:
-            if reason is None:
-                self._idle.append(worker)
+        except anyio.get_cancelled_exc_class():
+            if anyio.current_time() >= deadline:
+                await self._discard(worker, _TOO_LONG)
             else:
-                await self._discard(worker, reason)
+                self._idle.insert(0, worker)
+            raise
+        self._idle.append(worker)
+        return equal
 
     async def _warm_up_one(self) -> None:
         async with self._slots:

@@ -242,16 +242,53 @@ async def test_a_worker_that_exceeds_its_time_is_replaced() -> None:
 
 
 @pytest.mark.usefixtures("quick")
-async def test_cancelling_a_comparison_kills_its_worker() -> None:
+async def test_a_cancelled_comparison_leaves_its_worker_to_the_next() -> None:
+    before = children()
+    with anyio.fail_after(HANG_GUARD_S):
+        async with WorkerPool(1, max_kills_per_minute=1) as pool:
+            await pool.warm_up()
+            first = children() - before
+            for _ in range(2):
+                with anyio.move_on_after(0.2) as scope:
+                    await pool.verify("slow", "1", PATIENT_S)
+                assert scope.cancelled_caught
+            # The verdict that nobody waited for is not taken for the next one's.
+            assert await pool.verify("x", "y", PATIENT_S) is False
+            assert children() - before == first
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_verdict_that_is_read_late_costs_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "_READING_S", PATIENT_S)
     before = children()
     with anyio.fail_after(HANG_GUARD_S):
         async with WorkerPool(1) as pool:
             await pool.warm_up()
-            with anyio.move_on_after(0.2) as scope:
-                await pool.verify("hang", "1", PATIENT_S)
+            first = children() - before
+            with anyio.move_on_after(0.1) as scope:
+                await pool.verify("slow", "1", PATIENT_S)
             assert scope.cancelled_caught
-            assert children() == before
+            pool._idle[0].due = anyio.current_time() - 1
             assert await pool.verify("x", "x", PATIENT_S) is True
+            assert children() - before == first
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_cancelled_comparison_that_hangs_costs_the_next_its_own_time_at_most() -> None:
+    before = children()
+    with anyio.fail_after(HANG_GUARD_S):
+        async with WorkerPool(1) as pool:
+            await pool.warm_up()
+            first = children() - before
+            with anyio.move_on_after(0.1) as scope:
+                await pool.verify("hang", "1", 1.0)
+            assert scope.cancelled_caught
+            assert children() - before == first
+            assert await pool.verify("x", "x", PATIENT_S) in (True, None)
+            assert await pool.verify("x", "x", PATIENT_S) is True
+            assert len(children() - before) == 1
+            assert children() - before != first
+        assert children() == before
 
 
 @pytest.mark.usefixtures("quick")

@@ -124,7 +124,7 @@ class SimulatedBranch:
         self.score: float | None = None
         self.scored_tokens = 0
         self.probing: ProbeAnswer | None = None  # what the probe under way will say
-        self.beside: ProbeAnswer | None = None  # what the forced answer beside it will say
+        self.beside: ProbeAnswer | None = None  # what its forced answer, asked last, will say
         self.beside_in = False  # and whether it has come
         self.probes: list[ProbeAnswer] = []
         self.parent: int | None = None
@@ -263,7 +263,7 @@ class SimulatedRace:
             assert isinstance(said, ProbeAnswer)
             if status is _RUNNING and branch.beside is said:
                 branch.beside_in = True  # it speaks only if the branch does not
-            elif status is _FORCING:
+            elif status is _FORCING and branch.beside is said:  # not one from beside it, before
                 self._advance(time)
                 self._arrive(branch, said.answer, BranchStatus.FORCED)
                 self._observe(told.BranchForced(branch.index))
@@ -411,9 +411,8 @@ class SimulatedRace:
                 continue
             branch.probing = None
             said = ProbeAnswer(branch.tokens, branch.record.forced_answer(branch.tokens))
-            if let_run and branch.status is _RUNNING:
-                branch.beside, branch.beside_in = said, False
-            else:
+            branch.beside, branch.beside_in = said, False
+            if not let_run or branch.status is not _RUNNING:
                 self._live.pop(branch.index, None)
                 branch.status = _FORCING
                 chosen[branch.index] = branch

@@ -7,7 +7,7 @@ from math import inf
 import anyio
 import pytest
 import trio.testing
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from frontrunner.runtime.engines.protocol import FinishReason, Generation
@@ -138,6 +138,9 @@ def recorded_races(draw: st.DrawFn) -> list[RecordedBranch]:
     return branches
 
 
+@example(  # ends without an answer while it is being forced beside: it is asked anew
+    [record(14, None, [None] * 3)], "none", True, 15, 2, 1, None
+)
 @settings(max_examples=150)
 @given(
     records=recorded_races(),

@@ -97,9 +97,9 @@ class SimulatedBranch:
     __slots__ = (
         "answer",
         "began",
-        "beside",
-        "beside_in",
         "confidences",
+        "forced",
+        "forced_in",
         "index",
         "marked",
         "parent",
@@ -124,8 +124,8 @@ class SimulatedBranch:
         self.score: float | None = None
         self.scored_tokens = 0
         self.probing: ProbeAnswer | None = None  # what the probe under way will say
-        self.beside: ProbeAnswer | None = None  # what its forced answer, asked last, will say
-        self.beside_in = False  # and whether it has come
+        self.forced: ProbeAnswer | None = None  # what the forced answer asked last will say
+        self.forced_in = False  # and whether it has come
         self.probes: list[ProbeAnswer] = []
         self.parent: int | None = None
         self.steps: Sequence[int] = ()
@@ -261,9 +261,11 @@ class SimulatedRace:
             self._observe(told.BranchProgressed(branch.index, branch.marked - before))
         elif kind == _FORCED:
             assert isinstance(said, ProbeAnswer)
-            if status is _RUNNING and branch.beside is said:
-                branch.beside_in = True  # it speaks only if the branch does not
-            elif status is _FORCING and branch.beside is said:  # not one from beside it, before
+            if branch.forced is not said:  # it has been asked anew
+                return
+            if status is _RUNNING:
+                branch.forced_in = True  # it speaks only if the branch does not
+            elif status is _FORCING:
                 self._advance(time)
                 self._arrive(branch, said.answer, BranchStatus.FORCED)
                 self._observe(told.BranchForced(branch.index))
@@ -295,9 +297,9 @@ class SimulatedRace:
 
     def _speaks_forced(self, branch: SimulatedBranch) -> bool:
         """Whether the forced answer that came beside ``branch`` now stands for it."""
-        if branch.beside is None or branch.beside.answer is None or not branch.beside_in:
+        if branch.forced is None or branch.forced.answer is None or not branch.forced_in:
             return False
-        self._arrive(branch, branch.beside.answer, BranchStatus.FORCED)
+        self._arrive(branch, branch.forced.answer, BranchStatus.FORCED)
         return True
 
     def _arrive(self, branch: SimulatedBranch, answer: str | None, status: BranchStatus) -> None:
@@ -411,7 +413,7 @@ class SimulatedRace:
                 continue
             branch.probing = None
             said = ProbeAnswer(branch.tokens, branch.record.forced_answer(branch.tokens))
-            branch.beside, branch.beside_in = said, False
+            branch.forced, branch.forced_in = said, False
             if not let_run or branch.status is not _RUNNING:
                 self._live.pop(branch.index, None)
                 branch.status = _FORCING

@@ -14,7 +14,15 @@ from frontrunner.strategies.protocol import Needs, Strategy, needs_of
 from frontrunner.strategies.registry import create_strategy, merge_parameters
 
 from .admission import Lease
-from .answers import AnswerClusters, Clusters, Equivalence, ExactClusters, Extractor, make_extractor
+from .answers import (
+    AnswerClusters,
+    Clusters,
+    ComparisonRules,
+    Equivalence,
+    ExactClusters,
+    Extractor,
+    make_extractor,
+)
 from .config import AnswerSettings, SamplingSettings, Settings
 from .engines.protocol import Engine, Message, Sampling
 from .errors import (
@@ -27,7 +35,7 @@ from .errors import (
 )
 from .events import Event
 from .race import Race
-from .race_options import Question, RaceOptions, RawPrompt
+from .race_options import AnswerOptions, Question, RaceOptions, RawPrompt
 from .race_spec import Forcing, RaceSpec
 from .reserve import Reserve
 from .rewards import RewardModel
@@ -94,7 +102,7 @@ class RaceMaker:
         parameters = self._parameters(name, options.get("parameters"), wanted)
         strategy = _make_strategy(name, parameters)
         needs = self._checked_needs(name, strategy)
-        answers = self._answers(options.get("answers"))
+        answers, rules = self._answers(options.get("answers"), options.get("tools") or ())
         sampling, max_tokens = self._sampling(options, needs)
         suffix_ids = self._engine.encode(forcing.suffix)
         room = self._engine.info.max_context_tokens - len(prompt)
@@ -115,6 +123,7 @@ class RaceMaker:
             question=messages,
             seed=options.get("seed"),
             answers=answers,
+            rules=rules,
             abort_limit=self._settings.race.abort_limit,
             strategy=name,
             shared_down_to=shared_down_to,
@@ -139,7 +148,7 @@ class RaceMaker:
             spec = replace(spec, max_branches=granted)
             strategy = _make_strategy(spec.strategy, {**request.parameters, "branches": granted})
         clusters: Clusters = (
-            AnswerClusters(self._equivalence)
+            AnswerClusters(self._equivalence, spec.rules)
             if spec.answers.key is None
             else ExactClusters(spec.answers.key)
         )
@@ -242,13 +251,28 @@ class RaceMaker:
         messages = _as_messages(question)
         return messages, self._engine.encode_chat(messages, tools)
 
-    def _answers(self, kind: str | None) -> Extractor:
-        if kind is None or kind == self._settings.answers.kind:
-            return self._extractor
+    def _answers(
+        self, asked: str | AnswerOptions | None, tools: Sequence[Mapping[str, Any]]
+    ) -> tuple[Extractor, ComparisonRules]:
+        """How answers are found, and how they are compared."""
+        settings = self._settings.answers
+        said = {"kind": asked} if isinstance(asked, str) else dict(asked or {})
+        if unknown := said.keys() - AnswerOptions.__annotations__.keys():
+            raise BadRequest(f"answers: unknown key {min(unknown)!r}")
+        if said.get("kind", settings.kind) == settings.kind:
+            kept = settings.model_dump(exclude_unset=True)
+        else:  # a pattern or a schema belongs to the kind that it was set for
+            kept = {key: getattr(settings, key) for key in ("units", "tolerance", "order")}
         try:
-            return make_extractor(AnswerSettings(kind=kind))
+            chosen = AnswerSettings.model_validate({**kept, **said})
         except ValidationError as error:
-            raise BadRequest(f"answers: {error.errors()[0]['msg']}") from error
+            first = error.errors()[0]
+            raise BadRequest(
+                f"answers.{'.'.join(map(str, first['loc']))}: {first['msg']}"
+            ) from error
+        if chosen.kind == settings.kind and not tools:
+            return self._extractor, chosen.rules
+        return make_extractor(chosen, tools), chosen.rules
 
     def _sampling(self, options: RaceOptions, needs: Needs) -> tuple[Sampling, int]:
         """How tokens are drawn, and how many at most."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
+from .answers.equivalence.rules import Order, Units
 from .engines.protocol import Message
 
 
@@ -16,6 +17,24 @@ class RawPrompt:
 
 #: A question, a conversation in OpenAI's form whose last turn is answered, or a bare prompt.
 Question = str | Sequence[Message] | RawPrompt
+
+
+class AnswerOptions(TypedDict, total=False):
+    """What may be said about the answers of one race; what is not said comes from ``[answers]``."""
+
+    kind: str
+    """What an answer is: a ``kind`` of ``[answers]``."""
+    units: Units
+    """Whether the unit of a number is dropped or kept."""
+    tolerance: float
+    """Relative, for numbers; 0: exactly."""
+    order: Order
+    """Where the order of a list's items counts."""
+
+
+def answer_kind(asked: str | AnswerOptions | None) -> str | None:
+    """The kind of answer that was asked for; None: that of the settings."""
+    return asked if isinstance(asked, str | None) else asked.get("kind")
 
 
 class RaceOptions(TypedDict, total=False):
@@ -35,8 +54,8 @@ class RaceOptions(TypedDict, total=False):
     given here."""
     parameters: Mapping[str, Any] | None
     """Of the strategy."""
-    answers: str | None
-    """What an answer is: a ``kind`` of ``[answers]``."""
+    answers: str | AnswerOptions | None
+    """What an answer is, a ``kind`` of ``[answers]``; or that and how answers are compared."""
     tools: Sequence[Mapping[str, Any]] | None
     """Tools in OpenAI's form, for the model's chat template."""
     max_tokens: int | None

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .answers import BOXED, Extractor
+from .answers import BOXED, DEFAULT_RULES, ComparisonRules, Extractor
 from .engines.protocol import Message, Sampling
 
 
@@ -33,6 +33,7 @@ class RaceSpec:
     question: Sequence[Message] = ()  # what the prompt says, for reward models
     seed: int | None = None
     answers: Extractor = BOXED  # how an answer is found and compared
+    rules: ComparisonRules = DEFAULT_RULES  # where it is compared as mathematics
     abort_limit: float = 1.0  # seconds that telling the engine to abort may take
     strategy: str = ""  # its name
     shared_down_to: int | None = None

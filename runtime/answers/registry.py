@@ -1,14 +1,17 @@
 """Extractors by name: what an answer is, in a text, and which answers are the same."""
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
-from .code_blocks import last_block, normalised_code
-from .extraction import extract_answer
-from .plain import last_choice, last_number
-from .structured import last_json, last_tool_call
+from .extraction.boxed import extract_answer
+from .extraction.choices import last_choice
+from .extraction.code_blocks import last_block, normalised_code
+from .extraction.json_answers import last_json, settled_json
+from .extraction.last_number import last_number
+from .extraction.thinking import without_thinking
+from .extraction.tool_calls import last_tool_call
 
 if TYPE_CHECKING:
     from ..config import AnswerSettings
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
 #: A text to the answer in it, or None. It must take bounded time on any text: it runs on the event
 #: loop.
 Finder = Callable[[str], str | None]
+#: Tools in OpenAI's form, as a request offers them.
+Tools = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,26 +51,30 @@ def _spelling(answer: str) -> str:
     return answer
 
 
-def _boxed(settings: "AnswerSettings") -> Extractor:
+def _boxed(settings: "AnswerSettings", tools: Tools) -> Extractor:
     pattern = re.compile(settings.pattern) if settings.pattern else None
     return Extractor(lambda text: extract_answer(text, pattern), extract_answer)
 
 
-def _json(settings: "AnswerSettings") -> Extractor:
-    def find(text: str) -> str | None:
-        return last_json(text, settings.json_schema)
+def _json(settings: "AnswerSettings", tools: Tools) -> Extractor:
+    schema = settings.json_schema
+    return Extractor(
+        lambda text: last_json(text, schema), lambda text: settled_json(text, schema), _spelling
+    )
 
-    return Extractor(find, find, _spelling)
+
+def _tool_call(settings: "AnswerSettings", tools: Tools) -> Extractor:
+    return Extractor(lambda text: last_tool_call(text, tools), _nothing, _spelling)
 
 
-_BUILT_IN: Final[dict[str, Callable[["AnswerSettings"], Extractor]]] = {
+_BUILT_IN: Final[dict[str, Callable[["AnswerSettings", Tools], Extractor]]] = {
     "boxed": _boxed,
-    "last_number": lambda _: Extractor(last_number, _nothing),
-    "multiple_choice": lambda _: Extractor(last_choice, _nothing, _spelling),
+    "last_number": lambda *_: Extractor(last_number, _nothing),
+    "multiple_choice": lambda *_: Extractor(last_choice, _nothing, _spelling),
     "json": _json,
-    "tool_call": lambda _: Extractor(last_tool_call, _nothing, _spelling),
-    "code": lambda _: Extractor(last_block, last_block, normalised_code),
-    "text": lambda _: Extractor(_nothing, _nothing, _spelling),
+    "tool_call": _tool_call,
+    "code": lambda *_: Extractor(last_block, last_block, normalised_code),
+    "text": lambda *_: Extractor(_nothing, _nothing, _spelling),
 }
 _REGISTERED: Final[dict[str, Extractor]] = {}
 
@@ -95,11 +104,19 @@ def register_extractor(
     _REGISTERED[name] = Extractor(_guarded(find), _guarded(settled), key)
 
 
-def make_extractor(settings: "AnswerSettings") -> Extractor:
-    """The extractor that ``settings`` name."""
-    if settings.kind in _REGISTERED:
-        return _REGISTERED[settings.kind]
-    return _BUILT_IN[settings.kind](settings)
+def make_extractor(settings: "AnswerSettings", tools: Tools = ()) -> Extractor:
+    """The extractor that ``settings`` name. It reads what a text says, never what it only thinks.
+
+    Args:
+        tools: those that were offered, in OpenAI's form; a call of any other is no answer. Empty:
+            every call is one.
+    """
+    made = _REGISTERED.get(settings.kind) or _BUILT_IN[settings.kind](settings, tools)
+    return replace(made, find=_of_what_is_said(made.find), settled=_of_what_is_said(made.settled))
+
+
+def _of_what_is_said(find: Finder) -> Finder:
+    return lambda text: find(without_thinking(text))
 
 
 def _guarded(find: Finder) -> Finder:

@@ -17,7 +17,7 @@ import orjson
 
 from frontrunner import __version__
 
-from ..answers import WorkerPool
+from ..answers import Equivalence, WorkerPool
 from ..config import DEMO_DRAFT_MODEL, DEMO_MODEL, Settings
 from ..engines.protocol import Generation, Sampling
 from ..engines.vllm import model_folder
@@ -251,14 +251,17 @@ def _model(name: str, model: str, *, needed: bool) -> Finding:
 
 
 async def answer_worker() -> Finding:
-    r"""Ask a worker process whether ``\frac12`` is ``0.5``."""
+    r"""Ask a worker process whether ``\sqrt{8}`` is ``2\sqrt{2}``."""
     async with WorkerPool(1) as pool:
         ready = await pool.warm_up()
-        equal = await pool.verify(r"\frac12", "0.5", timeout_s=10.0) if ready else None
+        equal = await Equivalence(pool, timeout_s=10.0).same(r"\sqrt{8}", r"2\sqrt{2}")
     if equal:
-        return Finding("answers", Level.GOOD, r"\frac12 = 0.5 in a worker process")
-    detail = "no worker process started" if not ready else r"a worker cannot tell \frac12 from 0.5"
-    return Finding("answers", Level.BAD, detail, "pip install --force-reinstall math-verify")
+        return Finding("answers", Level.GOOD, r"\sqrt{8} = 2\sqrt{2} in a worker process")
+    detail = (
+        r"a worker cannot tell \sqrt{8} from 2\sqrt{2}" if ready else "no worker process started"
+    )
+    advice = "pip install --force-reinstall latex2sympy2-extended sympy"
+    return Finding("answers", Level.BAD, detail, advice)
 
 
 async def generation(settings: Settings, make_runtime: Callable[[Settings], Runtime]) -> Finding:

@@ -15,8 +15,9 @@ from pydantic import (
 
 from frontrunner.strategies.registry import create_strategy
 
+from ..answers.equivalence.rules import ComparisonRules, Order, Units
+from ..answers.extraction.schema import check_schema
 from ..answers.registry import extractor_names
-from ..answers.schema import check_schema
 from .sections import Section, Strings
 
 
@@ -86,10 +87,23 @@ class AnswerSettings(Section):
     """Regular expression tried where there is no ``\\boxed{}``; group 1 is the answer."""
     json_schema: dict[str, Any] | None = None
     """JSON Schema (draft 2020-12) that an answer must satisfy; others are no vote (``json``)."""
+    units: Units = "drop"
+    """Whether the unit of a number is dropped, as the graders of MATH and GSM8K do, or is part of
+    the answer (``keep``)."""
+    tolerance: Annotated[float, Field(ge=0, le=0.1)] = 0.0
+    """Relative; 0.01 compares numbers by three significant digits, 1e-6 by seven. 0: exactly."""
+    order: Order = "brackets"
+    """Where the order of a list's items counts: in ``(1, 2)`` and ``[1, 2]`` but not in ``1, 2``
+    (``brackets``), ``always``, or ``never``."""
     compare_timeout: PositiveFloat = 1.0
-    """Seconds that comparing two answers may take."""
+    """Seconds that reading one formula by algebra may take."""
     workers: NonNegativeInt = 2
     """Processes that compare answers by algebra. 0: by spelling and number only."""
+
+    @property
+    def rules(self) -> ComparisonRules:
+        """How answers are compared."""
+        return ComparisonRules(self.units, self.tolerance, self.order)
 
     @field_validator("pattern")
     @classmethod

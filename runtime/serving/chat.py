@@ -8,7 +8,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from ..engines.protocol import Message
-from ..race_options import RaceOptions
+from ..race_options import RaceOptions, answer_kind
 from ..result import Result
 from .chunks import ChunkEncoder
 from .frames import Frame, TextFrame
@@ -109,7 +109,7 @@ class ChatRequest(Sampled):
             top_p=self.top_p,
             tools=tools,
         )
-        if tools and self.frontrunner.answers is None:
+        if tools and answer_kind(options.get("answers")) is None:
             options["answers"] = "tool_call"
         if more := branches_for(self.n or 1, self.frontrunner, settings.race.branches):
             options["branches"] = more
@@ -199,7 +199,7 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
     messages = [message.plain() for message in body.messages]
     asked, choices = body.frontrunner, body.n or 1
     # Text is JSON too: only where calls are what an answer is can an answer be a call.
-    tools = options.get("answers") == "tool_call"
+    tools = answer_kind(options.get("answers")) == "tool_call"
     if body.stream:
         encoder = ChatEncoder(
             model,

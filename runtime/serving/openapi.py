@@ -382,7 +382,15 @@ def _schemas(app: web.Application) -> dict[str, Any]:
     options = dict(schemas["FrontrunnerOptions"])
     properties = dict(options["properties"])
     properties["strategy"] = _one_of(properties["strategy"], strategy_names())
-    properties["answers"] = _one_of(properties["answers"], extractor_names())
+    kinds = list(extractor_names())
+    answers = properties["answers"]["anyOf"]
+    properties["answers"] = {
+        **properties["answers"],
+        "anyOf": [{"enum": kinds} if part == {"type": "string"} else part for part in answers],
+    }
+    fields = dict(schemas["AnswerFields"])
+    kind = _one_of(fields["properties"]["kind"], kinds)
+    schemas["AnswerFields"] = {**fields, "properties": {**fields["properties"], "kind": kind}}
     most = app[RUNTIME].engine.info.max_branches
     for name in ("branches", "min_branches"):
         properties[name] = {

@@ -7,7 +7,9 @@ from math import isfinite
 from typing import Any, Final, Literal, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic_core import ErrorDetails
 
+from ..answers.equivalence.rules import Order, Units
 from ..config import Settings
 from ..race_options import RaceOptions
 from .errors import BadParameter
@@ -19,6 +21,21 @@ _DEADLINES: Final = {"x-frontrunner-deadline": 1.0, "x-request-timeout-ms": 1000
 _NUMBER: Final = re.compile(r"[0-9]{1,64}(?:\.[0-9]{0,64})?(?:[eE][+-]?[0-9]{1,3})?")
 #: Headers in which clients say, unasked, for how long they will wait, in seconds.
 _PATIENCES: Final = ("x-stainless-read-timeout", "x-litellm-timeout")
+
+
+class AnswerFields(BaseModel):
+    """What an answer is, and how answers are compared. What is not said is as in ``[answers]``."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+
+    kind: str | None = None
+    """A kind of ``[answers]``, such as ``boxed``, ``json``, ``text``."""
+    units: Units | None = None
+    """Whether the unit of a number is dropped or kept."""
+    tolerance: float | None = Field(default=None, ge=0, le=0.1)
+    """Relative, for numbers; 0: exactly."""
+    order: Order | None = None
+    """Where the order of a list's items counts."""
 
 
 class FrontrunnerOptions(BaseModel):
@@ -40,8 +57,9 @@ class FrontrunnerOptions(BaseModel):
     """Whether a stream tells of branches and votes. None: the server's default."""
     on_disconnect: Literal["cancel", "continue"] = "cancel"
     """What becomes of the race when the client goes away."""
-    answers: str | None = None
-    """What an answer is: a kind of ``[answers]``, such as ``boxed``, ``json``, ``text``."""
+    answers: str | AnswerFields | None = None
+    """What an answer is: a kind of ``[answers]``, such as ``boxed``, ``json``, ``text``; or that
+    and how answers are compared."""
 
     @property
     def keeps_on(self) -> bool:
@@ -69,11 +87,28 @@ def checked(model: type[B], data: Any) -> B:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        path = ".".join(str(part) for part in first["loc"])
-        what = "unknown key" if first["type"] == "extra_forbidden" else str(first["msg"])
+        # Of a field with several forms every form complains: the one that fits best got furthest.
+        told = error.errors(include_url=False, include_context=False)
+        worst = max(told, key=lambda fault: len(_path(fault, data)))
+        path = ".".join(_path(worst, data))
+        what = "unknown key" if worst["type"] == "extra_forbidden" else str(worst["msg"])
         message = f"{path}: {what}" if path else what
         raise BadParameter(message, path or None) from None
+
+
+def _path(fault: ErrorDetails, data: Any) -> list[str]:
+    """The keys of ``data`` that lead to a fault: without the names of a union's members, which
+    pydantic puts between them."""
+    path: list[str] = []
+    for part in fault["loc"]:
+        if isinstance(data, dict) and (part in data or fault["type"] == "missing"):
+            data = data.get(part)
+        elif isinstance(data, list) and isinstance(part, int):
+            data = data[part] if part < len(data) else None
+        else:
+            continue
+        path.append(str(part))
+    return path
 
 
 def deadline_of(asked: float | None, headers: Mapping[str, str], settings: Settings) -> float:
@@ -113,7 +148,9 @@ def race_options(
         "parameters": asked.parameters,
         "branches": asked.branches,
         "min_branches": asked.min_branches,
-        "answers": asked.answers,
+        "answers": asked.answers
+        if isinstance(asked.answers, str | None)
+        else asked.answers.model_dump(exclude_none=True),
         **more,
     }
     return cast(RaceOptions, {key: value for key, value in options.items() if value is not None})

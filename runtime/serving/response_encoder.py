@@ -53,7 +53,8 @@ class ResponseEncoder:
         Args:
             echo: the fields of the response that repeat the request.
             events: whether branches and votes are told of.
-            calls_tools: answers are calls of tools, as ``answers.structured`` spells them.
+            calls_tools: answers are calls of tools, as ``answers.extraction.tool_calls`` spells
+                them.
             on_end: called with the final response object, before its last event is sent.
         """
         self._events = events

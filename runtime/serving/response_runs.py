@@ -7,6 +7,7 @@ from aiohttp import web
 
 from ..engines.protocol import Message
 from ..errors import FrontrunnerError
+from ..race_options import answer_kind
 from .errors import NotFound, error_object, status_of
 from .replies import check_model, wants_events
 from .request_options import race_options
@@ -60,13 +61,13 @@ async def start_response(
         seed=body.seed,
         tools=tools,
     )
-    if tools and asked.answers is None:
+    if tools and answer_kind(options.get("answers")) is None:
         options["answers"] = "tool_call"
     encoder = ResponseEncoder(
         body.echo(model),
         events=wants_events(app, asked),
         # Text is JSON too: only where calls are what an answer is can an answer be a call.
-        calls_tools=options.get("answers") == "tool_call",
+        calls_tools=answer_kind(options.get("answers")) == "tool_call",
         on_end=lambda response: store.ended(response["id"]),
     )
     run = await app[RUNS].start(

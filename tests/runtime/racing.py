@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import anyio
 import anyio.lowlevel
 
-from frontrunner.runtime.answers import AnswerClusters, Equivalence, Verifier
+from frontrunner.runtime.answers import AnswerClusters, Equivalence, KeySource
 from frontrunner.runtime.engines.protocol import Chunk, EngineInfo, Generation, Sampling
 from frontrunner.runtime.engines.scripted import BranchScript, Piece, Script, ScriptedEngine
 from frontrunner.runtime.errors import EngineClosed
@@ -172,7 +172,7 @@ class Setup:
     reserve: Reserve | None = None
     lengths: LengthModel | None = None
     rewards: Rewards | None = None
-    verifier: Verifier | None = None
+    workers: KeySource | None = None
     publish: Callable[[Event], None] | None = None
     sampling: Sampling = SAMPLING
 
@@ -194,7 +194,7 @@ class Setup:
             seed=self.seed,
             abort_limit=self.abort_limit,
         )
-        clusters = AnswerClusters(Equivalence(self.verifier))
+        clusters = AnswerClusters(Equivalence(self.workers))
         return Race(
             spec,
             self.engine,

@@ -29,7 +29,7 @@ from .racing import (
     says,
     stalls,
 )
-from .test_race_faults import SilentVerifier
+from .test_race_faults import SilentWorkers
 
 ABORT_LIMIT = 0.25
 
@@ -76,7 +76,7 @@ def an_early_forced_round() -> Prepared:
 
 def a_comparison_that_never_ends() -> Prepared:
     engine = WatchedEngine([says("x+1", 0.25, tokens=1), says("1+x", 0.5, tokens=1), stalls()])
-    return prepared(engine, Majority(3), verifier=SilentVerifier())
+    return prepared(engine, Majority(3), workers=SilentWorkers())
 
 
 def an_engine_that_dies() -> Prepared:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from frontrunner.runtime.answers import NoKey
 from frontrunner.runtime.engines.protocol import FinishReason, Generation
 from frontrunner.runtime.engines.scripted import BranchScript, Piece
 from frontrunner.runtime.errors import EngineDead
@@ -227,23 +228,24 @@ async def test_an_engine_error_on_abort_does_not_cost_the_result() -> None:
 # ── answers ───────────────────────────────────────────────────────────────────────────────────
 
 
-class SilentVerifier:
-    """Never says whether two answers are equal."""
+class SilentWorkers:
+    """Never gives a formula its key."""
 
     def __init__(self) -> None:
         self.asked = 0
 
-    async def verify(self, a: str, b: str, timeout_s: float) -> bool | None:
+    async def key(self, formula: str, timeout_s: float) -> str | NoKey:
         self.asked += 1
         await anyio.sleep_forever()
+        raise AssertionError
 
 
 async def test_answers_still_being_compared_when_time_is_up_count_by_their_spelling() -> None:
-    verifier = SilentVerifier()
+    workers = SilentWorkers()
     engine = WatchedEngine([says("x+1", 1), *[says("1+x", n) for n in (2, 3)], stalls("x ")])
-    setup = Setup(engine, Majority(4), verifier=verifier)
+    setup = Setup(engine, Majority(4), workers=workers)
     result = await setup.run()
-    assert verifier.asked > 0
+    assert workers.asked > 0
     assert result.elapsed == pytest.approx(setup.call_time(running=3))
     assert result.answer == "1+x"
     assert result.votes == {"1+x": 2, "x+1": 1}
@@ -253,7 +255,7 @@ async def test_answers_still_being_compared_when_time_is_up_count_by_their_spell
 async def test_forced_answers_still_being_compared_at_the_last_moment_count_as_well() -> None:
     engine = WatchedEngine([stalls("x ")] * 3, [*map(forced_says, ("x+1", "1+x", "1+x"))])
     engine.script.forced = [forced_says("x+1"), *[forced_says("1+x", 0.01)] * 2]
-    setup = Setup(engine, Majority(3), verifier=SilentVerifier())
+    setup = Setup(engine, Majority(3), workers=SilentWorkers())
     result = await setup.run()
     assert result.elapsed == pytest.approx(10.0 - MARGIN)
     assert result.answer == "1+x"
@@ -263,7 +265,7 @@ async def test_forced_answers_still_being_compared_at_the_last_moment_count_as_w
 async def test_all_answers_being_compared_are_counted_before_the_race_is_called() -> None:
     answers = ["x+1", "1+x", "1+x", "2x", "2x", "2x"]
     engine = WatchedEngine([*[says(a, 1 + n) for n, a in enumerate(answers)], stalls("x ")])
-    setup = Setup(engine, Majority(7), verifier=SilentVerifier())
+    setup = Setup(engine, Majority(7), workers=SilentWorkers())
     setup.lengths = LengthModel.from_quantiles(1_000, 1_100)
     setup.strategy = Majority(7, min_votes=6)
     result = await (await setup.race()).run()
@@ -279,17 +281,17 @@ async def test_a_strategy_may_launch_branches_when_pending_answers_are_settled()
             return super().observe(observation, view)
 
     engine = WatchedEngine([says("x+1", 1), says("1+x", 2), stalls("x ")])
-    result = await Setup(engine, Eager(2, stop="none"), verifier=SilentVerifier()).run()
+    result = await Setup(engine, Eager(2, stop="none"), workers=SilentWorkers()).run()
     assert result.answer is not None
 
 
-async def test_a_verifier_that_raises_costs_at_most_the_votes_it_was_asked_about() -> None:
+async def test_workers_that_raise_cost_at_most_the_votes_they_were_asked_about() -> None:
     class Broken:
-        async def verify(self, a: str, b: str, timeout_s: float) -> bool | None:
+        async def key(self, formula: str, timeout_s: float) -> str | NoKey:
             raise RuntimeError("broken")
 
     engine = WatchedEngine([says("x+1", 1), says("1+x", 2)])
-    result = await Setup(engine, Majority(2), verifier=Broken()).run()
+    result = await Setup(engine, Majority(2), workers=Broken()).run()
     assert result.answer == "x+1"
 
 
@@ -446,7 +448,7 @@ def test_any_race_gives_one_result_in_time_and_leaves_nothing(
     engine: WatchedEngine, strategy: Majority, deadline: float, compares: bool
 ) -> None:
     setup = Setup(engine, strategy, deadline, lengths=LengthModel.from_quantiles(3, 9))
-    setup.verifier = SilentVerifier() if compares else None
+    setup.workers = SilentWorkers() if compares else None
     run_checked(setup)
 
 
@@ -483,7 +485,7 @@ def test_whatever_a_strategy_commands_the_race_gives_one_result_in_time_and_leav
     engine: WatchedEngine, plan: list[list[Command]], compares: bool
 ) -> None:
     setup = Setup(engine, Erratic(plan), deadline=1.0, branches=8)
-    setup.verifier = SilentVerifier() if compares else None
+    setup.workers = SilentWorkers() if compares else None
     result = run_checked(setup)
     assert len(result.branches) <= 8 * 16
     assert all(branch.status is not BranchStatus.RUNNING for branch in result.branches)

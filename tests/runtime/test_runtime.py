@@ -23,6 +23,7 @@ from frontrunner.runtime.errors import (
     PromptTooLong,
 )
 from frontrunner.runtime.events import BranchProgressed, CallTimeReached, Event, RaceDecided
+from frontrunner.runtime.race_options import AnswerOptions
 from frontrunner.runtime.result import Result
 from frontrunner.runtime.runtime import Runtime
 from frontrunner.strategies import registry
@@ -170,6 +171,53 @@ async def test_an_answer_may_be_found_by_a_pattern() -> None:
     answers = {"workers": 0, "pattern": r"answer is (\d+)"}
     async with running(engine, answers=answers) as runtime:
         assert (await runtime.solve("?", branches=1)).answer == "7"
+
+
+async def test_a_race_may_say_how_its_answers_are_compared() -> None:
+    engine = WatchedEngine([says(r"5\text{ cm}", 1), says("5", 2), says("5.001", 3)])
+    async with running(engine) as runtime:
+
+        async def votes(answers: str | AnswerOptions) -> dict[str, int]:
+            result = await runtime.solve(
+                "?", branches=3, answers=answers, parameters={"stop": "none"}
+            )
+            return dict(result.votes)
+
+        assert await votes("boxed") == {r"5\text{ cm}": 2, "5.001": 1}
+        assert await votes({"units": "keep"}) == {r"5\text{ cm}": 1, "5": 1, "5.001": 1}
+        assert await votes({"tolerance": 0.01}) == {r"5\text{ cm}": 3}
+        assert await votes({"kind": "last_number"}) == {r"5\text{ cm}": 2, "5.001": 1}
+
+
+async def test_a_race_keeps_what_it_does_not_say_about_answers() -> None:
+    engine = WatchedEngine([says(r"5\text{ cm}", 1), says("5.001", 2)])
+    answers = {"workers": 0, "tolerance": 0.01, "pattern": r"answer is (\d+)"}
+    async with running(engine, answers=answers) as runtime:
+        for asked in (None, "boxed", "last_number"):
+            result = await runtime.solve("?", branches=2, answers=asked)
+            assert dict(result.votes) == {r"5\text{ cm}": 2}
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [{"unit": "keep"}, {"units": "all"}, {"tolerance": -1}, {"kind": "no such"}, "no such"],
+)
+async def test_answers_that_cannot_be_asked_for_are_refused_by_name(answers: Any) -> None:
+    async with running(WatchedEngine([says("5", 1)])) as runtime:
+        with pytest.raises(BadRequest, match="answers") as caught:
+            await runtime.solve("?", branches=1, answers=answers)
+        assert any(word in str(caught.value) for word in ("unit", "tolerance", "kind"))
+
+
+async def test_a_call_of_a_tool_that_was_not_offered_is_no_vote() -> None:
+    def calls(name: str, seconds: float) -> BranchScript:
+        return BranchScript((Piece(seconds, f'{{"name": "{name}", "arguments": {{}}}}'),))
+
+    tools = [{"type": "function", "function": {"name": "f", "parameters": {}}}]
+    engine = WatchedEngine([calls("g", 1), calls("g", 2), calls("f", 3)])
+    async with running(engine) as runtime:
+        result = await runtime.solve("?", branches=3, answers="tool_call", tools=tools)
+    assert dict(result.votes) == {'{"arguments":{},"name":"f"}': 1}
 
 
 async def test_every_race_has_an_id_of_its_own() -> None:

@@ -10,9 +10,9 @@ import anyio
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from frontrunner.runtime import answers
+from frontrunner.runtime.answers import algebra
 
-PROGRAM = Path(answers.__file__).with_name("worker.py")
+PROGRAM = Path(algebra.__file__).with_name("worker.py")
 
 
 @asynccontextmanager
@@ -40,16 +40,16 @@ def limits_of(process: int) -> dict[str, str]:
     return {line[:26].strip(): line[26:].split()[0] for line in lines}
 
 
-async def test_each_line_has_one_reply_and_nonsense_is_undecided() -> None:
+async def test_each_line_has_one_reply_and_nonsense_has_no_key() -> None:
     async with started() as (process, replies):
         assert process.stdin is not None
         lines: list[tuple[bytes, object]] = [
-            (b'{"id": 1, "gold": "x+x", "answer": "2x"}', {"id": 1, "equal": True}),
-            (b"nonsense \xff", {"id": None, "equal": None}),
-            (b"[1]", {"id": None, "equal": None}),
-            (b'{"id": 2, "gold": "x"}', {"id": 2, "equal": None}),
-            (b'{"id": 3, "gold": 1, "answer": null}', {"id": 3, "equal": None}),
-            (b'{"id": "a", "gold": "x", "answer": "y"}', {"id": "a", "equal": False}),
+            (b'{"id": 1, "formula": "1+1"}', {"id": 1, "key": "2"}),
+            (b"nonsense \xff", {"id": None, "key": None}),
+            (b"[1]", {"id": None, "key": None}),
+            (b'{"id": 2}', {"id": 2, "key": None}),
+            (b'{"id": 3, "formula": null}', {"id": 3, "key": None}),
+            (b'{"id": "a", "formula": "}{"}', {"id": "a", "key": None}),
         ]
         with anyio.fail_after(60):
             for line, expected in lines:
@@ -62,8 +62,8 @@ async def test_it_ends_with_its_standard_input_and_not_with_ctrl_c() -> None:
         assert process.stdin is not None
         process.send_signal(signal.SIGINT)
         with anyio.fail_after(60):
-            await process.stdin.send(b'{"id": 1, "gold": "x", "answer": "x"}\n')
-            assert await reply(replies) == {"id": 1, "equal": True}
+            await process.stdin.send(b'{"id": 1, "formula": "1"}\n')
+            assert await reply(replies) == {"id": 1, "key": "1"}
             limits = limits_of(process.pid)
             await process.stdin.aclose()
             assert await process.wait() == 0

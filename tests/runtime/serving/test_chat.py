@@ -179,6 +179,18 @@ async def test_with_tools_a_reply_may_still_be_text(serve: Serve) -> None:
         assert stream[-1].choices[0].finish_reason == "stop"
 
 
+async def test_a_request_may_say_how_its_answers_are_compared(serve: Serve) -> None:
+    scripts = [BranchScript.answering(a, seconds=0.01) for a in ("5 cm", "5", "5 km", "5")]
+    async with serve(*scripts) as served:
+        for answers, classes in ((None, 1), ({"units": "keep"}, 3), ({"kind": "boxed"}, 1)):
+            reply = await served.openai.chat.completions.create(
+                model="scripted",
+                messages=QUESTION,
+                extra_body=options(answers=answers, parameters={"stop": "none"}),
+            )
+            assert len(reply.frontrunner["votes"]) == classes  # type: ignore[attr-defined]
+
+
 async def test_events_are_told_if_asked_for(serve: Serve) -> None:
     async with serve() as served:
         quiet = await chunks(served)
@@ -206,6 +218,9 @@ async def test_events_are_told_if_asked_for(serve: Serve) -> None:
         ({"frontrunner": {"deadlines": 1}}, "frontrunner.deadlines"),
         ({"frontrunner": {"strategy": "nobody"}}, None),
         ({"frontrunner": {"branches": 100_000}}, None),
+        ({"frontrunner": {"answers": {"unit": "keep"}}}, "frontrunner.answers.unit"),
+        ({"frontrunner": {"answers": {"units": "all"}}}, "frontrunner.answers.units"),
+        ({"frontrunner": {"answers": 7}}, "frontrunner.answers"),
     ],
 )
 async def test_bad_requests_name_the_field(

@@ -11,7 +11,7 @@ import openai
 import psutil
 import pytest
 from openai import AsyncOpenAI
-from tests.backends import until
+from tests.backends import until, virtual_asyncio
 from tests.runtime.cli.conftest import (
     assert_they_end,
     cli_process,
@@ -28,8 +28,9 @@ from .conftest import ENDLESS, Serve
 QUESTION: Any = [{"role": "user", "content": "q"}]
 
 
+@virtual_asyncio
 async def test_running_races_come_to_their_answers(serve: Serve) -> None:
-    async with serve(ENDLESS, drain_limit=2) as served:  # room for 20 races on a busy machine
+    async with serve(ENDLESS, drain_limit=0.5) as served:
         reasons, answers = list[str](), list[str]()
 
         async def ask(streams: bool) -> None:

@@ -62,6 +62,8 @@ async def test_names_that_only_this_server_knows_are_in_it(serve: Serve) -> None
     options = document["components"]["schemas"]["FrontrunnerOptions"]["properties"]
     assert "majority" in options["strategy"]["anyOf"][0]["enum"]
     assert "boxed" in options["answers"]["anyOf"][0]["enum"]
+    asked = document["components"]["schemas"]["AnswerFields"]["properties"]
+    assert "boxed" in asked["kind"]["anyOf"][0]["enum"]
     assert options["branches"]["anyOf"][0]["maximum"] == 256
 
 

@@ -1,0 +1,1 @@
+"""Keys of formulas, from processes that can be killed."""

@@ -1,0 +1,71 @@
+r"""What is written beside an answer without being part of it: `\text{Area} =`, `= 73`, remarks."""
+
+import re
+from typing import Final
+
+from .spelling import END, TEXT_MACRO, Rule, replacing
+
+# One symbol, an application of a function, or a macro with its argument: what an answer is called.
+_SYMBOL: Final = r"(?:\\(?:alpha|beta|gamma|delta|theta|lambda|mu|phi|omega|sigma|rho)|[A-Za-z])"
+_INDEX: Final = r"(?:_(?:\w|\{[^{}]{0,16}\}))?"
+_NAME: Final = rf"{_SYMBOL}{_INDEX}'{{0,2}}(?:\^\{{-1\}})?(?:\([A-Za-z]{{1,2}}(?:,[A-Za-z])?\))?"
+_DERIVATIVE: Final = r"\\frac\{d[A-Za-z]\}\{d[A-Za-z]\}"
+_UNKNOWN: Final = re.compile(
+    rf"\s*({_NAME}|{_DERIVATIVE})\s*(?:=|\\in{END}|\\equiv{END}|\\approx{END}|:=)\s*(?!=)"
+)
+_RELATION: Final = re.compile(rf"[=<>]|\\(?:leq?|geq?|lt|gt|neq?|in|equiv|approx){END}")
+_LEADING: Final = re.compile(
+    rf"^\s*(?:{TEXT_MACRO}\{{\s*[A-Za-z][A-Za-z ,'\-]*?\s*(?::|=|\b(?:is|are|equals|be))\s*\}}"
+    rf"|{TEXT_MACRO}\{{\s*[A-Za-z][A-Za-z ,'\-]*?\s*\}}\s*(?:=|:)(?!=)"
+    r"|(?:(?:[Tt]hus|[Ss]o|[Hh]ence|[Tt]herefore),? )?"
+    r"(?:[Tt]he )?(?:(?:[Ff]inal|[Cc]orrect) )?(?:[Aa]nswer|[Rr]esult|[Tt]otal|[Vv]alue|[Ss]um|"
+    r"[Aa]rea|[Vv]olume|[Pp]erimeter|[Pp]robability)\s*(?:is|:|=))\s*(?=\S)"
+)
+_LED: Final = re.compile(
+    rf"^\s*(?:=|\\approx{END}|\\(?:therefore|implies|Rightarrow){END}|:(?=\s))\s*(?=\S)"
+)
+_REMARK: Final = re.compile(
+    rf"(?<=[\d)}}\]\w])\s*(?:{TEXT_MACRO}\{{\s*\(\s*[A-Za-z][A-Za-z ,.'\-]*\)\s*\}}"
+    rf"|\(\s*[A-Za-z]{{3,}}[A-Za-z ,.'\-]*\)"
+    rf"|,?\s*{TEXT_MACRO}\{{\s*,?\s*(?:since|because|as|so|where)\b[^{{}}]*\}}.*"
+    r"|,? (?:since|because) .*)\s*$"
+)
+# A letter of a choice with what it stands for: `\textbf{(C)}\ 12`, `\text{Option C}`.
+_CHOICE: Final = re.compile(
+    rf"^\s*(?:{TEXT_MACRO}\{{\s*(?:\(([A-J])\)|(?:[Oo]ption|[Cc]hoice) \(?([A-J])\)?)\s*\}}.*"
+    r"|(?:[Oo]ption|[Cc]hoice) \(?([A-J])\)?)$"
+)
+
+
+def _drop_unknown(text: str) -> str:
+    """Return what follows `x =`, unless it is more than one statement or speaks of `x` itself."""
+    match = _UNKNOWN.match(text)
+    if match is None or match.end() == len(text) or _RELATION.search(text, match.end()):
+        return text
+    symbol = match[1][:1]
+    rest = text[match.end() :]
+    if symbol != "\\" and re.search(rf"(?<![A-Za-z\\]){symbol}(?![A-Za-z(])", rest):
+        return text
+    return rest
+
+
+def _drop_lead(text: str) -> str:
+    return _LEADING.sub("", text, count=1)
+
+
+def _choose(text: str) -> str:
+    match = _CHOICE.match(text)
+    return next(letter for letter in match.groups() if letter) if match else text
+
+
+def _drop_remark(text: str) -> str:
+    return _REMARK.sub("", text) if re.search(r"\d|\\", text) else text
+
+
+LABELS: Final[tuple[Rule, ...]] = (
+    _choose,
+    _drop_lead,
+    replacing(_LED.pattern, ""),
+    _drop_remark,
+    _drop_unknown,
+)

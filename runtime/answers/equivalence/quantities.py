@@ -1,0 +1,181 @@
+r"""Units, currencies and the words that stand beside numbers.
+
+By the custom of the graders of MATH and GSM8K a unit is dropped: `5\text{ cm}` is `5`, so that
+branches which write it and branches which do not give one vote. Words that change the value count:
+`5 million`, `50 cents`, `3:00 p.m.`, `10 north`, `2 rad`. Nothing is converted between units.
+"""
+
+import re
+from typing import Final
+
+from .spelling import TEXT_MACRO
+from .unit_names import COUNTING_WORDS, RADIANS, SPELLINGS, ZEROS
+
+_NUMBER: Final = r"[-+]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)"
+_POWER: Final = r"(?:\^(?:\d|\{-?\d\}))?"
+_WORD: Final = re.compile(r"[A-Za-z]+")
+_IN_MACRO: Final = re.compile(
+    rf"(\s*)({TEXT_MACRO})\{{(\s*)([^{{}}\\]*?)\s*\}}\s*(?:\^\s*(?:\d|\{{-?\d\}}))?\s*$"
+)
+_UPRIGHT: Final = re.compile(r"\\(?:math|bm|bold)")
+_UNIT_PRODUCT: Final = re.compile(
+    rf"({TEXT_MACRO}\{{\s*[A-Za-z/]{{1,6}}\s*)\}}(?:\^(?:\d|\{{-?\d\}}))?\s*"
+    rf"(?:\\cdot|/|\\,|\s)\s*{TEXT_MACRO}\{{\s*([A-Za-z]{{1,4}})\s*\}}"
+)
+_SI: Final = re.compile(r"^\\(?:SI|qty)\{([^{}]*)\}\{([^{}]*)\}$")
+# A unit that is glued to its number must be one that no product of variables is written as.
+_GLUED: Final = (
+    "cm|mm|km|nm|kg|mg|mL|ml|ft|lbs|lb|oz|hrs|hr|mins|min|mph|kph|kmh|Hz|kHz|kJ|kW|mol|gal"
+)
+_IN_WORDS: Final = re.compile(
+    rf"(?P<core>.*[\d}})\]])(?: +(?P<words>[A-Za-z].*)|(?P<glued>(?:{_GLUED})(?![A-Za-z]).*))"
+)
+_UNIT_WORDS: Final = re.compile(
+    rf"[A-Za-z]+\.?{_POWER}(?:(?: ?/ ?| |-|\\cdot ?|\*)[A-Za-z]+\.?{_POWER})*"
+)
+_FORMULA_WORDS: Final = re.compile(
+    r"(?<![A-Za-z\\])[A-Za-z]{3}|\\(?:text|mbox|mathrm)|\d [A-Za-z]+ \d"
+)
+_PLAIN_NUMBER: Final = re.compile(rf"{_NUMBER}(?:/\d+)?|[-+]?\\frac\{{\d+\}}\{{\d+\}}")
+_CLOCK: Final = re.compile(r"^(\d{1,2}(?::\d{2}){0,2}) *([AaPp])\.? ?[Mm]\.?$")
+_MAGNIFIED: Final = re.compile(
+    rf"({_NUMBER}) *(hundred|thousand|lakh|million|crore|billion|trillion)s?\b *(.*)",
+    re.IGNORECASE,
+)
+_DOZENS: Final = re.compile(r"([-+]?\d{1,9}) dozen\b *(.*)", re.IGNORECASE)
+_CENTS: Final = re.compile(r"(\d{1,60}) *(?:cents?|pence|penny|pennies)", re.IGNORECASE)
+_COMPOUND: Final = re.compile(r"(\d+(?:\.\d+)?) ?([A-Za-z]+)\.?(?:,? and |, | )?")
+_CURRENCY_BEFORE: Final = re.compile(
+    r"^([-+]?)\s*(?:(?:US|CA|AU|HK|NZ|A|C)?\$|[€£¥₹₩₽₺฿₫₱]"
+    r"|(?:Rs\.?|USD|EUR|GBP|INR|JPY|CNY|RMB) ?)\s*(?=[-+]?[\d.])"
+)
+_CURRENCY_BEHIND: Final = re.compile(r"(?<=\d)\s*(?:[€£¥₹₩₽₺฿₫₱]|(?:USD|EUR|GBP|INR|JPY|CNY|RMB)$)")
+# What is counted, in scripts that write it without a space.
+_COUNTED: Final = re.compile(rf"^({_NUMBER})\s?[^\x00-\x7f\W\d_]{{1,4}}$")
+_PERCENT: Final = re.compile(r"\\?%")
+_DEGREES: Final = re.compile(
+    r"\^\s*(?:\\circ(?![A-Za-z])|\{\s*\\circ\s*\}|o(?![A-Za-z]))(?: *[CF](?![A-Za-z]))?"
+    r"|\\degree(?![A-Za-z])"
+)
+
+
+def drop_currency(text: str) -> str:
+    """Drop the sign or the code of a currency beside a number."""
+    return _CURRENCY_BEHIND.sub("", _CURRENCY_BEFORE.sub(r"\1", text))
+
+
+def multiply(text: str) -> str:
+    """Write `5 million`, `3 dozen` and `50 cents` as the numbers they are."""
+    if match := _MAGNIFIED.fullmatch(text):
+        whole, _, decimals = match[1].replace(",", "").partition(".")
+        zeros = ZEROS[match[2].lower()]
+        if len(decimals) <= zeros and len(whole) < 32:
+            return f"{whole}{decimals.ljust(zeros, '0')} {match[3]}".strip()
+    if match := _DOZENS.fullmatch(text):
+        return f"{12 * int(match[1])} {match[2]}".strip()
+    if match := _CENTS.fullmatch(text):
+        digits = match[1].zfill(3)
+        return f"{digits[:-2]}.{digits[-2:]}"
+    return text
+
+
+def clock(text: str) -> str:
+    """Write `3:00 P.M.` as `3:00 pm`."""
+    match = _CLOCK.match(text)
+    return f"{match[1]} {match[2].lower()}m" if match else text
+
+
+def compound(text: str) -> str:
+    """Write `2 hours and 15 minutes` as `2 h 15 min`: the same units in the same spelling."""
+    position, parts = 0, list[str]()
+    while position < len(text) and (match := _COMPOUND.match(text, position)):
+        unit = SPELLINGS.get(match[2]) or SPELLINGS.get(match[2].lower())
+        if unit is None:
+            return text
+        parts.append(f"{match[1]} {unit}")
+        position = match.end()
+    return " ".join(parts) if len(parts) > 1 and position == len(text) else text
+
+
+def join_units(text: str) -> str:
+    r"""Write `\text{m}\cdot\text{s}^{-1}` as one unit."""
+    return _UNIT_PRODUCT.sub(r"\1/\2}", text)
+
+
+def drop_unit(text: str) -> str:
+    r"""Drop the unit of `5\text{ cm}^2`, `5 apples` and `60 km/h`; leave words that count."""
+    core, _ = _split_unit(text)
+    return core
+
+
+def keep_unit(text: str) -> str:
+    r"""Write `5\text{ kilometres}` and `5km` as `5 km`, for `units = "keep"`."""
+    core, unit = _split_unit(text)
+    if not unit:
+        return text
+    return f"{core} {_WORD.sub(lambda word: SPELLINGS.get(word[0], word[0]), unit)}"
+
+
+def drop_signs(text: str) -> str:
+    """Drop the signs of percent and degrees."""
+    return _DEGREES.sub("", _PERCENT.sub("", text))
+
+
+def keep_signs(text: str) -> str:
+    """Write the signs of percent and degrees as units, for `units = "keep"`."""
+    return _DEGREES.sub(r"\\text{ deg}", _PERCENT.sub(r"\\text{ percent}", text))
+
+
+def _split_unit(text: str) -> tuple[str, str]:
+    """The number or formula of a text and its unit, which is empty if there is none to drop."""
+    if match := _SI.match(text):
+        return match[1], match[2].replace("\\", " ").strip()
+    if match := _COUNTED.match(text):
+        return match[1], text[match.end(1) :].strip()
+    if match := _IN_MACRO.search(text):
+        core = text[: match.start()]
+        return (core, match[4]) if _measurable(core) and _is_unit_macro(match, core) else (text, "")
+    match = _IN_WORDS.fullmatch(text)
+    if match is None or not _measurable(match["core"]):
+        return text, ""
+    words = match["words"] or match["glued"]
+    return (match["core"], words) if _is_unit(words, match["core"]) else (text, "")
+
+
+def _measurable(core: str) -> bool:
+    """Whether what stands before a unit is one number or formula, without words of its own."""
+    return any(map(str.isdigit, core)) and _FORMULA_WORDS.search(core) is None
+
+
+def _counts(named: list[str], core: str) -> bool:
+    """Whether words change what the number before them says."""
+    if len(named) == 1 and named[0].lower() in RADIANS:
+        return "\\pi" not in core
+    return any(word.lower() in COUNTING_WORDS for word in named)
+
+
+def _is_unit(words: str, core: str) -> bool:
+    """Whether plain words after a number name its unit, or what is counted."""
+    named = _WORD.findall(words)
+    if _UNIT_WORDS.fullmatch(words) is None or _counts(named, core):
+        return False
+    first = named[0]
+    plain = _PLAIN_NUMBER.fullmatch(core.strip()) is not None
+    if len(first) > 1 and first in SPELLINGS:
+        return True
+    return plain and (len(first) >= 3 or first in SPELLINGS)
+
+
+def _is_unit_macro(match: re.Match[str], core: str) -> bool:
+    """Whether the content of a text macro that ends an answer names a unit."""
+    content = match[4]
+    named = _WORD.findall(content)
+    if not named or _counts(named, core):
+        return False
+    if re.fullmatch(r"[A-Za-z ./\-^*0-9()]*", content) is None:
+        return False
+    upright = _UPRIGHT.match(match[2]) is not None
+    apart = bool(match[1] or match[3])
+    if len(content) == 1:  # `2\mathrm{i}` is a number, `5\text{ m}` is a length
+        return content in SPELLINGS and (apart or not upright)
+    return apart or not upright or any(word in SPELLINGS for word in named)

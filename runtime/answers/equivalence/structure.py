@@ -1,0 +1,437 @@
+r"""What a canonical form is made of: lists, pairs, ranges, words, numbers, and what needs algebra.
+
+The key of an answer is built from its structure, and equal keys are the same vote. So sameness is
+an equivalence relation by construction: it depends on no other answer, and on no order in which
+branches finish. Algebra has its say leaf by leaf: a worker gives each formula a key of its own.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from .canonical import Canonical
+from .rational import exact_number, spelled
+from .rules import Order
+from .sequences import encloses, split_top_level
+from .spelling import END
+from .words import is_words
+
+# What a parser may be given: `research/ecosystem.md` section 2. It keeps the plainest attacks from
+# costing a worker, but it is no bound on a parser's work: only killing the worker is.
+MAX_PARSED_CHARS: Final = 512
+MAX_PARSED_NESTING: Final = 16
+MAX_PARSED_DIGITS: Final = 64
+MAX_PARSED_FACTORIALS: Final = 4
+MAX_PARSED_POWERS: Final = 32
+MAX_TOWER: Final = 3  # powers of powers
+# Deeper structures, and longer ones, are compared by their spelling.
+MAX_DEPTH: Final = 6
+MAX_ITEMS: Final = 64
+# Formulas in one answer: each takes milliseconds of a worker.
+MAX_FORMULAS: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A part whose key is known: a number, words, or what is compared by its spelling."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """A part that a worker gives its key."""
+
+    latex: str
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """Parts in brackets; ``ordered`` if their order counts, ``distinct`` if repeats do not."""
+
+    opening: str
+    items: tuple["Node", ...]
+    closing: str
+    ordered: bool
+    distinct: bool = False
+
+
+Node = Leaf | Formula | Items
+
+
+def formulas(node: Node) -> Iterator[str]:
+    """The formulas of a structure, each that a worker must give a key."""
+    match node:
+        case Formula():
+            yield node.latex
+        case Items():
+            for item in node.items:
+                yield from formulas(item)
+        case Leaf():
+            pass
+
+
+def key_of(
+    node: Node, key: Callable[[str], str], rounded: Callable[[str], str] = lambda key: key
+) -> str:
+    """The key of a structure.
+
+    Args:
+        key: that of a formula, by its LaTeX.
+        rounded: applied to the key of each part.
+    """
+    match node:
+        case Leaf():
+            return rounded(node.key)
+        case Formula():
+            return rounded(key(node.latex))
+        case Items():
+            keys = [key_of(item, key, rounded) for item in node.items]
+            if node.distinct:
+                keys = list(dict.fromkeys(keys))
+            if not node.ordered:
+                keys.sort()
+            if len(keys) == 1 and node.opening == "{":
+                return keys[0]
+            return f"{node.opening}{','.join(keys)}{node.closing}"
+
+
+def structure_of(canonical: Canonical, order: Order = "brackets") -> Node:
+    """The structure of an answer, with the order of items where it counts."""
+    if canonical.number is not None:
+        return Leaf(spelled(canonical.number))
+    structure = _Reader(order).read(canonical.form, 0)
+    many = sum(1 for _ in formulas(structure)) > MAX_FORMULAS
+    return _spelled(canonical.form) if many else structure
+
+
+_OPAQUE: Final = re.compile(
+    r"#.*"  # a digest
+    r"|\d+(?:\.\d+)?(?:-\d+(?:\.\d+)?)+"  # scores, ranges, dates: `2-1`
+    r"|\d+(?:/\d+){2,}"
+    r"|\d+(?: \d+)+"
+    r"|[A-Z](?:-[A-Z]){1,}"
+    r"|[A-Z](?: [A-Z])+"
+)
+_NAMES: Final = re.compile(
+    r"(?<![\\A-Za-z])[A-Za-z]{1,3}\d"  # `F2`, `H2O`, `a1b`
+    r"|[A-Z]{3}"  # triangles
+    r"|[#@?\"`~;]"
+    r"|[-+*/^_=<>]$"  # `B+`, `C++`
+)
+_BASED: Final = re.compile(r"\(?([0-9A-F]+)\)?_\{?\(?(\d{1,2}|[a-z]+)\)?\}?")
+_BASES: Final = {
+    "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8",
+    "nine": "9", "ten": "10", "twelve": "12", "sixteen": "16",
+}  # fmt: skip
+_CLOCK: Final = re.compile(r"0?(\d{1,4})((?::\d{1,4})+)(?: ([ap]m))?")
+_MODULO: Final = re.compile(r"(?:[A-Za-z]\\equiv ?)?(.+?)(?:\\pmod\{(\w+)\}|\\mod ?(\w+))")
+_MEASURED: Final = re.compile(r"([^A-Za-z]*[\d})\]]) ([A-Za-z].*)")
+_MATRIX: Final = re.compile(r"\\begin\{([pbBvV]?)matrix\}(.*)\\end\{\1matrix\}")
+_LABELLED: Final = re.compile(r"((?:\\[a-z]+ ?)?[A-Za-z](?:_\w|_\{\w+\})?'?)=(?!=)")
+_LABEL: Final = re.compile(r"[A-Za-z|\\][A-Za-z|\\_{}'()\d, ]*")
+_COMPARISON: Final = re.compile(rf"<|>|\\(?:le|ge|ne){END} ?")
+_BUILDER: Final = re.compile(r"\\\{([A-Za-z])(?:\\in ?\\mathbb\{R\})?(?:\\mid|\||:)(.+)\\\}")
+_WITHOUT: Final = re.compile(r"\(-\\infty,\\infty\)(?:\\setminus|\\backslash|-)\\\{(.+)\\\}")
+_FLIPPED: Final = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le", "\\ne": "\\ne"}
+_PARSEABLE: Final = re.compile(r"[A-Za-z0-9\\+\-*/^_(){}\[\]|!.,=<>'& ]+")
+_LONG_LITERAL: Final = re.compile(rf"[\d.]{{{MAX_PARSED_DIGITS + 1}}}")
+_LEFT_OPEN: Final = Leaf("-oo")
+_RIGHT_OPEN: Final = Leaf("oo")
+
+
+class _Reader:
+    """Reads forms with one rule for the order of items."""
+
+    def __init__(self, order: Order) -> None:
+        self._order = order
+
+    def read(self, form: str, depth: int) -> Node:
+        number = exact_number(form)
+        if number is not None:
+            return Leaf(spelled(number))
+        if depth > MAX_DEPTH or not form:
+            return _spelled(form)
+        for reader in (
+            self._range,
+            self._builder,
+            self._list,
+            self._bracketed,
+            self._matrix,
+            self._union,
+            self._plus_minus,
+            self._equation,
+            self._comparison,
+        ):
+            if (node := reader(form, depth)) is not None:
+                return node
+        return _atom(form)
+
+    # ── lists and brackets ────────────────────────────────────────────────────────────────────
+
+    def _list(self, form: str, depth: int) -> Node | None:
+        parts = split_top_level(form, ",")
+        if len(parts) < 2 or len(parts) > MAX_ITEMS or not all(parts):
+            return None
+        if all(_COMPARISON.search(part) for part in parts):
+            return self._conditions(parts, depth)
+        dotted = any("\\ldots" in part for part in parts)
+        return self._items("{", self._members(parts, depth), "}", dotted)
+
+    def _members(self, parts: list[str], depth: int) -> list[Node]:
+        """The items of a list; what they are called is no part of them if all are called alike."""
+        labels = [match[1] if (match := _LABELLED.match(part)) else None for part in parts]
+        named = {label for label in labels if label is not None}
+        if len(named) == 1 and (None not in labels or labels[0] is not None):
+            parts = [part[len(label) + 1 :] if label else part
+                     for part, label in zip(parts, labels, strict=True)]  # fmt: skip
+        elif named:
+            return [self._named(part, label, depth)
+                    for part, label in zip(parts, labels, strict=True)]  # fmt: skip
+        members: list[Node] = []
+        for part in parts:
+            node = self.read(part, depth + 1)
+            flat = isinstance(node, Items) and node.opening == "{" and not node.ordered
+            members += node.items if isinstance(node, Items) and flat else (node,)
+        return members
+
+    def _named(self, part: str, label: str | None, depth: int) -> Node:
+        if label is None:
+            return self.read(part, depth + 1)
+        value = self.read(part[len(label) + 1 :], depth + 1)
+        return Items(f"{label}=", (value,), "", ordered=True)
+
+    def _items(
+        self, opening: str, items: list[Node], closing: str, ordered: bool, distinct: bool = False
+    ) -> Node:
+        if self._order != "brackets":
+            ordered = self._order == "always"
+        return Items(opening, tuple(items), closing, ordered, distinct and not ordered)
+
+    def _bracketed(self, form: str, depth: int) -> Node | None:
+        if form.startswith("\\{") and form.endswith("\\}") and encloses(form[1:]):
+            parts = split_top_level(form[2:-2].strip(), ",")
+            if len(parts) <= MAX_ITEMS and all(parts):
+                return self._items("{", self._members(parts, depth), "}", False, distinct=True)
+            return None
+        if form[0] not in "([{" or form[-1] not in ")]}" or not encloses(form):
+            return None
+        parts = split_top_level(form[1:-1], ",")
+        if len(parts) == 1:
+            plain = form[0] + form[-1] in ("()", "{}")
+            return self.read(parts[0], depth + 1) if plain else None
+        if len(parts) > MAX_ITEMS or not all(parts) or form[0] == "{":
+            return None
+        items = [self.read(part, depth + 1) for part in parts]
+        return self._items(form[0], items, form[-1], ordered=True)
+
+    def _matrix(self, form: str, depth: int) -> Node | None:
+        match = _MATRIX.fullmatch(form)
+        if match is None or match[1] in ("v", "V") or "\\begin" in match[2]:
+            return None
+        rows = [row.split("&") for row in match[2].split("\\\\") if row.strip()]
+        if sum(map(len, rows)) > MAX_ITEMS:
+            return None
+        read = [
+            Items("[", tuple(self.read(c.strip(), depth + 1) for c in row), "]", ordered=True)
+            for row in rows
+        ]
+        return Items("matrix[", tuple(read), "]", ordered=True)
+
+    def _plus_minus(self, form: str, depth: int) -> Node | None:
+        if "\\pm" not in form:
+            return None
+        upper = re.sub(r"\\pm ?", "+", re.sub(r"\\mp ?", "-", form))
+        lower = re.sub(r"\\pm ?", "-", re.sub(r"\\mp ?", "+", form))
+        both = [self.read(signed.removeprefix("+"), depth + 1) for signed in (upper, lower)]
+        return self._items("{", both, "}", ordered=False)
+
+    # ── equations and ranges ──────────────────────────────────────────────────────────────────
+
+    def _equation(self, form: str, depth: int) -> Node | None:
+        approximate = split_top_level(form, re.compile(rf"\\approx{END} ?"))
+        if len(approximate) > 1:
+            named = (
+                _LABEL.fullmatch(approximate[0]) is not None
+                and exact_number(approximate[0]) is None
+            )
+            is_name = named and not re.search(r"\d|\\(?:pi|sqrt|frac)", approximate[0])
+            return self.read(approximate[1 if is_name else 0], depth + 1)
+        sides = split_top_level(form, "=")
+        if len(sides) < 2 or not sides[-1] or _COMPARISON.search(form):
+            return None
+        left, right = sides[0], sides[-1]
+        if len(sides) > 2 or not _letters(form):
+            return self.read(right, depth + 1)
+        if not _letters(right) and _is_label(left):
+            return self.read(right, depth + 1)
+        if not _letters(left) and _is_label(right):
+            return self.read(left, depth + 1)
+        return _atom(form)
+
+    def _range(self, form: str, depth: int) -> Node | None:
+        """``x<1 or x>2`` and ``x\\ge1 and x\\le3``."""
+        if not _COMPARISON.search(form) and "\\cup" not in form:
+            return None
+        for word, joined in ((" or ", self._union_of), (" and ", self._conditions)):
+            parts = split_top_level(form, re.compile(rf"(?<=\S) ?\b{word.strip()}\b ?(?=\S)"))
+            if len(parts) > 1:
+                return joined(parts, depth)
+        return None
+
+    def _union(self, form: str, depth: int) -> Node | None:
+        if match := _WITHOUT.fullmatch(form):
+            return self._all_but(match[1], depth)
+        parts = split_top_level(form, re.compile(r"\\cup ?"))
+        return self._union_of(parts, depth) if 1 < len(parts) <= MAX_ITEMS else None
+
+    def _union_of(self, parts: list[str], depth: int) -> Node:
+        read = [self.read(part, depth + 1) for part in parts]
+        return Items("union{", tuple(read), "}", ordered=False)
+
+    def _all_but(self, value: str, depth: int) -> Node:
+        at = self.read(value, depth + 1)
+        return Items("union{", (_interval(None, at, True), _interval(at, None, True)), "}", False)
+
+    def _conditions(self, parts: list[str], depth: int) -> Node:
+        """Several conditions that all hold: a lower and an upper bound are one range."""
+        read = [self.read(part, depth + 1) for part in parts]
+        if len(read) == 2:
+            bounds = [n for n in read if isinstance(n, Items) and len(n.items) == 2]
+            low = next((n for n in bounds if n.items[1] == _RIGHT_OPEN), None)
+            high = next((n for n in bounds if n.items[0] == _LEFT_OPEN), None)
+            if low is not None and high is not None:
+                ends = (low.items[0], high.items[1])
+                return Items(low.opening, ends, high.closing, ordered=True)
+        return Items("all{", tuple(read), "}", ordered=False)
+
+    def _builder(self, form: str, depth: int) -> Node | None:
+        match = _BUILDER.fullmatch(form)
+        return self.read(match[2].strip(), depth + 1) if match else None
+
+    def _comparison(self, form: str, depth: int) -> Node | None:
+        signs = [match[0].strip() for match in _COMPARISON.finditer(form)]
+        if not signs:
+            return None
+        sides = split_top_level(form, _COMPARISON)
+        if len(sides) != len(signs) + 1 or not all(sides):
+            return None
+        if len(sides) == 2:
+            if _is_symbol(sides[1]):
+                sides, signs = sides[::-1], [_FLIPPED[signs[0]]]
+            if _is_symbol(sides[0]) and sides[0] not in sides[1]:
+                return self._bounded(self.read(sides[1], depth + 1), signs[0], sides[1], depth)
+        elif len(sides) == 3 and _is_symbol(sides[1]) and "\\ne" not in signs:
+            if signs[0] in (">", "\\ge") and signs[1] in (">", "\\ge"):
+                sides, signs = sides[::-1], [_FLIPPED[sign] for sign in signs[::-1]]
+            if signs[0] in ("<", "\\le") and signs[1] in ("<", "\\le"):
+                low, high = (self.read(sides[i], depth + 1) for i in (0, 2))
+                opening = "(" if signs[0] == "<" else "["
+                return Items(opening, (low, high), ")" if signs[1] == "<" else "]", ordered=True)
+        return _atom(form)
+
+    def _bounded(self, bound: Node, sign: str, value: str, depth: int) -> Node:
+        if sign == "\\ne":
+            return self._all_but(value, depth)
+        if sign in ("<", "\\le"):
+            return _interval(None, bound, open_ended=sign == "<")
+        return _interval(bound, None, open_ended=sign == ">")
+
+
+def _interval(low: Node | None, high: Node | None, open_ended: bool) -> Items:
+    """A range that is not bounded on one side."""
+    opening = "(" if open_ended or low is None else "["
+    closing = ")" if open_ended or high is None else "]"
+    ends = (_LEFT_OPEN if low is None else low, _RIGHT_OPEN if high is None else high)
+    return Items(opening, ends, closing, ordered=True)
+
+
+def _letters(form: str) -> bool:
+    """Whether a form has variables: letters that are neither macros nor words for numbers."""
+    return re.search(r"(?<![A-Za-z\\])[A-Za-z]", re.sub(r"\\[A-Za-z]+", " ", form)) is not None
+
+
+def _is_label(side: str) -> bool:
+    """Whether a side of an equation only says what the other side is: `AB`, `|z|`, `P(A)`."""
+    return (_LABEL.fullmatch(side) is not None and _letters(side)) or is_words(side)
+
+
+def _is_symbol(side: str) -> bool:
+    return re.fullmatch(r"(?:\\[a-z]+|[A-Za-z])(?:_\w)?", side) is not None and side != "\\infty"
+
+
+def _spelled(form: str) -> Leaf:
+    return Leaf(f"'{form}'")
+
+
+def _atom(form: str) -> Node:
+    """A part that is no list, range or equation."""
+    if form in ("\\infty", "-\\infty"):
+        return Leaf(form.replace("\\infty", "oo"))
+    if match := _CLOCK.fullmatch(form):
+        return Leaf(f"'{match[1]}{match[2]}{match[3] or ''}'")
+    if match := _BASED.fullmatch(form):
+        base = match[2] if match[2].isdigit() else _BASES.get(match[2])
+        if base is not None:
+            return Leaf(f"'{match[1]}_{base}'")
+    if match := _MODULO.fullmatch(form):
+        number = exact_number(match[1])
+        value = spelled(number) if number is not None else match[1]
+        return Leaf(f"'{value} mod {match[2] or match[3]}'")
+    if _OPAQUE.fullmatch(form) or _NAMES.search(form) or is_words(form):
+        return _measured(form) or _spelled(form)
+    return Formula(form) if _may_be_parsed(form) else _spelled(form)
+
+
+def _measured(form: str) -> Node | None:
+    """A number with a word that counts, such as `10 north`."""
+    match = _MEASURED.fullmatch(form)
+    number = exact_number(match[1]) if match else None
+    return Leaf(f"'{spelled(number)} {match[2]}'") if match and number is not None else None
+
+
+def _may_be_parsed(form: str) -> bool:
+    return (
+        len(form) <= MAX_PARSED_CHARS
+        and _PARSEABLE.fullmatch(form) is not None
+        and form.count("!") <= MAX_PARSED_FACTORIALS
+        and form.count("^") + form.count("**") <= MAX_PARSED_POWERS
+        and _LONG_LITERAL.search(form) is None
+        and _nesting(form) <= MAX_PARSED_NESTING
+        and _tower(form) < MAX_TOWER
+    )
+
+
+def _nesting(form: str) -> int:
+    """Return how deep brackets of any kind are nested."""
+    depth = deepest = 0
+    for character in form:
+        if character in "([{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif character in ")]}":
+            depth = max(0, depth - 1)
+    return deepest
+
+
+def _tower(form: str) -> int:
+    """Return how many powers stand one above the other at most."""
+    highest = height = base = 0
+    outside: list[tuple[int, int]] = []
+    raised = False  # whether what comes next is an exponent
+    for character in form:
+        if character == "^":
+            height += 1
+            highest = max(highest, height)
+            raised = True
+            continue
+        if character in "})]":
+            height, base = outside.pop() if outside else (0, 0)
+        else:
+            height = height if raised else base
+            if character in "{([":
+                outside.append((height, base))
+                base = height
+        raised = False
+    return highest

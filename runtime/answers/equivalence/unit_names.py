@@ -1,0 +1,96 @@
+"""The names of units, and the words beside numbers that change what they say."""
+
+from collections.abc import Mapping
+from typing import Final
+
+#: Zeros that a word stands for.
+ZEROS: Final[Mapping[str, int]] = {
+    "hundred": 2, "thousand": 3, "lakh": 5, "million": 6, "crore": 7, "billion": 9, "trillion": 12,
+}  # fmt: skip
+RADIANS: Final = frozenset(("rad", "rads", "radian", "radians"))
+
+# A unit a line, by the spelling that stands for all others.
+_UNITS: Final = """
+m metre metres meter meters
+cm centimetre centimetres centimeter centimeters
+mm millimetre millimetres millimeter millimeters
+km kilometre kilometres kilometer kilometers
+nm nanometre nanometres nanometer nanometers
+in inch inches
+ft foot feet
+yd yard yards yds
+mi mile miles
+ha hectare hectares
+g gram grams gramme grammes gm gms
+kg kilogram kilograms kilo kilos kgs
+mg milligram milligrams
+t tonne tonnes
+lb lbs pound pounds
+oz ounce ounces
+L l litre litres liter liters
+mL ml millilitre millilitres milliliter milliliters
+cc
+gal gallon gallons
+qt quart quarts
+pt pint pints
+s sec secs second seconds
+ms millisecond milliseconds
+min mins minute minutes
+h hr hrs hour hours
+day days
+week weeks
+month months
+year years yr yrs
+mph
+kph kmh
+rpm
+Hz hertz
+kHz
+MHz
+GHz
+J joule joules
+kJ
+W watt watts
+kW
+kWh
+N newton newtons
+Pa pascal pascals
+kPa
+V volt volts
+mV
+kV
+A ampere amperes amp amps
+mA
+eV
+keV
+MeV
+GeV
+dB
+mol mole moles
+K kelvin
+C celsius
+F fahrenheit
+deg degree degrees
+percent
+dollar dollars
+euro euros
+sq square
+cu cubic
+"""
+#: Each name of a unit, and the spelling that stands for it.
+SPELLINGS: Final = {
+    name: names[0] for names in map(str.split, _UNITS.strip().splitlines()) for name in names
+}
+
+# All else that is written after a number names what is counted.
+_COUNTING: Final = """
+north south east west northeast northwest southeast southwest left right up down upward downward
+upwards downwards forward forwards backward backwards inward outward above below more less fewer
+greater smaller higher lower larger older younger taller shorter faster slower heavier lighter
+bc ad bce ce am pm profit loss gain surplus deficit increase decrease clockwise counterclockwise
+anticlockwise or and to not no only each factorial squared cubed times minus plus over mod
+percentile ago later earlier before after early late hot cold positive negative if when for dozen
+cent cents pence penny pennies
+"""
+#: Words that change what the number beside them says: `10 north`, `3 more`, `44 BC`.
+COUNTING_WORDS: Final = frozenset(_COUNTING.split()) | RADIANS | ZEROS.keys()

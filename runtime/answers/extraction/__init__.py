@@ -1,0 +1,1 @@
+"""Finding the answer in the text of a branch, by kind."""

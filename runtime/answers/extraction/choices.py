@@ -1,0 +1,190 @@
+r"""Answers that are options of a multiple choice: the letter that a text states.
+
+A box (``\boxed{…}``) comes first, where models put an answer when they remember to. Text is
+hostile: only a bounded tail is searched, by patterns whose repetitions are bounded.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from .boxed import BOX_SCAN_CHARS, PATTERN_SCAN_CHARS
+from .boxes import answers_in_boxes
+from .cues import CORRECTIONS, CUES, DOUBT, VERDICTS
+from .letters import Letters, letters_at
+
+# Full-width forms and circled letters, as their plain ones.
+_PLAIN: Final = {
+    **{code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)},
+    **{0x24B6 + index: ord("A") + index for index in range(10)},
+    0x3000: " ",
+    0xA0: " ",
+}
+# What may follow a letter in a box: nothing, or the text of its option behind a mark.
+_LABELLED: Final = re.compile(
+    r"\s*(?:\Z|[.:)\]](?![A-Za-z])|\.?\}|(?:—|–|-)\s+[^\W\d_]{2}|\\text\w{0,2}\s?\{\s*[(:.]|\\q?quad)"
+)
+# Places of one kind that are looked at, from the last one.
+_MAX_ATTEMPTS: Final = 64
+# Characters before a verdict that are searched for its letters, and before a cue for a doubt.
+_SUBJECT_CHARS: Final = 48
+_DOUBT_CHARS: Final = 60
+_CLAUSE: Final = re.compile(
+    r"[.!?;:,\n—。，；！？]|\b(?:so|thus|hence|therefore|but|yet|then|and)\b"
+)
+# Words after which a bare letter is the subject of what follows: "vitamin B is correct" names none.
+_BEFORE_SUBJECT: Final = re.compile(
+    r"(?:[.!?,;:(\n—。，；：]|(?:\b(?i:so|thus|hence|therefore|that|only|option|options|choice|letter"
+    r"|answer|statement|both|means|think|but|yet|conclude|conclusion|then|clearly|because|since|antwort"
+    r"|opción|opção|réponse|alternativa|letra|respuesta|resposta|risposta|opzione|вариант|ответ))\b"
+    r"|选项|選項|所以|因此|故|则|選択肢|따라서)[\s*_`#>-]{0,6}\Z"
+)
+_SUBJECT: Final = re.compile(
+    r"(?<![0-9A-Za-z\u00aa-\u04ff'’.\\-])(?:(?:[*_`(\[$]|\\\(){0,6}+[A-J]|\([a-j](?=\)))"
+    r"(?![0-9A-Za-z\u00aa-\u04ff'’])"
+)
+# After the letters, what makes the statement none.
+_TAKEN_BACK: Final = re.compile(
+    r"\s*(?:\?|？|if\b|unless\b|(?:is|are|was|would\sbe)\s(?:wrong|incorrect|not|false|ruled|out)\b"
+    r"|isn't|不|で(?:は|も)?(?:な|あり)|じゃな|[가이은는]?\s?아[니닙])"
+)
+_ALONE: Final = re.compile(
+    r"(?:\A|[.!?\n]\s{0,4})[*_#>\s]{0,4}(?:[Oo]ption|[Cc]hoice|[Aa]nswer)(?=\s|\()"
+)
+_SENTENCE_END: Final = re.compile(r"[*_]{0,3}\s{0,3}(?:[.!](?:\s|[*_]|\Z)|\Z|\n)")
+# Labels at the beginning of a line: "B) 12 meters", "- **(B)** Paris".
+_LABEL: Final = re.compile(
+    r"[ \t>#*_•-]{0,8}(?:\(([A-J])\)|\[([A-J])\]|([A-J])[.):])[*_]{0,3}(?=\s)(?:[ \t]*\S.*)"
+)
+_BARE_LINE: Final = re.compile(r"(?!\s*[-*•]\s+[A-J]\s+\S)[ \t>#•-]{0,8}(?=\S)")
+
+
+def last_choice(text: str) -> str | None:
+    """The letter A to J that the text chooses, or several, as ``A, C``.
+
+    It is in the last box that holds one, or else in what the text states last: "the answer is B"
+    and its like, in the languages that ``cues`` knows, "B is correct", "I choose B", or a last
+    line that is only the letter, or the letter with its option. Options that are only mentioned,
+    doubted or denied are not chosen, and nothing is where two are left open ("A or B"). Without a
+    statement, the last line counts that is only a letter, wherever it stands. Applied to its own
+    result it changes nothing.
+    """
+    for content in answers_in_boxes(text[-BOX_SCAN_CHARS:]):
+        chosen = _choice_in_box(content.translate(_PLAIN))
+        if chosen:
+            return chosen
+    tail = "\n" + text[-PATTERN_SCAN_CHARS:].translate(_PLAIN)
+    stated = [*_after_cues(tail), *_before_verdicts(tail), *_last_line(tail)]
+    chosen = max(stated)[1] if stated else ""
+    return chosen or _alone(tail) or _line_of_a_letter(tail)
+
+
+def _choice_in_box(content: str) -> str:
+    letters = letters_at(content, 0)
+    if letters is None:
+        return ""
+    if letters.marked and _labels(content, letters.end):
+        return letters.chosen
+    return letters.chosen if _LABELLED.match(content, letters.end) else ""
+
+
+def _labels(content: str, end: int) -> bool:
+    """Whether what ends there may be the label of what follows, rather than a factor of it."""
+    return not content[end : end + 1].strip() or content[end] in ".:)\\"
+
+
+def _after_cues(text: str) -> Iterator[tuple[int, str]]:
+    for cue in [*CUES.finditer(text)][-_MAX_ATTEMPTS:]:
+        letters = letters_at(text, cue.end())
+        if letters and _stands(text, cue.start(), letters):
+            yield cue.end(), letters.chosen
+    for cue in [*CORRECTIONS.finditer(text)][-_MAX_ATTEMPTS:]:
+        letters = letters_at(text, cue.end(), small=False)
+        if letters and _SENTENCE_END.match(text, letters.end) and letters.chosen:
+            yield cue.end(), letters.chosen
+
+
+def _before_verdicts(text: str) -> Iterator[tuple[int, str]]:
+    for verdict in [*VERDICTS.finditer(text)][-_MAX_ATTEMPTS:]:
+        begin = max(0, verdict.start() - _SUBJECT_CHARS - _DOUBT_CHARS)
+        window = text[begin : verdict.start()]
+        for subject in _SUBJECT.finditer(window, max(0, len(window) - _SUBJECT_CHARS)):
+            letters = letters_at(window, subject.start())
+            if letters is None or letters.end != len(window) or not letters.chosen:
+                continue
+            before = window[: subject.start()]
+            marked = letters.marked or not subject[0][0].isalpha()
+            if (marked or _BEFORE_SUBJECT.search(before)) and not _doubted(before):
+                yield begin + subject.start(), letters.chosen
+            break
+
+
+def _stands(text: str, start: int, letters: Letters) -> bool:
+    if not letters.chosen or _TAKEN_BACK.match(text, letters.end):
+        return False
+    return not _doubted(text[max(0, start - _DOUBT_CHARS) : start])
+
+
+def _doubted(before: str) -> bool:
+    """Whether the clause before a statement makes it a condition, a question or a denial."""
+    begin = 0
+    for match in _CLAUSE.finditer(before):
+        begin = match.end()
+    return DOUBT.search(before, begin) is not None
+
+
+def _last_line(text: str) -> Iterator[tuple[int, str]]:
+    """The last line, if it is a letter alone, or a letter with its option and no list's end."""
+    content = text.rstrip()
+    start = content.rfind("\n") + 1
+    line = content[start:]
+    chosen = _bare(line)
+    if chosen and chosen != _bare(content[:start].rstrip().rpartition("\n")[2], ahead=1):
+        yield start, chosen
+    label = _labelled(line)
+    if label is None:
+        return
+    for earlier in reversed(content[:start].split("\n")):
+        before = _labelled(earlier)
+        if before is not None:
+            if ord(label) - ord(before) == 1:
+                return
+            break
+    yield start, label
+
+
+def _bare(line: str, ahead: int = 0) -> str:
+    """The letters of a line that holds nothing else; ``ahead``: the next one in the alphabet."""
+    begin = _BARE_LINE.match(line)
+    letters = letters_at(line, begin.end(), small=False) if begin else None
+    if letters is None or line[letters.end :].strip(" \t.*_)") or not letters.chosen:
+        return ""
+    return (
+        chr(ord(letters.chosen) + ahead) if ahead and len(letters.chosen) == 1 else letters.chosen
+    )
+
+
+def _labelled(line: str) -> str | None:
+    match = _LABEL.fullmatch(line)
+    return match[match.lastindex or 0] if match else None
+
+
+def _alone(text: str) -> str:
+    """The option that a sentence consists of ("Option B."), if it is the only one of its kind."""
+    found: set[str] = set()
+    for cue in _ALONE.finditer(text):
+        letters = letters_at(text, cue.end(), small=False)
+        if letters and _SENTENCE_END.match(text, letters.end):
+            found.add(letters.chosen)
+    return found.pop() if len(found) == 1 else ""
+
+
+def _line_of_a_letter(text: str) -> str | None:
+    """The last line that is only letters; else a label's, if no other option has one."""
+    lines = text.split("\n")
+    for line in reversed(lines):
+        if chosen := _bare(line):
+            return chosen
+    labels = {label for label in map(_labelled, lines) if label}
+    first = next((line for line in lines if line.strip()), "")
+    return labels.pop() if len(labels) == 1 and _labelled(first) else None

@@ -1,0 +1,186 @@
+r"""Answers that are numbers in plain prose: the one that is stated, or the last.
+
+A box (``\boxed{…}``) comes first, where models put an answer when they remember to. Text is
+hostile: only a bounded tail is searched, by patterns in which no part can match where its
+neighbour does, so that they take linear time.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable
+from typing import Final
+
+from .boxed import PATTERN_SCAN_CHARS, extract_answer
+from .cues import RETRACTED
+from .statements import first_clause
+
+_CHARACTERS: Final = {
+    "\u2212": "-", "\u066b": ".", "\u066c": ",", "\u00d7": "\\times ", "\u22c5": "\\cdot ",
+    "\u00b7": "\\cdot ", "\u2044": "/", "\u2215": "/", "\u2019": "'", "\u221a": "\\sqrt ",
+    "\u03c0": "\\pi ", "\u00bd": " 1/2", "\u00bc": " 1/4", "\u00be": " 3/4", "\u2153": " 1/3",
+    "\u2154": " 2/3",
+}  # fmt: skip
+_SUPERSCRIPT: Final = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+_SUPERSCRIPTS: Final = re.compile(r"(?<=\d)[⁰¹²³⁴-⁹⁻]{1,12}")
+# Words that mean the same as a sign, where no operand stands before them.
+_MINUS: Final = re.compile(
+    r"\bnegative\s(?=[\d$€£.])|(?:(?<=is\s)|(?<=[=:]\s))minus\s(?=[\d$€£.])|[负負](?=[\d.])"
+    r"|マイナス(?=\d)",
+    re.I,
+)
+# Spaces and marks that only group digits, as TeX and several countries write them.
+_SPACED: Final = re.compile(
+    r"(?<=\d)(?:\{,\}|\\,|\\ |,\\!|,?\{\}|[\u00a0\u202f\u2009~'_])(?=\d{3}(?!\d))"
+)
+_MILLIONS: Final = re.compile(r"(?<![\d.,])\d{1,3}(?: \d{3}){2,}(?![\d])")
+_FRACTION: Final = re.compile(
+    r"(?P<minus>-?)(?P<whole>\d{1,9})?[ ]?\\[dtcs]?frac\s?(?:\{\s?(-?)([\d.,]{1,40})\s?\}|(\d)())"
+    r"\s?(?:\{\s?(-?)(\d[\d.,]{0,40})\s?\}|(\d)())"
+)
+_CURRENCY: Final = r"[$€£¥₹₩₽₺₫₪฿元円]"
+_SIGN_OF_CURRENCY: Final = re.compile(rf"(?<![\w)\]}}])-(?:\\?{_CURRENCY}|US\$|Rs\.?)\s?(?=[\d.])")
+# What may be glued to a number without making a name of it.
+_CURRENCY_CODE: Final = re.compile(
+    r"(?<![^\W_])(?:Rs|INR|USD|EUR|GBP|CHF|CAD|AUD|JPY|CNY|RMB|[Kk]r|zł|is|equals|be|to|was|of|and"
+    r"|about)\.?(?=-?\d)"
+)
+_PLAIN_DIGITS: Final = (
+    r"(?:\d{1,3}(?:\.\d{3})+,\d+(?![\d,])|\d{1,3}(?:\.\d{3}){2,}(?![\d.])"  # 1.234,56
+    r"|\d{1,3}(?:,\d{2}){1,6},\d{3}(?![\d,])(?:\.\d+)?"  # 1,50,000
+    r"|\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?"  # 1,234.56
+    r"|0,\d+(?![\d,])|\d+,\d{1,4}(?=\s?(?:[%€]|\\times|\\cdot))"  # 0,75
+    r"|\d+(?:\.\d+)?|(?<![\w.])\.\d+)"
+)
+_SCALE: Final = (
+    r"(?:\s?(?:hundred|thousand|million|billion|trillion|dozen|crore|lakh)\b|\s?[万亿億萬兆천만억])"
+)
+_NUMBER: Final = re.compile(
+    # Passed over: names with digits in them, indices, and powers of what is no number.
+    r"(?P<name>0[xX][0-9A-Fa-f]+|(?<![^\W_])[A-Za-z\u00c0-\u024f\u0370-\u03ff][A-Za-z\u00c0-\u024f]*"
+    r"(?:\d|_(?=\{?\w))(?:\w|\{\w{1,4}\})*|(?<=[^\W_])[\^_]\s?\{?\s?-?[\w.]{0,20}\}?"
+    r"|(?<=[)}\]])[\^_]\s?(?:\{[^{}]{0,20}\}|-?\w))"
+    r"|(?P<date>\d{4}[-/]\d{1,2}[-/]\d{1,2}(?!\d)|\d{1,2}(?:/\d{1,2}/|\.\d{1,2}\.)\d{4}(?!\d))"
+    r"|(?P<clock>\d{1,6}(?::\d{1,6}){1,2}(?![\d:]))"
+    rf"|(?P<sign>(?<![0-9A-Za-z.,)\]}}])-)?(?P<number>{_PLAIN_DIGITS})"
+    r"(?:(?P<exponent>[eE][-+]?\d{1,6}(?!\w))"
+    r"|\s?(?:\\times|\\cdot|[*x])\s{0,2}10\s?(?:\^|\*\*)\s?(?P<ten>\{\s?-?\d{1,6}\s?\}|-?\d{1,6})"
+    r"|\s?(?:\^|\*\*)\s?(?P<power>\{\s?-?\d{1,6}\s?\}|-?\d{1,6})"
+    r"|\s?/\s?(?P<bottom>\d+(?:\.\d+)?)(?![/\d])"
+    rf"|(?P<mixed>\s\d{{1,4}}/\d{{1,4}}(?![/\d]))|(?P<scale>{_SCALE})"
+    r"|(?P<root>\s?\\sqrt\s?(?:\[\d\])?\s?(?:\{\s?\d{1,20}\s?\}|\d{1,20})|\s?\\pi\b))?"
+    r"|(?P<rooted>-?\\sqrt\s?(?:\[\d\])?\s?(?:\{\s?\d{1,20}\s?\}|\d{1,20}))"
+)
+# What states an answer for the reader; an answer to a part of the question is not it.
+_STATED: Final = re.compile(
+    r"#{4}\s"
+    r"|(?:(?:\b(?:the|my|our|final|correct)[\s*_]{1,4}){1,3}answer|^[ *_#>]{0,6}answer)"
+    r"[*_\s]{0,4}(?::|=|is\b|(?:must|should|would|will)\sbe\b)"
+    r"|(?:最终)?答案(?:应该|应)?(?:是|为|[:：])|正解は|答えは|정답은",
+    re.I | re.M,
+)
+_CLAUSE_CHARS: Final = 240
+
+
+def last_number(text: str) -> str | None:
+    r"""The number in the last box, or else the one that is stated as the answer, or else the last.
+
+    Stated is what ``####`` or "the answer is" leads to, unless it is taken back afterwards. The
+    number is written without what groups its digits, with a point for decimals, as a fraction
+    ``3/4``, or a time or ratio ``3:2``; a power of ten, a root and a multiple of π are part of it,
+    and so is a word such as "million". Exponents of units, indices and digits in names (``CO2``)
+    are no numbers.
+    """
+    boxed = extract_answer(text)
+    if boxed is not None:
+        return boxed
+    tail = _plain(text[-PATTERN_SCAN_CHARS:])
+    ends = [statement.end() for statement in _STATED.finditer(tail)]
+    if ends:
+        clause = first_clause(tail[ends[-1] : ends[-1] + _CLAUSE_CHARS])
+        found = _numbers(clause)
+        if found and RETRACTED.search(tail, ends[-1]) is None:
+            return found[-1 if "=" in clause else 0]
+    found = _numbers(tail)
+    return found[-1] if found else None
+
+
+def _plain(text: str) -> str:
+    """``text`` with usual digits, signs and fractions, and without what groups digits."""
+    if not text.isascii():
+        text = _SUPERSCRIPTS.sub(lambda m: f"^{{{m[0].translate(_SUPERSCRIPT)}}}", text)
+        text = "".join(map(_plain_character, text))
+    text = _SPACED.sub("", text)
+    text = _MILLIONS.sub(lambda match: match[0].replace(" ", ""), text)
+    text = _MINUS.sub("-", text)
+    text = _FRACTION.sub(_plain_fraction, text)
+    text = _SIGN_OF_CURRENCY.sub(" -", text)
+    return _CURRENCY_CODE.sub(" ", text)
+
+
+def _plain_character(character: str) -> str:
+    if character in _CHARACTERS:
+        return _CHARACTERS[character]
+    if "\uff01" <= character <= "\uff5e":  # the full-width forms of ASCII
+        return chr(ord(character) - 0xFEE0)
+    if unicodedata.category(character) == "Nd":  # the digits of all scripts
+        return str(unicodedata.decimal(character))
+    return character
+
+
+def _plain_fraction(match: re.Match[str]) -> str:
+    minus, whole, sign, top, short_top, _, sign_below, bottom, short_bottom, _ = match.groups()
+    negative = "-" if (minus + (sign or "") + (sign_below or "")).count("-") % 2 else ""
+    lead = f"{whole} " if whole else ""
+    return f" {negative}{lead}{top or short_top}/{bottom or short_bottom} "
+
+
+def _numbers(text: str) -> list[str]:
+    return [_spelled(match) for match in _NUMBER.finditer(text) if match["name"] is None]
+
+
+def _spelled(match: re.Match[str]) -> str:
+    for group in ("date", "clock", "rooted"):
+        if match[group] is not None:
+            return match[group].replace(" ", "")
+    number = f"{match['sign'] or ''}{_ungrouped(match['number'])}"
+    for group, write in _WRITTEN.items():
+        if match[group] is not None:
+            return write(number, match[group].strip())
+    return number
+
+
+def _inside(exponent: str) -> str:
+    return exponent.strip("{} \t\n")
+
+
+def _improper(number: str, fraction: str) -> str:
+    top, bottom = fraction.split("/")
+    if not number.lstrip("-").isdigit() or int(top) >= int(bottom):
+        return fraction
+    sign = "-" if number.startswith("-") else ""
+    whole = number.lstrip("-")
+    if len(whole) > 9:
+        return fraction
+    return f"{sign}{int(whole) * int(bottom) + int(top)}/{bottom}"
+
+
+_WRITTEN: Final[dict[str, Callable[[str, str], str]]] = {
+    "exponent": lambda number, exponent: f"{number}{exponent.lower()}",
+    "ten": lambda number, exponent: f"{number} \\times 10^{{{_inside(exponent)}}}",
+    "power": lambda number, exponent: f"{number}^{{{_inside(exponent)}}}",
+    "bottom": lambda number, bottom: f"{number}/{bottom}",
+    "mixed": _improper,
+    "scale": lambda number, scale: f"{number} {scale}" if scale.isascii() else number + scale,
+    "root": lambda number, root: number + root,
+}
+
+
+def _ungrouped(number: str) -> str:
+    """A number with a point for decimals and nothing else between its digits."""
+    point, comma = number.rfind("."), number.rfind(",")
+    if comma > point >= 0 or number.count(".") > 1:  # 1.234,56 and 1.234.567
+        number = number.replace(".", "").replace(",", ".")
+    elif re.fullmatch(r"0,\d+|\d+,(?!\d{3}\Z)\d{1,4}", number):
+        number = number.replace(",", ".")
+    number = number.replace(",", "")
+    return f"0{number}" if number.startswith(".") else number

@@ -1,0 +1,66 @@
+"""What a model says, as opposed to what it only thinks: answers are read from the former alone."""
+
+import re
+from typing import Final
+
+#: The tags between which model families think: what opens, and what closes it.
+_TAGS: Final = {
+    "<think>": "</think>",
+    "<thinking>": "</thinking>",
+    "<thought>": "</thought>",
+    "<reasoning>": "</reasoning>",
+    "<seed:think>": "</seed:think>",
+    "<|begin_of_thought|>": "<|end_of_thought|>",
+    "[THINK]": "[/THINK]",
+    "◁think▷": "◁/think▷",
+}
+_CLOSING: Final = {closing: opening for opening, closing in _TAGS.items()}
+_TAG: Final = re.compile("|".join(map(re.escape, (*_TAGS, *_CLOSING))))
+# OpenAI's harmony format: messages on channels, of which only `final` is for the reader.
+# `commentary` holds calls of tools and what is said about them.
+_CHANNEL: Final = re.compile(r"<\|channel\|>\s*(\w+)")
+_THOUGHT_CHANNEL: Final = "analysis"
+_MESSAGE_END: Final = re.compile(r"<\|(?:end|return|call|start|channel)\|>")
+
+
+def without_thinking(text: str) -> str:
+    """What ``text`` says outside its thinking; thinking that is not finished runs to the end.
+
+    A closing tag without an opening one ends a thinking that began in the prompt, as chat templates
+    have it: what comes before it was thought. Time is linear in the length of ``text``.
+    """
+    if "<|channel|>" in text:
+        text = _without_analysis(text)
+    said: list[str] = []
+    kept_to = 0  # where what is said goes on
+    inside: str | None = None  # the tag that opened the thinking
+    for match in _TAG.finditer(text):
+        tag = match[0]
+        if inside is None and tag in _TAGS:
+            said.append(text[kept_to : match.start()])
+            inside = tag
+        elif inside is not None and tag == _TAGS[inside]:
+            inside, kept_to = None, match.end()
+        elif inside is None:
+            said, kept_to = [], match.end()
+    if inside is None:
+        said.append(text[kept_to:])
+    return "".join(said)
+
+
+def _without_analysis(text: str) -> str:
+    """``text`` without the messages on harmony's channel for thinking."""
+    said: list[str] = []
+    kept_to = 0
+    for match in _CHANNEL.finditer(text):
+        if match.start() < kept_to or match[1] != _THOUGHT_CHANNEL:
+            continue
+        said.append(text[kept_to : match.start()])
+        end = _MESSAGE_END.search(text, match.end())
+        if end is None:
+            kept_to = len(text)
+            break
+        # Another message may begin without this one's end being written.
+        kept_to = end.end() if end[0] == "<|end|>" else end.start()
+    said.append(text[kept_to:])
+    return "".join(said)

@@ -1,0 +1,217 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from frontrunner.runtime.answers.extraction.choices import last_choice
+
+LETTERS = "ABCDEFGHIJ"
+HOSTILE = ["answer is ", "(A", "Answer: option ", "\n(", "\\boxed{", " ", "**", "\\text{(", "A ",
+           "A, ", "A and ", "A is correct ", "(A) is right? ", "选", "选B吗", "Answer: A? ", "B\n",
+           "if the answer is B. ", "not A but ", "\\boxed{A}, ", "C) x\n", "\\boxed\\text{",
+           "answer to a b c ", "the correct ", "Ｂ", "答案", "\n    "]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("The answer is (B).", "B"),
+        ("The answer is B", "B"),
+        ("Answer: D", "D"),
+        ("**Answer:** **D**", "D"),
+        ("### Final answer\n\n**C**", "C"),
+        ("the correct answer is option E", "E"),
+        ("The answer to the second question is G.", "G"),
+        ("The right option must be (H).", "H"),
+        ("So the answer is therefore F", "F"),
+        ("I choose option F", "F"),
+        ("I would go with (D).", "D"),
+        ("Option D. It has the right sign.", "D"),
+        ("Hence (C) is right.", "C"),
+        ("**E** is the best choice.", "E"),
+        ("option (b) is correct", "B"),
+        ("Therefore, G.", "G"),
+        ("The answer is (A). No: the answer is (B).", "B"),
+        ("The answer is H. Wait, no, it's G.", "G"),
+        ("<answer>A</answer>", "A"),
+        ("Answer A is wrong, as is answer B; the answer is [C]", "C"),
+        ("The answer is Bob", None),
+        ("The answer is B's", None),
+        ("The answer is (K)", None),
+        ("A B C D", None),
+        ("", None),
+    ],
+)
+def test_the_choice_that_is_stated_is_the_answer(text: str, answer: str | None) -> None:
+    assert last_choice(text) == answer
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        "Option A looks right at first.",
+        "Answer choice (C) has the wrong unit.",
+        "Why not the others?\n- Option A: too cold\n- Option E: too dry",
+        "Note that E is what many choose.",
+        "(A) and (C) are ruled out, and F is not correct.",
+        "If A is correct, the sum is odd.",
+    ],
+)
+def test_options_that_are_only_mentioned_do_not_count(after: str) -> None:
+    assert last_choice(f"The answer is (B). {after}") == "B"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The answer is not B.",
+        "The answer isn't B.",
+        "Option A is wrong.",
+        "I don't think the answer is C.",
+        "Suppose the answer is D.",
+        "Is the answer B?",
+        "Could it be that B is correct? I cannot say.",
+        "The answer is A or B.",
+        "Vitamin C is the best choice for scurvy",
+        "The angle at B is right.",
+        "答案不是B。",
+        "不选B",
+        "答えはBではない",
+        "La réponse n'est pas B",
+        "Antwort B ist falsch",
+    ],
+)
+def test_what_is_denied_doubted_or_something_else_does_not_count(text: str) -> None:
+    assert last_choice(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The answer is not B, it's C.",
+        "It is not B but C.",
+        "I first thought the answer is B, but the correct one is C.",
+        "Some choose B, yet C is correct.",
+    ],
+)
+def test_a_correction_counts(text: str) -> None:
+    assert last_choice(text) == "C"
+
+
+@pytest.mark.parametrize("letter", LETTERS)
+@pytest.mark.parametrize(
+    "form",
+    [
+        r"\boxed{%s}", "The answer is (%s).", "Answer: %s", "so:\n(%s)", "%s.", "Answer: `%s`",
+        "The answer is %s.", "The answer is %s because it is larger.", "Answer: [%s]",
+        "The answer is %s since the rest fails", "The answer is %s and here is why",
+        "The answer is %s, as shown.", r"Answer: \(%s\)", r"Answer: $\text{%s}$", "Answer - %s",
+        "%s is correct.",
+        "Answer：%s", "Final:\n%s", "%s) the 12 meters", "So %s is the right answer.",
+        "答案是%s。", "故选：%s", "正解は%sです", "정답은 %s입니다", "Antwort: %s",
+        "La réponse est %s.",
+        "La respuesta correcta es %s.", "A resposta é a letra %s.", "La risposta è %s.",
+        "Ответ: %s",
+    ],
+)  # fmt: skip
+def test_every_letter_may_be_chosen_in_every_form(letter: str, form: str) -> None:
+    assert last_choice("We look at them all.\n\n" + form % letter) == letter
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["The answer is a matter of taste", "The answer is A matter of taste", "Answer: I think so",
+     "The answer is I think", "Answer: A cat", "Answer: a cat", "Answer: e.g. 5",
+     "Answer: Depends on it"],
+)  # fmt: skip
+def test_words_are_no_letters(text: str) -> None:
+    assert last_choice(text) is None
+    assert last_choice(f"{text}. The answer is B.") == "B"
+
+
+@given(st.sampled_from(LETTERS))
+def test_small_and_wide_letters_count_where_they_are_announced(letter: str) -> None:
+    assert last_choice(f"Answer: {letter.lower()}") == letter
+    assert last_choice(f"answer: ({letter.lower()}) so it is") == letter
+    assert last_choice(f"答案是{chr(ord(letter) + 0xFEE0)}。") == letter
+
+
+@pytest.mark.parametrize(
+    ("content", "answer"),
+    [
+        ("C", "C"),
+        ("c", "C"),
+        (r"\text{(C) 12 apples}", "C"),
+        (r"\textit{C}", "C"),
+        (r"\mathbf{(C)}\ 12", "C"),
+        (r"\text{Option C}", "C"),
+        ("[C]", "C"),
+        ("$C$", "C"),
+        ("C: 12", "C"),
+        ("C) 12", "C"),
+        ("12", None),
+        ("Cat", None),
+        ("C cat", None),
+        ("c = 5", None),
+        ("C = mx^2", None),
+        ("C(5, 2)", None),
+        ("C_2", None),
+        ("i.e. 5", None),
+    ],
+)
+def test_a_box_holds_a_letter_or_none(content: str, answer: str | None) -> None:
+    assert last_choice(rf"so \boxed{{{content}}}") == answer
+
+
+def test_a_box_without_a_letter_hides_nothing() -> None:
+    assert last_choice(r"It is \boxed{3 \times 10^4}. **Answer: D**") == "D"
+    assert last_choice(r"\boxed{D}, that is \boxed{12}") == "D"
+    assert last_choice(r"\boxed{D}, which says that option A is too small") == "D"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [r"\boxed{A, C}", r"\boxed{C, A}", r"\boxed{A and C}", r"\boxed{A \text{ and } C}",
+     r"\boxed{AC}", r"\boxed{A}, \boxed{C}", "The answer is A and C.", "Answer: (A), (C)",
+     "The correct answers are C and A", "A and C are correct.", "答案：AC", "A, C"],
+)  # fmt: skip
+def test_several_letters_are_one_answer(text: str) -> None:
+    assert last_choice(text) == "A, C"
+
+
+def test_the_subject_of_the_next_sentence_is_not_among_them() -> None:
+    assert last_choice("The answer is B and C is wrong.") == "B"
+    assert last_choice("The answer is A and I am sure.") == "A"
+    assert last_choice(r"\boxed{CAB}") is None
+
+
+def test_a_last_line_counts_but_not_the_end_of_a_list() -> None:
+    assert last_choice("A. 1\nB. 2\nso:\n(B)") == "B"
+    assert last_choice("it must be\n**C**\n") == "C"
+    assert last_choice("A) 1\nB) 2\n\nSo we are left with\n\nB) 2") == "B"
+    assert last_choice("A) 1\nB) 2\nC) 3") is None
+    assert last_choice("First the answer is A.\n\nFinal:\nB") == "B"
+
+
+@given(st.text(max_size=60) | st.text(alphabet="ABI abi(),.*:answeris\n", max_size=60))
+def test_any_text_has_letters_or_none_and_they_stay_what_they_are(text: str) -> None:
+    answer = last_choice(text)
+    if answer is not None:
+        letters = answer.split(", ")
+        assert letters == sorted(set(letters))
+        assert set(letters) <= set(LETTERS)
+        assert last_choice(answer) == answer
+
+
+@given(st.sets(st.sampled_from(LETTERS), min_size=1))
+def test_what_is_found_is_found_in_itself(letters: set[str]) -> None:
+    answer = ", ".join(sorted(letters))
+    assert last_choice(answer) == answer
+
+
+@pytest.mark.parametrize("unit", HOSTILE)
+def test_a_million_hostile_characters_take_no_time_to_speak_of(unit: str) -> None:
+    # A quadratic reader would take minutes, which the time limit of the test run notices.
+    hostile = unit * (1_000_000 // len(unit))
+    last_choice(hostile)
+    if not unit.startswith("\\boxed{A"):
+        assert last_choice(hostile + "\n\nThe answer is (B)") == "B"

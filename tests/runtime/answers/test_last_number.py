@@ -1,0 +1,162 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from frontrunner.runtime.answers.extraction.last_number import last_number
+
+HOSTILE = ["1,", "1,111", "-", "1/", ".", "answer is ", "\n(", "\\boxed{", " ", "−1", "9", "\n",
+           "1e", "1 000 ", "1:", "1'", "10^{", "_1", "x_", "\\frac{1}{", "\\frac{1}{2}", "\\sqrt",
+           "#### ", "#### 1 wait ", "\u0663", "²", "the final ", "1 1/", "negative ",
+           "答案是", "2^", "1.234", "万"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("so 12 and then 15.", "15"),
+        ("it costs $1,234.50 in all", "1234.50"),
+        ("x = -3", "-3"),
+        ("x = \u22123", "-3"),
+        ("the difference 8-3", "3"),
+        ("8 - 3 is what it is", "3"),
+        ("(5)-2", "2"),
+        ("3/4 of it", "3/4"),
+        ("1,2,3", "3"),
+        ("12,34", "34"),
+        ("1234,567", "567"),
+        ("in 2024.", "2024"),
+        (r"\boxed{\frac{1}{2}} of 7", r"\frac{1}{2}"),
+        ("none", None),
+        ("", None),
+    ],
+)
+def test_the_last_number_is_the_answer(text: str, answer: str | None) -> None:
+    assert last_number(text) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        (r"so $\frac{5}{8}$ of it", "5/8"),
+        (r"so $\dfrac58$", "5/8"),
+        (r"so $-\tfrac{5}{8}$", "-5/8"),
+        (r"so $2\frac{1}{3}$", "7/3"),
+        ("2 1/3 cups", "7/3"),
+        ("5 / 8", "5/8"),
+        (r"$12{,}345$", "12345"),
+        (r"$12\,345$", "12345"),
+        ("12'345.5 francs", "12345.5"),
+        ("12.345,5 Euro", "12345.5"),
+        ("12.345.678", "12345678"),
+        ("₹12,34,567", "1234567"),
+        ("1 234 567", "1234567"),
+        ("0,75", "0.75"),
+        ("around .8", "0.8"),
+        ("-.8", "-0.8"),
+        ("60%", "60"),
+        ("2.5e-7", "2.5e-7"),
+        ("3E8", "3e8"),
+        (r"3.1 \times 10^{-8}", r"3.1 \times 10^{-8}"),
+        ("3.1 × 10⁸ m", r"3.1 \times 10^{8}"),
+        ("it is 2^20", "2^{20}"),
+        (r"it is 6\sqrt{5}", r"6\sqrt{5}"),
+        (r"it is 6\pi", r"6\pi"),
+        ("6 million people", "6 million"),
+        ("at 9:45", "9:45"),
+        ("the ratio 4:3", "4:3"),
+        ("on 2031-02-03", "2031-02-03"),
+    ],
+)
+def test_a_number_has_one_spelling(text: str, answer: str) -> None:
+    assert last_number(text) == answer
+    assert last_number(answer) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("6 m^2", "6"),
+        ("6 cm^{3} in all", "6"),
+        ("6 km²", "6"),
+        ("6 g of SO2", "6"),
+        ("6 g of H_2O", "6"),
+        ("let it be 6 for x_1", "6"),
+        ("O(n^2)", None),
+        ("version v2", None),
+        ("0x1F", None),
+    ],
+)
+def test_digits_of_units_and_names_are_no_numbers(text: str, answer: str | None) -> None:
+    assert last_number(text) == answer
+
+
+@pytest.mark.parametrize(
+    "before", ["是", "答えは", "답은", "равно ", "(", "=", "is: ", "_", "**", '"']
+)
+@pytest.mark.parametrize("sign", ["-", "\u2212"])
+def test_a_sign_counts_behind_any_script_and_markup(before: str, sign: str) -> None:
+    assert last_number(f"{before}{sign}9,876 ") == "-9876"
+    assert last_number(f"{before}9,876元") == "9876"
+
+
+@pytest.mark.parametrize("text", ["-$9,876", "−€9,876", "$-9,876", "-Rs9,876", "negative 9876"])
+def test_a_sign_counts_before_a_currency(text: str) -> None:
+    assert last_number(f"loss: {text}") == "-9876"
+    assert last_number("- $5 for tea") == "5"  # the sign of a list
+
+
+@pytest.mark.parametrize("zero", ["\u0660", "\u06f0", "\u0966", "\uff10"])
+def test_digits_of_other_scripts_count(zero: str) -> None:
+    digits = "".join(chr(ord(zero) + digit) for digit in (4, 0, 2))
+    assert last_number(f"= {digits}") == "402"
+    assert last_number("= \u0663\u066b\u0665 \u0661\u066c\u0662\u0663\u0664") == "1234"
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("#### 31\n\nQuestion 2: what is 5+6?", "31"),
+        ("The answer is 31. I checked it in 3 ways.", "31"),
+        ("**Answer:** $31$\n\nThat took 4 steps.", "31"),
+        ("The answer is 31, since 30 + 1 = 31. See 5.", "31"),
+        ("The answer is 30 + 1 = 31. See 5.", "31"),
+        ("The answer is 30. No: the answer is 31, by rule 2.", "31"),
+        ("The answer is 30. Wait, I forgot one: it is 31", "31"),
+        ("答案是31。我验算了2次。", "31"),
+        ("The answer to part 1: 5. So in all it is 31", "31"),
+        ("The answer is unclear. I tried 31", "31"),
+    ],
+)
+def test_a_number_that_is_stated_as_the_answer_counts_first(text: str, answer: str) -> None:
+    assert last_number(text) == answer
+
+
+@given(st.integers(-(10**12), 10**12), st.text(alphabet="ab .,()-\n", max_size=20))
+def test_a_number_is_found_with_and_without_commas(number: int, after: str) -> None:
+    assert last_number(f"so it is {number}{' ' + after}") == str(number)
+    assert last_number(f"so it is {number:,}{' ' + after}") == str(number)
+
+
+@given(
+    st.text(max_size=40)
+    | st.text(alphabet="0123 .,:/-^_{}'eEx\\$%²٣万½", max_size=30)
+    | st.lists(
+        st.sampled_from(
+            [r"\frac", "{1}", "{2}", "1", "2/3", " ", r"\times", "10", "^", "3", r"\sqrt", "-",
+             "e5",
+             "million", ",", "000", ".", r"\pi", "1/2", "#### ", "x"]
+        ),
+        max_size=12,
+    ).map("".join)
+)  # fmt: skip
+def test_what_is_found_is_found_in_itself(text: str) -> None:
+    number = last_number(text)
+    assert number is None or last_number(number) == number != ""
+
+
+@pytest.mark.parametrize("unit", HOSTILE)
+def test_a_million_hostile_characters_take_no_time_to_speak_of(unit: str) -> None:
+    # A quadratic reader would take minutes, which the time limit of the test run notices.
+    hostile = unit * (1_000_000 // len(unit))
+    last_number(hostile)
+    assert last_number(hostile + " so. The answer is 7") == "7"

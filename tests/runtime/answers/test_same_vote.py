@@ -1,0 +1,508 @@
+"""Which answers are the same vote, in many spellings, through the real worker."""
+
+import random
+import re
+from collections.abc import Awaitable, Callable
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.backends import run_virtual
+
+from frontrunner.runtime.answers import AnswerClusters, Equivalence, WorkerPool
+
+PATIENT_S = 30.0
+DOCUMENTATION = Path(__file__).parents[3] / "docs" / "answers.md"
+
+SAME = [
+    ("5 m", "5"),
+    (r"5\text{ m}", "5"),
+    (r"5\text{m}", "5"),
+    (r"5\,\text{s}", "5"),
+    (r"5\mathrm{\,cm}", "5"),
+    (r"5\mathrm{~kg}", "5"),
+    (r"5~\mathrm{m}", "5"),
+    (r"3\mathrm{e}^2", "3e^2"),
+    (r"\mathrm{i}", "i"),
+    (r"2\mathbf{a}+\mathbf{b}", "2a+b"),
+    ("3 thousand", "3000"),
+    ("2.5 million", "2500000"),
+    ("2.5 million", "2,500,000"),
+    ("4 dozen", "48"),
+    ("7 hundred", "700"),
+    (r"\$5 million", "5 million"),
+    ("5 million dollars", "5 million"),
+    ("8:00 a.m.", "8:00 AM"),
+    (r"8:00 \text{ a.m.}", "8:00 am"),
+    (r"25\text{ cents}", r"\$0.25"),
+    ("25¢", "25 cents"),
+    (r"\frac{\pi}{3}\text{ radians}", r"\frac{\pi}{3}"),
+    (r"10\text{ square inches}", "10"),
+    ("10 in^2", "10"),
+    ("10 in²", "10"),
+    ("12 cm³", "12"),
+    (r"12\text{ cm}^{3}", "12"),
+    ("12 cubic feet", "12"),
+    ("12 ft.", "12"),
+    ("30 mph", "30"),
+    (r"30\text{ miles per hour}", "30"),
+    ("30 m/s", "30"),
+    (r"30\,\text{m}\cdot\text{s}^{-1}", "30"),
+    ("45 degrees", "45"),
+    ("45 deg", "45"),
+    (r"45^{\circ}\text{C}", "45"),
+    ("45°C", "45"),
+    (r"\qty{5}{cm}", "5"),
+    (r"\SI{5}{\meter}", "5"),
+    ("¥500", "500"),
+    ("₹500", "500"),
+    ("USD 500", "500"),
+    ("500 USD", "500"),
+    (r"\$1,000", "1000"),
+    (r"-\$5", "-5"),
+    ("$-5$ dollars", "-5"),
+    ("5円", "5"),
+    ("12人", "12"),
+    ("21st", "21"),
+    ("50%", "50 percent"),
+    (r"10\text{-}20", "10-20"),
+    ("5–10", "5-10"),
+    ("3 - 1", "3-1"),
+    ("2 345", "2345"),
+    ("3 hours 30 minutes", "3 hr 30 min"),
+    ("3 hours and 30 minutes", "3 hours, 30 minutes"),
+    ("09:15", "9:15"),
+    ("1011_{2}", "1011_2"),
+    ("(1011)_2", "1011_2"),
+    (r"1011_{\text{two}}", "1011_2"),
+    ("1^2+2^2+3^2+4^2+5^2+6^2", "91"),
+    ("x^7+x^6+x^5+x^4+x^3+1", "1+x^3+x^4+x^5+x^6+x^7"),
+    ("x^5y^4+x^4y^3+x^3y^2", "x^3y^2+x^4y^3+x^5y^4"),
+    (r"\{2,2,3\}", r"\{2,3\}"),
+    (r"\{3,4\}", r"\{4,3\}"),
+    ("3,4", "4,3"),
+    ("3 and 4", "3, 4"),
+    (r"3\text{ and }4", "4,3"),
+    ("3; 4", "3,4"),
+    (r"\pm 3", "3,-3"),
+    (r"x=\pm 3", r"\pm 3"),
+    (r"2\pm\sqrt{3}", r"2+\sqrt{3},2-\sqrt{3}"),
+    ("x=1,y=2", "y=2,x=1"),
+    (r"a=1 \text{ or } a=2", "1,2"),
+    ("0,250", "0, 250"),
+    ("2,300", "2, 300"),
+    ("2,300", "2300"),
+    ("1,234,567 and 8", "1234567, 8"),
+    (r"\frac{2,500}{5}", "500"),
+    ("3 000 000", "3000000"),
+    ("2.345,6", "2345.6"),
+    ("2e-4", "0.0002"),
+    ("3.0E8", r"3\times10^8"),
+    ("1e3", "1000"),
+    (r"0.\overline{6}", "2/3"),
+    (r"0.\dot{3}", "1/3"),
+    (r"0.1\overline{6}", "1/6"),
+    ("0.(142857)", "1/7"),
+    (r"0.666\ldots", "2/3"),
+    ("0.1666...", "1/6"),
+    ("2 3/4", "11/4"),
+    (r"2\ 3/4", "2.75"),
+    ("¾", "0.75"),
+    ("⅔", "2/3"),
+    ("10⁻⁵", "0.00001"),
+    ("2⁵", "32"),
+    (r"\cfrac{1}{2}", "0.5"),
+    (r"\log_{10}1000", "3"),
+    (r"\log_2 16", "4"),
+    (r"\prod_{i=1}^{4}i", "24"),
+    ("√20", "2√5"),
+    ("√49", "7"),
+    ("5√2", r"5\sqrt{2}"),
+    ("√(9)", "3"),
+    ("√(a+b)", r"\sqrt{a+b}"),
+    ("√x", r"\sqrt{x}"),
+    ("√25", "5"),
+    (r"\tan 45^\circ", "1"),
+    (r"\tan 45°", "1"),
+    (r"\sin(30^\circ)", "0.5"),
+    (r"\cos 90^\circ", "0"),
+    (r"\sin 45^\circ", r"\frac{\sqrt2}{2}"),
+    ("3pi/4", r"\frac{3\pi}{4}"),
+    ("2*pi", r"2\pi"),
+    ("exp(2)", "e^2"),
+    ("ln(x)", r"\ln x"),
+    ("cos(x)", r"\cos x"),
+    ("tan(x)", r"\tan(x)"),
+    ("abs(-3)", "3"),
+    ("6 choose 2", "15"),
+    ("sqrt(8)", r"2\sqrt{2}"),
+    ("x <= 2", r"x \le 2"),
+    ("x != 2", r"x \ne 2"),
+    ("y=3x-2", "3x-y-2=0"),
+    ("y=3x-2", "y-3x+2=0"),
+    ("y = -x", "x+y=0"),
+    ("x^2+y^2=4", "x^2+y^2-4=0"),
+    ("2x+2y=4", "x+y=2"),
+    ("y=x^3", "x^3"),
+    (r"\text{Volume} = 10\pi", r"10\pi"),
+    (r"V = 10\pi", r"10\pi"),
+    ("3+4=7", "7"),
+    (r"\frac{1}{4}=0.25", "0.25"),
+    ("= 12", "12"),
+    (r"\text{The final answer is } 12", "12"),
+    (r"\text{Result: }12", "12"),
+    ("Answer: 12", "12"),
+    ("The answer is 12", "12"),
+    (r"12 \text{ (rounded)}", "12"),
+    ("12 (approx)", "12"),
+    (r"12, \text{ because } n>0", "12"),
+    (r"\text{(B)}\ 7", "B"),
+    (r"\text{Option A}", "A"),
+    (r"\text{B}", "B"),
+    (r"n \equiv 5 \pmod{9}", r"5 \pmod{9}"),
+    (r"5 \pmod 9", r"5 \pmod{9}"),
+    (r"5 \mod 9", r"5 \pmod 9"),
+    ("*73*", "73"),
+    ("**Yes**", "yes"),
+    ("73\\\\\\\\", "73"),
+    (r"\boldsymbol{x}", "x"),
+    (r"\mathtt{12}", "12"),
+    (r"\textcolor{blue}{7}", "7"),
+    (r"7\vspace{2mm}", "7"),
+    (r"\displaystyle 7", "7"),
+    ("7。", "7"),
+    (r"\left\{1,2\right\}", r"\{1,2\}"),
+    (r"\begin{bmatrix}1 & 2\end{bmatrix}", r"\begin{pmatrix}1&2\end{pmatrix}"),
+    (r"\begin{vmatrix}1&2\\3&4\end{vmatrix}", "-2"),
+    ("FALSE", "False"),
+    ("YES", "yes"),
+    ("Red, Blue", "Blue, Red"),
+    (r"\varnothing", r"\{\}"),
+    (r"\text{No real solutions}", "no real solutions"),
+    (r"x<2 \text{ or } x>5", r"(-\infty,2)\cup(5,\infty)"),
+    (r"x > 5 \text{ or } x < 2", r"x<2 \text{ or } x>5"),
+    (r"x>2 \text{ and } x<5", "2<x<5"),
+    (r"x>2 \text{ and } x<5", "(2,5)"),
+    (r"2 < x \le 5", "(2,5]"),
+    ("5 > x > 2", "(2,5)"),
+    (r"x \in (2,5)", "2<x<5"),
+    (r"\begin{cases}a=1\\b=2\end{cases}", "a=1, b=2"),
+    (r"\{x : x<2\}", "x<2"),
+    (r"\{x\in\mathbb{R}\mid x<2\}", r"(-\infty,2)"),
+    (r"\mathbb{R}\setminus\{2\}", r"x\ne 2"),
+    (r"x \in \mathbb{R}", r"\mathbb{R}"),
+    ("2x>4", "x>2"),
+    ("-2x>4", "x<-2"),
+    ("4、5", "4,5"),
+    ("x⁵", "x^5"),
+    ("a₁a₂", "a_1a_2"),
+    ("𝑦²", "y^2"),
+    ("x^{12}", "x¹²"),
+    ("３．５", "3.5"),
+    ("۳", "3"),
+    ("β", r"\beta"),
+    ("٣", "3"),
+    (r"\angle A = 30^\circ", "30"),
+    ("a^2-b^2", "(a-b)(a+b)"),
+    (r"\frac{a}{b}", "a/b"),
+    (r"\infty", r"+\infty"),
+    ("1.0", "1"),
+    ("-0", "0"),
+    ("007", "7"),
+    (r"\frac{6}{3}", "2"),
+    (r"\binom{n}{2}", r"\frac{n(n-1)}{2}"),
+    ("(x+1)(x-1)", "x^2-1"),
+    ("xy", "yx"),
+    ("ab+ba", "2ab"),
+    ("P(A)=0.3", "0.3"),
+    ("f(x)=2x", "2x"),
+    ("a_n=2n+1", "2n+1"),
+    (r"\frac{dy}{dx}=2x", "2x"),
+    ("5+2i", "2i+5"),
+    (r"\sqrt{-1}", "i"),
+    (r"\$12.50", "12.5"),
+    (r"12.50\text{ dollars}", "12.5"),
+    ("(1,2),(3,4)", "(3,4),(1,2)"),
+    (r"[1,2]\cup[3,4]", r"[3,4]\cup[1,2]"),
+    (r"\text{A}", "A"),
+    ("x=3", "3"),
+    (r"x = 3 \text{ cm}", "3"),
+    (r"-\frac{1}{2}", r"\frac{-1}{2}"),
+    (r"\frac{1}{-2}", "-0.5"),
+    ("2^{-3}", "1/8"),
+    (r"3 \frac{1}{4}", "13/4"),
+    (r"3\cdot\frac{1}{4}", "3/4"),
+    ("1,000.50", "1000.5"),
+    (r"6 \text{ and } 7", "7, 6"),
+    (r"\text{Alice}", "alice"),
+    ("12{,}000", "12000"),
+]
+DIFFERENT = [
+    ("7h", "7"),
+    ("2r", "2"),
+    ("x+5h", "x+5"),
+    ("5a+3g", "5a+3"),
+    (r"\frac{3}{4}h", r"\frac{3}{4}"),
+    (r"\pi r", r"\pi"),
+    (r"2\pi g", r"2\pi"),
+    ("k=2m", "k=2"),
+    (r"5\mathrm{d}", "5"),
+    (r"5\mathbf{u}", "5"),
+    (r"\text{NaCl}", r"\text{KCl}"),
+    (r"2\text{H}_2", r"2\text{O}_2"),
+    ("1 billion", "1 million"),
+    ("8 AM", "8 PM"),
+    ("8 a.m.", "8 p.m."),
+    ("25 cents", "25 dollars"),
+    (r"90^\circ", r"90\text{ rad}"),
+    (r"5\text{ up}", r"5\text{ down}"),
+    ("5 left", "5 right"),
+    ("100 BCE", "100 CE"),
+    ("2 older", "2 younger"),
+    ("3-1", "1-3"),
+    ("3-1", "2"),
+    ("10-20", "20-30"),
+    ("2023-12-25", "2023-25-12"),
+    ("12/25/2023", "25/12/2023"),
+    ("X-Y-Z", "Z-Y-X"),
+    ("3F", "F3"),
+    ("B2", "2B"),
+    ("NaCl", "ClNa"),
+    ("CH4", "C4H"),
+    ("b2c", "c2b"),
+    ("ON", "NO"),
+    ("is", "si"),
+    ("at", "ta"),
+    ("X Y Z", "Z Y X"),
+    ("4 5 6", "120"),
+    ("2 345", "347"),
+    ("3 hours 30 minutes", "30 hours 3 minutes"),
+    ("6 ft 2 in", "2 ft 6 in"),
+    ("2 pounds 3 ounces", "3 pounds 2 ounces"),
+    ("3 cats and 4 dogs", "4 cats and 3 dogs"),
+    ("Tom 5, Ann 6", "Tom 6, Ann 5"),
+    ("f'", "f"),
+    ("f'(x)", "f(x)"),
+    ("f''(x)", "f'(x)"),
+    ("B^T", "B"),
+    ("A^{-1}", "A"),
+    (r"\overline{A}", "A"),
+    (r"\hat{x}", "x"),
+    (r"\vec{v}", "v"),
+    ("9:15", "3:05"),
+    ("4:2", "2:1"),
+    ("a:b", "b:a"),
+    ("A+", "A-"),
+    ("F#", "F"),
+    ("Na^+", "Na^-"),
+    (r"\lfloor x\rfloor", "x"),
+    (r"\lceil x\rceil", r"\lfloor x\rfloor"),
+    (r"\ge 5", r"\le 5"),
+    (r"x\ge5", r"x\le5"),
+    (r"5 \pmod 8", r"5 \pmod 9"),
+    ("O(n^2)", "O(n)"),
+    (r"\frac{1}{3^{80}}", r"\frac{1}{3^{81}}"),
+    (r"\frac{1}{500!}", r"\frac{1}{501!}"),
+    (r"9.11\times10^{-31}", r"1.67\times10^{-27}"),
+    ("10^{-50}", "0"),
+    ("e^{-100}", "0"),
+    ("e^{-100}", "e^{-101}"),
+    ("10^{30}", "10^{30}+1"),
+    ("3^{200}", "3^{200}+1"),
+    ("25!", "25!+1"),
+    ("1011_2", "1011_3"),
+    ("1011_2", "1011"),
+    ("A3_{16}", "3A_{16}"),
+    ("2,2,3", "2,3,3"),
+    ("2,2,3", "2,3"),
+    (r"\{3,4\}", "(3,4)"),
+    ("[3,4]", "(3,4)"),
+    ("(3,4)", "3,4"),
+    ("x=1,y=2", "x=2,y=1"),
+    ("0,250", "250"),
+    ("0.12", r"0.\overline{12}"),
+    ("√20", "0"),
+    ("x=2y+1", "y=2x+1"),
+    ("x+y=2", "x+y=3"),
+    (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix}2\\1\end{pmatrix}"),
+    ("Monday", "Tuesday"),
+    (r"\triangle ABC", r"\triangle ACB"),
+    (r"\frac{a}{b}", r"\frac{b}{a}"),
+    (r"\infty", r"-\infty"),
+    (r"100\%", "1"),
+    (r"50\%", "0.5"),
+    (r"\ln 2", r"\log 2"),
+    ("n!", "n"),
+    ("f(2)", "f(3)"),
+    (r"\frac{dy}{dx}", r"\frac{dx}{dy}"),
+    ("5+2i", "5-2i"),
+    ("3i", "3j"),
+    ("e", "2.718281828"),
+    (r"\pi", "3.14"),
+    (r"\frac{22}{7}", r"\pi"),
+    ("x^2+1=0", "x^2+1"),
+    ("10 or more", "10"),
+    ("at least 10", "10"),
+    ("2 to 5", "2"),
+    ("between 2 and 5", "2,5"),
+    ("four", "4"),
+    ("1/3", "0.333"),
+    ("-5", "5"),
+    ("2:3:4", "2:3:5"),
+    ("(0,1]", "[0,1)"),
+    ("A", "B"),
+    ("T", "F"),
+]
+
+
+async def with_equivalence(use: Callable[[Equivalence], Awaitable[None]]) -> None:
+    async with WorkerPool(2) as pool:
+        assert await pool.warm_up()
+        await use(Equivalence(pool, timeout_s=PATIENT_S))
+
+
+async def wrong_of(by: Equivalence, pairs: list[tuple[str, str]], same: bool) -> list[str]:
+    return [f"{a} and {b}" for a, b in pairs if await by.same(a, b) is not same]
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
+async def test_spellings_of_one_answer_are_one_vote_and_others_are_not() -> None:
+    async def check(by: Equivalence) -> None:
+        assert await wrong_of(by, SAME, True) == []
+        assert await wrong_of(by, DIFFERENT, False) == []
+        assert await wrong_of(by, [(b, a) for a, b in SAME], True) == []
+
+    await with_equivalence(check)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
+async def test_sameness_is_a_relation_and_the_classes_of_a_race_depend_on_no_order() -> None:
+    answers = list(dict.fromkeys(answer for pair in SAME + DIFFERENT for answer in pair))
+
+    async def check(by: Equivalence) -> None:
+        classes: dict[str, set[str]] = {}
+        for answer in answers:
+            classes.setdefault(await by.key(answer), set()).add(answer)
+        # Transitive and symmetric: each is the same as all of its class, and as no other.
+        for answer in random.Random(0).sample(answers, 60):
+            own = {other for other in answers if await by.same(other, answer)}
+            assert own == classes[await by.key(answer)], answer
+        for seed in range(10):
+            clusters, members = AnswerClusters(by), dict[str, set[str]]()
+            for answer in random.Random(seed).sample(answers, len(answers)):
+                members.setdefault(await clusters.assign(answer), set()).add(answer)
+            assert set(map(frozenset, members.values())) == set(map(frozenset, classes.values()))
+
+    await with_equivalence(check)
+
+
+def documented() -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """The pairs of the documentation's table that are the same, and those that are not."""
+    same: list[tuple[str, str]] = []
+    different: list[tuple[str, str]] = []
+    table = DOCUMENTATION.read_text().partition("| the same |")[2].partition("\n\n")[0]
+    for row in table.splitlines()[2:]:
+        cells = row.replace("\\|", "\0").split("|")[1:5]
+        for cell, pairs in ((cells[0], same), (cells[2], different)):
+            for group in re.split(r";(?=(?:[^`]*`[^`]*`)*[^`]*$)", cell):
+                pairs += combinations(re.findall(r"`([^`]+)`", group), 2)
+    return same, different
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
+async def test_the_documentation_says_what_is_true() -> None:
+    same, different = documented()
+    assert len(same) > 40
+    assert len(different) > 30
+
+    async def check(by: Equivalence) -> None:
+        assert await wrong_of(by, same, True) == []
+        assert await wrong_of(by, different, False) == []
+
+    await with_equivalence(check)
+
+
+# ── families that are generated: one value, many spellings ────────────────────────────────────
+
+INTEGERS = st.integers(-999, 999)
+
+
+@st.composite
+def numbers(draw: st.DrawFn) -> list[str]:
+    """Spellings of one fraction, with what may stand around it."""
+    top, bottom = draw(INTEGERS), draw(st.integers(1, 99))
+    by = draw(st.integers(2, 9))
+    bare = [
+        f"{top}/{bottom}",
+        rf"\frac{{{top}}}{{{bottom}}}",
+        rf"\dfrac{{{top * by}}}{{{bottom * by}}}",
+        rf"\tfrac{{{-top}}}{{{-bottom}}}",
+    ]
+    return [
+        *bare,
+        *(f"${spelling}$" for spelling in bare),
+        *(f"x = {spelling}" for spelling in bare),
+        *(rf"\boxed{{{spelling}}}" for spelling in bare),
+        *(rf"{spelling}\text{{ cm}}" for spelling in bare),
+        *(f"**{spelling}**" for spelling in bare),
+        *(f"{spelling}." for spelling in bare),
+    ]
+
+
+@st.composite
+def lists(draw: st.DrawFn) -> list[str]:
+    """Spellings of one list whose order does not count."""
+    items = [str(i) for i in draw(st.lists(st.integers(-99, 99), min_size=2, max_size=5))]
+    shuffled = draw(st.permutations(items))
+    spellings = [
+        ", ".join(items),
+        ",".join(shuffled),
+        "; ".join(shuffled),
+        f"${', '.join(shuffled)}$",
+    ]
+    if len(items) == 2:
+        spellings += [f"{items[1]} and {items[0]}", rf"{items[0]} \text{{ or }} {items[1]}"]
+    return spellings
+
+
+@st.composite
+def points(draw: st.DrawFn) -> list[str]:
+    x, y = draw(INTEGERS), draw(INTEGERS)
+    return [f"({x},{y})", f"({x}, {y})", rf"\left({x},\,{y}\right)", rf"$({x}.0, {2 * y}/2)$"]
+
+
+@st.composite
+def ranges(draw: st.DrawFn) -> list[str]:
+    low = draw(INTEGERS)
+    high = low + draw(st.integers(1, 99))
+    return [
+        f"({low},{high}]",
+        rf"{low} < x \le {high}",
+        rf"{high} \ge x > {low}",
+        rf"x > {low} \text{{ and }} x \leq {high}",
+        rf"x \in ({low}, {high}]",
+    ]
+
+
+FAMILIES = st.one_of(numbers(), lists(), points(), ranges())
+
+
+@given(st.lists(FAMILIES, min_size=1, max_size=3), st.randoms(use_true_random=False))
+@settings(max_examples=60)
+def test_a_family_is_one_class_whatever_comes_first(
+    families: list[list[str]], shuffle: random.Random
+) -> None:
+    async def check() -> None:
+        by = Equivalence(None)
+        answers = [answer for family in families for answer in family]
+        shuffle.shuffle(answers)
+        clusters = AnswerClusters(by)
+        placed = {answer: await clusters.assign(answer) for answer in answers}
+        for family in families:
+            assert len({placed[answer] for answer in family}) == 1
+        keys = {await by.key(family[0]) for family in families}
+        assert len(set(placed.values())) == len(keys)
+
+    run_virtual(check)

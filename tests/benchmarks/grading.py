@@ -4,11 +4,11 @@
 
 Reads three public forms of recorded responses: JSONL with ``gold``, ``responses`` and ``correct``;
 JSONL with ``gold`` and ``trajectories`` (``text``, and ``answer``, the number that was found);
-JSON with ``records`` of ``gold`` and ``traces`` (``text``, ``correct``). Each response's answer is found by
-a kind of ``[answers]`` and compared with the gold answer; every disagreement with the file's own grade
-is listed. After that come the classes of all answers of each file: whether sameness is symmetric
-and transitive, and whether the answers of each question fall into the same classes in whatever
-order they come.
+JSON with ``records`` of ``gold`` and ``traces`` (``text``, ``correct``). Each response's answer is
+found by a kind of ``[answers]`` and compared with the gold answer; every disagreement with the
+file's own grade is listed. After that come the classes of all answers of each file: whether
+sameness is symmetric and transitive, and whether the answers of each question fall into the same
+classes in whatever order they come.
 """
 
 import argparse

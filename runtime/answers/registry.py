@@ -39,8 +39,16 @@ class Extractor:
     key: Callable[[str], str] | None = None
 
 
+_BRACED_BOX: Final = re.compile(r"\\(?:boxed|fbox|framebox)\s*\{")
+
+
+def _settled_box(text: str) -> str | None:
+    """The answer in braces: what stands in a box without them may still be going on."""
+    return extract_answer(text) if _BRACED_BOX.search(text) else None
+
+
 #: The default: the last ``\\boxed{}``, compared as mathematics.
-BOXED: Final = Extractor(extract_answer, extract_answer)
+BOXED: Final = Extractor(extract_answer, _settled_box)
 
 
 def _nothing(text: str) -> str | None:
@@ -53,7 +61,7 @@ def _spelling(answer: str) -> str:
 
 def _boxed(settings: "AnswerSettings", tools: Tools) -> Extractor:
     pattern = re.compile(settings.pattern) if settings.pattern else None
-    return Extractor(lambda text: extract_answer(text, pattern), extract_answer)
+    return Extractor(lambda text: extract_answer(text, pattern), _settled_box)
 
 
 def _json(settings: "AnswerSettings", tools: Tools) -> Extractor:

@@ -1,4 +1,4 @@
-"""Corrects two faults of vLLM's CPU backend, in every process that vLLM starts.
+"""Corrects three faults of vLLM's CPU backend, in every process that vLLM starts.
 
 **Speculative sampling** (vLLM issue 55005). Without Triton, vLLM's CPU stand-in for
 ``expand_kernel`` writes into a temporary copy of its output whenever the tensor is not int64.
@@ -9,6 +9,11 @@ temperatures above 0 speculation gives garbled text.
 and vLLM winds the request's random generator back by an offset. A CPU generator has none: it raises
 ``CPU Generator does not use offset``, and one seeded request whose prompt does not fit into its
 first step ends the engine.
+
+**AMX without leave.** On processors with AMX vLLM's attention uses its tile registers for bfloat16,
+and a process may touch those only after it has asked the kernel (``arch_prctl``): otherwise its
+worker dies of an illegal instruction in its first step. Whether something else in the process asked
+before is a matter of luck.
 
 ``register`` is a ``vllm.general_plugins`` entry point. It replaces a function only where it finds
 the fault by trying it: GPUs, Triton and fixed versions are left alone.
@@ -22,6 +27,7 @@ def register() -> None:
     """Put the corrections in place where they are needed. Safe to call twice."""
     _correct_speculation()
     _correct_seeds()
+    _ask_for_amx()
 
 
 def _correct_speculation() -> None:
@@ -65,6 +71,17 @@ def _expands_wrongly(candidate: Any) -> bool:
         return not torch.equal(candidate(values, ends, 6, 0, 1), expected)
     except Exception:  # noqa: BLE001 - whatever it raises, it cannot be used
         return True
+
+
+def _ask_for_amx() -> None:
+    """Ask for the use of AMX, and let vLLM do without where it is refused."""
+    import torch
+
+    supported = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    ask = getattr(torch.cpu, "_init_amx", None)
+    if supported is None or not supported() or (ask is not None and ask()):
+        return
+    setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)  # noqa: B010 - private to PyTorch
 
 
 def _correct_seeds() -> None:

@@ -4,7 +4,8 @@ The key of a constant is its exact value where that is rational, and else its va
 `SIGNIFICANT_DIGITS` digits; that of a formula with variables is its values at `POINTS` fixed
 points, which two different formulas share by a chance that can be neglected (Schwartz 1980, "Fast
 probabilistic algorithms for verification of polynomial identities"). An equation is known by its
-solution where it is linear in its one variable, or in `y`; else by the ratios of its values, so
+solution where it is linear in its one variable, or in
+`z`, `y` or `r`; else by the ratios of its values, so
 that a factor on both sides makes no difference.
 
 latex2sympy2_extended reads LaTeX, SymPy evaluates; whatever they raise, and all time and memory
@@ -39,6 +40,8 @@ _ARGUMENT = re.compile(
     r"(\\(?:sin|cos|tan|cot|sec|csc|ln|log)(?:\^\{?\d\}?)?) ?(\\[a-z]+|[A-Za-z])"
     r"(?= ?(?:\\cdot|\\times|\*|/))"
 )
+# What an equation in several variables is solved for, if it is linear in it: the first of these.
+_SOLVED_FOR = ("z", "y", "r")
 _SIGNS = {"StrictGreaterThan": ">", "GreaterThan": ">=", "StrictLessThan": "<", "LessThan": "<="}
 _FLIPPED = {">": "<", ">=": "<=", "<": ">", "<=": ">="}
 
@@ -178,7 +181,8 @@ def _relation_key(relation: Any) -> str:
     sign = _SIGNS.get(type(relation).__name__)
     if isinstance(relation, sympy.Eq):
         named = {str(symbol): symbol for symbol in symbols}
-        variable = symbols[0] if len(symbols) == 1 else named.get("y")
+        wanted = (named[name] for name in _SOLVED_FOR if name in named)
+        variable = symbols[0] if len(symbols) == 1 else next(wanted, None)
         if (
             variable is not None
             and (solution := _linear_solution(difference, variable)) is not None
@@ -199,7 +203,9 @@ def _linear_solution(difference: Any, variable: Any) -> Any:
     """The variable's value where the difference is nothing, if it is linear in it."""
     slope = sympy.expand(difference).coeff(variable, 1)
     rest = sympy.expand(difference - slope * variable)
-    if not slope.is_number or slope.is_zero is not False or rest.has(variable):
+    if not slope.free_symbols and slope.is_zero is not False:
+        return None
+    if rest.has(variable) or slope.has(variable):
         return None
     return -rest / slope
 

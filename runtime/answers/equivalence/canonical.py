@@ -13,19 +13,14 @@ from hashlib import sha256
 from typing import Final
 
 from . import quantities
+from .characters import plain_characters
 from .labels import LABELS
+from .macros import MACROS
 from .rational import exact_number, spelled
 from .rules import Units
 from .sequences import group_thousands
-from .spelling import (
-    MACROS,
-    TYPESETTING,
-    Rule,
-    drop_spaces,
-    plain_characters,
-    replacing,
-    unwrap,
-)
+from .spelling import Rule, drop_spaces, replacing, unwrap
+from .typesetting import TYPESETTING
 from .words import WORDS
 
 # Longer answers are represented by a digest. Chosen, not measured; what it bounds is the time the
@@ -96,7 +91,7 @@ def _rules(unit: Rule, signs: Rule) -> tuple[Rule, ...]:
     return (
         *TYPESETTING,
         replacing(r"(?i)(?<=[\s{\d])([ap])\.\s?m\b\.?", r"\1m"),
-        lambda text: text.rstrip(".,; "),
+        lambda text: text.rstrip(".,;: "),
         quantities.drop_currency,
         signs,
         quantities.multiply,

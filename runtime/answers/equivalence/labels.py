@@ -11,30 +11,47 @@ _INDEX: Final = r"(?:_(?:\w|\{[^{}]{0,16}\}))?"
 _NAME: Final = rf"{_SYMBOL}{_INDEX}'{{0,2}}(?:\^\{{-1\}})?(?:\([A-Za-z]{{1,2}}(?:,[A-Za-z])?\))?"
 _DERIVATIVE: Final = r"\\frac\{d[A-Za-z]\}\{d[A-Za-z]\}"
 _UNKNOWN: Final = re.compile(
-    rf"\s*({_NAME}|{_DERIVATIVE})\s*(?:=|\\in{END}|\\equiv{END}|\\approx{END}|:=)\s*(?!=)"
+    rf"\s*({_NAME}|{_DERIVATIVE})\s*(?:=|\\in{END}(?=\s*(?:[\[(]|\\\{{|\\mathbb))|\\equiv{END}|\\approx{END}|:=)\s*(?!=)"
 )
 _RELATION: Final = re.compile(rf"[=<>]|\\(?:leq?|geq?|lt|gt|neq?|in|equiv|approx){END}")
+_HEDGE: Final = (
+    "[Tt]hus|[Ss]o|[Hh]ence|[Tt]herefore|[Aa]bout|[Aa]pproximately|[Aa]pprox\\.?|[Rr]oughly"
+    "|[Aa]round|[Ee]xactly|[Oo]nly"
+)
 _LEADING: Final = re.compile(
     rf"^\s*(?:{TEXT_MACRO}\{{\s*[A-Za-z][A-Za-z ,'\-]*?\s*(?::|=|\b(?:is|are|equals|be))\s*\}}"
     rf"|{TEXT_MACRO}\{{\s*[A-Za-z][A-Za-z ,'\-]*?\s*\}}\s*(?:=|:)(?!=)"
-    r"|(?:(?:[Tt]hus|[Ss]o|[Hh]ence|[Tt]herefore),? )?"
-    r"(?:[Tt]he )?(?:(?:[Ff]inal|[Cc]orrect) )?(?:[Aa]nswer|[Rr]esult|[Tt]otal|[Vv]alue|[Ss]um|"
+    rf"|{TEXT_MACRO}\{{\s*(?:{_HEDGE}),?\s*\}}"
+    rf"|(?:{_HEDGE}),? (?=[-\d\\.(])|(?:[Tt]hus|[Ss]o|[Hh]ence|[Tt]herefore),? (?=[a-z] ?=)"
+    r"|(?:[Tt]he )?(?:(?:[Ff]inal|[Cc]orrect) )?(?:[Aa]nswer|[Rr]esult|[Tt]otal|[Vv]alue|[Ss]um|"
     r"[Aa]rea|[Vv]olume|[Pp]erimeter|[Pp]robability)\s*(?:is|:|=))\s*(?=\S)"
 )
 _LED: Final = re.compile(
-    rf"^\s*(?:=|\\approx{END}|\\(?:therefore|implies|Rightarrow){END}|:(?=\s))\s*(?=\S)"
+    rf"^\s*(?:=|\\(?:sim|to|approx){END}|\\(?:therefore|implies|Rightarrow){END}|:(?=\s))\s*(?=\S)"
 )
 _REMARK: Final = re.compile(
     rf"(?<=[\d)}}\]\w])\s*(?:{TEXT_MACRO}\{{\s*\(\s*[A-Za-z][A-Za-z ,.'\-]*\)\s*\}}"
-    rf"|\(\s*[A-Za-z]{{3,}}[A-Za-z ,.'\-]*\)"
+    rf"|\(\s*(?!mod|base)[A-Za-z]{{3,}}[A-Za-z ,.'\-]*\)"
+    r"|\(\s*(?:since|because|as)\b[^()]*\)"
+    rf"|,?\s*{TEXT_MACRO}\{{\s*(?:only|approximately|approx\.?|exactly)\s*\}}"
     rf"|,?\s*{TEXT_MACRO}\{{\s*,?\s*(?:since|because|as|so|where)\b[^{{}}]*\}}.*"
     r"|,? (?:since|because) .*)\s*$"
 )
+_OPTION: Final = "(?:[Oo]ption|[Cc]hoice|[Aa]nswer:?)"
 # A letter of a choice with what it stands for: `\textbf{(C)}\ 12`, `\text{Option C}`.
 _CHOICE: Final = re.compile(
-    rf"^\s*(?:{TEXT_MACRO}\{{\s*(?:\(([A-J])\)|(?:[Oo]ption|[Cc]hoice) \(?([A-J])\)?)\s*\}}.*"
-    r"|(?:[Oo]ption|[Cc]hoice) \(?([A-J])\)?)$"
+    rf"^\s*(?:{TEXT_MACRO}\{{\s*(?:\(([A-J])\)|{_OPTION} ?\(?([A-J])\)?)\s*\}}.*"
+    rf"|(?:{TEXT_MACRO}\{{)?{_OPTION} ?\}}? ?\(?([A-J])\)?|\(?([A-J])\) [^=+*/^]*"
+    r"|([A-J])[.:] [^=+*/^]+)$"
 )
+
+
+# Coordinates, and those that a curve is rather solved for.
+_LATER: Final = {"x": "yz", "y": "z"}
+
+
+def _occurs(symbol: str, text: str) -> bool:
+    return re.search(rf"(?<![A-Za-z\\]){symbol}(?![A-Za-z(])", text) is not None
 
 
 def _drop_unknown(text: str) -> str:
@@ -44,13 +61,20 @@ def _drop_unknown(text: str) -> str:
         return text
     symbol = match[1][:1]
     rest = text[match.end() :]
-    if symbol != "\\" and re.search(rf"(?<![A-Za-z\\]){symbol}(?![A-Za-z(])", rest):
+    if "\\equiv" in match[0] and "mod" not in rest:
         return text
-    return rest
+    # A curve is known by its equation, solved for its last coordinate.
+    if any(_occurs(later, rest) for later in _LATER.get(match[1], "")):
+        return text
+    return text if symbol != "\\" and _occurs(symbol, rest) else rest
 
 
 def _drop_lead(text: str) -> str:
-    return _LEADING.sub("", text, count=1)
+    match = _LEADING.match(text)
+    # Of several statements each keeps what it is about: `length = 3, width = 4`.
+    if match is None or ("=" in match[0] and _RELATION.search(text, match.end())):
+        return text
+    return text[match.end() :]
 
 
 def _choose(text: str) -> str:

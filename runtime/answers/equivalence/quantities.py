@@ -8,9 +8,15 @@ branches which write it and branches which do not give one vote. Words that chan
 import re
 from typing import Final
 
+from .sequences import encloses, split_top_level
 from .spelling import TEXT_MACRO
-from .unit_names import COUNTING_WORDS, RADIANS, SPELLINGS, ZEROS
+from .unit_names import COUNTING_WORDS, RADIANS, SPELLINGS, ZEROS, ZEROS_BESIDE
 
+# Words that are mathematics, and no units: `2 theta`.
+_MATHEMATICS: Final = frozenset(
+    ("pi", "theta", "alpha", "beta", "gamma", "delta", "lambda", "sigma", "omega", "phi", "sqrt",
+     "sin", "cos", "tan", "log", "exp", "choose", "mod", "union", "infinity", "inf")
+)  # fmt: skip
 _NUMBER: Final = r"[-+]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)"
 _POWER: Final = r"(?:\^(?:\d|\{-?\d\}))?"
 _WORD: Final = re.compile(r"[A-Za-z]+")
@@ -22,19 +28,29 @@ _UNIT_PRODUCT: Final = re.compile(
     rf"({TEXT_MACRO}\{{\s*[A-Za-z/]{{1,6}}\s*)\}}(?:\^(?:\d|\{{-?\d\}}))?\s*"
     rf"(?:\\cdot|/|\\,|\s)\s*{TEXT_MACRO}\{{\s*([A-Za-z]{{1,4}})\s*\}}"
 )
+_BARE_SI: Final = re.compile(r"^\\(?:num|ang)\{([^{}]*)\}$")
+_FRACTION_OF_UNITS: Final = re.compile(
+    rf"(?<=[\d}})]) *\\frac\{{ *{TEXT_MACRO}\{{[A-Za-z ]*\}}\}}\{{ *{TEXT_MACRO}\{{[A-Za-z ]*\}}"
+    r"(?:\^\d)?\}$"
+)
+# Ohms, and units with a micro sign.
+_SIGNED_UNIT: Final = re.compile(
+    rf"(?<=\d) *(?:[kM]?\\Omega|\\mu *(?:[A-Za-z]{{1,2}}|{TEXT_MACRO}\{{[A-Za-z]{{1,2}}\}})) *$"
+)
 _SI: Final = re.compile(r"^\\(?:SI|qty)\{([^{}]*)\}\{([^{}]*)\}$")
 # A unit that is glued to its number must be one that no product of variables is written as.
 _GLUED: Final = (
     "cm|mm|km|nm|kg|mg|mL|ml|ft|lbs|lb|oz|hrs|hr|mins|min|mph|kph|kmh|Hz|kHz|kJ|kW|mol|gal"
 )
 _IN_WORDS: Final = re.compile(
-    rf"(?P<core>.*[\d}})\]])(?: +(?P<words>[A-Za-z].*)|(?P<glued>(?:{_GLUED})(?![A-Za-z]).*))"
+    r"(?P<core>.*(?:[\d})\]]|\\pi))"
+    rf"(?: +(?P<words>[A-Za-z].*)|(?P<glued>(?:{_GLUED})(?![A-Za-z]).*))"
 )
 _UNIT_WORDS: Final = re.compile(
     rf"[A-Za-z]+\.?{_POWER}(?:(?: ?/ ?| |-|\\cdot ?|\*)[A-Za-z]+\.?{_POWER})*"
 )
 _FORMULA_WORDS: Final = re.compile(
-    r"(?<![A-Za-z\\])[A-Za-z]{3}|\\(?:text|mbox|mathrm)|\d [A-Za-z]+ \d"
+    r"(?<![A-Za-z\\])[A-Za-z]{3}|\\(?:text|mbox|mathrm)|\d [A-Za-z]+,? \d"
 )
 _PLAIN_NUMBER: Final = re.compile(rf"{_NUMBER}(?:/\d+)?|[-+]?\\frac\{{\d+\}}\{{\d+\}}")
 _CLOCK: Final = re.compile(r"^(\d{1,2}(?::\d{2}){0,2}) *([AaPp])\.? ?[Mm]\.?$")
@@ -43,18 +59,22 @@ _MAGNIFIED: Final = re.compile(
     re.IGNORECASE,
 )
 _DOZENS: Final = re.compile(r"([-+]?\d{1,9}) dozen\b *(.*)", re.IGNORECASE)
-_CENTS: Final = re.compile(r"(\d{1,60}) *(?:cents?|pence|penny|pennies)", re.IGNORECASE)
+_CENTS: Final = re.compile(
+    r"(\d{1,60}(?:\.\d{1,20})?) *(?:cents?|pence|penny|pennies)", re.IGNORECASE
+)
 _COMPOUND: Final = re.compile(r"(\d+(?:\.\d+)?) ?([A-Za-z]+)\.?(?:,? and |, | )?")
 _CURRENCY_BEFORE: Final = re.compile(
-    r"^([-+]?)\s*(?:(?:US|CA|AU|HK|NZ|A|C)?\$|[€£¥₹₩₽₺฿₫₱]"
+    r"^([-+]?)\s*(?:[€£¥₹₩₽₺฿₫₱]|\\(?:pounds|euro|textdollar|yen)(?![A-Za-z])"
     r"|(?:Rs\.?|USD|EUR|GBP|INR|JPY|CNY|RMB) ?)\s*(?=[-+]?[\d.])"
 )
 _CURRENCY_BEHIND: Final = re.compile(r"(?<=\d)\s*(?:[€£¥₹₩₽₺฿₫₱]|(?:USD|EUR|GBP|INR|JPY|CNY|RMB)$)")
+_BESIDE: Final = re.compile(rf"({_NUMBER}) ?([{''.join(ZEROS_BESIDE)}])(.*)")
 # What is counted, in scripts that write it without a space.
 _COUNTED: Final = re.compile(rf"^({_NUMBER})\s?[^\x00-\x7f\W\d_]{{1,4}}$")
 _PERCENT: Final = re.compile(r"\\?%")
 _DEGREES: Final = re.compile(
-    r"\^\s*(?:\\circ(?![A-Za-z])|\{\s*\\circ\s*\}|o(?![A-Za-z]))(?: *[CF](?![A-Za-z]))?"
+    r"\^\s*(?:\\circ(?![A-Za-z])|\{\s*\\circ\s*\}|o(?![A-Za-z]))"
+    r"(?: *(?:\\(?:text|mathrm|mbox)\{ *[CFK] *\}|[CFK](?![A-Za-z])))?"
     r"|\\degree(?![A-Za-z])"
 )
 
@@ -71,11 +91,17 @@ def multiply(text: str) -> str:
         zeros = ZEROS[match[2].lower()]
         if len(decimals) <= zeros and len(whole) < 32:
             return f"{whole}{decimals.ljust(zeros, '0')} {match[3]}".strip()
+    if match := _BESIDE.fullmatch(text):
+        whole, _, decimals = match[1].replace(",", "").partition(".")
+        zeros = ZEROS_BESIDE[match[2]]
+        if len(decimals) <= zeros and len(whole) < 32:
+            return f"{whole}{decimals.ljust(zeros, '0')}{match[3]}"
     if match := _DOZENS.fullmatch(text):
         return f"{12 * int(match[1])} {match[2]}".strip()
     if match := _CENTS.fullmatch(text):
-        digits = match[1].zfill(3)
-        return f"{digits[:-2]}.{digits[-2:]}"
+        whole, _, decimals = match[1].partition(".")
+        digits = whole.zfill(3)
+        return f"{digits[:-2]}.{digits[-2:]}{decimals}"
     return text
 
 
@@ -87,11 +113,12 @@ def clock(text: str) -> str:
 
 def compound(text: str) -> str:
     """Write `2 hours and 15 minutes` as `2 h 15 min`: the same units in the same spelling."""
-    position, parts = 0, list[str]()
+    position, parts, seen = 0, list[str](), set[str]()
     while position < len(text) and (match := _COMPOUND.match(text, position)):
         unit = SPELLINGS.get(match[2]) or SPELLINGS.get(match[2].lower())
-        if unit is None:
+        if unit is None or unit in seen:  # `3 cm, 4 cm` is a list
             return text
+        seen.add(unit)
         parts.append(f"{match[1]} {unit}")
         position = match.end()
     return " ".join(parts) if len(parts) > 1 and position == len(text) else text
@@ -103,9 +130,25 @@ def join_units(text: str) -> str:
 
 
 def drop_unit(text: str) -> str:
-    r"""Drop the unit of `5\text{ cm}^2`, `5 apples` and `60 km/h`; leave words that count."""
+    r"""Drop the unit of `5\text{ cm}^2`, `5 apples` and `60 km/h`; leave words that count.
+
+    Also that of each item of a list, if it is the same known unit for all.
+    """
     core, _ = _split_unit(text)
-    return core
+    return core if core != text else _drop_common_unit(text)
+
+
+def _drop_common_unit(text: str) -> str:
+    bracketed = text[:1] in "([" and text[-1:] in ")]" and encloses(text)
+    items = split_top_level(text[1:-1] if bracketed else text, ",")
+    if len(items) < 2:
+        return text
+    cores, units = zip(*map(_split_unit, items), strict=True)
+    named = {SPELLINGS.get(unit) for unit in units}
+    if len(named) != 1 or None in named:
+        return text
+    listed = ", ".join(cores)
+    return f"{text[0]}{listed}{text[-1]}" if bracketed else listed
 
 
 def keep_unit(text: str) -> str:
@@ -130,6 +173,10 @@ def _split_unit(text: str) -> tuple[str, str]:
     """The number or formula of a text and its unit, which is empty if there is none to drop."""
     if match := _SI.match(text):
         return match[1], match[2].replace("\\", " ").strip()
+    if match := _BARE_SI.match(text):
+        return match[1], ""
+    if match := _FRACTION_OF_UNITS.search(text) or _SIGNED_UNIT.search(text):
+        return text[: match.start()].rstrip(), match[0].strip()
     if match := _COUNTED.match(text):
         return match[1], text[match.end(1) :].strip()
     if match := _IN_MACRO.search(text):
@@ -144,14 +191,15 @@ def _split_unit(text: str) -> tuple[str, str]:
 
 def _measurable(core: str) -> bool:
     """Whether what stands before a unit is one number or formula, without words of its own."""
-    return any(map(str.isdigit, core)) and _FORMULA_WORDS.search(core) is None
+    counted = "\\pi" in core or any(map(str.isdigit, core))
+    return counted and _FORMULA_WORDS.search(core) is None
 
 
 def _counts(named: list[str], core: str) -> bool:
     """Whether words change what the number before them says."""
     if len(named) == 1 and named[0].lower() in RADIANS:
         return "\\pi" not in core
-    return any(word.lower() in COUNTING_WORDS for word in named)
+    return any(word.lower() in COUNTING_WORDS - RADIANS for word in named)
 
 
 def _is_unit(words: str, core: str) -> bool:
@@ -160,6 +208,8 @@ def _is_unit(words: str, core: str) -> bool:
     if _UNIT_WORDS.fullmatch(words) is None or _counts(named, core):
         return False
     first = named[0]
+    if first.lower() in _MATHEMATICS:
+        return False
     plain = _PLAIN_NUMBER.fullmatch(core.strip()) is not None
     if len(first) > 1 and first in SPELLINGS:
         return True

@@ -26,6 +26,10 @@ _REPEATING: Final = re.compile(
     r"(?:\\(?:overline|bar|dot)\{?(?P<marked>\d+)\}?|\((?P<bracketed>\d+)\))"
 )
 _GOING_ON: Final = re.compile(r"(?P<sign>-?)(?P<whole>\d*)\.(?P<digits>\d{3,64})\\ldots")
+_DOTTED: Final = re.compile(
+    r"(?P<sign>-?)(?P<whole>\d*)\.(?P<first>\d*)\\dot\{?(?P<begin>\d)\}?(?P<middle>\d*)"
+    r"\\dot\{?(?P<end>\d)\}?"
+)
 # Periods of at most so many digits are recognised, after at least so many digits of them.
 _LONGEST_PERIOD: Final = 12
 _DIGITS_SEEN: Final = 3
@@ -43,6 +47,9 @@ def exact_number(form: str) -> Fraction | None:
         value = Fraction(10) ** int(match["ten"])
     elif match := _REPEATING.fullmatch(form):
         value = _repeating(match["whole"], match["first"], match["marked"] or match["bracketed"])
+    elif match := _DOTTED.fullmatch(form):
+        period = match["begin"] + match["middle"] + match["end"]
+        value = _repeating(match["whole"], match["first"], period)
     elif match := _GOING_ON.fullmatch(form):
         value = _going_on(match["whole"], match["digits"])
     else:

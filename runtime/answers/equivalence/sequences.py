@@ -8,8 +8,12 @@ _GROUPED: Final = re.compile(r"([-+]?)(\d{1,3}(?:,\d{3})+)(\.\d*)?")
 _EUROPEAN: Final = re.compile(r"([-+]?\d{1,3}(?:\.\d{3})+),(\d+)")
 # Groups of two digits, as in India. Without a group that begins with a zero it may be a list.
 _INDIAN: Final = re.compile(r"[-+]?\d{1,2}(?:,\d{2})+,\d{3}(?:\.\d*)?")
+_SWISS: Final = re.compile(r"[-+]?\d{1,3}(?:'\d{3})+(?:\.\d*)?")
+_DOTTED: Final = re.compile(r"[-+]?\d{1,3}(?:\.\d{3}){2,}")
+# Inside a formula: `1,000x`, `3 \times 1,000`, where nothing else is separated by commas.
+_IN_FORMULA: Final = re.compile(r"(?<![\d,._])(\d{1,3}(?:,\d{3})+)(?![\d,])")
 _SPACED: Final = re.compile(r"[-+]?[1-9]\d{0,2}(?: \d{3})+(?:\.\d*)?")
-_INTEGERS: Final = re.compile(r"\d{1,3}(?:, \d{3})+")
+_INTEGERS: Final = re.compile(r"\d{1,3}(?:, ?\d{1,3})+")
 
 
 def split_top_level(text: str, separator: re.Pattern[str] | str) -> list[str]:
@@ -65,21 +69,43 @@ def group_thousands(text: str) -> str:
     that number: whether a model meant the one or the other cannot be seen, but that both branches
     wrote the same can. Its items are sorted before, as those of all lists are when compared.
     """
-    if "," not in text and " " not in text:
+    if "," not in text and " " not in text and "'" not in text and text.count(".") < 2:
         return text
     if match := _EUROPEAN.fullmatch(text):
         return f"{match[1].replace('.', '')}.{match[2]}"
     if _SPACED.fullmatch(text):
         return text.replace(" ", "")
+    if _SWISS.fullmatch(text):
+        return text.replace("'", "")
+    if _DOTTED.fullmatch(text):
+        return text.replace(".", "")
     if _INDIAN.fullmatch(text) and ",0" in text:
         return text.replace(",", "")
-    if _INTEGERS.fullmatch(text):
-        joined = ",".join(sorted(text.split(", "), key=lambda item: (len(item), item)))
-        return _ungrouped(joined) if not joined.startswith("0") else text
     if _GROUPED.fullmatch(text):
         return _ungrouped(text)
+    if text[:1] in "([" and text[-1:] in ")]" and encloses(text):
+        inner = split_top_level(text[1:-1], ", ")
+        return f"{text[0]}{', '.join(map(_ungrouped, inner))}{text[-1]}" if len(inner) > 1 else text
     items = split_top_level(text, ", ")
-    return ", ".join(map(_ungrouped, items)) if len(items) > 1 else text
+    if len(items) > 1:
+        text = ", ".join(map(_ungrouped, items))
+    if _INTEGERS.fullmatch(text):
+        return _as_one_number(text)
+    return _ungrouped_inside(text) if len(items) == 1 else text
+
+
+def _as_one_number(text: str) -> str:
+    joined = ",".join(sorted(re.split(", ?", text), key=lambda item: (len(item), item)))
+    match = _GROUPED.fullmatch(joined)
+    return text if match is None or joined.startswith("0") else joined.replace(",", "")
+
+
+def _ungrouped_inside(text: str) -> str:
+    """The numbers of a formula whose commas do nothing but group their digits."""
+    if any(bracket in text for bracket in "([") or "\\{" in text or "=" in text:
+        return text
+    plain = _IN_FORMULA.sub(lambda match: match[0].replace(",", ""), text)
+    return text if "," in plain else plain
 
 
 def _ungrouped(item: str) -> str:

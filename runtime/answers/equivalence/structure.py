@@ -73,13 +73,18 @@ def formulas(node: Node) -> Iterator[str]:
 
 
 def key_of(
-    node: Node, key: Callable[[str], str], rounded: Callable[[str], str] = lambda key: key
+    node: Node,
+    key: Callable[[str], str],
+    rounded: Callable[[str], str] = lambda key: key,
+    *,
+    whole: bool = True,
 ) -> str:
     """The key of a structure.
 
     Args:
         key: that of a formula, by its LaTeX.
         rounded: applied to the key of each part.
+        whole: the structure is all of an answer: a set of one thing is that thing then.
     """
     match node:
         case Leaf():
@@ -87,12 +92,12 @@ def key_of(
         case Formula():
             return rounded(key(node.latex))
         case Items():
-            keys = [key_of(item, key, rounded) for item in node.items]
+            keys = [key_of(item, key, rounded, whole=False) for item in node.items]
             if node.distinct:
                 keys = list(dict.fromkeys(keys))
             if not node.ordered:
                 keys.sort()
-            if len(keys) == 1 and node.opening == "{":
+            if len(keys) == 1 and node.opening == "{" and whole:
                 return keys[0]
             return f"{node.opening}{','.join(keys)}{node.closing}"
 
@@ -117,10 +122,16 @@ _OPAQUE: Final = re.compile(
 _NAMES: Final = re.compile(
     r"(?<![\\A-Za-z])[A-Za-z]{1,3}\d"  # `F2`, `H2O`, `a1b`
     r"|[A-Z]{3}"  # triangles
+    r"|\d'|\d_|^0x|[A-Za-z] \d"  # minutes of arc, numbers in another base, `4h 5m`
+    r"|\\(?:vec|nabla).*\\(?:times|cdot)|[A-Z] ?\\times ?[A-Z]"  # products whose kind matters
+    r"|\\(?:mathbb|langle)"
     r"|[#@?\"`~;]"
     r"|[-+*/^_=<>]$"  # `B+`, `C++`
 )
-_BASED: Final = re.compile(r"\(?([0-9A-F]+)\)?_\{?\(?(\d{1,2}|[a-z]+)\)?\}?")
+_BASED: Final = re.compile(
+    r"\(?(-?[0-9A-F]+(?:\.[0-9A-F]+)?)\)?"
+    r"(?:_\{? ?\(?(?:base ?)?(\d{1,2}|[a-z]+)\)?\}?| ?\(?base ?(\d{1,2}|[a-z]+)\)?)"
+)
 _BASES: Final = {
     "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8",
     "nine": "9", "ten": "10", "twelve": "12", "sixteen": "16",
@@ -128,9 +139,13 @@ _BASES: Final = {
 _CLOCK: Final = re.compile(r"0?(\d{1,4})((?::\d{1,4})+)(?: ([ap]m))?")
 _MODULO: Final = re.compile(r"(?:[A-Za-z]\\equiv ?)?(.+?)(?:\\pmod\{(\w+)\}|\\mod ?(\w+))")
 _MEASURED: Final = re.compile(r"([^A-Za-z]*[\d})\]]) ([A-Za-z].*)")
-_MATRIX: Final = re.compile(r"\\begin\{([pbBvV]?)matrix\}(.*)\\end\{\1matrix\}")
-_LABELLED: Final = re.compile(r"((?:\\[a-z]+ ?)?[A-Za-z](?:_\w|_\{\w+\})?'?)=(?!=)")
-_LABEL: Final = re.compile(r"[A-Za-z|\\][A-Za-z|\\_{}'()\d, ]*")
+_MATRIX: Final = re.compile(r"\\begin\{([pbBvV]?|small)matrix\}(.*)\\end\{\1matrix\}")
+_LABELLED: Final = re.compile(
+    r"((?:\\[a-z]+ ?)?[A-Za-z]{1,24}(?:_\w|_\{\w+\})?'?(?:\([^()=]{1,8}\))?)=(?!=)"
+)
+_LABEL: Final = re.compile(r"[A-Za-z|\\][A-Za-z|\\_{}'()\d,= ]*")
+_POINT: Final = re.compile(r"\([A-Za-z](?:_\d)?(?:,[A-Za-z](?:_\d)?)+\)")
+_PLAIN_ABSOLUTE: Final = re.compile(r"\|([A-Za-z])\|")
 _COMPARISON: Final = re.compile(rf"<|>|\\(?:le|ge|ne){END} ?")
 _BUILDER: Final = re.compile(r"\\\{([A-Za-z])(?:\\in ?\\mathbb\{R\})?(?:\\mid|\||:)(.+)\\\}")
 _WITHOUT: Final = re.compile(r"\(-\\infty,\\infty\)(?:\\setminus|\\backslash|-)\\\{(.+)\\\}")
@@ -189,12 +204,8 @@ class _Reader:
         elif named:
             return [self._named(part, label, depth)
                     for part, label in zip(parts, labels, strict=True)]  # fmt: skip
-        members: list[Node] = []
-        for part in parts:
-            node = self.read(part, depth + 1)
-            flat = isinstance(node, Items) and node.opening == "{" and not node.ordered
-            members += node.items if isinstance(node, Items) and flat else (node,)
-        return members
+        signed = (sign for part in parts for sign in _both_signs(part))
+        return [self.read(part, depth + 1) for part in signed]
 
     def _named(self, part: str, label: str | None, depth: int) -> Node:
         if label is None:
@@ -242,9 +253,7 @@ class _Reader:
     def _plus_minus(self, form: str, depth: int) -> Node | None:
         if "\\pm" not in form:
             return None
-        upper = re.sub(r"\\pm ?", "+", re.sub(r"\\mp ?", "-", form))
-        lower = re.sub(r"\\pm ?", "-", re.sub(r"\\mp ?", "+", form))
-        both = [self.read(signed.removeprefix("+"), depth + 1) for signed in (upper, lower)]
+        both = [self.read(signed, depth + 1) for signed in _both_signs(form)]
         return self._items("{", both, "}", ordered=False)
 
     # ── equations and ranges ──────────────────────────────────────────────────────────────────
@@ -262,7 +271,7 @@ class _Reader:
         if len(sides) < 2 or not sides[-1] or _COMPARISON.search(form):
             return None
         left, right = sides[0], sides[-1]
-        if len(sides) > 2 or not _letters(form):
+        if len(sides) > 2 or not _letters(form) or _POINT.fullmatch(left):
             return self.read(right, depth + 1)
         if not _letters(right) and _is_label(left):
             return self.read(right, depth + 1)
@@ -272,7 +281,7 @@ class _Reader:
 
     def _range(self, form: str, depth: int) -> Node | None:
         """``x<1 or x>2`` and ``x\\ge1 and x\\le3``."""
-        if not _COMPARISON.search(form) and "\\cup" not in form:
+        if not _COMPARISON.search(form) and "\\cup" not in form and "\\infty" not in form:
             return None
         for word, joined in ((" or ", self._union_of), (" and ", self._conditions)):
             parts = split_top_level(form, re.compile(rf"(?<=\S) ?\b{word.strip()}\b ?(?=\S)"))
@@ -301,6 +310,8 @@ class _Reader:
             bounds = [n for n in read if isinstance(n, Items) and len(n.items) == 2]
             low = next((n for n in bounds if n.items[1] == _RIGHT_OPEN), None)
             high = next((n for n in bounds if n.items[0] == _LEFT_OPEN), None)
+            if low is not None and high is not None and _is_empty(low.items[0], high.items[1]):
+                return Items("union{", tuple(read), "}", ordered=False)
             if low is not None and high is not None:
                 ends = (low.items[0], high.items[1])
                 return Items(low.opening, ends, high.closing, ordered=True)
@@ -322,6 +333,9 @@ class _Reader:
                 sides, signs = sides[::-1], [_FLIPPED[signs[0]]]
             if _is_symbol(sides[0]) and sides[0] not in sides[1]:
                 return self._bounded(self.read(sides[1], depth + 1), signs[0], sides[1], depth)
+            bound = exact_number(sides[1])
+            if _PLAIN_ABSOLUTE.fullmatch(sides[0]) and bound is not None and bound > 0:
+                return _within(Leaf(spelled(-bound)), Leaf(spelled(bound)), signs[0])
         elif len(sides) == 3 and _is_symbol(sides[1]) and "\\ne" not in signs:
             if signs[0] in (">", "\\ge") and signs[1] in (">", "\\ge"):
                 sides, signs = sides[::-1], [_FLIPPED[sign] for sign in signs[::-1]]
@@ -339,12 +353,40 @@ class _Reader:
         return _interval(bound, None, open_ended=sign == ">")
 
 
+def _both_signs(form: str) -> tuple[str, ...]:
+    """What `\\pm` stands for; `\\mp` is the other sign."""
+    if "\\pm" not in form:
+        return (form,)
+    upper = re.sub(r"\\pm ?", "+", re.sub(r"\\mp ?", "-", form))
+    lower = re.sub(r"\\pm ?", "-", re.sub(r"\\mp ?", "+", form))
+    return upper.removeprefix("+"), lower
+
+
 def _interval(low: Node | None, high: Node | None, open_ended: bool) -> Items:
     """A range that is not bounded on one side."""
     opening = "(" if open_ended or low is None else "["
     closing = ")" if open_ended or high is None else "]"
     ends = (_LEFT_OPEN if low is None else low, _RIGHT_OPEN if high is None else high)
     return Items(opening, ends, closing, ordered=True)
+
+
+def _within(low: Node, high: Node, sign: str) -> Node | None:
+    """`|x|<3` and `|x|>3`."""
+    if sign in ("<", "\\le"):
+        opening, closing = ("(", ")") if sign == "<" else ("[", "]")
+        return Items(opening, (low, high), closing, ordered=True)
+    if sign == "\\ne":
+        return None
+    outside = _interval(None, low, sign == ">"), _interval(high, None, sign == ">")
+    return Items("union{", outside, "}", ordered=False)
+
+
+def _is_empty(low: Node, high: Node) -> bool:
+    """Whether nothing can lie between two numbers, so that `x<-2, x>2` must mean either."""
+    if not (isinstance(low, Leaf) and isinstance(high, Leaf)):
+        return False
+    ends = exact_number(low.key), exact_number(high.key)
+    return ends[0] is not None and ends[1] is not None and ends[0] >= ends[1]
 
 
 def _letters(form: str) -> bool:
@@ -354,7 +396,11 @@ def _letters(form: str) -> bool:
 
 def _is_label(side: str) -> bool:
     """Whether a side of an equation only says what the other side is: `AB`, `|z|`, `P(A)`."""
-    return (_LABEL.fullmatch(side) is not None and _letters(side)) or is_words(side)
+    if is_words(side):
+        return True
+    # `AB` is a length, but `xy` is a product.
+    product = re.fullmatch(r"[a-z]{2,3}", side) is not None
+    return _LABEL.fullmatch(side) is not None and _letters(side) and not product
 
 
 def _is_symbol(side: str) -> bool:
@@ -372,7 +418,8 @@ def _atom(form: str) -> Node:
     if match := _CLOCK.fullmatch(form):
         return Leaf(f"'{match[1]}{match[2]}{match[3] or ''}'")
     if match := _BASED.fullmatch(form):
-        base = match[2] if match[2].isdigit() else _BASES.get(match[2])
+        named = match[2] or match[3]
+        base = named if named.isdigit() else _BASES.get(named)
         if base is not None:
             return Leaf(f"'{match[1]}_{base}'")
     if match := _MODULO.fullmatch(form):

@@ -7,6 +7,11 @@ from typing import Final
 ZEROS: Final[Mapping[str, int]] = {
     "hundred": 2, "thousand": 3, "lakh": 5, "million": 6, "crore": 7, "billion": 9, "trillion": 12,
 }  # fmt: skip
+#: The same in Chinese, Japanese and Korean, where they stand beside the digits.
+ZEROS_BESIDE: Final[Mapping[str, int]] = {
+    "十": 1, "百": 2, "千": 3, "万": 4, "萬": 4, "만": 4, "亿": 8, "億": 8, "억": 8,
+    "兆": 12, "조": 12,
+}  # fmt: skip
 RADIANS: Final = frozenset(("rad", "rads", "radian", "radians"))
 
 # A unit a line, by the spelling that stands for all others.
@@ -89,7 +94,10 @@ upwards downwards forward forwards backward backwards inward outward above below
 greater smaller higher lower larger older younger taller shorter faster slower heavier lighter
 bc ad bce ce am pm profit loss gain surplus deficit increase decrease clockwise counterclockwise
 anticlockwise or and to not no only each factorial squared cubed times minus plus over mod
-percentile ago later earlier before after early late hot cold positive negative if when for dozen
+millionen milliarden millones mil millions billions tenth tenths hundredth hundredths thousandth
+thousandths half halves third thirds quarter quarters fourth fourths fifth fifths sixth sixths
+eighth eighths score gross percentile ago later earlier before after early late hot cold
+positive negative if when for dozen base double
 cent cents pence penny pennies
 """
 #: Words that change what the number beside them says: `10 north`, `3 more`, `44 BC`.

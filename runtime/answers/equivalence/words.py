@@ -48,7 +48,7 @@ def _fold(text: str) -> str:
     if "\\" in text:
         return text
     words = text.lower() in _SHORT or (is_words(text) and _THREE.search(text) is not None)
-    return text.lower() if words else text
+    return text.lower().rstrip(".!?") if words else text
 
 
 def _signs(text: str) -> str:
@@ -57,7 +57,7 @@ def _signs(text: str) -> str:
 
 WORDS: Final[tuple[Rule, ...]] = (
     replacing(r"^\(([A-Za-z])\)$", r"\1"),
-    replacing(r"^(\d{1,9})(?:st|nd|rd|th)$", r"\1"),
+    replacing(r"^(\d{1,9}) ?\^?\{? ?(?:st|nd|rd|th) ?\}?$", r"\1"),
     _fold,
     _signs,
 )

@@ -23,7 +23,7 @@ _BOX: Final = (
 # `boxed{` a box: models that think in JSON or in matrix rows write `\\boxed{`. Without a brace it
 # is a box only before what can be the whole of an answer.
 _TOKEN: Final = re.compile(
-    rf"(?P<slashes>\\+)(?P<next>{_BOX}\s*\{{|(?P<bare>(?:boxed|fbox)\s{{0,3}})(?=[-+\u2212.\d\\A-J])"
+    rf"(?P<slashes>\\+)(?P<next>{_BOX}\s*\{{|(?P<bare>(?:boxed|fbox)\s{{0,3}})(?=[-+\u2212.\d\\A-Za-z])"
     r"|[{}])?|[{}]"
 )
 _GROUP: Final = r"\s?\{[^{}]{0,80}+(?:\{[^{}]{0,80}+\}[^{}]{0,80}+){0,4}\}"
@@ -34,7 +34,7 @@ _BARE: Final = re.compile(
     rf"|-?\\[dtc]?frac(?:{_GROUP}|\s?\d){{2}}"
     rf"|-?\\(?!(?:boxed|fbox|[dtc]?frac)\b)[A-Za-z]{{1,20}}(?:\[\d{{1,3}}\])?(?:{_GROUP}){{1,2}}"
     r"|-?\\(?:pi|infty|emptyset|varnothing|theta|alpha|beta|gamma|lambda|phi)\b"
-    r"|[A-J](?=[.,]?\s{0,3}(?:\$|\\[)\]]|\Z))"
+    r"|[A-Za-z](?=[.,]?\s{0,3}(?:\$|\\[)\]]|\Z))"
 )
 # An instruction's own box, such as `\boxed{\text{your final answer}}`: words of these alone, one
 # of them for what stands there in the end.

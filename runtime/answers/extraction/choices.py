@@ -10,7 +10,8 @@ from typing import Final
 
 from .boxed import BOX_SCAN_CHARS, PATTERN_SCAN_CHARS
 from .boxes import answers_in_boxes
-from .cues import CORRECTIONS, CUES, DOUBT, VERDICTS
+from .cues import CORRECTIONS, CUES, DOUBT, LISTS, MATCHES, VERDICTS
+from .cyrillic import in_latin_letters
 from .letters import Letters, letters_at
 
 # Full-width forms and circled letters, as their plain ones.
@@ -22,13 +23,15 @@ _PLAIN: Final = {
 }
 # What may follow a letter in a box: nothing, or the text of its option behind a mark.
 _LABELLED: Final = re.compile(
-    r"\s*(?:\Z|[.:)\]](?![A-Za-z])|\.?\}|(?:—|–|-)\s+[^\W\d_]{2}|\\text\w{0,2}\s?\{\s*[(:.]|\\q?quad)"
+    r"\s*(?:[,;]?\s*\Z|[.:)\]](?![A-Za-z])|\.?\}|(?:—|–|-)\s+[^\W\d_]{2}|\\text\w{0,2}\s?\{\s*[(:.]|\\q?quad)"
 )
 # Places of one kind that are looked at, from the last one.
 _MAX_ATTEMPTS: Final = 64
 # Characters before a verdict that are searched for its letters, and before a cue for a doubt.
 _SUBJECT_CHARS: Final = 48
 _DOUBT_CHARS: Final = 60
+# Characters before a cue that may make it the heading of a list.
+_HEADING_CHARS: Final = 24
 _CLAUSE: Final = re.compile(
     r"[.!?;:,\n—。，；！？]|\b(?:so|thus|hence|therefore|but|yet|then|and)\b"
 )
@@ -40,7 +43,8 @@ _BEFORE_SUBJECT: Final = re.compile(
     r"|选项|選項|所以|因此|故|则|選択肢|따라서)[\s*_`#>-]{0,6}\Z"
 )
 _SUBJECT: Final = re.compile(
-    r"(?<![0-9A-Za-z\u00aa-\u04ff'’.\\-])(?:(?:[*_`(\[$]|\\\(){0,6}+[A-J]|\([a-j](?=\)))"
+    r"(?<![0-9A-Za-z\u00aa-\u04ff'’.\\-])(?:(?:[*_`(\[$]|\\\(){0,6}+[A-J]|\([a-j](?=\))"
+    r"|(?i:option|choice|letter)\s[a-j])"
     r"(?![0-9A-Za-z\u00aa-\u04ff'’])"
 )
 # After the letters, what makes the statement none.
@@ -52,9 +56,20 @@ _ALONE: Final = re.compile(
     r"(?:\A|[.!?\n]\s{0,4})[*_#>\s]{0,4}(?:[Oo]ption|[Cc]hoice|[Aa]nswer)(?=\s|\()"
 )
 _SENTENCE_END: Final = re.compile(r"[*_]{0,3}\s{0,3}(?:[.!](?:\s|[*_]|\Z)|\Z|\n)")
-# Labels at the beginning of a line: "B) 12 meters", "- **(B)** Paris".
+# Labels at the beginning of a line: "B) 12 meters", "- **(B)** Paris", "c) 5".
 _LABEL: Final = re.compile(
-    r"[ \t>#*_•-]{0,8}(?:\(([A-J])\)|\[([A-J])\]|([A-J])[.):])[*_]{0,3}(?=\s)(?:[ \t]*\S.*)"
+    r"[ \t>#*_•-]{0,8}(?:\(([A-Ja-j])\)|\[([A-J])\]|([A-J])[.):]|([a-j])\))[*_]{0,3}(?=\s)"
+    r"(?:[ \t]*\S.*)"
+)
+# What a label's line may say of its option.
+_REFUSED: Final = re.compile(
+    r"\b(?:is|are)\s(?:wrong|incorrect|false|not|too)\b|[.):\]][*_\s]{1,4}(?:wrong|incorrect|false|no)\b",
+    re.I,
+)
+_NOT_FIRST: Final = tuple("BCDEFGHIJ")
+# A last line that is a small letter, other than what is a number of a list or a constant.
+_SMALL: Final = re.compile(
+    r"\s*(?:\(([a-hj])\)|([a-hj])\)|[*_]{1,3}\(?([a-hj])\)?[*_]{1,3}|([a-dfgh]))\.?\s*"
 )
 _BARE_LINE: Final = re.compile(r"(?!\s*[-*•]\s+[A-J]\s+\S)[ \t>#•-]{0,8}(?=\S)")
 
@@ -64,19 +79,22 @@ def last_choice(text: str) -> str | None:
 
     It is in the last box that holds one, or else in what the text states last: "the answer is B"
     and its like, in the languages that ``cues`` knows, "B is correct", "I choose B", or a last
-    line that is only the letter, or the letter with its option. Options that are only mentioned,
-    doubted or denied are not chosen, and nothing is where two are left open ("A or B"). Without a
-    statement, the last line counts that is only a letter, wherever it stands. Applied to its own
-    result it changes nothing.
+    line that is only the letter. Options that are only mentioned, doubted or denied are not
+    chosen, and nothing is where two are left open ("A or B"). Without a statement, the last line
+    counts that is only a letter, wherever it stands, or else a last line that begins with the
+    letter as the label of its option; such lines after a statement explain options and never
+    replace what was stated. Applied to its own result it changes nothing.
     """
     for content in answers_in_boxes(text[-BOX_SCAN_CHARS:]):
         chosen = _choice_in_box(content.translate(_PLAIN))
         if chosen:
             return chosen
-    tail = "\n" + text[-PATTERN_SCAN_CHARS:].translate(_PLAIN)
+    tail = "\n" + in_latin_letters(text[-PATTERN_SCAN_CHARS:].translate(_PLAIN))
     stated = [*_after_cues(tail), *_before_verdicts(tail), *_last_line(tail)]
     chosen = max(stated)[1] if stated else ""
-    return chosen or _alone(tail) or _line_of_a_letter(tail)
+    for find in (_alone, _matched, _line_of_a_letter, _first_label, _last_label, _only_label):
+        chosen = chosen or find(tail)
+    return chosen or None
 
 
 def _choice_in_box(content: str) -> str:
@@ -96,12 +114,19 @@ def _labels(content: str, end: int) -> bool:
 def _after_cues(text: str) -> Iterator[tuple[int, str]]:
     for cue in [*CUES.finditer(text)][-_MAX_ATTEMPTS:]:
         letters = letters_at(text, cue.end())
-        if letters and _stands(text, cue.start(), letters):
+        if letters and not _heads_list(text, cue) and _stands(text, cue.start(), letters):
             yield cue.end(), letters.chosen
     for cue in [*CORRECTIONS.finditer(text)][-_MAX_ATTEMPTS:]:
         letters = letters_at(text, cue.end(), small=False)
-        if letters and _SENTENCE_END.match(text, letters.end) and letters.chosen:
+        if not letters or not letters.chosen or not _SENTENCE_END.match(text, letters.end):
+            continue
+        if not (cue["it"] and _doubted(text[max(0, cue.start() - _DOUBT_CHARS) : cue.start()])):
             yield cue.end(), letters.chosen
+
+
+def _heads_list(text: str, cue: re.Match[str]) -> bool:
+    headings = LISTS.finditer(text, max(0, cue.start() - _HEADING_CHARS), cue.end())
+    return any(heading.end() > cue.start() for heading in headings)
 
 
 def _before_verdicts(text: str) -> Iterator[tuple[int, str]]:
@@ -113,7 +138,7 @@ def _before_verdicts(text: str) -> Iterator[tuple[int, str]]:
             if letters is None or letters.end != len(window) or not letters.chosen:
                 continue
             before = window[: subject.start()]
-            marked = letters.marked or not subject[0][0].isalpha()
+            marked = letters.marked or not subject[0].isalpha()
             if (marked or _BEFORE_SUBJECT.search(before)) and not _doubted(before):
                 yield begin + subject.start(), letters.chosen
             break
@@ -134,28 +159,47 @@ def _doubted(before: str) -> bool:
 
 
 def _last_line(text: str) -> Iterator[tuple[int, str]]:
-    """The last line, if it is a letter alone, or a letter with its option and no list's end."""
+    """The last line, if it is a letter alone, and no list's end."""
     content = text.rstrip()
     start = content.rfind("\n") + 1
     line = content[start:]
     chosen = _bare(line)
     if chosen and chosen != _bare(content[:start].rstrip().rpartition("\n")[2], ahead=1):
         yield start, chosen
+    small = _SMALL.fullmatch(line)
+    if small and not _ends_list(content[:start], small[small.lastindex or 0]):
+        yield start, small[small.lastindex or 0].upper()
+
+
+def _last_label(text: str) -> str:
+    """The label that the last line begins with, if it ends no list."""
+    before, _, line = text.rstrip().rpartition("\n")
     label = _labelled(line)
-    if label is None:
-        return
-    for earlier in reversed(content[:start].split("\n")):
-        before = _labelled(earlier)
-        if before is not None:
-            if ord(label) - ord(before) == 1:
-                return
-            break
-    yield start, label
+    if label is None or _ends_list(before, label) or _REFUSED.search(line):
+        return ""
+    return label.upper()
+
+
+def _first_label(text: str) -> str:
+    """The label that the first line begins with, if no list of all options can begin so."""
+    label = _labelled(_first_line(text))
+    return label if label in _NOT_FIRST else ""
+
+
+def _first_line(text: str) -> str:
+    return text.lstrip().partition("\n")[0]
+
+
+def _ends_list(before: str, label: str) -> bool:
+    """Whether the line with a label before it has the one that comes before in the alphabet."""
+    labels = (_labelled(line) for line in reversed(before.split("\n")))
+    earlier = next((found for found in labels if found is not None), None)
+    return earlier is not None and ord(label) - ord(earlier) == 1
 
 
 def _bare(line: str, ahead: int = 0) -> str:
     """The letters of a line that holds nothing else; ``ahead``: the next one in the alphabet."""
-    begin = _BARE_LINE.match(line)
+    begin = None if LISTS.match(line) else _BARE_LINE.match(line)
     letters = letters_at(line, begin.end(), small=False) if begin else None
     if letters is None or line[letters.end :].strip(" \t.*_)") or not letters.chosen:
         return ""
@@ -179,12 +223,23 @@ def _alone(text: str) -> str:
     return found.pop() if len(found) == 1 else ""
 
 
-def _line_of_a_letter(text: str) -> str | None:
-    """The last line that is only letters; else a label's, if no other option has one."""
-    lines = text.split("\n")
-    for line in reversed(lines):
-        if chosen := _bare(line):
-            return chosen
-    labels = {label for label in map(_labelled, lines) if label}
-    first = next((line for line in lines if line.strip()), "")
-    return labels.pop() if len(labels) == 1 and _labelled(first) else None
+def _matched(text: str) -> str:
+    """The option that a result is said to be ("5, which is option B"), if it is the only one."""
+    found: set[str] = set()
+    for cue in [*MATCHES.finditer(text)][-_MAX_ATTEMPTS:]:
+        letters = letters_at(text, cue.end(), small=False)
+        before = text[max(0, cue.start() - _DOUBT_CHARS) : cue.start()]
+        if letters and _SENTENCE_END.match(text, letters.end) and not DOUBT.search(before):
+            found.add(letters.chosen)
+    return found.pop() if len(found) == 1 else ""
+
+
+def _line_of_a_letter(text: str) -> str:
+    """The last line that is only letters."""
+    return next(filter(None, map(_bare, reversed(text.split("\n")))), "")
+
+
+def _only_label(text: str) -> str:
+    """The label that the first line begins with, if no other option has one."""
+    labels = {label for label in map(_labelled, text.split("\n")) if label}
+    return labels.pop().upper() if len(labels) == 1 and _labelled(_first_line(text)) else ""

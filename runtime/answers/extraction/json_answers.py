@@ -16,9 +16,16 @@ __all__ = ["JSON_SCAN_CHARS", "MAX_DEPTH", "MAX_NUMBER_CHARS", "last_json", "set
 
 #: Numbers in one mark: ``[1]``, ``[2, 3]``, and the interval ``[0, 1]``.
 _MAX_MARK_ITEMS: Final = 3
+#: Sources that a text may refer to by their numbers.
+_MAX_SOURCES: Final = 1000
+# Characters before numbers that are searched for what leads to them.
+_LEAD_CHARS: Final = 64
+_BLANKS_AND_FENCES: Final = " \t\r\n>*_`~"
 # What may stand around data on lines of their own: quotation, lists, emphasis, a full stop.
 _BEFORE: Final = " \t>*_`\"'-"
 _AFTER: Final = " \t*_`\"'.,;。"
+# Characters of a line that are looked at on either side of data.
+_LINE_CHARS: Final = 256
 _LEADS: Final = (":", "：", "=")
 _INDEXED: Final = re.compile(r"[A-Za-z0-9_)\]]")
 
@@ -28,7 +35,8 @@ def last_json(text: str, schema: Mapping[str, Any] | None = None) -> str | None:
 
     What is broken or unfinished hides what it encloses, and broken data hide those before them;
     unfinished ones do not. Data in a code block count before data within a sentence. A mark in
-    prose (``[1]``, ``x[0]``, an empty ``{}``) counts only where there are no other data.
+    prose (``[1]``, ``x[0]``, an empty ``{}``) counts only where there are no other data, and so
+    does a reference on a line of its own that data come before.
 
     Args:
         schema: JSON Schema, checked before. Data that do not satisfy it are no answer, and hide
@@ -62,7 +70,7 @@ def _answer(text: str, found: list[Piece], schema: Mapping[str, Any] | None) -> 
     marks: list[Piece] = []
     data: list[Piece] = []
     for piece in found:
-        if _is_mark(text, piece):
+        if _is_mark(text, piece) or (data and _is_reference(text, piece, data[-1])):
             marks.append(piece)
         elif _counts(piece):
             data.append(piece)
@@ -85,17 +93,37 @@ def _counts(piece: Piece) -> bool:
 
 def _is_mark(text: str, piece: Piece) -> bool:
     """Whether it is a reference, an index, an interval or an empty bracket in prose."""
-    if piece.fenced or piece.state is not State.WHOLE:
+    if piece.state is not State.WHOLE:
         return False
     if _is_index(text, piece):
         return True
-    items = piece.value
-    few_numbers = (
-        isinstance(items, list)
-        and len(items) <= _MAX_MARK_ITEMS
-        and all(isinstance(item, Decimal) for item in items)
+    few_numbers = _are_numbers(piece.value) and len(piece.value) <= _MAX_MARK_ITEMS
+    return (few_numbers or not piece.value) and not _is_alone(text, piece)
+
+
+def _is_reference(text: str, piece: Piece, before: Piece) -> bool:
+    """Whether numbers in brackets, alone on a line, refer to sources of what stands before.
+
+    After data in a code block no numbers without a block are data, unless something leads to them.
+    """
+    if piece.fenced or not _are_numbers(piece.value):
+        return False
+    between = text[max(before.end, piece.start - _LEAD_CHARS) : piece.start]
+    if between.rstrip(_BLANKS_AND_FENCES)[-1:] in _LEADS:
+        return False
+    if before.fenced:
+        return True
+    if any(not 0 <= item < _MAX_SOURCES or item % 1 for item in piece.value):
+        return False
+    if not isinstance(before.value, list):
+        return len(piece.value) <= _MAX_MARK_ITEMS
+    return len(piece.value) == 1 and (len(before.value) > 1 or not _are_numbers(before.value))
+
+
+def _are_numbers(value: Any) -> bool:
+    return (
+        isinstance(value, list) and bool(value) and all(isinstance(item, Decimal) for item in value)
     )
-    return (few_numbers or not items) and not _is_alone(text, piece)
 
 
 def _is_index(text: str, piece: Piece) -> bool:
@@ -130,9 +158,9 @@ def _is_led(text: str, piece: Piece) -> bool:
 
 
 def _line_before(text: str, piece: Piece) -> str:
-    return text[text.rfind("\n", 0, piece.start) + 1 : piece.start]
+    begin = max(0, piece.start - _LINE_CHARS)
+    return text[max(begin, text.rfind("\n", begin, piece.start) + 1) : piece.start]
 
 
 def _ends_line(text: str, piece: Piece) -> bool:
-    end = text.find("\n", piece.end)
-    return not text[piece.end : end if end >= 0 else len(text)].strip(_AFTER)
+    return not text[piece.end : piece.end + _LINE_CHARS].partition("\n")[0].strip(_AFTER)

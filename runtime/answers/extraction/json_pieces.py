@@ -181,6 +181,8 @@ def _looks(text: str, start: int) -> tuple[_Looks, int]:
 def _closing(text: str, start: int) -> int | None:
     """Where the broken data at ``start`` end; None if nothing closes them."""
     opened: list[str] = []
+    # How many of each are open: to look for one among all, at every mark, would be quadratic.
+    open_now = {"[": 0, "{": 0}
     position = start
     while mark := _MARK.search(text, position):
         sign, position = mark[0], mark.end()
@@ -191,10 +193,12 @@ def _closing(text: str, start: int) -> int | None:
             position = ending
         elif sign in "[{":
             opened.append(sign)
-        elif sign != "'" and _PAIRS[sign] in opened:
+            open_now[sign] += 1
+        elif sign != "'" and open_now[_PAIRS[sign]]:
             # A bracket closes what was left open within its own.
-            while opened.pop() != _PAIRS[sign]:
-                pass
+            while (left := opened.pop()) != _PAIRS[sign]:
+                open_now[left] -= 1
+            open_now[left] -= 1
             if not opened:
                 return position
     return None

@@ -30,15 +30,35 @@ _MINUS: Final = re.compile(
 )
 # Spaces and marks that only group digits, as TeX and several countries write them.
 _SPACED: Final = re.compile(
-    r"(?<=\d)(?:\{,\}|\\,|\\ |,\\!|,?\{\}|[\u00a0\u202f\u2009~'_])(?=\d{3}(?!\d))"
+    r"(?<=\d)(?:\{,\}|\\,|\\ |,\\!|,?\{\}|[\u2007\u2008~'_])(?=\d{3}(?!\d))"
 )
-_MILLIONS: Final = re.compile(r"(?<![\d.,])\d{1,3}(?: \d{3}){2,}(?![\d])")
+# Blanks that group digits, with a comma for decimals. After the name of a numbered thing
+# ("step 1 200 more") a blank only ends its number.
+_BLANK: Final = "[ \u00a0\u202f\u2009]"
+_GROUPED: Final = re.compile(
+    r"(?P<label>\b(?:steps?|parts?|cases?|questions?|problems?|examples?|chapters?|pages?|rooms?"
+    r"|figures?|tables?|lines?|rows?|items?|days?|no\.|№|#)\s?)?"
+    rf"(?<![\d.,:/^_{{\\])(?<!\d )[1-9]\d{{0,2}}(?:{_BLANK}\d{{3}})+"
+    rf"(?:,(?P<decimals>\d{{1,2}}))?(?!\d|{_BLANK}\d|\s?/\s?\d|,\d|\^)",
+    re.I,
+)
+_BLANKS: Final = re.compile(_BLANK)
+# TeX's older form of a fraction.
+_OVER: Final = re.compile(
+    r"\{\s{0,2}(-?[\d.,]{1,40})\s{0,2}\\over\b\s{0,2}(-?[\d.,]{1,40})\s{0,2}\}"
+)
 _FRACTION: Final = re.compile(
-    r"(?P<minus>-?)(?P<whole>\d{1,9})?[ ]?\\[dtcs]?frac\s?(?:\{\s?(-?)([\d.,]{1,40})\s?\}|(\d)())"
+    r"(?P<minus>-?)(?P<whole>\d{1,9})?[ ]?\\(?:nice|[dtcsx])?frac\s?"
+    r"(?:\{\s?(-?)([\d.,]{1,40})\s?\}|(\d)())"
     r"\s?(?:\{\s?(-?)(\d[\d.,]{0,40})\s?\}|(\d)())"
 )
 _CURRENCY: Final = r"[$€£¥₹₩₽₺₫₪฿元円]"
 _SIGN_OF_CURRENCY: Final = re.compile(rf"(?<![\w)\]}}])-(?:\\?{_CURRENCY}|US\$|Rs\.?)\s?(?=[\d.])")
+# A sign apart from its currency counts where no list's mark can stand.
+_SIGN_APART: Final = re.compile(
+    rf"(?:(?<=[=:]\s)|(?<=\bis\s))-\s(?=\\?{_CURRENCY}\s?[\d.])"
+    rf"|\A\s{{0,9}}-\s(?=\\?{_CURRENCY}\s?[\d.,]{{1,40}}\s{{0,9}}\Z)"
+)
 # What may be glued to a number without making a name of it.
 _CURRENCY_CODE: Final = re.compile(
     r"(?<![^\W_])(?:Rs|INR|USD|EUR|GBP|CHF|CAD|AUD|JPY|CNY|RMB|[Kk]r|zł|is|equals|be|to|was|of|and"
@@ -57,7 +77,7 @@ _SCALE: Final = (
 _NUMBER: Final = re.compile(
     # Passed over: names with digits in them, indices, and powers of what is no number.
     r"(?P<name>0[xX][0-9A-Fa-f]+|(?<![^\W_])[A-Za-z\u00c0-\u024f\u0370-\u03ff][A-Za-z\u00c0-\u024f]*"
-    r"(?:\d|_(?=\{?\w))(?:\w|\{\w{1,4}\})*|(?<=[^\W_])[\^_]\s?\{?\s?-?[\w.]{0,20}\}?"
+    r"(?:\d|_(?=\{?\w))(?:\w|\{\w{1,4}\}|(?<=\d)\.(?=\d))*|(?<=[^\W\d_])\*\*-?\d{1,3}(?![\d.]*\*\*)|(?<=[^\W_])[\^_]\s?\{?\s?-?[\w.]{0,20}\}?"
     r"|(?<=[)}\]])[\^_]\s?(?:\{[^{}]{0,20}\}|-?\w))"
     r"|(?P<date>\d{4}[-/]\d{1,2}[-/]\d{1,2}(?!\d)|\d{1,2}(?:/\d{1,2}/|\.\d{1,2}\.)\d{4}(?!\d))"
     r"|(?P<clock>\d{1,6}(?::\d{1,6}){1,2}(?![\d:]))"
@@ -66,16 +86,30 @@ _NUMBER: Final = re.compile(
     r"|\s?(?:\\times|\\cdot|[*x])\s{0,2}10\s?(?:\^|\*\*)\s?(?P<ten>\{\s?-?\d{1,6}\s?\}|-?\d{1,6})"
     r"|\s?(?:\^|\*\*)\s?(?P<power>\{\s?-?\d{1,6}\s?\}|-?\d{1,6})"
     r"|\s?/\s?(?P<bottom>\d+(?:\.\d+)?)(?![/\d])"
-    rf"|(?P<mixed>\s\d{{1,4}}/\d{{1,4}}(?![/\d]))|(?P<scale>{_SCALE})"
+    rf"|(?P<mixed>\s{{1,2}}\d{{1,4}}/\d{{1,4}}(?![/\d]))|(?P<scale>{_SCALE})"
     r"|(?P<root>\s?\\sqrt\s?(?:\[\d\])?\s?(?:\{\s?\d{1,20}\s?\}|\d{1,20})|\s?\\pi\b))?"
     r"|(?P<rooted>-?\\sqrt\s?(?:\[\d\])?\s?(?:\{\s?\d{1,20}\s?\}|\d{1,20}))"
 )
 # What states an answer for the reader; an answer to a part of the question is not it.
-_STATED: Final = re.compile(
-    r"#{4}\s"
-    r"|(?:(?:\b(?:the|my|our|final|correct)[\s*_]{1,4}){1,3}answer|^[ *_#>]{0,6}answer)"
+# Four hashes do so before little else than a number; else they begin a title.
+_CUE: Final = (
+    r"(?:(?:(?:\b(?:the|my|our|final|correct)[\s*_]{1,4}){1,3}answer|^[ *_#>]{0,6}answer)"
     r"[*_\s]{0,4}(?::|=|is\b|(?:must|should|would|will)\sbe\b)"
-    r"|(?:最终)?答案(?:应该|应)?(?:是|为|[:：])|正解は|答えは|정답은",
+    r"|(?:最终)?答案(?:应该|应)?(?:是|为|[:：])|正解は|答えは|정답은)"
+)
+_HASHES: Final = (
+    r"#{4}[ \t]?(?-i:(?=[^\w\n]{0,12}(?:[A-Za-z][ \t]?=[^\w\n]{0,6})?\d"
+    r"(?![ \t]?\d{0,3}[.):][*_]{0,2}[ \t]+[^\W\d_])[^\s\n]{0,60}+"
+    r"(?:[ \t]{1,2}(?:[^\W\d_A-Z][^\s]{0,20}+|[A-Z]{1,4}(?!\w)|[^\s\w][^\s]{0,20}+"
+    r"|\d[^\s]{0,20}+)){0,8}+"
+    r"(?:[ \t]{1,2}[^\W\d_]{1,20}[.!]?)?[^\w\n]{0,12}$))"
+)
+_STATED: Final = re.compile(rf"{_HASHES}|{_CUE}", re.M | re.I)
+# What denies an answer, with the number that it denies.
+_DENIED: Final = re.compile(
+    rf"(?:{_CUE}[\s*_]{{0,3}}(?:definitely|certainly|clearly|simply|therefore)?\s?not\b"
+    r"|\banswer\s(?:isn|wasn|can|couldn|shouldn)['’]?t\b(?:\sbe\b)?)"
+    rf"(?:[\s$*_(\\]{{0,6}}{_CURRENCY}?-?\d(?:[\d.,/]*\d)?)?",
     re.I | re.M,
 )
 _CLAUSE_CHARS: Final = 240
@@ -84,7 +118,8 @@ _CLAUSE_CHARS: Final = 240
 def last_number(text: str) -> str | None:
     r"""The number in the last box, or else the one that is stated as the answer, or else the last.
 
-    Stated is what ``####`` or "the answer is" leads to, unless it is taken back afterwards. The
+    Stated is what ``####`` or "the answer is" leads to, unless it is taken back afterwards; a
+    title behind ``####`` is none, nor is what "the answer is not" denies. The
     number is written without what groups its digits, with a point for decimals, as a fraction
     ``3/4``, or a time or ratio ``3:2``; a power of ten, a root and a multiple of π are part of it,
     and so is a word such as "million". Exponents of units, indices and digits in names (``CO2``)
@@ -93,7 +128,7 @@ def last_number(text: str) -> str | None:
     boxed = extract_answer(text)
     if boxed is not None:
         return boxed
-    tail = _plain(text[-PATTERN_SCAN_CHARS:])
+    tail = _DENIED.sub(" ", _plain(text[-PATTERN_SCAN_CHARS:]))
     ends = [statement.end() for statement in _STATED.finditer(tail)]
     if ends:
         clause = first_clause(tail[ends[-1] : ends[-1] + _CLAUSE_CHARS])
@@ -110,10 +145,11 @@ def _plain(text: str) -> str:
         text = _SUPERSCRIPTS.sub(lambda m: f"^{{{m[0].translate(_SUPERSCRIPT)}}}", text)
         text = "".join(map(_plain_character, text))
     text = _SPACED.sub("", text)
-    text = _MILLIONS.sub(lambda match: match[0].replace(" ", ""), text)
+    text = _GROUPED.sub(_joined, text)
+    text = _OVER.sub(r"\\frac{\1}{\2}", text)
     text = _MINUS.sub("-", text)
     text = _FRACTION.sub(_plain_fraction, text)
-    text = _SIGN_OF_CURRENCY.sub(" -", text)
+    text = _SIGN_OF_CURRENCY.sub(" -", _SIGN_APART.sub("-", text))
     return _CURRENCY_CODE.sub(" ", text)
 
 
@@ -125,6 +161,14 @@ def _plain_character(character: str) -> str:
     if unicodedata.category(character) == "Nd":  # the digits of all scripts
         return str(unicodedata.decimal(character))
     return character
+
+
+def _joined(match: re.Match[str]) -> str:
+    if match["label"]:
+        return match[0]
+    decimals = match["decimals"]
+    whole = match[0].partition(",")[0] if decimals else match[0]
+    return _BLANKS.sub("", whole) + (f".{decimals}" if decimals else "")
 
 
 def _plain_fraction(match: re.Match[str]) -> str:

@@ -6,21 +6,25 @@ from typing import Final
 
 _FONT: Final = (
     r"\\(?:text(?:bf|it|rm|sf|tt|up)?|math(?:rm|bf|it|sf|tt)|boldsymbol|bm|bf|rm|mbox|underline|emph"
-    r"|boxed|fbox)\b\s?"
+    r"|boxed|fbox|[Ll]arger?|LARGE|[Hh]uge|normalsize|small|(?:display|text|script)style|bfseries"
+    r"|itshape|textnormal|operatorname)\b\s?"
 )
+_COLOUR: Final = r"\\(?:text)?color\s?\{[\w!]{1,24}\}"
 # What may stand before and behind a letter: markup, quotes, brackets, delimiters, fonts of TeX.
-_OPEN: Final = rf"(?:[\s*_`\"'“”‘’«»「『【〈\[{{$<(]|\\[(\[{{]|{_FONT})"
+_OPEN: Final = rf"(?:[\s*_`\"'“”‘’«»「『【〈\[{{$<(]|\\[(\[{{]|{_FONT}|{_COLOUR})"
 _CLOSE: Final = r"(?:[*_`\"”’»」』】〉\]}$>)]|'(?!\w)|\\[)\]}])"
 _NAMED: Final = (
-    r"(?:(?i:(?:the|both|die|la|el|los|las|le|les|l['’]|il)\s?)?(?:(?i:[ao]s?\s)?(?i:options?|choices?|answers?|letters?|alternativ[ae]s?|statements?|antwort(?:en)?|réponses?"
-    r"|opci(?:ón|ones)|opç(?:ão|ões)|letras?|lettres?|opzion[ei]|letter[ae]|вариант\w?|букв\w"
+    r"(?:(?i:(?:the|both|die|la|el|los|las|le|les|l['’]|il)\s?)?(?:(?i:options?|choices?"
+    r"|answers?|letters?|statements?|antwort(?:en)?|réponses?|alternatives?"
+    r"|(?:[ao]s?\s)?(?:alternativas?|opç(?:ão|ões)|letras?)|opci(?:ón|ones)|lettres?|opzion[ei]|letter[ae]|вариант\w?|букв\w"
     r"|optie|phương án|pilihan|विकल्प)\b[\s:]{0,2})?|选项|選項|選択肢|보기)?"
 )
 # Letters and digits of the scripts that separate words by blanks: behind a letter they make it part
 # of a word or of a name. Chinese, Japanese and Korean go on without a blank.
 _WORD: Final = r"0-9A-Za-z\u00aa-\u024f\u0370-\u03ff\u0400-\u04ff"
 _NO_PART: Final = (
-    rf"(?![{_WORD}]|['’_-][{_WORD}]|[+#^&@%/=~]|\s?[=≤≥≠≈^+×÷]|\s[<>]\s|\s\*\s|\s-\s?\d"
+    rf"(?![{_WORD}]|['’_-][{_WORD}]|[+#^&@%/=~]|\s?[=≤≥≠≈^+×÷]|\s[<>]\s|\s\*\s"
+    r"|\s-(?:\d|\s\d[\d.,]{0,20}+[A-Za-z(^*+=\\])"
     r"|\s?\\(?:cdot|times|frac|in|le|ge|ne|leq|geq|neq|to|cup|cap)\b)"
 )
 _LETTER: Final = re.compile(
@@ -39,10 +43,18 @@ _CLOSED: Final = re.compile(
     r"</|\s{0,3}(?:[.,;:!)\]—–。，；：、！」』]|\Z|\n|\\|→|->?\s(?=[^\W\d_]{2}))(?:(?<=\s)|(?![^\W_]))|\s{0,3}[.,](?=[^\W\d_]{2})"
     r"|\s?[\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7af]"
 )
+# Conjunctions, prepositions and adverbs that no article stands before; adverbs that may stand
+# before an adjective ("A clearly better one") only where a clause ends behind them.
 _REASON: Final = re.compile(
     r"\s{1,3}(?:because|since|as|and|is|for|given|due|by|which|where|when|while|but|not|rather"
-    r"|instead|based|here|with|from|weil|denn|da|parce|car|porque|pois|ya|perché|poiché|так|потому"
-    r"|und|et|y|e|и|est|es|ist|è|é)\b|\s{1,3}\(|\s{0,3}\*"
+    r"|instead|based|here|with|from|so|thus|hence|therefore|then|although|though|whereas|however"
+    r"|according|under|in|into|on|onto|at|after|before|against|among|across|along|during|within"
+    r"|without|through|throughout|per|via|over|of|until|except|despite|regardless|only|alone|unless"
+    r"|whenever|wherever|again|anyway|indeed|meaning|assuming|considering"
+    r"|weil|denn|da|parce|car|porque|pois|ya|perché|poiché|так|потому"
+    r"|und|et|y|e|и|est|es|ist|è|é)(?![\w'’-])(?<!\sper(?=\s(?:capita|cent)))|\s{1,3}\(|\s{0,3}\*"
+    r"|\s{1,3}(?:too|now|still|overall|to\sme"
+    r"|(?!famil|repl|suppl|assemb|anoma|monopo|bul|bel|jel|li|al)[a-z]{3,12}ly)(?=\s{0,2}(?:[.,;:!)*]|\n|\Z))"
 )
 _NOT_I: Final = re.compile(r"\s{0,3},?\s{0,3}(?:as\san?\b|and\smy\b|with\b|for\sone\b|too\b)")
 

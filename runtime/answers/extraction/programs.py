@@ -121,6 +121,19 @@ class _Sketch:
         )
 
     @cached_property
+    def of_tests(self) -> frozenset[str]:
+        """Classes of tests, with what they define, and fixtures, in a Python program."""
+        if self.module is None:
+            return frozenset()
+        return frozenset(
+            node.name
+            for statement in self.module.body
+            if _is_of_tests(statement)
+            for node in ast.walk(statement)
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        )
+
+    @cached_property
     def assigned(self) -> frozenset[str]:
         """The variables that a Python program sets."""
         if self.module is None:
@@ -150,13 +163,40 @@ def _only_shows(later: _Sketch, program: _Sketch) -> bool:
     if not later.block.language and program.block.language and _SHOWN.search(later.block.lead):
         # What is printed may look like code.
         return not later.defined
-    own = {name for name in later.defined if not _ENTRY.fullmatch(name)}
-    if own:
+    if any(not _ENTRY.fullmatch(name) for name in later.defined - later.of_tests):
         return False
     defined = {name for name in program.defined if not _ENTRY.fullmatch(name)}
     if defined & later.words:
         return True
     return later.only_calls and bool(program.assigned & later.words)
+
+
+def _is_of_tests(statement: ast.stmt) -> bool:
+    match statement:
+        case ast.ClassDef(name=name, bases=bases):
+            return name.startswith("Test") or any(map(_is_test_case, bases))
+        case (
+            ast.FunctionDef(name=name, decorator_list=marks)
+            | ast.AsyncFunctionDef(name=name, decorator_list=marks)
+        ):
+            return name.startswith("test") or any(map(_is_fixture, marks))
+    return False
+
+
+def _is_fixture(mark: ast.expr) -> bool:
+    """``pytest.fixture``, or what it is called with."""
+    match mark.func if isinstance(mark, ast.Call) else mark:
+        case ast.Name(id="fixture") | ast.Attribute(attr="fixture"):
+            return True
+    return False
+
+
+def _is_test_case(base: ast.expr) -> bool:
+    """``TestCase``, ``unittest.TestCase`` and its kin."""
+    match base:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name.endswith("TestCase")
+    return False
 
 
 def _is_plain(value: ast.expr) -> bool:

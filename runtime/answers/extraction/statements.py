@@ -18,7 +18,7 @@ _END: Final = re.compile(
     r"|as\s(?:required|desired|expected|needed|shown|above|it|we|the|this|given|stated|found|per"
     r"|explained|well|that)|given\sthat|so\sthat"
     r"|and\s(?:here|this|that|we|it|I|so|not|hence|therefore|thus))\b"
-    r"|\s?,\s(?:which|where|whereas|but|although|though|while|hence|thus|therefore|so|if|provided"
+    r"|\s?,\s(?:which|who|whose|where|whereas|but|although|though|while|hence|thus|therefore|so|if|provided"
     r"|when|however|i\.e\.|that\sis|not|rather|instead|as|for|obtained|after|by|right|correct|or\s"
     r"(?:approximately|about|equivalently|roughly))\b"
     r"|\s[—–]\s|\s--\s|(?<=\w)—(?=\w)"

@@ -16,6 +16,8 @@ _TAGS: Final = {
 }
 _CLOSING: Final = {closing: opening for opening, closing in _TAGS.items()}
 _TAG: Final = re.compile("|".join(map(re.escape, (*_TAGS, *_CLOSING))))
+# Characters before a tag in which quotes are counted.
+_LOOKED_BACK: Final = 256
 # OpenAI's harmony format: messages on channels, of which only `final` is for the reader.
 # `commentary` holds calls of tools and what is said about them.
 _CHANNEL: Final = re.compile(r"<\|channel\|>\s*(\w+)")
@@ -27,7 +29,8 @@ def without_thinking(text: str) -> str:
     """What ``text`` says outside its thinking; thinking that is not finished runs to the end.
 
     A closing tag without an opening one ends a thinking that began in the prompt, as chat templates
-    have it: what comes before it was thought. Time is linear in the length of ``text``.
+    have it: what comes before it was thought. Tags in quotes are data. Time is linear in the length
+    of ``text``.
     """
     if "<|channel|>" in text:
         text = _without_analysis(text)
@@ -36,6 +39,8 @@ def without_thinking(text: str) -> str:
     inside: str | None = None  # the tag that opened the thinking
     for match in _TAG.finditer(text):
         tag = match[0]
+        if inside is None and _quoted(text, match.start()):
+            continue
         if inside is None and tag in _TAGS:
             said.append(text[kept_to : match.start()])
             inside = tag
@@ -46,6 +51,12 @@ def without_thinking(text: str) -> str:
     if inside is None:
         said.append(text[kept_to:])
     return "".join(said)
+
+
+def _quoted(text: str, position: int) -> bool:
+    """Whether a string that began on the same line is still open there."""
+    line = text[max(0, position - _LOOKED_BACK) : position].rpartition("\n")[2]
+    return (line.count('"') - line.count('\\"')) % 2 == 1
 
 
 def _without_analysis(text: str) -> str:

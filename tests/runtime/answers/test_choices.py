@@ -8,7 +8,9 @@ LETTERS = "ABCDEFGHIJ"
 HOSTILE = ["answer is ", "(A", "Answer: option ", "\n(", "\\boxed{", " ", "**", "\\text{(", "A ",
            "A, ", "A and ", "A is correct ", "(A) is right? ", "选", "选B吗", "Answer: A? ", "B\n",
            "if the answer is B. ", "not A but ", "\\boxed{A}, ", "C) x\n", "\\boxed\\text{",
-           "answer to a b c ", "the correct ", "Ｂ", "答案", "\n    "]  # fmt: skip
+           "answer to a b c ", "the correct ", "Ｂ", "答案",
+           "\n    ", "Options: ", "which is option ", "\n(b) ", "\\color{a}", "\\large ",
+           "Ответ: В", "\nA) is wrong", "cevap ", "it's B. ", "- 5"]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -190,6 +192,112 @@ def test_a_last_line_counts_but_not_the_end_of_a_list() -> None:
     assert last_choice("A) 1\nB) 2\n\nSo we are left with\n\nB) 2") == "B"
     assert last_choice("A) 1\nB) 2\nC) 3") is None
     assert last_choice("First the answer is A.\n\nFinal:\nB") == "B"
+
+
+@pytest.mark.parametrize(
+    "stated",
+    ["The answer is (C).", "Answer: C", "**C**", "C", "C is correct.", "**Answer: C**",
+     r"\boxed{C}", "The answer is C) 12 apples.", "正解はCです", "Respuesta: C",
+     "**C) 12 apples**", "C. 12 apples"],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "options",
+    ["A) is too small. B) too.", "A: no\nB: no\nE: no", "A. Low\nB. Low\nE. High",
+     "(A) 5 fails.\n(E) 9 fails.", "- A: low\n- E: high", "**A)** low\n**B)** low",
+     "- **(A)** low\n- **(E)** high", "* [A] low\n* [E] high", "E) 30 apples would be the sum."],
+)  # fmt: skip
+def test_labels_of_options_after_a_statement_never_replace_it(stated: str, options: str) -> None:
+    assert last_choice(f"{stated}\n\n{options}") == "C"
+
+
+def test_an_option_that_a_reason_names_is_not_chosen_beside_the_answer() -> None:
+    assert last_choice("The answer is C, as choice (E) shows.") == "C"
+    assert last_choice("A resposta é C, as alternativas B e D falham.") == "C"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Options: A, B, C", "**Choices:** A, B", "Possible answers: B, C", "The options are A, B, C.",
+     "The answer choices are A and B", "I do not think it's B.", "I am not sure that it is D.",
+     "It is unlikely that it's D.", "I can't say it is C.", "thus\n\n(C) 5 is wrong"],
+)  # fmt: skip
+def test_headings_of_lists_and_doubts_state_nothing(text: str) -> None:
+    assert last_choice(text) is None
+    assert last_choice(f"{text}\n\nAnswer: D") == "D"
+
+
+@pytest.mark.parametrize("letter", "ABC")
+@pytest.mark.parametrize(
+    "after",
+    ["so that is it", "according to the map", "in that year", "under these rules", "only.",
+     "after all.", "then.", "clearly.", "however one counts", "per the map", "at best.", "over D.",
+     "thus we stop", "without doubt", "among them"],
+)  # fmt: skip
+def test_a_letter_is_one_before_what_follows_no_article(letter: str, after: str) -> None:
+    assert last_choice(f"The answer is {letter} {after}") == letter
+
+
+@pytest.mark.parametrize(
+    "words", ["family.", "highly ordered state", "simple rule", "reply.", "very long walk", "cat"]
+)
+def test_an_article_is_no_letter(words: str) -> None:
+    assert last_choice(f"The answer is A {words}") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("The answer is D - 30.", "D"),
+        ("The answer is D - 30 apples.", "D"),
+        ("The answer is D - 3x", None),
+        (r"\boxed{D - 30}", None),
+        ("so\n\n(b)", "B"),
+        ("so\n\nb)", "B"),
+        ("so\n\n(b) 30", "B"),
+        ("so\n\nb) 30", "B"),
+        ("so\n\n**b**", "B"),
+        ("so\n\nb", "B"),
+        ("(a) 20\n(b) 30", None),
+        ("a) 20\nb) 30\nc) 40", None),
+        ("n = a + b\n\ne", None),
+        ("Hence option b is correct.", "B"),
+        ("Vitamin b is correct", None),
+    ],
+)
+def test_small_letters_and_values_behind_a_letter(text: str, answer: str | None) -> None:
+    assert last_choice(text) == answer
+
+
+@pytest.mark.parametrize(
+    "content",
+    [r"\huge C", r"\displaystyle C", r"\color{blue}C", r"\textcolor{blue}{\text{(C)}}",
+     r"\Large\textbf{C}", r"{\color{blue}{C}}", "C,"],
+)  # fmt: skip
+def test_sizes_and_colours_of_a_box_do_not_matter(content: str) -> None:
+    assert last_choice(rf"\boxed{{{content}}}") == "C"
+
+
+def test_a_result_may_be_said_to_be_an_option() -> None:
+    assert last_choice(r"So \boxed{30}, which is option C.") == "C"
+    assert last_choice(r"So \boxed{30} (option C)") == "C"
+    assert last_choice("If we halve it, we get 15, which is option B.") is None
+    assert last_choice("The answer is C. Halving gives 15, which is option B.") == "C"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["答案C", "Правильный ответ C", "Ответ: С", "Отговор: С", "सही विकल्प C है", "התשובה היא C",
+     "Jawapan: C", "Cevap C", "Đáp án đúng: C", "Het juiste antwoord is C", "Odpowiedź: C",
+     "Відповідь: C", "الإجابة الصحيحة هي C", "Svar: C", "Odpověď: C", "Odgovor: C", "Vastus: C"],
+)  # fmt: skip
+def test_more_languages_state_an_answer(text: str) -> None:
+    assert last_choice(text) == "C"
+
+
+def test_a_cyrillic_letter_counts_unless_the_options_are_cyrillic() -> None:
+    assert last_choice("Ответ: А.") == "A"
+    assert last_choice("А) 1\nБ) 2\nВ) 3\n\nОтвет: В") is None
+    assert last_choice("Ответ: В этом городе") is None
 
 
 @given(st.text(max_size=60) | st.text(alphabet="ABI abi(),.*:answeris\n", max_size=60))

@@ -98,6 +98,10 @@ PROGRAM = "def area(r):\n    return 3 * r * r"
         block("for r in range(3):\n    print(area(r))", ""),
         block("def test_area():\n    assert area(1) == 3"),
         block("if __name__ == '__main__':\n    area(2)"),
+        block("class Areas(unittest.TestCase):\n    def one(self):\n        area(1)"),
+        block("class TestAreas:\n    def setup(self):\n        self.a = area(1)"),
+        block("@pytest.fixture()\ndef one():\n    return 1\n\ndef test_it(one):\n    area(one)"),
+        block("assert area(1) == 3"),
         block("# Notes", "markdown"),
     ],
 )
@@ -112,6 +116,7 @@ def test_what_only_shows_a_program_is_not_it(after: str) -> None:
         block("def area(r):\n    return 3.14 * r * r"),
         block("def area(r):\n    return 3.14 * r * r", ""),
         block("import math\n\ndef disc(r):\n    return area(r)"),
+        block("class Disc(Shape):\n    def area(self):\n        return area(self.r)"),
         block("y = 2"),
         block("SELECT 1;", "sql"),
         block("for f in *; do\n  echo $f\ndone", "bash"),

@@ -184,10 +184,34 @@ def test_data_after_broken_ones_are_found(broken: str) -> None:
         '```\n{"a": 1}\n```\nwith m[3]',
         'Input {"a": 0}:\n```json\n{"a": 1}\n```',
         '```json\n{"a": 0}\n```\nCorrected:\n{"a": 1}',
+        '{"a": 1}\n\n[3]',
+        '{"a": 1}\n\n[3]\n[4]',
+        '{"a": 1}\n[3, 4]\n',
+        '```json\n{"a": 1}\n```\n[3]',
+        '```json\n{"a": 1}\n```\n\n[3, 4, 5, 6]',
+        '```json\n{"a": 1}\n```\n```\nshow(y[0])\n```',
+        '```json\n{"a": 1}\n```\n```\nfor y in [0, 1]: show(y)\n```',
     ],
 )
 def test_brackets_in_prose_are_no_data_beside_real_ones(text: str) -> None:
     assert last_json(text) == '{"a":1}'
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ('["x", "y"]\n\n[3]', '["x","y"]'),
+        ('[{"a": 1}]\n[3]', '[{"a":1}]'),
+        ("[4, 5, 6]\n\n[3]", "[4,5,6]"),
+        ("```json\n[4, 5]\n```\n[3]", "[4,5]"),
+        ("[4]\n[3]", "[3]"),
+        ('{"a": 1}\n\nCorrected:\n[3]', "[3]"),
+        ('{"a": 1}\n\n[0.5]', "[0.5]"),
+        ('{"a": 1}\n\n[1e99999]', "[1E+99999]"),
+    ],
+)
+def test_a_reference_on_a_line_of_its_own_hides_no_data(text: str, answer: str) -> None:
+    assert last_json(text) == answer
 
 
 @pytest.mark.parametrize(
@@ -257,7 +281,7 @@ def test_one_broken_value_breaks_all_of_the_data(data: Any, broken: str) -> None
     "unit",
     ["{", "[", '{"', '{"a":', "[1,", '"', "\\", '{"a":1}', "[[1],", "<tool_call>", "</tool_call>",
      "<tool_call>{", "-", "[1e9", "<think>", "\ud800", '{"a":"\\u', "[]", "['", "{a:", "[x ",
-     '{"a" ', '{"a": 1} x[0] ', "```json\n{", "```\n", "\\[{", "[1,)", '"]}', "{'a': '"],
+     '{"a" ', '{"a": 1} x[0] ', "```json\n{", "```\n", "\\[{", "[1,)", "[}", '"]}', "{'a': '"],
 )  # fmt: skip
 def test_a_million_hostile_characters_take_no_time_to_speak_of(unit: str) -> None:
     # A quadratic reader would take minutes, which the time limit of the test run notices.

@@ -7,7 +7,8 @@ from frontrunner.runtime.answers.extraction.last_number import last_number
 HOSTILE = ["1,", "1,111", "-", "1/", ".", "answer is ", "\n(", "\\boxed{", " ", "−1", "9", "\n",
            "1e", "1 000 ", "1:", "1'", "10^{", "_1", "x_", "\\frac{1}{", "\\frac{1}{2}", "\\sqrt",
            "#### ", "#### 1 wait ", "\u0663", "²", "the final ", "1 1/", "negative ",
-           "答案是", "2^", "1.234", "万"]  # fmt: skip
+           "答案是", "2^", "1.234", "万", "answer is not 1 ", "{1 \\over ", "step 1 ", "is - $",
+           "a**", "a1.", "1 000,5 ", "#### 1 a", "#### x=1 "]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -129,6 +130,61 @@ def test_digits_of_other_scripts_count(zero: str) -> None:
 )
 def test_a_number_that_is_stated_as_the_answer_counts_first(text: str, answer: str) -> None:
     assert last_number(text) == answer
+
+
+@pytest.mark.parametrize("blank", [" ", "\u00a0", "\u202f", "\u2009"])
+def test_blanks_group_digits(blank: str) -> None:
+    assert last_number(f"it costs 25{blank}000 francs") == "25000"
+    assert last_number(f"25{blank}000.") == "25000"
+    assert last_number(f"25{blank}000,75 €") == "25000.75"
+    assert last_number(f"-2{blank}500,5") == "-2500.5"
+    assert last_number(f"2{blank}500{blank}000") == "2500000"
+    assert last_number("After step 3 450 are left") == "450"
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("7 ½ hours", "15/2"),
+        ("6 m**2", "6"),
+        ("it is **6**", "6"),
+        (r"so ${5 \over 8}$", "5/8"),
+        (r"so $\nicefrac{5}{8}$", "5/8"),
+        ("6 mg of PM2.5", "6"),
+        ("- $60", "-60"),
+        ("x = - $60", "-60"),
+        ("- $60\n- $70", "70"),
+    ],
+)
+def test_other_spellings_of_fractions_powers_and_signs(text: str, answer: str) -> None:
+    assert last_number(text) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("The answer is not 30; it is 31.", "31"),
+        ("The answer is not 30 but 31.", "31"),
+        ("The answer isn't 30, it's 31", "31"),
+        ("The answer is 31. The answer is not 30.", "31"),
+        ("The answer is not 30.", None),
+    ],
+)
+def test_what_is_denied_is_no_answer(text: str, answer: str | None) -> None:
+    assert last_number(text) == answer
+
+
+@pytest.mark.parametrize("line", ["31", "31.", "**31**", "31 dollars", "31 dollars per day",
+                                  "x = 31", "31元", "31 km/h", "31 USD"])  # fmt: skip
+def test_hashes_before_a_number_state_it(line: str) -> None:
+    assert last_number(f"#### {line}\n\nThat took 4 steps.") == "31"
+
+
+@pytest.mark.parametrize(
+    "title", ["Step 2", "2. Sum", "2) Sum", "**2.** Sum", "Part 2", "2 Adding up", "Way 2: sums"]
+)
+def test_hashes_before_a_title_state_nothing(title: str) -> None:
+    assert last_number(f"#### {title}\nSo it is 31") == "31"
 
 
 @given(st.integers(-(10**12), 10**12), st.text(alphabet="ab .,()-\n", max_size=20))

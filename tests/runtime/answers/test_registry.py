@@ -104,3 +104,11 @@ def test_what_cannot_work_is_refused_by_its_path(answers: dict[str, object], pat
 
 def test_settings_given_as_an_object_are_enough() -> None:
     assert make_extractor(AnswerSettings(kind="last_number")).find("12 or 13.") == "13"
+
+
+def test_a_box_without_braces_is_not_settled_while_it_may_go_on() -> None:
+    boxed = make_extractor(AnswerSettings())
+    assert boxed.find(r"so \boxed n") == "n"
+    assert boxed.settled(r"so \boxed n") is None
+    assert boxed.settled(r"so \boxed{n") is None
+    assert boxed.settled(r"so \boxed{n}") == "n"

@@ -112,6 +112,10 @@ def test_a_second_call_that_is_not_finished_leaves_no_answer(name: str) -> None:
         "[f(x=1, y='a'), g()]",
         f"functions.f:0{ARGUMENTS}functions.g:1{{}}",
         f"<function=f>{ARGUMENTS}</function><function=g></function>",
+        f"<tool_call>{CALL}</tool_call>\n<tool_call>g</tool_call>",
+        f"```json\n{CALL}\n```\n```json\n{OTHER}\n```",
+        f"```json\n{CALL}\n```\nand then\n```json\n{OTHER}\n```",
+        f"{CALL} and {OTHER}",
     ],
 )
 def test_several_calls_are_one_answer_in_their_order(text: str) -> None:
@@ -134,6 +138,9 @@ def test_more_calls_than_a_turn_has_are_no_answer() -> None:
         ('{"name": "rename", "arguments": null}', {}),
         ('{"name": "rename", "arguments": ""}', {}),
         ('<tool_call>{"name": "rename"}</tool_call>', {}),
+        ("<tool_call>rename</tool_call>", {}),
+        ("<tool_call>\nrename\n</tool_call>", {}),
+        ("""{"name": "rename", "arguments": "{'to': 1}"}""", {"to": 1}),
         ('<tool_call>{"name": "rename", "arguments": {"to": "</tool_call>"}}</tool_call>',
          {"to": "</tool_call>"}),
         ("<function=rename><parameter=to>a </parameter> b</parameter></function>",
@@ -165,7 +172,11 @@ def test_arguments_are_the_calls_own(text: str, answer: dict[str, Any]) -> None:
         '{"name": "f", "arguments": "no json"}',
         '{"name": "f", "arguments": "[1]"}',
         '<tool_call>{"name": "f"</tool_call>',
-        '<tool_call>{"name": "f", "arguments": {}}</tool_call><tool_call>x</tool_call>',
+        "<tool_call>look it up</tool_call>",
+        "<tool_call>None</tool_call>",
+        "<tool_call>12</tool_call>",
+        """{"name": "f", "arguments": "{'x': 1"}""",
+        '<tool_call>{"name": "f", "arguments": {}}</tool_call><tool_call>x y</tool_call>',
         '[{"name": "f", "arguments": {}}, 1]',
         # A record or a tool's definition
         '{"name": "Eve", "age": 41}',

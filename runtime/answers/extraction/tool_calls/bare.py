@@ -12,8 +12,12 @@ from .payload import arguments_at, value_or_literal
 # A value that something is called with, or that a name stands for.
 _ARGUMENT: Final = re.compile(r"[A-Za-z0-9_\])=]\(?\Z")
 _BEFORE_CHARS: Final = 2
-# What may stand between calls that belong together, and behind the last one.
-_BETWEEN: Final = re.compile(r"[\s,;]*")
+# What may stand between calls that belong together, in blocks of their own or in one sentence, and
+# behind the last one.
+_BETWEEN: Final = re.compile(
+    r"[\s,;]*+(?:`{3,}[ \t]*\n[\s,;]*+)?(?:(?:and(?:\sthen)?|then|und|et|y)\b[\s,;:]*+)?"
+    r"(?:`{3,}[\w+-]{0,16}[ \t]*\n\s*+)?"
+)
 _BEHIND: Final = re.compile(r"[ \t.;,。`*)]*(?:\n|\Z|<[|/])")
 _LIST: Final = re.compile(r"^[ \t>]*(?=\[\s*[A-Za-z_][\w.]{0,127}\()", re.MULTILINE)
 _NAMED: Final = re.compile(

@@ -148,10 +148,7 @@ def _arguments(value: Any) -> dict[str, Any] | None:
     if value is None or value == "":
         return {}
     if isinstance(value, str):
-        try:
-            value = only_value(value)
-        except NoValueError:
-            return None
+        value = value_of(value)
     return value if isinstance(value, dict) else None
 
 

@@ -21,6 +21,8 @@ _KEY: Final = re.compile(
 _KEY_TYPE: Final = re.compile(r"<ifm\|arg_type>[^<]{0,64}</ifm\|arg_type>\s*+")
 _GLM_END: Final = re.compile(r"\s*+</(?:ifm\|)?tool_call>")
 _GLM_SEPARATOR: Final = re.compile(r"\s*+(?:<tool_sep>\s*+)?")
+_IDENTIFIER: Final = re.compile(r"[^\W\d]\w*(?:[.-]\w+)*+")
+_NO_NAMES: Final = frozenset({"none", "null", "nothing", "no", "empty", "true", "false"})
 _CDATA: Final = re.compile(r"\s*<!\[CDATA\[(.*)\]\]>\s*", re.DOTALL)
 
 
@@ -54,7 +56,7 @@ def read_element(text: str, match: re.Match[str], tools: Offered) -> Read | None
 def read_keys(text: str, start: int, tools: Offered) -> Read | None:
     """``f<arg_key>x</arg_key><arg_value>1</arg_value></tool_call>``: GLM, Ling, Poolside, Hunyuan.
 
-    A name alone is a call only of a tool that was offered.
+    A name alone is a call without arguments; a word that says that there is none is no name.
     """
     named = NAME.match(text, skip_space(text, start))
     if named is None:
@@ -76,9 +78,13 @@ def read_keys(text: str, start: int, tools: Offered) -> Read | None:
         arguments[known] = tools.typed(name, known, text[value_start:value_end])
         position = value_end + len(closing)
     ending = _GLM_END.match(text, position)
-    if ending is None or not (arguments or name in tools.schemas):
+    if ending is None or not (arguments or name in tools.schemas or _is_identifier(name)):
         return None
     return Read([{"name": name, "arguments": arguments}], ending.end())
+
+
+def _is_identifier(name: str) -> bool:
+    return _IDENTIFIER.fullmatch(name) is not None and name.lower() not in _NO_NAMES
 
 
 def _element_end(text: str, parameter: re.Match[str], end_tag: str) -> tuple[int, int] | None:

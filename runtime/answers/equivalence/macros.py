@@ -1,0 +1,121 @@
+r"""One spelling for each macro of LaTeX and its arguments, and for mathematics in plain text."""
+
+import re
+from typing import Final
+
+from .spelling import END, Rule, alone, close_arguments, replacing
+
+_ROOT: Final = re.compile(r"(?:\\|(?<![A-Za-z\\]))sqrt\s*(?=[(\d])")
+_CUBE_ROOT: Final = re.compile(r"(?<![A-Za-z\\])cbrt\s*(?=\()|\\sqrt\[3\]\s*(?=[(\d])")
+_FOURTH_ROOT: Final = re.compile(r"\\sqrt\[4\]\s*(?=[(\d])")
+_ABSOLUTE: Final = re.compile(r"(?<![A-Za-z\\])abs\s*(?=\()")
+_FLOOR: Final = re.compile(r"(?<![A-Za-z\\])floor\s*(?=\()")
+_CEILING: Final = re.compile(r"(?<![A-Za-z\\])ceil(?:ing)?\s*(?=\()")
+_FACTORIAL: Final = re.compile(r"(?<![A-Za-z\\])factorial\s*(?=\()")
+_EXPONENT: Final = re.compile(r"\^\s*(?=\()")
+_SEPARATOR: Final = re.compile(r" *(?:,? \b(?:or|and) |; ?)(?! )")
+_OR: Final = re.compile(r"\\(?:lor|vee)(?![A-Za-z])")
+_AND: Final = re.compile(r"\\(?:land|wedge)(?![A-Za-z])")
+_CONDITION: Final = re.compile(r"[<>]|\\(?:le|ge|ne)(?![A-Za-z])")
+
+
+def _closing(function: re.Pattern[str], opening: str, behind: str) -> Rule:
+    """The rule that puts the argument of a function between two others: `abs(x)` is `|x|`."""
+    return lambda text: close_arguments(text, function, opening, behind)
+
+
+def _listed(text: str) -> str:
+    """Write `a and b`, `a or b` and `a; b` as `a, b`, where both are numbers or formulas."""
+
+    def comma(match: re.Match[str]) -> str:
+        start, end = match.span()
+        if start == 0 or end == len(text):
+            return match[0]
+        before, after = text[start - 1], text[end]
+        fits = before.isdigit() or before in ")}]%." or alone(text, start - 1)
+        follows = after.isdigit() or after in "-+(\\{[." or alone(text, end)
+        # Conditions are joined by words with a meaning of their own.
+        conditions = _CONDITION.search(text) is not None or _ranges(text)
+        return ", " if fits and follows and not (conditions and ";" not in match[0]) else match[0]
+
+    return _SEPARATOR.sub(comma, text)
+
+
+def _ranges(text: str) -> bool:
+    """Whether all of a text is ranges: `(-\\infty,2) or (3,\\infty)` is one set."""
+    return "\\infty" in text and text[:1] in "([" and text[-1:] in ")]"
+
+
+def _joined_conditions(text: str) -> str:
+    r"""Write `x>2 \lor x<-2` in words; between statements without a relation the signs stay."""
+    if "\\" not in text or _CONDITION.search(text) is None:
+        return text
+    return _AND.sub(" and ", _OR.sub(" or ", text))
+
+
+# Functions that are known without a backslash; after some a parenthesis must follow, since they are
+# words or units otherwise.
+_PLAIN: Final = (
+    "arcsin|arccos|arctan|sinh|cosh|tanh|sin|cos|tan|cot|ln|log|exp|pi|theta|alpha|beta|gamma|delta"
+    "|lambda|sigma|omega|phi|infinity|infty"
+)
+_CALLED: Final = "sec|csc|max|min|gcd|lcm|det"
+
+MACROS: Final[tuple[Rule, ...]] = (
+    replacing(r"(?<![A-Za-z\\])(frac|sqrt|binom|times|cdot)(?=[{ ]?[{\d])(?=\{)", r"\\\1"),
+    replacing(rf"\\(?:[dtcs]|nice|x)frac{END}", r"\\frac"),
+    replacing(rf"\\[dt]binom{END}", r"\\binom"),
+    replacing(r"\{([^{}\\]*)\\over(?![A-Za-z])([^{}\\]*)\}", r"\\frac{\1}{\2}"),
+    replacing(r"\{([^{}\\]*)\\choose(?![A-Za-z])([^{}\\]*)\}", r"\\binom{\1}{\2}"),
+    replacing(r"\\(frac|binom)\s*(\d)\s*([\dA-Za-z])", r"\\\1{\2}{\3}"),
+    replacing(r"\\frac\s*(\d)\s*\{", r"\\frac{\1}{"),
+    replacing(r"(\\frac\{[^{}]*\})\s*(\d)", r"\1{\2}"),
+    replacing(r"(?<=[a-z\]}]\{)(\d{1,3}),(\d{3})(?=\})", r"\1\2"),  # `\sqrt{1,024}`
+    _closing(_CUBE_ROOT, r"\sqrt[3]{", "}"),
+    _closing(_FOURTH_ROOT, r"\sqrt[4]{", "}"),
+    _closing(_ROOT, r"\sqrt{", "}"),
+    replacing(r"\\sqrt(?: +([A-Za-z])| *(\\[a-z]+))(?![A-Za-z{\[])", r"\\sqrt{\1\2}"),
+    replacing(r"\\sqrt *(\\(?:frac|sqrt)(?:\{[^{}]*\}){1,2})", r"\\sqrt{\1}"),
+    _closing(_ABSOLUTE, "|", "|"),
+    _closing(_FLOOR, r"\lfloor ", r"\rfloor "),
+    _closing(_CEILING, r"\lceil ", r"\rceil "),
+    _closing(_FACTORIAL, "(", ")!"),
+    _closing(_EXPONENT, "^{", "}"),
+    replacing(r"\^(-\d+|-[A-Za-z])(?![A-Za-z\d])", r"^{\1}"),
+    replacing(r"(?<=[A-Za-z])\^\{?\\prime(?![A-Za-z])\}?", "'"),
+    replacing(rf"\\not ?=|\\neq?{END}", r"\\ne "),
+    replacing(rf"\\(le|ge)q(?:slant|q)?{END}", r"\\\1"),
+    replacing(rf"<=|\\le{END}\s*", r"\\le "),
+    replacing(rf">=|\\ge{END}\s*", r"\\ge "),
+    replacing(r"!=", r"\\ne "),
+    replacing(rf"\\lt{END}", "<"),
+    replacing(rf"\\gt{END}", ">"),
+    replacing(r"\+ ?/ ?-|\+-(?=[ \d\\A-Za-z])", r"\\pm "),
+    _joined_conditions,
+    replacing(rf"\\(?:long)?rightarrow{END}", r"\\to"),
+    replacing(rf"\\varnothing{END}|^\\\{{\s*\\\}}$", r"\\emptyset "),
+    replacing(rf"\\var(phi|epsilon|theta|sigma|rho){END}", r"\\\1 "),
+    replacing(rf"\\ast{END}", "*"),
+    replacing(r"(?<=[\w)}])\*\*(?=[\w({\\-])", "^"),
+    replacing(r"([\^_])\{(\d+|[A-Za-z])\}(?!\w)", r"\1\2"),
+    replacing(rf"\\log_(?:\{{10\}}|10(?!\d))|\\lg{END}|(?<![A-Za-z\\])log10(?=\()", r"\\log "),
+    replacing(r"(?<![A-Za-z\\])log2(?=\()", r"\\log_2"),
+    replacing(r"(?:\\|(?<![A-Za-z\\]))(?:a)(sin|cos|tan)(?=\()", r"\\arc\1"),
+    replacing(rf"\\div{END}", "/"),
+    replacing(r"^(\d{1,4}|[a-z]) +choose +(\d{1,4}|[a-z])$", r"\\binom{\1}{\2}"),
+    replacing(r"(?<![A-Za-z\\])(?:nCr|binom|choose)\((\d{1,4}), ?(\d{1,4})\)", r"\\binom{\1}{\2}"),
+    replacing(rf"(?<![A-Za-z\\])({_PLAIN})(?![A-Za-z])", r"\\\1 "),
+    replacing(rf"(?<![A-Za-z\\])({_CALLED})(?=\()", r"\\\1"),
+    replacing(r"(?<=[(\[,+\- ])(?:inf|oo)(?=[)\],])", r"\\infty "),
+    replacing(r"(?<=[)\]]) ?U ?(?=[(\[])", r"\\cup "),
+    replacing(r"^([a-z]) in (?=[\[(\\])", r"\1\\in "),
+    replacing(r"^\]([^\[\](){}]*,[^\[\](){}]*)\[$", r"(\1)"),
+    replacing(r"^([a-z]) ?\\in ?\\mathbb\{R\} ?, ?(?=\1)", ""),
+    replacing(r", ?[a-z] ?\\in ?\\mathbb\{[ZN]\}$", ""),
+    replacing(r"\\mathbb ?\{?R\}?(?= ?(?:\\setminus|\\backslash|-) ?\\\{)", r"(-\\infty,\\infty)"),
+    replacing(rf"\\infinity{END}|\+\s*\\infty{END}", r"\\infty "),
+    replacing(
+        r"\(?(?:\\[pb]?mod|(?<=[\d( ])mod(?= ?\d))\s*(?:\{\s*(\w+)\s*\}|(\w+))\)?", r"\\pmod{\1\2}"
+    ),
+    _listed,
+)

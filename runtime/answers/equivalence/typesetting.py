@@ -1,0 +1,98 @@
+r"""Delimiters, sizes, colours, spaces and marks that only typeset an answer."""
+
+import re
+from typing import Final
+
+from .spelling import END, Rule, replacing
+
+_FENCES: Final = re.compile(r"(\*\*|__|`|\*|_|\"|')(?=\S)")
+_ENVIRONMENT: Final = r"cases|aligned|align\*?|gathered|array"
+_ROWS: Final = re.compile(rf"\\(?:begin|end)\{{(?:{_ENVIRONMENT})\}}(?:\{{[lcr| ]*\}})?")
+_FUNCTION: Final = re.compile(r"\\?(?<![A-Za-z])(?:sin|cos|tan|cot|sec|csc|cis)(?![A-Za-z])")
+_DEGREES: Final = re.compile(
+    r"(?:\{(?P<braced>\d{1,9})\}|(?P<plain>(?:\d{1,9}(?:\.\d{1,9})?)?[A-Za-z]?)(?<=\w))\s*"
+    r"(?:\^\s*\{\s*\\circ\s*\}|\^\s*(?:\\circ|o)(?![A-Za-z])|\\degree(?![A-Za-z])"
+    r"| ?(?:\\text\{\s*)?deg(?:rees?)?(?![A-Za-z])\s*\}?)"
+)
+
+
+def _drop_markdown(text: str) -> str:
+    """Drop the marks of emphasis and code around all of the text."""
+    while (
+        (fence := _FENCES.match(text)) and text.endswith(fence[1]) and len(text) > 2 * fence.end()
+    ):
+        text = text[fence.end() : -fence.end()]
+    return text
+
+
+def _rows_as_list(text: str) -> str:
+    r"""Write the rows of `\begin{cases} x=1 \\ y=2 \end{cases}` as `x=1, y=2`.
+
+    Rows with columns stay as they are: they say when each of them holds.
+    """
+    if "\\begin" in text and _ROWS.search(text) is not None:
+        inner = _ROWS.sub("", text).replace("&=", "=").removeprefix("\\{").removesuffix(".")
+    elif "\\begin" not in text and text.count("=") > 1 and "\\\\" in text:
+        inner = text
+    else:
+        return text
+    if "&" in inner:
+        return text
+    rows = (row.strip(" ,") for row in inner.split("\\\\"))
+    return ", ".join(row for row in rows if row)
+
+
+def _degrees_in_functions(text: str) -> str:
+    r"""Write `\sin 30^\circ` as `\sin(\frac{30\pi}{180})`, before degrees are dropped as a unit."""
+    function = _FUNCTION.search(text)
+    if function is None or "=" in text:
+        return text
+
+    def radians(match: re.Match[str]) -> str:
+        return rf"(\frac{{{match['braced'] or match['plain']}\pi}}{{180}})"
+
+    begin = function.start()
+    return text[:begin] + _DEGREES.sub(radians, text[begin:])
+
+
+TYPESETTING: Final[tuple[Rule, ...]] = (
+    _drop_markdown,
+    replacing(r"<\|[a-z_]{1,24}\|>|</?(?:s|b|i|u|p|em|strong|span|bos|eos)>|&nbsp;", " "),
+    replacing(r"^#{1,4} +", ""),
+    replacing(rf"\\(?:dots|cdots|ldots|dotsc|dotsb){END}|(?<!\.)\.\.\.(?!\.)", r"\\ldots "),
+    replacing(r"\\(?:begin|end)\{(?:equation|displaymath|math|center)\*?\}", ""),
+    replacing(r"(?<![A-Za-z])(?:US|AU|CA|NZ|HK|A|C|S)\\?\$(?= ?\d)", ""),
+    replacing(r"\\?\$", ""),
+    replacing(r"(?<!\\)\\[()\[\]]", ""),  # the look-behind keeps the line break `\\`
+    replacing(rf"\\cr{END}", r"\\\\"),
+    replacing(r"\\\\\[[^\][\\]{0,8}\]", r"\\\\"),
+    replacing(rf"(?:\\\\|\\newline{END}|\\)\s*$", ""),
+    replacing(rf"\\(?:left|right|middle|[bB]igg?[lrm]?){END}\.?", ""),
+    replacing(rf"\\lbrace{END}", r"\\{"),
+    replacing(rf"\\rbrace{END}", r"\\}"),
+    replacing(rf"\\lbrack{END}", "["),
+    replacing(rf"\\rbrack{END}", "]"),
+    replacing(r"\\(?:hspace|vspace|hphantom|phantom|label|tag)\*?\{[^{}]*\}", ""),
+    replacing(
+        r"\\(?:hskip|kern|vskip) ?-?[\d.]{1,6} ?(?:pt|em|ex|cm|mm|mu)|\\hfill(?![A-Za-z])", ""
+    ),
+    replacing(r"\\(?:text)?color(?:box)?(?:\[[^\]]{0,8}\])?\{[^{}]*\}|\\color\[[^\]]{0,8}\]", ""),
+    replacing(
+        rf"\\(?:displaystyle|textstyle|scriptstyle|limits|nolimits|bf|rm|it|tiny|small|footnotesize|normalsize"
+        rf"|large|Large|LARGE|huge|Huge|checkmark|thinspace){END}",
+        " ",
+    ),
+    replacing(r"=([^=,\\]{1,32})\\q?quad *(?=[A-Za-z] ?=)", r"=\1, "),
+    replacing(rf"\\(?:quad|qquad|enspace){END}|(?<!\\)\\[;:> ]|~", " "),
+    replacing(r"(?<!\\)\\[!,](?=\s*[A-Za-z])", " "),
+    replacing(r"(?<!\\)\\[!,]", ""),
+    replacing(r"\s{2,}", " "),
+    replacing(r"\{,\}", ","),
+    replacing(r"(?:\\text)?\{\}(?![_^])", ""),
+    replacing(r"^(-?\d+) ?\\ldots *$", r"\1"),
+    replacing(r"(?<=\d)-{2,3}(?=\d)", "-"),
+    _degrees_in_functions,
+    _rows_as_list,
+    replacing(r"^\[([^\[\],]*)\]$", r"\1"),
+    replacing(r"^\{([^{}\\]*|[^{}]*(?:\\[a-z]+\{[^{}]*\})[^{}]*)\}$", r"\1"),
+)

@@ -97,6 +97,7 @@ class Branch:
     token_ids: list[int] = field(default_factory=list[int])  # (num_tokens,) exactly as generated
     inherited_tokens: int = 0  # of these, its parent's
     parent: int | None = None
+    truncated: bool = False
     answer: str | None = None
     score: float | None = None
     scored_tokens: int = 0
@@ -190,6 +191,7 @@ class Branch:
         self.extensions += 1
         self.request_id = request_id
         self.status, self.answer, self.ended_at = BranchStatus.RUNNING, None, None
+        self.truncated = False
         self.first_token_at, self.first_token_tokens = None, self.tokens
         self.scope = anyio.CancelScope()
 
@@ -233,4 +235,6 @@ class Branch:
             inherited_tokens=self.inherited_tokens,
             probes=tuple(self.probes),
             probe_tokens=self.probe_tokens,
+            truncated=self.truncated,
+            forced_at=len(self.text) if self.forced_text else None,
         )

@@ -147,7 +147,7 @@ class BranchWork:
     async def _run_forced(self, branch: Branch, alone: bool) -> None:
         if branch.status is not BranchStatus.FORCING:
             return  # cut while its first request was being aborted
-        if self._spec.answers.find(branch.text) is None:
+        if self._spec.answers.forcible and self._spec.answers.find(branch.text) is None:
             branch.forced_request_id = f"{branch.request_id}-forced"
             branch.extend_forced(self._spec.forcing.suffix, 0)
             priority = _FORCED_PRIORITY + int(self._spec.deadline * 1000)
@@ -161,7 +161,7 @@ class BranchWork:
         if branch.beside is not beside:
             return  # its branch ended before this began
         said = self._spec.answers.find(branch.text)
-        if said is None:
+        if said is None and self._spec.answers.forcible:
             beside.text.append(self._spec.forcing.suffix, 0)
             priority = _FORCED_PRIORITY + int(self._spec.deadline * 1000)
             request = self._continuation(branch, beside.request_id, priority, alone)
@@ -289,6 +289,8 @@ class BranchWork:
                 _log.exception("frontrunner.branch_failed", race=self._spec.race_id)
             self._listener.lost(branch, status, str(error) or type(error).__name__)
             return
+        if status is BranchStatus.RUNNING:
+            branch.truncated = finish is FinishReason.LENGTH
         if finish not in (FinishReason.STOP, FinishReason.LENGTH):
             self._listener.lost(
                 branch, status, f"the engine ended the request ({finish or 'no reason'})"

@@ -31,7 +31,12 @@ class FrontrunnerError(Exception):
 
 
 class BadRequest(FrontrunnerError):
-    """The request cannot be run as it is; the message says what to change."""
+    """The request cannot be run as it is; the message says what to change, and ``param`` names the
+    parameter, where it is one alone."""
+
+    def __init__(self, message: str, param: str | None = None) -> None:
+        self.param = param
+        super().__init__(message)
 
 
 class EmptyQuestion(BadRequest):
@@ -44,11 +49,12 @@ class EmptyQuestion(BadRequest):
 class PromptTooLong(BadRequest):
     """The prompt leaves no room for an answer in the model's context."""
 
-    def __init__(self, tokens: int, context: int) -> None:
+    def __init__(self, tokens: int, context: int, *, at_least: bool = False) -> None:
         self.tokens, self.context = tokens, context
         super().__init__(
-            f"the prompt has {tokens} tokens, and the model's context of {context} leaves no room "
-            "for an answer: shorten the question or use a model with a longer context"
+            f"the prompt has {'at least ' if at_least else ''}{tokens} tokens, and the model's "
+            f"context of {context} leaves no room for an answer: shorten the question or use a "
+            "model with a longer context"
         )
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import anyio
 
-from .events import BranchProgressed, Event
+from .events import BranchProgressed, Event, RaceDecided
 
 
 class EventStream:
@@ -20,7 +20,9 @@ class EventStream:
         self._events: deque[Event] = deque()
         self._progress: dict[tuple[int, bool], BranchProgressed] = {}
         self._wake = anyio.Event()
+        self._decided = False
         self._closed = False
+        self._failure: Exception | None = None
 
     def push(self, event: Event) -> None:
         """Add an event; ignored after ``close``."""
@@ -39,11 +41,19 @@ class EventStream:
             # Joined progress came before this event and must be read before it.
             self._flush()
             self._events.append(event)
+            self._decided = self._decided or isinstance(event, RaceDecided)
         self._wake.set()
 
-    def close(self) -> None:
-        """No further events: the reader ends after what is left."""
+    def close(self, failure: Exception | None = None) -> None:
+        """No further events: the reader ends after what is left.
+
+        Args:
+            failure: why there is no result, raised once in place of the end. With a result there
+                is nothing to raise.
+        """
         self._flush()
+        if not self._closed and not self._decided:
+            self._failure = failure
         self._closed = True
         self._wake.set()
 
@@ -51,7 +61,7 @@ class EventStream:
         return self
 
     async def __anext__(self) -> Event:
-        """The next event.
+        """The next event. Several tasks may wait for it: one of them gets it.
 
         Cancelling it loses nothing.
         """
@@ -61,8 +71,10 @@ class EventStream:
             if self._events:
                 return self._events.popleft()
             if self._closed:
-                raise StopAsyncIteration
-            self._wake = anyio.Event()
+                failure, self._failure = self._failure, None
+                raise failure or StopAsyncIteration
+            if self._wake.is_set():  # else somebody else waits for it
+                self._wake = anyio.Event()
             await self._wake.wait()
 
     def _flush(self) -> None:

@@ -38,6 +38,7 @@ from .aborts import Aborts
 from .answers import Clusters
 from .branch import Branch, ForcedBeside, SideRequest
 from .branch_work import BranchWork, ScoringTask
+from .commands import checked_commands, checked_decision
 from .engines.protocol import Chunk, Engine
 from .observers import RaceWatcher
 from .places import NoLimit, Occupancy, Places
@@ -242,7 +243,7 @@ class Race:
             return
         if decision is None:
             try:
-                decision = self._strategy.conclude(self)
+                decision = checked_decision(self._strategy.conclude(self))
             except Exception:  # noqa: BLE001 - a user's strategy may fail; the answer may not
                 _log.exception("frontrunner.strategy_failed", race=self._spec.race_id)
                 decision = _fallback_decision(self)
@@ -255,6 +256,8 @@ class Race:
 
     def _predict_round(self, branches: int) -> float:
         forcing = self._spec.forcing
+        if not self._spec.answers.forcible:
+            return 0.0
         return self._reserve.round_seconds(
             branches,
             len(forcing.suffix_ids),
@@ -285,7 +288,7 @@ class Race:
 
     def _start(self) -> Sequence[Command]:
         try:
-            return self._strategy.start(self)
+            return checked_commands(self._strategy.start(self))
         except Exception:  # noqa: BLE001 - a strategy that cannot start is no reason not to answer
             _log.exception("frontrunner.strategy_failed", race=self._spec.race_id)
             self._strategy = Majority()
@@ -294,7 +297,7 @@ class Race:
 
     def _asked(self, ask: Callable[[], Sequence[Command]]) -> Sequence[Command]:
         try:
-            return ask()
+            return checked_commands(ask())
         except Exception:  # noqa: BLE001 - see _call: the race goes on, the clock still ends it
             _log.exception("frontrunner.strategy_failed", race=self._spec.race_id)
             return []
@@ -394,7 +397,9 @@ class Race:
             or (b.status is BranchStatus.FINISHED and b.answer is None)
         ]
         running = [b for b in chosen if b.status is BranchStatus.RUNNING]
-        if let_run and self._has_room(sum(b.beside is None for b in running)):
+        if not self._spec.answers.forcible:
+            chosen = running = self._force_nothing(chosen, let_run=let_run or self._called)
+        elif let_run and self._has_room(sum(b.beside is None for b in running)):
             self._force_beside([b for b in running if b.beside is None])
             chosen = [b for b in chosen if b.status is not BranchStatus.RUNNING]
             running = []
@@ -412,6 +417,22 @@ class Race:
         self._arrivals = [i for i in self._arrivals if self._branches[i] not in chosen]
         predicted = self._predict_round(len(chosen))
         self._tasks.start_soon(self._work.run_forced_round, chosen, requests, predicted)
+
+    def _force_nothing(self, branches: list[Branch], *, let_run: bool) -> list[Branch]:
+        """No continuation would bring an answer of this kind: what counts is what ``branches`` have
+        written by now. Those that ended stay as they are, and so do those that run if ``let_run``.
+
+        Returns:
+            Those that are to be stopped.
+        """
+        for branch in branches:
+            if branch.status is BranchStatus.FINISHED:
+                self._observations.append(told.BranchForced(branch.index))
+            elif let_run and branch.beside is None:
+                said = self._spec.answers.find(branch.text)
+                branch.beside = ForcedBeside(f"{branch.request_id}-beside", branch.tokens)
+                branch.beside.said = said
+        return [b for b in branches if b.status is BranchStatus.RUNNING and not let_run]
 
     def _has_room(self, more: int) -> bool:
         room = self._engine.info.max_branches - self._engine.load().running
@@ -475,6 +496,8 @@ class Race:
 
     def _probe(self, indices: Sequence[int]) -> None:
         assert self._tasks is not None
+        if not self._spec.answers.forcible:
+            return  # a probe is a continuation, too
         chosen = [
             b for b in self._select(indices) if b.status is BranchStatus.RUNNING and b.probe is None
         ]

@@ -9,20 +9,14 @@ from uuid import uuid4
 import anyio
 from pydantic import ValidationError
 
+from frontrunner.strategies.first_reply import FirstReply
 from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.protocol import Needs, Strategy, needs_of
 from frontrunner.strategies.registry import create_strategy, merge_parameters
 
 from .admission import Lease
-from .answers import (
-    AnswerClusters,
-    Clusters,
-    ComparisonRules,
-    Equivalence,
-    ExactClusters,
-    Extractor,
-    make_extractor,
-)
+from .answers import ComparisonRules, Equivalence, Extractor, make_extractor
+from .answers.combined import make_clusters
 from .config import AnswerSettings, SamplingSettings, Settings
 from .engines.protocol import Engine, Message, Sampling
 from .errors import (
@@ -34,14 +28,21 @@ from .errors import (
     PromptTooLong,
 )
 from .events import Event
+from .messages import plain_messages
+from .off_loop import OffLoop, is_large
 from .race import Race
-from .race_options import AnswerOptions, Question, RaceOptions, RawPrompt
+from .race_options import AnswerOptions, Question, RaceOptions, RawPrompt, check_options
 from .race_spec import Forcing, RaceSpec
 from .reserve import Reserve
 from .rewards import RewardModel
+from .tool_choice import ToolUse, tool_use
 
+#: Kinds of answers that do not stand in a box.
+_UNBOXED = frozenset({"json", "code", "tool_call", "text"})
 #: Engine steps that a race which had to wait must be left, besides those for forced answers.
 _STEPS_TO_SAY_ANYTHING = 4
+#: Log probabilities of a token that engines give at most.
+_MOST_LOGPROBS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class RaceRequest:
     latest: float  # when it is too late to wait any longer (anyio clock, seconds)
     strategy: Strategy  # for ``spec.max_branches``
     parameters: Mapping[str, Any]  # that it was made with
+    optional: bool = False  # whether a branch may reply without an answer
 
 
 class RaceMaker:
@@ -82,18 +84,26 @@ class RaceMaker:
         self._equivalence = equivalence
         self._reserve = reserve
         self._planned = planned
+        self._off_loop = OffLoop()
 
-    def check(self, question: Question, options: RaceOptions) -> RaceRequest:
+    async def check(self, question: Question, options: RaceOptions) -> RaceRequest:
         """
         Raises:
             BadRequest: the request cannot be run as it is.
+            Overloaded: it is so long that it is read in a thread, and none was free in time.
         """
         began = anyio.current_time()
+        check_options(options)
         forcing = self._settings.forcing
         seconds = self._deadline(options.get("deadline"))
-        messages, prompt = self._encoded(question, options.get("tools"))
+        use = tool_use(
+            options.get("tools"), options.get("tool_choice"), options.get("parallel_tool_calls")
+        )
+        messages, prompt = await self._read(question, use.offered or None, began + seconds)
         branches, least = options.get("branches"), options.get("min_branches")
-        shared_down_to = None
+        drawn, shared_down_to = self._drawn(options), None
+        if branches is None and (drawn.temperature == 0 or drawn.top_k == 1):
+            branches = least or 1  # others would be equal to the first, and their votes say nothing
         if branches is None and self._planned is not None:
             shared_down_to = least or self._settings.race.min_branches
             branches = self._planned(seconds, len(prompt), shared_down_to)
@@ -102,8 +112,7 @@ class RaceMaker:
         parameters = self._parameters(name, options.get("parameters"), wanted)
         strategy = _make_strategy(name, parameters)
         needs = self._checked_needs(name, strategy)
-        answers, rules = self._answers(options.get("answers"), options.get("tools") or ())
-        sampling, max_tokens = self._sampling(options, needs)
+        answers, rules, optional = self._answers(options.get("answers"), use)
         suffix_ids = self._engine.encode(forcing.suffix)
         room = self._engine.info.max_context_tokens - len(prompt)
         room -= len(suffix_ids) + forcing.max_tokens
@@ -114,8 +123,10 @@ class RaceMaker:
             prompt=prompt,
             began=began,
             deadline=began + seconds,
-            sampling=sampling,
-            max_tokens=min(room, max_tokens),
+            sampling=Sampling(
+                drawn.temperature, drawn.top_p, drawn.top_k, drawn.stop, needs.logprobs
+            ),
+            max_tokens=min(room, drawn.max_tokens),
             max_branches=wanted,
             forcing=Forcing(
                 forcing.suffix, suffix_ids, forcing.max_tokens, forcing.stop, forcing.temperature
@@ -129,7 +140,7 @@ class RaceMaker:
             shared_down_to=shared_down_to,
         )
         latest = spec.deadline - self._least_seconds(spec, minimum)
-        return RaceRequest(spec, minimum, latest, strategy, parameters)
+        return RaceRequest(spec, minimum, latest, strategy, parameters, optional)
 
     def make(
         self,
@@ -147,11 +158,8 @@ class RaceMaker:
         if granted < spec.max_branches:
             spec = replace(spec, max_branches=granted)
             strategy = _make_strategy(spec.strategy, {**request.parameters, "branches": granted})
-        clusters: Clusters = (
-            AnswerClusters(self._equivalence, spec.rules)
-            if spec.answers.key is None
-            else ExactClusters(spec.answers.key)
-        )
+        strategy = _with_replies(strategy, spec.answers, optional=request.optional)
+        clusters = make_clusters(spec.answers, self._equivalence, spec.rules)
         race = Race(
             spec,
             self._engine,
@@ -185,13 +193,15 @@ class RaceMaker:
 
     def _least_seconds(self, spec: RaceSpec, branches: int) -> float:
         """What a race needs to say anything: time for a few tokens, and for forced answers."""
-        round_seconds = self._reserve.round_seconds(
-            branches,
-            len(spec.forcing.suffix_ids),
-            spec.forcing.max_tokens,
-            self._engine.info,
-            self._engine.load(),
-        )
+        round_seconds = 0.0
+        if spec.answers.forcible:
+            round_seconds = self._reserve.round_seconds(
+                branches,
+                len(spec.forcing.suffix_ids),
+                spec.forcing.max_tokens,
+                self._engine.info,
+                self._engine.load(),
+            )
         return _STEPS_TO_SAY_ANYTHING * self._step + self._reserve.seconds(round_seconds)
 
     def _branches(self, branches: int | None, minimum: int | None) -> tuple[int, int]:
@@ -226,6 +236,12 @@ class RaceMaker:
             raise BadRequest(
                 f"{name} needs a reward model: set [rewards] in the config, or pass one to Runtime"
             )
+        if needs.logprobs > _MOST_LOGPROBS:
+            raise BadRequest(
+                f"{name}: logprobs must be at most {_MOST_LOGPROBS}, which is what engines keep of "
+                f"a token, not {needs.logprobs}",
+                "parameters.logprobs",
+            )
         if needs.logprobs and not self._engine.info.logprobs:
             raise BadRequest(
                 f"{name} needs log probabilities, which this engine cannot give (vLLM does not "
@@ -234,6 +250,15 @@ class RaceMaker:
         return needs
 
     # ── the question ──────────────────────────────────────────────────────────────────────────
+
+    async def _read(
+        self, question: Question, tools: Sequence[Mapping[str, Any]] | None, deadline: float
+    ) -> tuple[Sequence[Message], tuple[int, ...]]:
+        """``_encoded``, by ``deadline``, without holding others up."""
+        raw = question.content if isinstance(question, RawPrompt) else question
+        if isinstance(raw, tuple) or not is_large(raw, tools or ()):
+            return self._encoded(question, tools)
+        return await self._off_loop.run(lambda: self._encoded(question, tools), deadline)
 
     def _encoded(
         self, question: Question, tools: Sequence[Mapping[str, Any]] | None
@@ -248,17 +273,18 @@ class RaceMaker:
             if isinstance(content, str):
                 return [{"role": "user", "content": content}], self._engine.encode(content)
             return [], content
-        messages = _as_messages(question)
+        messages = plain_messages(question)
         return messages, self._engine.encode_chat(messages, tools)
 
     def _answers(
-        self, asked: str | AnswerOptions | None, tools: Sequence[Mapping[str, Any]]
-    ) -> tuple[Extractor, ComparisonRules]:
-        """How answers are found, and how they are compared."""
+        self, asked: str | AnswerOptions | None, use: ToolUse
+    ) -> tuple[Extractor, ComparisonRules, bool]:
+        """How answers are found, how they are compared, and whether a branch may reply without."""
         settings = self._settings.answers
-        said = {"kind": asked} if isinstance(asked, str) else dict(asked or {})
+        said: dict[str, Any] = {"kind": asked} if isinstance(asked, str) else dict(asked or {})
         if unknown := said.keys() - AnswerOptions.__annotations__.keys():
             raise BadRequest(f"answers: unknown key {min(unknown)!r}")
+        optional = bool(said.pop("optional", False))
         if said.get("kind", settings.kind) == settings.kind:
             kept = settings.model_dump(exclude_unset=True)
         else:  # a pattern or a schema belongs to the kind that it was set for
@@ -270,11 +296,23 @@ class RaceMaker:
             raise BadRequest(
                 f"answers.{'.'.join(map(str, first['loc']))}: {first['msg']}"
             ) from error
-        if chosen.kind == settings.kind and not tools:
-            return self._extractor, chosen.rules
-        return make_extractor(chosen, tools), chosen.rules
+        kind = chosen.kind
+        if kind == "tool_call" and use.callable:
+            use = replace(use, required=True)
+        made = kind == settings.kind and "json_schema" not in said
+        found = use.answers(self._extractor if made else make_extractor(chosen))
+        forcible = self._forcible("tool_call" if use.required else kind)
+        return replace(found, forcible=forcible), chosen.rules, optional
 
-    def _sampling(self, options: RaceOptions, needs: Needs) -> tuple[Sampling, int]:
+    def _forcible(self, kind: str) -> bool:
+        """Whether what the forcing suffix opens can be an answer of this kind."""
+        settings = self._settings
+        opens = settings.answers.kind if "suffix" in settings.forcing.model_fields_set else "boxed"
+        if kind == opens or kind == "text":
+            return kind != "text"
+        return kind not in _UNBOXED and (opens not in _UNBOXED or opens == "text")
+
+    def _drawn(self, options: RaceOptions) -> SamplingSettings:
         """How tokens are drawn, and how many at most."""
         said = {
             key: value
@@ -282,16 +320,24 @@ class RaceMaker:
             if (value := options.get(key)) is not None
         }
         try:
-            chosen = SamplingSettings.model_validate(
+            return SamplingSettings.model_validate(
                 self._settings.sampling.model_dump(exclude_unset=True) | said
             )
         except ValidationError as error:
             first = error.errors()[0]
             raise BadRequest(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-        return (
-            Sampling(chosen.temperature, chosen.top_p, chosen.top_k, chosen.stop, needs.logprobs),
-            chosen.max_tokens,
-        )
+
+
+def _with_replies(strategy: Strategy, answers: Extractor, *, optional: bool) -> Strategy:
+    """``strategy``, for a race whose branches may reply without an answer."""
+    if answers.voted and not optional:
+        return strategy
+    return FirstReply(
+        strategy,
+        most=answers.voted,
+        wait=needs_of(strategy).rewards,  # which are to decide
+        answers_count=not answers.voted,
+    )
 
 
 def _make_strategy(name: str, parameters: Mapping[str, Any]) -> Strategy:
@@ -299,15 +345,3 @@ def _make_strategy(name: str, parameters: Mapping[str, Any]) -> Strategy:
         return create_strategy(name, parameters)
     except (ValueError, TypeError) as error:
         raise BadRequest(str(error)) from error
-
-
-def _as_messages(question: str | Sequence[Message]) -> Sequence[Message]:
-    """The conversation that ``question`` stands for.
-
-    Raises:
-        EmptyQuestion: it says nothing.
-    """
-    messages = [{"role": "user", "content": question}] if isinstance(question, str) else question
-    if not any(str(message.get("content") or "").strip() for message in messages):
-        raise EmptyQuestion
-    return messages

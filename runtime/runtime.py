@@ -1,9 +1,10 @@
 """What users embed: an engine, and races on it."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, ExitStack, suppress
+from functools import partial
 from pathlib import Path
-from typing import Self, Unpack
+from typing import Any, Self, Unpack
 
 import anyio
 import structlog
@@ -13,10 +14,10 @@ from frontrunner.strategies.protocol import BranchStatus
 
 from .admission import Admission, AdmissionLoad, Lease
 from .answers import Equivalence, WorkerPool, make_extractor
+from .background import Background
 from .config import Settings
 from .engines.protocol import Engine, EngineLoad
-from .errors import EngineClosed, EngineError, EngineStartError
-from .event_stream import EventStream
+from .errors import BadRequest, EngineClosed, EngineError, EngineStartError
 from .events import Event
 from .logs import configure_logs
 from .observers import Observer, Watchers
@@ -24,6 +25,7 @@ from .planning.models import RuntimeModels
 from .race import Race
 from .race_making import RaceMaker, RaceRequest
 from .race_options import Question, RaceOptions
+from .race_stream import RaceStream, StreamedRace
 from .reserve import Reserve
 from .result import Result
 from .rewards import RewardModel, make_reward_model
@@ -33,6 +35,8 @@ _log = structlog.get_logger("frontrunner.runtime")
 
 #: What an engine step is taken to last before one was measured, in seconds.
 _FALLBACK_STEP = 0.05
+#: Seconds that a race which is cancelled may take to end, beside what telling the engine takes.
+_LEAVING = 1.0
 #: Finished branches needed before their lengths say something about the next ones.
 _ENOUGH_LENGTHS = 8
 
@@ -100,6 +104,8 @@ class Runtime:
         self._admission = Admission(capacity=0, queue=0)  # the engine's comes as it starts
         self._lengths = LengthModel.from_quantiles(lengths.median, lengths.p95) if lengths else None
         self._unaborted: list[str] = []
+        self._background = Background()
+        self._leave_limit = race.abort_limit + _LEAVING
         self._entered = False
 
     @classmethod
@@ -127,16 +133,23 @@ class Runtime:
         """
         try:
             await self._start()
+            self._background = Background()
+            await self._background.start()
+            self._admission = Admission(self.engine.info.max_branches, self.settings.race.queue)
+            self._entered = True
+            if self._warm:
+                await self._rehearse()
         except BaseException:
-            await self._close()
+            await self.__aexit__()
             raise
-        self._admission = Admission(self.engine.info.max_branches, self.settings.race.queue)
-        self._entered = True
-        if self._warm:
-            await self._rehearse()
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
+        """Close the engine. Streams that are open end with ``EngineClosed``; a ``solve`` comes back
+        with what is known.
+
+        Cancelling it does not cut that short. It may be called in another task than entered it.
+        """
         self._entered = False
         self._admission.close()
         await self._close()
@@ -160,7 +173,7 @@ class Runtime:
         """Run a race into its deadline, so that the reserve for forced answers is measured before
         the first one that counts."""
         step = self.engine.load().step_seconds or _FALLBACK_STEP
-        request = self._prepare(
+        request = await self._prepare(
             "Count from one to ten.",
             {
                 "deadline": 60 * step + self._reserve.margin,
@@ -174,15 +187,14 @@ class Runtime:
 
     async def _close(self) -> None:
         with anyio.CancelScope(shield=True):
-            try:
+            async with AsyncExitStack() as closing:  # from the last to the first
+                if self._workers is not None:
+                    closing.push_async_callback(self._workers.aclose)
+                closing.push_async_callback(self.engine.aclose)
                 if self.rewards is not None:
-                    await self.rewards.aclose()
-            finally:
-                try:
-                    await self.engine.aclose()
-                finally:
-                    if self._workers is not None:
-                        await self._workers.aclose()
+                    closing.push_async_callback(self.rewards.aclose)
+                # First, while the engine can still be told to abort.
+                closing.push_async_callback(self._background.aclose, self._leave_limit)
 
     async def solve(
         self,
@@ -192,7 +204,7 @@ class Runtime:
         """Race ``question`` and return the best answer by the deadline.
 
         Args:
-            question: text, chat messages in OpenAI's form, or a ``Prompt``.
+            question: text, chat messages in OpenAI's form (see ``messages``), or a ``RawPrompt``.
             options: see ``RaceOptions``; what is not given comes from the settings.
 
         Raises:
@@ -204,48 +216,28 @@ class Runtime:
         While other races hold the engine's branches it begins with fewer, or waits; the wait counts
         against its deadline. Cancelling it aborts every branch.
         """
-        request = self._prepare(question, options)
+        request = await self._prepare(question, options)
         with await self._admit(request) as places:
             return await self._run(self._make(request, places))
 
-    @asynccontextmanager
-    async def stream(
-        self,
-        question: Question,
-        **options: Unpack[RaceOptions],
-    ) -> AsyncGenerator[EventStream, None]:
+    def stream(self, question: Question, **options: Unpack[RaceOptions]) -> RaceStream:
         """The same race as ``solve``, as typed events; the last one holds the result.
 
         Arguments and errors are those of ``solve``; all errors are raised on entering, which is
-        also where the race waits if it must. Leaving the block early cancels the race; a slow
-        reader never holds it back.
+        also where the race waits if it must. Leaving the block early cancels the race, in whatever
+        way and in whichever task it is left; a slow reader never holds it back.
         """
-        events = EventStream()
-        request = self._prepare(question, options)
-        with await self._admit(request) as places:
-            race = self._make(request, places, events.push)
+        return RaceStream(partial(self._begin, question, options))
 
-            async def run() -> None:
-                try:
-                    with places:  # which are free before the last event has been read
-                        await self._run(race)
-                finally:
-                    events.close()
+    def run_beside(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run ``function``, which must raise nothing, for as long as the runtime is entered: it is
+        cancelled before the engine is closed.
 
-            failure: Exception | None = None
-            try:
-                async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(run)
-                    try:
-                        yield events
-                    except Exception as error:  # noqa: BLE001 - the caller's own, raised again below
-                        # Left to the task group it would reach the caller inside an ExceptionGroup.
-                        failure = error
-                    tasks.cancel_scope.cancel()
-            finally:
-                self._racing.pop(race.spec.race_id, None)  # it may not have begun to run
-            if failure is not None:
-                raise failure
+        Raises:
+            EngineClosed: the runtime is not entered.
+        """
+        self._check_entered()
+        self._background.start_soon(function)
 
     def hurry(self, race_id: str, seconds: float) -> None:
         """Bring the deadline of a race that runs or waits forward to ``seconds`` from now.
@@ -269,11 +261,14 @@ class Runtime:
 
     # ── a race, from what was asked to what it teaches ────────────────────────────────────────
 
-    def _prepare(self, question: Question, options: RaceOptions) -> RaceRequest:
+    async def _prepare(self, question: Question, options: RaceOptions) -> RaceRequest:
         """Check a request; all errors of input are raised here."""
+        self._check_entered()
+        return await self._maker.check(question, options)
+
+    def _check_entered(self) -> None:
         if not self._entered:
             raise EngineClosed("enter the runtime first: async with Runtime.from_config(…)")
-        return self._maker.check(question, options)
 
     async def _admit(self, request: RaceRequest) -> Lease:
         """Wait for the branches that a race needs at least."""
@@ -291,10 +286,54 @@ class Runtime:
     def _make(
         self, request: RaceRequest, places: Lease, publish: Callable[[Event], None] | None = None
     ) -> Race:
-        """The race of a request, one of those that run from now on."""
+        """The race of a request, one of those that run from now on.
+
+        Raises:
+            BadRequest: another one that runs is called so, or the strategy cannot do with so few
+                branches.
+        """
+        name = request.spec.race_id
+        if name in self._racing:  # their requests would be taken for each other's
+            raise BadRequest(f"race_id: a race called {name!r} runs already", "race_id")
         race = self._maker.make(request, places, self._lengths, publish)
-        self._racing[race.spec.race_id] = race
+        self._racing[name] = race
         return race
+
+    async def _begin(self, question: Question, options: RaceOptions) -> StreamedRace:
+        """A race for a stream; it runs in the background, where no block of its reader holds it.
+
+        Raises:
+            BadRequest, Overloaded, EngineClosed: as ``solve``.
+        """
+        request = await self._prepare(question, options)
+        places = await self._admit(request)
+        streamed = StreamedRace(self._background, self._leave_limit)
+        with ExitStack() as undoing:
+            undoing.enter_context(places)
+            race = self._make(request, places, streamed.events.push)
+            undoing.callback(self._racing.pop, race.spec.race_id, None)
+            self._background.start_soon(self._run_streamed, race, places, streamed)
+            undoing.pop_all()
+        return streamed
+
+    async def _run_streamed(self, race: Race, places: Lease, streamed: StreamedRace) -> None:
+        """Run a race for its stream. Whatever happens to it is told there: others go on."""
+        failure: Exception | None = None
+        try:
+            with streamed.scope, places:  # which are free before the last event has been read
+                if not streamed.scope.cancel_called:
+                    await self._run(race)
+        except Exception as error:  # noqa: BLE001 - of one race, and raised again where it is read
+            _log.exception("frontrunner.race_failed", race=race.spec.race_id)
+            failure = error
+        except BaseException:
+            failure = EngineClosed("the runtime was left before the race had a result")
+            raise
+        finally:
+            if self._racing.get(race.spec.race_id) is race:  # it had not begun to run
+                del self._racing[race.spec.race_id]
+            places.close()
+            streamed.end(failure)
 
     async def _run(self, race: Race) -> Result:
         watchers = Watchers(self.observers, race.spec, self.engine.info.model)

@@ -49,7 +49,12 @@ def _shown(decision: Decide, branches: Mapping[int, Branch]) -> str:
         return chosen.text + chosen.forced_text
     if decision.answer is not None or not branches:
         return ""
-    return max(branches.values(), key=lambda b: (b.status is BranchStatus.FINISHED, b.tokens)).text
+
+    def place(branch: Branch) -> tuple[bool, bool, int]:
+        finished = branch.status is BranchStatus.FINISHED
+        return finished and not branch.truncated, finished, branch.tokens
+
+    return max(branches.values(), key=place).text
 
 
 def by_votes(votes: dict[str, int]) -> dict[str, int]:

@@ -75,6 +75,11 @@ class BranchView(Protocol):
         ...
 
     @property
+    def truncated(self) -> bool:
+        """Whether it ended because it ran into its token limit, and not by itself."""
+        ...
+
+    @property
     def answer(self) -> str | None:
         """Representative of the answer's equivalence class; None: no vote (yet)."""
         ...

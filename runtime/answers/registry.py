@@ -32,11 +32,17 @@ class Extractor:
         settled: the answer that no further text can change, of a forced answer that is still being
             written; None: not yet. It may always say None, which costs waiting for the end.
         key: what equal answers have in common. None: they are compared as mathematics.
+        forcible: whether a branch can be made to answer by the forcing suffix.
+        voted: whether branches answer at all; else the first to reply has replied.
+        calls: whether an answer may be a call of a tool, which equals no other answer.
     """
 
     find: Finder
     settled: Finder
     key: Callable[[str], str] | None = None
+    forcible: bool = True
+    voted: bool = True
+    calls: bool = False
 
 
 _BRACED_BOX: Final = re.compile(r"\\(?:boxed|fbox|framebox)\s*\{")
@@ -72,7 +78,7 @@ def _json(settings: "AnswerSettings", tools: Tools) -> Extractor:
 
 
 def _tool_call(settings: "AnswerSettings", tools: Tools) -> Extractor:
-    return Extractor(lambda text: last_tool_call(text, tools), _nothing, _spelling)
+    return Extractor(lambda text: last_tool_call(text, tools), _nothing, _spelling, calls=True)
 
 
 _BUILT_IN: Final[dict[str, Callable[["AnswerSettings", Tools], Extractor]]] = {
@@ -82,7 +88,7 @@ _BUILT_IN: Final[dict[str, Callable[["AnswerSettings", Tools], Extractor]]] = {
     "json": _json,
     "tool_call": _tool_call,
     "code": lambda *_: Extractor(last_block, last_block, normalised_code),
-    "text": lambda *_: Extractor(_nothing, _nothing, _spelling),
+    "text": lambda *_: Extractor(_nothing, _nothing, _spelling, voted=False),
 }
 _REGISTERED: Final[dict[str, Extractor]] = {}
 

@@ -1,6 +1,6 @@
 """``[server]``: how the HTTP server listens, whom it lets in, and what it holds for a client."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
@@ -27,7 +27,7 @@ class ServerSettings(Section):
     progress_limit: PositiveFloat = 15.0
     """Seconds in which a working engine must give a token; after that the server is not ready."""
     body_limit: PositiveInt = 1 << 20
-    """Bytes of a request's body."""
+    """Bytes of a request's body, uncompressed. What they may hold is in ``serving.bounds``."""
     message_limit: PositiveInt = 1 << 20
     """Bytes of a websocket message from a client."""
     json_depth: Annotated[int, Field(ge=1, le=512)] = 64
@@ -41,7 +41,11 @@ class ServerSettings(Section):
     writer_limit: PositiveInt = 64 << 10
     """Bytes that wait for a client in a connection, beside what its race keeps for it."""
     keep_alive: PositiveFloat = 15.0
-    """Seconds of silence after which an event stream says that it is still there."""
+    """Seconds of silence after which an event stream says that it is still there; half of what the
+    client says it bears (openai's Python client does), if that is less."""
+    ping_period: PositiveFloat = 20.0
+    """Seconds between two pings on a websocket; one that is not answered in half of that ends the
+    connection."""
     drain_limit: PositiveFloat = 30.0
     """Seconds that running races get when the server is told to end."""
     drain_grace: NonNegativeFloat = 5.0
@@ -51,6 +55,9 @@ class ServerSettings(Section):
     """Seconds; the longest deadline that a request gets."""
     per_key_races: PositiveInt | None = None
     """Races that one key may have running at once. None: no limit."""
+    content: Literal["reply", "answer"] = "reply"
+    """What the content of a reply is where a request says neither that nor what kind of answer it
+    wants: all that the winning branch wrote outside its thinking, or the answer in it alone."""
     events: bool = False
     """Whether streams tell of branches and votes where a request does not say."""
     log_frames: PositiveInt = 2048

@@ -170,7 +170,7 @@ class OpenAIEngine:
 
     def encode(self, text: str) -> tuple[int, ...]:
         if self._local is not None and self._started.abilities.token_ids:
-            return self._local.encode(text)
+            return self._local.encode(text, self.info.max_context_tokens)
         if self._remote is not None:
             self._remote.expect(text)
         return spell(text)

@@ -3,24 +3,34 @@
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib.util import find_spec
+from math import ceil
 from typing import Any
 
 import anyio
 import anyio.to_thread
 
-from ..errors import BadRequest, EngineStartError
+from ..errors import BadRequest, EngineStartError, PromptTooLong
 from .protocol import Message
 from .spelled_ids import Conversation, Part
 
 #: Tokens of texts and conversations that are remembered.
 _REMEMBERED_TOKENS = 2_000_000
+#: Characters of a text that is asked for before it is needed: suffixes are short.
+_EXPECTED = 4_096
 
 
 class LocalTokenizer:
-    """A tokenizer of the ``transformers`` library."""
+    """A tokenizer of the ``transformers`` library. Its methods may be called in threads."""
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
+        self._longest = _longest_token(tokenizer)
+        backend: Any = getattr(tokenizer, "backend_tokenizer", None)
+        # It makes no lists of what nobody reads, which would hold up all threads.
+        self._fast: Any = getattr(backend, "encode_batch_fast", None)
+        if self._fast is not None:
+            backend.no_truncation()
+            backend.no_padding()
 
     @classmethod
     async def load(cls, name: str) -> "LocalTokenizer":
@@ -48,7 +58,17 @@ class LocalTokenizer:
             first = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise EngineStartError(f"engine.tokenizer: cannot load {name!r}: {first}") from error
 
-    def encode(self, text: str) -> tuple[int, ...]:
+    def encode(self, text: str, at_most: int | None = None) -> tuple[int, ...]:
+        """Token ids of text.
+
+        Raises:
+            PromptTooLong: it certainly has more than ``at_most`` tokens; then it was not tokenised.
+                It may have more all the same where nothing is raised.
+        """
+        if at_most is not None and self._longest and len(text) > at_most * self._longest:
+            raise PromptTooLong(ceil(len(text) / self._longest), at_most, at_least=True)
+        if self._fast is not None:
+            return tuple(self._fast([text], add_special_tokens=False)[0].ids)
         return tuple(self._tokenizer.encode(text, add_special_tokens=False))
 
     def chat_text(
@@ -73,6 +93,26 @@ class LocalTokenizer:
             ) from error
 
 
+def _longest_token(tokenizer: Any) -> int | None:
+    """Characters of text that one token can stand for at most; None where nothing is certain.
+
+    Byte-level tokens stand for the bytes that they spell, one character of the vocabulary each.
+    What else may make text shorter is looked for: a normalizer, a token that takes in spaces.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        return None
+    normalizer, splitting = repr(backend.normalizer), repr(backend.pre_tokenizer)
+    # One character of the composed form (NFC) is at most four of the text.
+    shorter = {"None": 1, "NFC()": 4}.get(normalizer)
+    takes_spaces = any(
+        added.lstrip or added.rstrip for added in tokenizer.added_tokens_decoder.values()
+    )
+    if shorter is None or takes_spaces or "ByteLevel(" not in splitting or "emove" in splitting:
+        return None
+    return shorter * max(map(len, tokenizer.get_vocab()), default=0) or None
+
+
 #: Asks the endpoint for the tokens of a text or a conversation; it raises what it likes.
 Tokenize = Callable[[str | Conversation], Awaitable[tuple[int, ...]]]
 
@@ -92,8 +132,8 @@ class RemoteTokenizer:
         self._expected: dict[str, None] = {}  # an ordered set
 
     def expect(self, text: str) -> None:
-        """Say that ``text`` will be wanted."""
-        if text and text not in self._known:
+        """Say that ``text`` will be wanted. A long one is a prompt, which may yet be refused."""
+        if text and len(text) <= _EXPECTED and text not in self._known:
             self._expected[text] = None
 
     async def ids(self, parts: Sequence[Part]) -> tuple[int, ...]:

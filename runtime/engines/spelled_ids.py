@@ -39,7 +39,15 @@ class Conversation:
 
     @property
     def messages(self) -> list[dict[str, Any]]:
-        return json.loads(self.json)["messages"]
+        """As endpoints take them: templates want the arguments of a call as data, OpenAI's API has
+        them as JSON in a string."""
+        messages: list[dict[str, Any]] = json.loads(self.json)["messages"]
+        for message in messages:
+            for call in message.get("tool_calls") or ():
+                function = call["function"]
+                if not isinstance(function["arguments"], str):
+                    function["arguments"] = json.dumps(function["arguments"], ensure_ascii=False)
+        return messages
 
     @property
     def tools(self) -> list[dict[str, Any]]:

@@ -16,8 +16,9 @@ import anyio.to_thread
 import structlog
 
 from ..config import DEMO_MODEL, EngineSettings
-from ..errors import BadRequest, EngineClosed, EngineDead, EngineError, EngineStartError
+from ..errors import EngineClosed, EngineDead, EngineError, EngineStartError
 from .next_tokens import vllm_next_tokens
+from .openai_tokens import LocalTokenizer
 from .protocol import (
     Chunk,
     EngineInfo,
@@ -79,6 +80,7 @@ class VllmEngine:
         self._llm: AsyncLLM | None = None
         self._info: EngineInfo | None = None
         self._stats = _Stats()
+        self._local: LocalTokenizer | None = None  # of ``_llm``
         self._failure: EngineError | None = EngineClosed("the vLLM engine is not running")
 
     # ── life ──────────────────────────────────────────────────────────────────────────────────
@@ -104,7 +106,7 @@ class VllmEngine:
         _log.info("frontrunner.engine_started", seconds=round(time.monotonic() - began, 2))
 
     async def aclose(self) -> None:
-        llm, self._llm = self._llm, None
+        llm, self._llm, self._local = self._llm, None, None
         self._failure = EngineClosed("the vLLM engine is not running")
         if llm is not None:
             await shut_down(llm)
@@ -174,24 +176,12 @@ class VllmEngine:
         return self._failure
 
     def encode(self, text: str) -> tuple[int, ...]:
-        return tuple(self._tokenizer().encode(text, add_special_tokens=False))
+        return self._tokenizer.encode(text, self.info.max_context_tokens)
 
     def encode_chat(
         self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None = None
     ) -> tuple[int, ...]:
-        tokenizer = self._tokenizer()
-        try:
-            text = tokenizer.apply_chat_template(
-                [dict(message) for message in messages],
-                tools=[dict(tool) for tool in tools] if tools else None,
-                tokenize=False,
-                add_generation_prompt=True,
-            )
-        except Exception as error:
-            raise BadRequest(
-                f"the model's chat template refuses the messages: {first_line(error)}"
-            ) from error
-        return self.encode(text)
+        return self.encode(self._tokenizer.chat_text(messages, tools))
 
     async def generate(self, request: Generation) -> AsyncGenerator[Chunk, None]:
         from vllm import TokensPrompt
@@ -261,8 +251,11 @@ class VllmEngine:
             cache_usage=self._stats.cache_usage,
         )
 
-    def _tokenizer(self) -> Any:
-        return self.llm.get_tokenizer()
+    @property
+    def _tokenizer(self) -> LocalTokenizer:
+        if self._local is None:
+            self._local = LocalTokenizer(self.llm.get_tokenizer())
+        return self._local
 
 
 def _set_heap_aside() -> None:

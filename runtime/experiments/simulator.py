@@ -132,6 +132,11 @@ class SimulatedBranch:
         self.confidences: Sequence[float] = ()
 
     @property
+    def truncated(self) -> bool:
+        """Recorded branches are taken to have ended by themselves."""
+        return False
+
+    @property
     def text(self) -> str:
         """The recorded text; of a branch that did not end, as much as its share of the tokens."""
         text = self.record.text or ""

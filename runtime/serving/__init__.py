@@ -5,8 +5,13 @@ your own::
 
     async with Runtime.from_config("configs/demo.toml") as runtime:
         app.add_subapp("/frontrunner/", create_app(runtime))
+
+``asgi`` makes the same an ASGI application, for FastAPI and Starlette::
+
+    app.mount("/frontrunner", asgi(runtime))
 """
 
 from .app import create_app
+from .asgi import asgi
 
-__all__ = ["create_app"]
+__all__ = ["asgi", "create_app"]

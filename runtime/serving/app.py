@@ -16,6 +16,7 @@ from ..runtime import Runtime
 from . import chat, completions, models, openapi, playground, responses
 from .errors import error_response, plain_error
 from .keys import Keys, is_loopback, key_middleware
+from .limits import is_uncompressed
 from .origins import Origins, cors_headers, origin_middleware
 from .replies import ClientGone
 from .runs import Runs
@@ -90,6 +91,12 @@ def _origins(settings: ServerSettings, keys: Keys) -> Origins:
 @web.middleware
 async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Whatever goes wrong is said in OpenAI's form."""
+    response = await _answered(request, handler)
+    _leave_compressed_rest(request)
+    return response
+
+
+async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except FrontrunnerError as error:
@@ -113,6 +120,13 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Exception:  # noqa: BLE001 - of one request: the others go on
         _log.exception("frontrunner.request_failed", path=request.path)
         return plain_error(500, "an internal error; it is in the server's log", "internal_error")
+
+
+def _leave_compressed_rest(request: web.Request) -> None:
+    """Have the connection closed behind the response instead of reading on, where aiohttp would
+    uncompress all that is left of a refused body at once. ``connections.Runner`` never does."""
+    if not request.content.is_eof() and is_uncompressed(request):
+        request.protocol._lingering_time = 0.0  # pyright: ignore[reportPrivateUsage]
 
 
 async def _name_request(request: web.Request, response: web.StreamResponse) -> None:

@@ -12,8 +12,8 @@ from .errors import error_object
 from .extras import extra_frame, extra_payload
 from .frames import DataFrame, Frame, TextFrame
 from .narration import Answer, Decided, Extra, Narrated, Reasoning
-from .replies import usage
-from .summary import summary
+from .replies import choices_of, usage
+from .usage import Account
 
 
 class ChunkEncoder(ABC):
@@ -23,8 +23,12 @@ class ChunkEncoder(ABC):
     #: What a chunk calls itself.
     object: ClassVar[str]
 
-    def __init__(self, model: str, *, choices: int, events: bool, include_usage: bool) -> None:
+    def __init__(
+        self, model: str, *, choices: int, events: bool, include_usage: bool, account: Account
+    ) -> None:
         self._model = model
+        self._account = account
+        self._unopened: dict[int, Mapping[str, Any]] = {}
         self._choices = choices
         self._events = events
         self._include_usage = include_usage
@@ -33,7 +37,8 @@ class ChunkEncoder(ABC):
 
     @abstractmethod
     def _first(self) -> Sequence[Mapping[str, Any]]:
-        """The choices with which the stream begins, each in a chunk of its own."""
+        """What comes before the first text of each choice, in a chunk of its own. It is sent with
+        that text and not before, so that the time to the first chunk is that to the first token."""
 
     @abstractmethod
     def _reasoning(self, text: str) -> Mapping[str, Any]:
@@ -49,32 +54,49 @@ class ChunkEncoder(ABC):
 
     def start(self, run_id: str) -> Iterable[Frame]:
         self._id = run_id
-        return [DataFrame(self._chunk(choice)) for choice in self._first()]
+        self._unopened = {choice["index"]: choice for choice in self._first()}
+        return []
 
     def encode(self, item: Narrated) -> Iterable[Frame]:
         match item:
             case Reasoning(text):
-                return [TextFrame(text, self._wrap_reasoning, key="reasoning")]
+                frame = TextFrame(text, self._wrap_reasoning, key="reasoning")
+                return [*self._opening(0), frame]
             case Answer(text):
-                return self._answered(text)
+                frames = list(self._answered(text))
+                return [*self._opening(0), *frames] if frames else []
             case Extra(event):
                 return [self._extra(event)] if self._events else []
             case Decided(result):
                 return self._last(result)
 
+    def content(self, result: Result) -> str:
+        return choices_of(result, 1, self._account.form)[0].content
+
     def fail(self, error: FrontrunnerError) -> Iterable[Frame]:
         return [DataFrame({"error": error_object(error)}, terminal=True)]
 
     def _last(self, result: Result) -> list[Frame]:
-        told = {"frontrunner": summary(result)}
+        told = {"frontrunner": self._account.summary(result)}
+        frames = list[Frame]()
         *others, last = self._decided(result)
-        frames: list[Frame] = [DataFrame(self._chunk(choice)) for choice in others]
+        for choice in others:
+            frames += [*self._opening(choice["index"]), DataFrame(self._chunk(choice))]
+        frames += self._opening(last["index"])
         whole = {**self._chunk(last), **told}
         frames.append(DataFrame(whole, terminal=not self._include_usage))
         if self._include_usage:
-            end = {**self._base(), "choices": [], "usage": usage(result), **told}
+            end = {**self._base(), "choices": [], "usage": self._usage(result), **told}
             frames.append(DataFrame(end, terminal=True))
         return frames
+
+    def _opening(self, index: int) -> list[Frame]:
+        """What comes before the first text of a choice, if that was not sent yet."""
+        choice = self._unopened.pop(index, None)
+        return [] if choice is None else [DataFrame(self._chunk(choice))]
+
+    def _usage(self, result: Result) -> dict[str, Any]:
+        return usage([result], self._choices, self._account)
 
     def _extra(self, event: Event) -> Frame:
         """An event of the race, in a chunk without choices: clients that know nothing of them

@@ -115,6 +115,8 @@ class Runner(web.AppRunner):
             idle_timeout: seconds that a connection is kept between requests.
         """
         settings.setdefault("lingering_time", _LINGERING)
+        # Else aiohttp would uncompress what a refused body still holds while it lingers.
+        settings.setdefault("auto_decompress", False)
         super().__init__(app, keepalive_timeout=idle_timeout, **settings)
         self._header_timeout = header_timeout
 

@@ -13,13 +13,14 @@ from ..errors import BadRequest, EngineError, FrontrunnerError, PromptTooLong
 from .frames import dump
 from .run_log import FramesExpired
 
+#: How a body may be compressed, as the header says it.
+ENCODINGS = "gzip, deflate"
+#: Characters of a message, and of a field's name, that are told: both may quote the request.
+_TOLD, _NAMED = 1_000, 200
+
 
 class BadParameter(BadRequest):
     """A field of the request cannot be understood; ``param`` is its path."""
-
-    def __init__(self, message: str, param: str | None = None) -> None:
-        self.param = param
-        super().__init__(message)
 
 
 class UnknownModel(FrontrunnerError):
@@ -53,6 +54,17 @@ class TooLarge(FrontrunnerError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"the request is larger than {limit:,} bytes")
+
+
+class UnsupportedEncoding(FrontrunnerError):
+    """The body is compressed in a way that is not read here."""
+
+    param = "Content-Encoding"
+
+    def __init__(self, asked: str) -> None:
+        super().__init__(
+            f"a body compressed as {asked[:40]!r} is not read here: use {ENCODINGS}, or none"
+        )
 
 
 class TooManyRaces(FrontrunnerError):
@@ -96,6 +108,7 @@ _KINDS: tuple[tuple[type[FrontrunnerError], int, str, str], ...] = (
     (UnknownModel, 404, "invalid_request_error", "model_not_found"),
     (NotFound, 404, "invalid_request_error", "not_found"),
     (TooLarge, 413, "invalid_request_error", "request_too_large"),
+    (UnsupportedEncoding, 415, "invalid_request_error", "unsupported_encoding"),
     (TooManyRaces, 429, "rate_limit_error", "too_many_races"),
     (FramesExpired, 410, "invalid_request_error", "events_expired"),
     (RunCancelled, 503, "server_error", "cancelled"),
@@ -113,10 +126,11 @@ def status_of(error: FrontrunnerError) -> int:
 def error_object(error: FrontrunnerError) -> dict[str, Any]:
     """``{message, type, param, code}``, as in an error's body or event."""
     _, kind, code = _kind(error)
+    param: str | None = getattr(error, "param", None)
     return {
-        "message": str(error),
+        "message": _cut(str(error), _TOLD),
         "type": kind,
-        "param": getattr(error, "param", None),
+        "param": param if param is None else _cut(param, _NAMED),
         "code": code,
     }
 
@@ -126,6 +140,8 @@ def error_response(error: FrontrunnerError) -> web.Response:
     headers = dict(_retry_headers(error))
     if isinstance(error, BadKey):
         headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, UnsupportedEncoding):
+        headers["Accept-Encoding"] = ENCODINGS
     return json_response({"error": error_object(error)}, status=status_of(error), headers=headers)
 
 
@@ -143,6 +159,10 @@ def json_response(
     return web.Response(
         body=dump(data), status=status, headers=headers, content_type="application/json"
     )
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _kind(error: FrontrunnerError) -> tuple[int, str, str]:

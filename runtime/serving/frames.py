@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import orjson
 
 from ..errors import FrontrunnerError
+from ..result import Result
 from .narration import Narrated
 
 #: Joined text grows to this many bytes, so that one frame is never a large part of a log.
@@ -59,6 +60,10 @@ class Encoder(Protocol):
 
     def encode(self, item: Narrated) -> Iterable[Frame]:
         """What ``item`` is in this API; the last frame for ``Decided`` is terminal."""
+        ...
+
+    def content(self, result: Result) -> str:
+        """What is told as the ``Answer`` of a race that was decided; empty: nothing."""
         ...
 
     def fail(self, error: FrontrunnerError) -> Iterable[Frame]:

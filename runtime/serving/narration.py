@@ -4,6 +4,7 @@ An API with one reply for a request cannot show branches side by side. What it s
 grow, since a client that was sent a piece cannot be asked to forget it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from frontrunner.strategies.protocol import BranchStatus
@@ -56,12 +57,6 @@ class Decided:
 Narrated = Reasoning | Answer | Extra | Decided
 
 
-def reply_text(result: Result) -> str:
-    """What the content of a reply is: the answer in front, or the text behind it if no branch gave
-    an answer that can be told apart from its text."""
-    return result.text if result.answer is None else result.answer
-
-
 @dataclass(slots=True)
 class _Told:
     """One branch as far as it is known."""
@@ -98,7 +93,12 @@ class Narrator:
     answer. A branch forked from the one followed goes on where that one was.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, content: Callable[[Result], str]) -> None:
+        """
+        Args:
+            content: what is told as the answer of a race that was decided; empty: nothing.
+        """
+        self._content = content
         self._branches: dict[int, _Told] = {}
         self._followed: int | None = None
         self._said = ""  # of the branch that is followed
@@ -178,7 +178,7 @@ class Narrator:
             indices = [branch.index for branch in voted]
             index = self._followed if self._followed in indices else next(iter(indices), -1)
             told += self._turn_to(result.text, -1 if index is None else index)
-        if text := reply_text(result):
+        if text := self._content(result):
             told.append(Answer(text))
         told.append(Decided(result))
         return told

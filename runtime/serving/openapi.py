@@ -57,7 +57,10 @@ def _reference(name: str) -> dict[str, Any]:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-_FINISH: Final = {"enum": ["stop", "length", "tool_calls"]}
+_NAMES: Final = {"type": "array", "items": _TEXT}
+#: How the race went, or each of several.
+_RACES: Final = {"anyOf": [_reference("Race"), _reference("Races")]}
+_FINISH: Final = {"enum": ["stop", "length", "tool_calls", "function_call"]}
 
 #: What responses hold.
 _SCHEMAS: Final[dict[str, Any]] = {
@@ -95,6 +98,15 @@ _SCHEMAS: Final[dict[str, Any]] = {
             "elapsed": {"type": "number", "minimum": 0},
             "deadline": {"type": "number", "exclusiveMinimum": 0},
             "overshoot": {"type": "number", "minimum": 0},
+            "ignored": _NAMES,
+        }
+    ),
+    "Races": _object(
+        {
+            "races": {"type": "array", "minItems": 2, "items": _reference("Race")},
+            "tokens_generated": _COUNT,
+            "tokens_saved": _COUNT,
+            "ignored": _NAMES,
         }
     ),
     "Usage": _object(
@@ -102,7 +114,9 @@ _SCHEMAS: Final[dict[str, Any]] = {
             "prompt_tokens": _COUNT,
             "completion_tokens": _COUNT,
             "total_tokens": _COUNT,
-            "frontrunner": _reference("Race"),
+            "prompt_tokens_details": _object({"cached_tokens": _COUNT}),
+            "completion_tokens_details": _object({"reasoning_tokens": _COUNT}),
+            "frontrunner": _RACES,
         }
     ),
     "ToolCall": _object(
@@ -161,7 +175,7 @@ _SCHEMAS: Final[dict[str, Any]] = {
                 ),
             },
             "usage": _reference("Usage"),
-            "frontrunner": _reference("Race"),
+            "frontrunner": _RACES,
         }
     ),
     "Model": _object(

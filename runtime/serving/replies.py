@@ -1,7 +1,7 @@
 """What the two completion APIs share: choices, reasons, usage, and how a request becomes a race."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from time import time
 from typing import Any
 
@@ -10,17 +10,18 @@ from aiohttp import web
 
 from frontrunner.strategies.protocol import BranchStatus, StopReason
 
+from ..answers.combined import ToolCall
 from ..race_options import Question, RaceOptions
 from ..result import BranchReport, Result
 from .errors import BadParameter, UnknownModel, json_response
 from .frames import Encoder
 from .keys import key_name
-from .narration import reply_text
+from .reply_form import ReplyForm
 from .request_options import FrontrunnerOptions
 from .runs import Run
 from .sse import LOOK, stream_run
 from .state import RUNS, SETTINGS, served_model
-from .summary import summary
+from .usage import Account, Spent
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +29,12 @@ class Choice:
     """One of the replies to a request."""
 
     content: str
+    calls: tuple[ToolCall, ...]  # of tools; ``content`` is then none
     reasoning: str  # empty: the content is all there is
     finish_reason: str
     answer: str | None
     text: str  # all that the model wrote
+    tokens: int  # of ``text``
 
 
 class ClientGone(Exception):
@@ -50,8 +53,8 @@ def check_model(app: web.Application, asked: str | None) -> str:
     return served
 
 
-def branches_for(choices: int, asked: FrontrunnerOptions, default: int) -> int | None:
-    """How many branches must race so that there are that many choices; None: as it is.
+def branches_for(choices: int, asked: FrontrunnerOptions, default: int) -> RaceOptions:
+    """The options of a race in which there are that many choices.
 
     Raises:
         BadParameter: the request itself asks for fewer branches than choices.
@@ -62,7 +65,12 @@ def branches_for(choices: int, asked: FrontrunnerOptions, default: int) -> int |
             f"{asked.branches}",
             "n",
         )
-    return choices if asked.branches is None and default < choices else None
+    if choices == 1:
+        return {}
+    least = max(choices, asked.min_branches or 1)
+    if asked.branches is None and default < choices:
+        return {"branches": choices, "min_branches": least}
+    return {"min_branches": least}
 
 
 def wants_events(app: web.Application, asked: FrontrunnerOptions) -> bool:
@@ -123,9 +131,15 @@ async def answer_race(
 
 
 def completion(
-    id: str, kind: str, model: str, choices: list[dict[str, Any]], result: Result
+    id: str,
+    kind: str,
+    model: str,
+    choices: list[dict[str, Any]],
+    results: Sequence[Result],
+    account: Account,
 ) -> web.Response:
-    """The body of a completion that is not streamed; ``kind`` is its ``object``."""
+    """The body of a completion that is not streamed; ``kind`` is its ``object``. Each of the races
+    gave as many of the choices."""
     return json_response(
         {
             "id": id,
@@ -133,8 +147,8 @@ def completion(
             "created": int(time()),
             "model": model,
             "choices": choices,
-            "usage": usage(result),
-            "frontrunner": summary(result),
+            "usage": usage(results, len(choices) // len(results), account),
+            "frontrunner": account.summary(*results),
         }
     )
 
@@ -153,39 +167,71 @@ async def result_of(request: web.Request, run: Run) -> Result:
     raise ClientGone
 
 
-def choices_of(result: Result, count: int) -> list[Choice]:
+def choices_of(result: Result, count: int, form: ReplyForm) -> list[Choice]:
     """The winner, and behind it the best placed other branches, at most ``count`` in all."""
-    winner = Choice(
-        content=reply_text(result),
-        reasoning=result.text if result.answer is not None else "",
-        finish_reason=_winners_reason(result),
+    branch = _shown(result)
+    # Without an answer what the branch was forced to say is not shown.
+    whole = branch is not None and len(branch.text) == len(result.text)
+    winner = _choice(
+        form,
         answer=result.answer,
         text=result.text,
+        forced_at=branch.forced_at if branch is not None and whole else None,
+        ended=result.stop_reason is not StopReason.DEADLINE
+        if branch is None
+        else _ended_itself(branch),
+        tokens=_tokens_shown(result),
     )
-    return [winner, *(_choice(branch) for branch in _placed(result)[: count - 1])]
+    return [winner, *(_choice_of(branch, form) for branch in _placed(result)[: count - 1])]
 
 
-def usage(result: Result) -> dict[str, Any]:
-    """Tokens; those of all branches count, since all were generated."""
+def usage(results: Sequence[Result], choices: int, account: Account) -> dict[str, Any]:
+    """The tokens that the client received in so many choices of each race, its prompt's once. What
+    the races cost stands in ``frontrunner``."""
+    parts = [spent_on(result, choices, account) for result in results]
+    spent = Spent(*(sum(part) for part in zip(*map(astuple, parts), strict=True)))
     return {
-        "prompt_tokens": result.prompt_tokens,
-        "completion_tokens": result.tokens_generated,
-        "total_tokens": result.prompt_tokens + result.tokens_generated,
-        "frontrunner": summary(result),
+        "prompt_tokens": spent.prompt,
+        "completion_tokens": spent.completion,
+        "total_tokens": spent.prompt + spent.completion,
+        "prompt_tokens_details": {"cached_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": spent.reasoning},
+        "frontrunner": account.summary(*results),
     }
 
 
-def _winners_reason(result: Result) -> str:
-    if result.answer is not None:
-        return "stop"
-    # A text without an answer in it is a reply too, if it came to its end.
-    return "length" if result.stop_reason is StopReason.DEADLINE else "stop"
+def spent_on(result: Result, choices: int, account: Account) -> Spent:
+    """The tokens of the prompt and of so many choices."""
+    received = choices_of(result, choices, account.form)
+    counts = [
+        account.spent(
+            c.text, c.tokens, (c.answer or "") if c.calls else c.content, apart=bool(c.reasoning)
+        )
+        for c in received
+    ]
+    completion, reasoning = (sum(part) for part in zip(*counts, strict=True))
+    return Spent(result.prompt_tokens, completion, reasoning)
+
+
+def _shown(result: Result) -> BranchReport | None:
+    """The branch whose text is the result's."""
+    standing = [b for b in result.branches if b.text.startswith(result.text)]
+    return next((b for b in standing if b.answer == result.answer), next(iter(standing), None))
+
+
+def _tokens_shown(result: Result) -> int:
+    """Tokens of the result's text."""
+    branch = _shown(result)
+    if branch is None or not result.text:
+        return 0
+    # Without an answer what the branch was forced to say is not shown.
+    hidden = branch.forced_tokens if len(branch.text) > len(result.text) else 0
+    return branch.tokens + branch.inherited_tokens - hidden
 
 
 def _placed(result: Result) -> Sequence[BranchReport]:
     """All branches but the winner's: finished ones first, of these the most agreed on, …"""
-    standing = [b for b in result.branches if b.text.startswith(result.text)]
-    shown = next((b for b in standing if b.answer == result.answer), next(iter(standing), None))
+    shown = _shown(result)
     votes = {**result.forced_votes, **result.votes}
 
     def place(branch: BranchReport) -> tuple[Any, ...]:
@@ -201,16 +247,37 @@ def _placed(result: Result) -> Sequence[BranchReport]:
     return sorted((b for b in result.branches if b is not shown), key=place)
 
 
-def _choice(branch: BranchReport) -> Choice:
-    decided = branch.answer is not None
-    return Choice(
-        content=branch.answer if branch.answer is not None else branch.text,
-        reasoning=branch.text if decided else "",
-        finish_reason="stop" if decided or _ended_itself(branch) else "length",
+def _choice_of(branch: BranchReport, form: ReplyForm) -> Choice:
+    return _choice(
+        form,
         answer=branch.answer,
         text=branch.text,
+        forced_at=branch.forced_at,
+        ended=_ended_itself(branch),
+        tokens=branch.tokens + branch.inherited_tokens,
+    )
+
+
+def _choice(
+    form: ReplyForm,
+    *,
+    answer: str | None,
+    text: str,
+    forced_at: int | None,
+    ended: bool,
+    tokens: int,
+) -> Choice:
+    told = form.tell(answer, text, forced_at, ended=ended)
+    return Choice(
+        content=told.content,
+        calls=told.calls,
+        reasoning="" if told.content == text else text,
+        finish_reason=told.finish_reason,
+        answer=answer,
+        text=text,
+        tokens=tokens,
     )
 
 
 def _ended_itself(branch: BranchReport) -> bool:
-    return branch.status is BranchStatus.FINISHED
+    return branch.status is BranchStatus.FINISHED and not branch.truncated

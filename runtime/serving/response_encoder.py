@@ -20,10 +20,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import orjson
-
 from frontrunner.strategies.protocol import StopReason
 
+from ..answers.combined import ToolCall, read_calls
 from ..errors import FrontrunnerError
 from ..events import Event
 from ..result import Result
@@ -31,7 +30,8 @@ from .errors import RunCancelled
 from .extras import extra_frame
 from .frames import DataFrame, Frame, TextFrame
 from .narration import Answer, Decided, Extra, Narrated, Reasoning
-from .summary import summary
+from .replies import choices_of, spent_on
+from .usage import Account
 
 Json = dict[str, Any]
 #: What a frame takes beside its text, about, in bytes.
@@ -46,6 +46,7 @@ class ResponseEncoder:
         echo: Mapping[str, Any],
         *,
         events: bool,
+        account: Account,
         calls_tools: bool = False,
         on_end: Callable[[Json], None] = lambda response: None,
     ) -> None:
@@ -53,11 +54,13 @@ class ResponseEncoder:
         Args:
             echo: the fields of the response that repeat the request.
             events: whether branches and votes are told of.
+            account: counts tokens, and knows what was ignored.
             calls_tools: answers are calls of tools, as ``answers.extraction.tool_calls`` spells
                 them.
             on_end: called with the final response object, before its last event is sent.
         """
         self._events = events
+        self._account = account
         self._calls_tools = calls_tools
         self._on_end = on_end
         self._pieces: list[str] = []  # of the item that is being written
@@ -97,7 +100,7 @@ class ResponseEncoder:
         match item:
             case Reasoning():
                 return self._reason(item.text)
-            case Answer() if self._calls_tools and (calls := _tool_calls(item.text)):
+            case Answer() if self._calls_tools and (calls := read_calls(item.text)):
                 return self._call(calls)
             case Answer():
                 return self._say(item.text)
@@ -105,6 +108,10 @@ class ResponseEncoder:
                 return (_extra(item.event),) if self._events else ()
             case Decided():
                 return self._decide(item.result)
+
+    def content(self, result: Result) -> str:
+        """What is told as the answer: the content of the reply, or its calls as JSON."""
+        return choices_of(result, 1, self._account.form)[0].content
 
     def fail(self, error: FrontrunnerError) -> Iterable[Frame]:
         """The last events of a response that has no result: it was cancelled, or an error ended
@@ -114,6 +121,18 @@ class ResponseEncoder:
             yield self._end("cancelled")
         else:
             yield self._end("failed", error={"code": "server_error", "message": str(error)})
+
+    def prepare(self, run_id: str) -> Iterable[Frame]:
+        """All events of a response for which nothing is generated."""
+        yield from self.start(run_id)
+        usage = {
+            "input_tokens": 0,
+            "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+            "output_tokens": 0,
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": 0,
+        }
+        yield self._end("completed", usage=usage)
 
     # ── items ─────────────────────────────────────────────────────────────────────────────────
 
@@ -133,16 +152,16 @@ class ResponseEncoder:
         self._pieces.append(text)
         yield _delta("response.output_text.delta", {**self._ids, "logprobs": []}, text)
 
-    def _call(self, calls: list[Json]) -> Iterable[Frame]:
+    def _call(self, calls: list[ToolCall]) -> Iterable[Frame]:
         yield from self._close()
         for call in calls:
             index = len(self.response["output"])
-            item_id, arguments = self._item_id("fc"), orjson.dumps(call["arguments"]).decode()
+            item_id, arguments = self._item_id("fc"), call.arguments
             item = {
                 "id": item_id,
                 "type": "function_call",
                 "call_id": self._item_id("call"),
-                "name": call["name"],
+                "name": call.name,
             }
             ids = {"item_id": item_id, "output_index": index}
             yield _event(
@@ -152,7 +171,7 @@ class ResponseEncoder:
             yield _delta("response.function_call_arguments.delta", ids, arguments)
             yield _event(
                 "response.function_call_arguments.done",
-                {**ids, "name": call["name"], "arguments": arguments},
+                {**ids, "name": call.name, "arguments": arguments},
             )
             done = {**item, "arguments": arguments, "status": "completed"}
             yield _event("response.output_item.done", {"output_index": index, "item": done})
@@ -192,9 +211,14 @@ class ResponseEncoder:
     # ── the end ────────────────────────────────────────────────────────────────────
 
     def _decide(self, result: Result) -> Iterable[Frame]:
-        yield from self._close()
-        replied = any(item["type"] != "reasoning" for item in self.response["output"])
-        extra: Json = {"frontrunner": summary(result), "usage": _usage(result)}
+        (reply,) = choices_of(result, 1, self._account.form)
+        cut = reply.finish_reason == "length"
+        yield from self._close("incomplete" if cut and self._open == "message" else "completed")
+        replied = not cut and any(item["type"] != "reasoning" for item in self.response["output"])
+        extra: Json = {
+            "frontrunner": self._account.summary(result),
+            "usage": _usage(result, self._account),
+        }
         if result.stop_reason is StopReason.CANCELLED:
             yield self._end("cancelled", **extra)
         elif replied:
@@ -216,6 +240,14 @@ class ResponseEncoder:
         self._on_end(self.response)
         event = "incomplete" if status == "cancelled" else status
         return _event(f"response.{event}", {"response": self.response}, terminal=True)
+
+
+def response_of(item_id: str) -> str | None:
+    """The id of the response that has an output item of this id, as ``ResponseEncoder`` makes them;
+    None: it makes no such ids."""
+    _, _, rest = item_id.partition("_")
+    response, _, place = rest.rpartition("_")
+    return f"resp_{response}" if response and place else None
 
 
 def _event(name: str, fields: Json, *, terminal: bool = False, text: str = "") -> DataFrame:
@@ -252,25 +284,13 @@ def _part(item_type: str, text: str) -> Json:
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
-def _usage(result: Result) -> Json:
-    """All branches' tokens: they were paid for. What is not the answer itself is reasoning, and
-    since every branch's answer is part of its reasoning, that is all of them."""
+def _usage(result: Result, account: Account) -> Json:
+    """The tokens that the client received; what the race cost stands in ``frontrunner``."""
+    spent = spent_on(result, 1, account)
     return {
-        "input_tokens": result.prompt_tokens,
+        "input_tokens": spent.prompt,
         "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
-        "output_tokens": result.tokens_generated,
-        "output_tokens_details": {"reasoning_tokens": result.tokens_generated},
-        "total_tokens": result.prompt_tokens + result.tokens_generated,
+        "output_tokens": spent.completion,
+        "output_tokens_details": {"reasoning_tokens": spent.reasoning},
+        "total_tokens": spent.prompt + spent.completion,
     }
-
-
-def _tool_calls(answer: str) -> list[Json]:
-    """The calls in an answer of kind ``tool_call``; none if it is something else."""
-    try:
-        read = orjson.loads(answer)
-    except orjson.JSONDecodeError:
-        return []
-    calls = read if isinstance(read, list) else [read]
-    if all(isinstance(call, dict) and {"name", "arguments"} <= call.keys() for call in calls):
-        return calls
-    return []

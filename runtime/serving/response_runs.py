@@ -1,25 +1,30 @@
 """Responses as runs: how they start, are found again, and what goes wrong with them is told."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from secrets import token_hex
+from typing import Any, Final
 
 from aiohttp import web
 
 from ..engines.protocol import Message
 from ..errors import FrontrunnerError
-from ..race_options import answer_kind
-from .errors import NotFound, error_object, status_of
+from .errors import BadParameter, NotFound, error_object, status_of
+from .frames import Frame, dump
 from .replies import check_model, wants_events
 from .request_options import race_options
 from .response_bodies import ResponseBody
-from .response_encoder import ResponseEncoder
+from .response_encoder import ResponseEncoder, response_of
 from .response_store import ResponseStore
 from .run_log import FramesExpired
 from .runs import Run
 from .state import RUNS, RUNTIME
+from .usage import Account
 
 #: What the id of a response begins with.
 PREFIX = "resp_"
+#: Bytes of a conversation for which nothing is generated: only a race finds out what is too long.
+_MOST_PREPARED: Final = 4 << 20
 
 STORE = web.AppKey("frontrunner.responses", ResponseStore)
 
@@ -40,46 +45,124 @@ class EventsGone(FramesExpired):
         )
 
 
+class Memory:
+    """What responses can go on from: those that are kept for all connections of their owner, and
+    those that a websocket keeps for itself, as they are not to be stored."""
+
+    def __init__(
+        self, app: web.Application, owner: str | None, own: ResponseStore | None = None
+    ) -> None:
+        """
+        Args:
+            app: keeps what is stored.
+            owner: the name of the key that asks.
+            own: of the websocket; None: the request came by itself.
+        """
+        self.owner = owner
+        self._shared, self._own = app[STORE], own
+
+    @property
+    def streams(self) -> bool:
+        """Whether all that is asked for is streamed."""
+        return self._own is not None
+
+    def conversation(self, previous: str | None) -> Sequence[Message]:
+        """What was said up to a response, and what it said; nothing without one.
+
+        Raises:
+            PreviousNotFound: it is not kept (any more), or somebody else's.
+        """
+        if previous is None:
+            return []
+        try:
+            return self._holder(previous).conversation(previous, self.owner)
+        except NotFound as error:
+            raise PreviousNotFound(str(error)) from None
+
+    def item(self, item_id: str) -> Mapping[str, Any]:
+        """See ``ResponseStore.item``."""
+        return self._holder(response_of(item_id)).item(item_id, self.owner)
+
+    def add(
+        self, response_id: str, encoder: ResponseEncoder, turns: Sequence[Message], *, stored: bool
+    ) -> None:
+        """Keep a response, if there is where to; see ``ResponseStore.add``."""
+        store = self._shared if stored else self._own
+        if store is not None:
+            store.add(response_id, encoder, self.owner, turns)
+
+    def ended(self, response_id: str) -> None:
+        """Count what a response has become."""
+        self._holder(response_id).ended(response_id)
+
+    def _holder(self, response_id: str | None) -> ResponseStore:
+        own = self._own
+        return own if own is not None and response_id in own else self._shared
+
+
+def prepare_response(
+    app: web.Application, body: ResponseBody, memory: Memory
+) -> tuple[str, ResponseEncoder, Sequence[Frame]]:
+    """A response for which nothing is generated: its id, and all of its events. A later one goes on
+    from its input. No race is run: the engine keeps the beginnings of prompts by itself.
+
+    Raises:
+        FrontrunnerError: it cannot be.
+    """
+    model, earlier = check_model(app, body.model), memory.conversation(body.previous_response_id)
+    account = Account.of(app, body.without_effect())
+    turns = [*earlier, *body.turns(memory.item)]
+    if len(dump(turns)) > _MOST_PREPARED:
+        raise BadParameter(f"input: over {_MOST_PREPARED:,} bytes with what came before", "input")
+    encoder = ResponseEncoder(body.echo(model), events=False, account=account)
+    response_id = f"{PREFIX}{token_hex(12)}"
+    frames = list(encoder.prepare(response_id))
+    memory.add(response_id, encoder, turns, stored=body.store is not False)
+    return response_id, encoder, frames
+
+
 async def start_response(
-    app: web.Application, body: ResponseBody, headers: Mapping[str, str], owner: str | None
+    app: web.Application, body: ResponseBody, headers: Mapping[str, str], memory: Memory
 ) -> tuple[Run, ResponseEncoder]:
     """Start the race of a response. Hold the run before the next ``await``.
 
     Raises:
         FrontrunnerError: it cannot be run; nothing was started.
     """
-    store, model, asked = app[STORE], check_model(app, body.model), body.frontrunner
-    earlier = _earlier(store, body.previous_response_id, owner)
-    tools = body.chat_tools()
+    model, asked = check_model(app, body.model), body.frontrunner
+    earlier = memory.conversation(body.previous_response_id)
+    account = Account.of(app, body.without_effect())
+    kind = await body.reply_kind(app, account.count)
+    account = replace(account, form=kind.form)
+    turns = body.turns(memory.item)
     options = race_options(
         asked,
         headers,
         app[RUNTIME].settings,
-        max_tokens=body.max_output_tokens,
+        streams=bool(body.stream or body.background or memory.streams),
         temperature=body.temperature,
         top_p=body.top_p,
+        top_k=body.top_k,
         seed=body.seed,
-        tools=tools,
+        **kind.race,
     )
-    if tools and answer_kind(options.get("answers")) is None:
-        options["answers"] = "tool_call"
     encoder = ResponseEncoder(
         body.echo(model),
         events=wants_events(app, asked),
-        # Text is JSON too: only where calls are what an answer is can an answer be a call.
-        calls_tools=answer_kind(options.get("answers")) == "tool_call",
-        on_end=lambda response: store.ended(response["id"]),
+        account=account,
+        # Text is JSON too: only where calls may be answers can an answer be a call.
+        calls_tools=kind.form.calls,
+        on_end=lambda response: memory.ended(response["id"]),
     )
     run = await app[RUNS].start(
-        body.messages(earlier),
+        kind.told_in(body.messages(earlier, turns)),
         options,
         encoder,
         prefix=PREFIX,
         keep_on_disconnect=asked.keeps_on or bool(body.background),
-        owner=owner,
+        owner=memory.owner,
     )
-    if body.store is not False:
-        store.add(run.id, encoder, owner, [*earlier, *body.turns()])
+    memory.add(run.id, encoder, [*earlier, *turns], stored=body.store is not False)
     return run, encoder
 
 
@@ -114,12 +197,3 @@ def told_error(error: FrontrunnerError) -> tuple[int, dict[str, Any]]:
     if (code := getattr(error, "code", None)) is not None:
         told["code"] = code
     return getattr(error, "status", status_of(error)), told
-
-
-def _earlier(store: ResponseStore, previous: str | None, owner: str | None) -> Sequence[Message]:
-    if previous is None:
-        return []
-    try:
-        return store.conversation(previous, owner)
-    except NotFound as error:
-        raise PreviousNotFound(str(error)) from None

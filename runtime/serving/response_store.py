@@ -1,7 +1,7 @@
 """Responses that may be asked for again, and conversations that may go on."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from ..engines.protocol import Message
 from .errors import NotFound
 from .frames import dump
 from .response_bodies import reply_turns
-from .response_encoder import ResponseEncoder
+from .response_encoder import ResponseEncoder, response_of
 
 #: Seconds for which a response can be asked for, and its conversation be continued.
 KEPT_SECONDS = 3600.0
@@ -44,6 +44,10 @@ class ResponseStore:
         self._seconds, self._room, self._most, self._clock = seconds, size, count, clock
         self._kept: OrderedDict[str, _Kept] = OrderedDict()  # oldest first
         self._size = 0
+
+    def __contains__(self, response_id: object) -> bool:
+        """Whether a response is kept, whosever it is."""
+        return response_id in self._kept
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -88,6 +92,23 @@ class ResponseStore:
             NotFound: it is not kept (any more), or somebody else's.
         """
         return self._find(response_id, owner).encoder.snapshot()
+
+    def item(self, item_id: str, owner: str | None) -> Mapping[str, Any]:
+        """The output item with this id.
+
+        Raises:
+            NotFound: it is not kept (any more), or somebody else's.
+        """
+        response_id = response_of(item_id)
+        if response_id is not None and response_id in self._kept:
+            output = self._find(response_id, owner).encoder.response["output"]
+            for item in output:
+                if item["id"] == item_id:
+                    return item
+        raise NotFound(
+            f"there is no item {item_id[:100]!r}, or not any more: items are kept with their "
+            f"responses, for {self._seconds:g} s, unless `store` is false; send the item itself"
+        )
 
     def conversation(self, response_id: str, owner: str | None) -> list[Message]:
         """What was said up to this response, and what it said.

@@ -21,10 +21,18 @@ from .limits import read_json
 from .replies import ClientGone
 from .request_options import checked
 from .response_bodies import ResponseBody
-from .response_runs import STORE, PreviousNotFound, find_events, start_response, told_error
+from .response_runs import (
+    STORE,
+    Memory,
+    PreviousNotFound,
+    find_events,
+    prepare_response,
+    start_response,
+    told_error,
+)
 from .response_store import ResponseStore
 from .runs import Run
-from .sse import LOOK, stream_run
+from .sse import LOOK, stream_run, streamed
 from .state import RUNS, SETTINGS
 from .websocket import SOCKETS, close_sockets, open_socket
 
@@ -45,8 +53,12 @@ def add_routes(app: web.Application) -> None:
 async def create(request: web.Request) -> web.StreamResponse:
     """``POST /v1/responses``"""
     body = checked(ResponseBody, await read_json(request, request.app[SETTINGS]))
+    memory = Memory(request.app, key_name(request))
     try:
-        run, encoder = await start_response(request.app, body, request.headers, key_name(request))
+        if body.only_prepares:
+            _, encoder, frames = prepare_response(request.app, body, memory)
+            return streamed(frames) if body.stream else json_response(encoder.response)
+        run, encoder = await start_response(request.app, body, request.headers, memory)
     except PreviousNotFound as error:
         status, told = told_error(error)
         return json_response({"error": told}, status=status)

@@ -177,7 +177,7 @@ class Run:
         options: RaceOptions,
         encoder: Encoder,
     ) -> None:
-        log, narrator = self._log, Narrator()
+        log, narrator = self._log, Narrator(encoder.content)
         assert log is not None
         async with runtime.stream(question, **options) as events:
             log.extend(encoder.start(self.id))

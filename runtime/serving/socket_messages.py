@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from .bounds import check_fields
 from .errors import BadParameter
 from .limits import parse_json
 from .request_options import checked
@@ -62,6 +63,7 @@ def read_message(data: str, depth: int) -> SocketMessage:
         BadRequest: it is none; ``BadParameter`` names what is wrong in it.
     """
     said = parse_json(data, depth)
+    check_fields(said)
     if not isinstance(said, dict):
         raise BadParameter("a message is a JSON object")
     match said.get("type"):

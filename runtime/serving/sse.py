@@ -1,11 +1,13 @@
 """A run as a stream of server-sent events, for a client that may be slow, or gone."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import anyio
 from aiohttp import web
 
+from ..config import ServerSettings
 from .frames import Frame
+from .request_options import read_timeout
 from .run_log import FramesExpired, LogReader
 from .runs import Run
 from .state import SETTINGS
@@ -54,7 +56,8 @@ async def stream_run(
             if request.transport is not None:
                 # What waits here is not joined any more.
                 request.transport.set_write_buffer_limits(high=settings.writer_limit)
-            while (batch := await _next(request, response, frames)) is not None:
+            silence = _Silence(response, settings, read_timeout(request.headers), ids=ids)
+            while (batch := await _next(request, silence, frames)) is not None:
                 piece = b"".join(_event(frame, number, ids) for number, frame in batch)
                 if not batch:
                     piece = b"data: " + done + b"\n\n" if done else b""
@@ -70,26 +73,66 @@ async def stream_run(
     return response
 
 
+def streamed(frames: Iterable[Frame]) -> web.Response:
+    """A stream all of whose events are known already; they carry their numbers."""
+    body = b"".join(_event(frame, number, True) for number, frame in enumerate(frames))
+    return web.Response(body=body, headers=_HEADERS)
+
+
 def cut_off(request: web.Request) -> None:
     """Drop the connection, with what waits to be sent."""
     if request.transport is not None:
         request.transport.abort()
 
 
+class _Silence:
+    """Says now and then that a stream is still there."""
+
+    def __init__(
+        self,
+        response: web.StreamResponse,
+        settings: ServerSettings,
+        patience: float | None,
+        *,
+        ids: bool,
+    ) -> None:
+        """
+        Args:
+            response: the stream.
+            settings: how often, and for how long a client may take nothing.
+            patience: seconds of silence after which the client gives up; None: not known.
+            ids: whether its events carry numbers.
+        """
+        self._response, self._limit = response, settings.stall_limit
+        self.interval = settings.keep_alive
+        if patience is not None:
+            # Twice as often, since the network may be late as well.
+            self.interval = min(self.interval, patience / 2)
+        # OpenAI's decoder never clears an id: a comment with an empty line behind it becomes an
+        # event without data there, which it cannot read. Where there are no ids clients have been
+        # seen (vLLM's benchmark) that read from one empty line to the next.
+        self._comment = b": keep-alive\n" if ids else b": keep-alive\n\n"
+
+    async def tell(self) -> None:
+        """
+        Raises:
+            TimeoutError: the client makes no room for it.
+        """
+        with anyio.fail_after(self._limit):
+            await self._response.write(self._comment)
+
+
 async def _next(
-    request: web.Request, response: web.StreamResponse, frames: LogReader
+    request: web.Request, silence: _Silence, frames: LogReader
 ) -> list[tuple[int, Frame]] | None:
     """The frames to send now, none at the end; None: the client has gone."""
-    settings = request.app[SETTINGS]
-    silent = 0.0
+    due = anyio.current_time() + silence.interval
     while request.transport is not None:
-        with anyio.move_on_after(LOOK):
+        with anyio.move_on_at(min(due, anyio.current_time() + LOOK)):
             return await frames.batch()
-        silent += LOOK
-        if silent >= settings.keep_alive:
-            silent = 0.0
-            with anyio.fail_after(settings.stall_limit):
-                await response.write(b": keep-alive\n\n")
+        if anyio.current_time() >= due:
+            await silence.tell()
+            due = anyio.current_time() + silence.interval
     return None
 
 

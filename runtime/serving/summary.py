@@ -1,10 +1,12 @@
 """The ``frontrunner`` object of a reply: how its race went."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from frontrunner.strategies.protocol import BranchStatus
 
 from ..result import Result
+from .ignored import told
 
 _OUTCOMES = {
     "finished": BranchStatus.FINISHED,
@@ -14,9 +16,10 @@ _OUTCOMES = {
 }
 
 
-def summary(result: Result) -> dict[str, Any]:
+def summary(result: Result, ignored: Sequence[str] = ()) -> dict[str, Any]:
     """What is said about a race beside its answer. Times are in seconds; ``overshoot`` is how much
-    later than the deadline the result came, 0 if it did not."""
+    later than the deadline the result came, 0 if it did not. ``ignored`` are the fields of the
+    request that were sent and have no effect."""
     return {
         "race_id": result.race_id,
         "answer": result.answer,
@@ -33,4 +36,5 @@ def summary(result: Result) -> dict[str, Any]:
         "elapsed": round(result.elapsed, 6),
         "deadline": result.deadline,
         "overshoot": round(max(0.0, result.elapsed - result.deadline), 6),
+        "ignored": told(ignored),
     }

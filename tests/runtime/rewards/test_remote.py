@@ -117,8 +117,9 @@ async def test_a_template_lets_classify_take_texts_in_batches(endpoint: Endpoint
     scores = await scored(endpoint, "classify", *items("1", "2", "3"), **settings)
     assert scores == [1.0, 2.0, 3.0]
     assert sorted(len(body["input"]) for body in endpoint.asked) == [1, 2]
-    assert endpoint.asked[0]["input"][0] == "2 + 2? 1"
-    assert endpoint.asked[0]["use_activation"] is False
+    texts = [text for body in endpoint.asked for text in body["input"]]
+    assert sorted(texts) == ["2 + 2? 1", "2 + 2? 2", "2 + 2? 3"]
+    assert all(body["use_activation"] is False for body in endpoint.asked)
 
 
 async def test_pooling_gives_the_steps_of_a_process_model(endpoint: Endpoint) -> None:

@@ -53,10 +53,14 @@ async def served(
     settings: dict[str, Any] | None = None,
     **server: Any,
 ) -> AsyncGenerator[Served, None]:
-    """A server whose branches do this; ``server`` are settings of ``[server]``."""
+    """A server whose branches do this; ``server`` are settings of ``[server]``.
+
+    The content of its replies is the answer, unless they or a request say otherwise.
+    """
     script = Script(branches or (BranchScript.answering("42", seconds=0.02),), forced=forced)
     engine = ScriptedEngine(script, step_seconds=0.001)
-    data = {"server": {"port": 0, "drain_grace": 0, **server}, **(settings or {})}
+    own = {"port": 0, "drain_grace": 0, "content": "answer", **server}
+    data = {"server": own, **(settings or {})}
     async with AsyncExitStack() as stack:
         runtime = await stack.enter_async_context(Runtime(engine, Settings.from_dict(data)))
         app = create_app(runtime)

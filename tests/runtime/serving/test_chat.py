@@ -48,7 +48,8 @@ async def test_a_whole_reply(serve: Serve) -> None:
         assert race["votes"]["42"] >= 1
         assert race["branches"]["launched"] == 4
         assert reply.usage is not None
-        assert reply.usage.completion_tokens == race["tokens_generated"]
+        assert reply.usage.completion_tokens == 10  # of the winner; of the race:
+        assert race["tokens_generated"] > 10
         assert reply.usage.frontrunner == race  # type: ignore[attr-defined]
         assert reply.id == f"chatcmpl-{race['race_id']}"
 
@@ -129,10 +130,8 @@ async def test_what_the_client_says_reaches_the_engine(serve: Serve) -> None:
             ],
             temperature=0.5,
             top_p=0.9,
-            stop=["END"],
-            max_completion_tokens=33,
             seed=5,
-            extra_body=options(),
+            extra_body=options(max_tokens=33, stop="END"),
         )
         request = served.engine.requests[0]
         assert request.prompt == served.engine.encode("Be  very brief")

@@ -45,8 +45,12 @@ def decided(answer: str | None, text: str, *branches: BranchReport) -> RaceDecid
     )
 
 
+def content(result: Result) -> str:
+    return result.text if result.answer is None else result.answer
+
+
 def tell(*events: Event) -> list[Narrated]:
-    narrator = Narrator()
+    narrator = Narrator(content)
     return [item for event in events for item in narrator.tell(event)]
 
 
@@ -119,7 +123,7 @@ def test_without_an_answer_the_text_is_the_reply() -> None:
 @given(st.data())
 def test_it_ends_with_the_text_behind_the_answer(data: st.DataObject) -> None:
     texts = ["" for _ in range(3)]
-    narrator = Narrator()
+    narrator = Narrator(content)
     told = [item for i in range(3) for item in narrator.tell(started(i))]
     for _ in range(data.draw(st.integers(0, 12))):
         index = data.draw(st.integers(0, 2))

@@ -14,8 +14,11 @@ from frontrunner.runtime.serving.narration import Answer, Decided, Narrated, Rea
 from frontrunner.runtime.serving.response_bodies import ResponseBody, reply_turns
 from frontrunner.runtime.serving.response_encoder import ResponseEncoder
 from frontrunner.runtime.serving.run_log import RunLog
+from frontrunner.runtime.serving.usage import Account
 from frontrunner.strategies.protocol import StopReason
 
+#: Counts words.
+ACCOUNT = Account(lambda text: len(text.split()))
 EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 
 texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=30)
@@ -37,7 +40,9 @@ def tellings(draw: st.DrawFn) -> list[Narrated]:
 
 def encoded(told: list[Narrated], *, taken: bool = True, **options: Any) -> list[dict[str, Any]]:
     """The events of a run; ``taken``: a reader takes each before the next comes."""
-    encoder = ResponseEncoder(ResponseBody(input="x").echo("m"), events=False, **options)
+    encoder = ResponseEncoder(
+        ResponseBody(input="x").echo("m"), events=False, account=ACCOUNT, **options
+    )
     log = RunLog(10_000, 10_000_000)
     log.extend(encoder.start("resp_1"))
     for item in told:
@@ -134,7 +139,7 @@ def test_runs_without_a_result() -> None:
         (RaceLost("gone"), "response.failed", "failed"),
     ):
         ended: list[dict[str, Any]] = []
-        encoder = ResponseEncoder({}, events=False, on_end=ended.append)
+        encoder = ResponseEncoder({}, events=False, account=ACCOUNT, on_end=ended.append)
         frames = [*encoder.start("resp_1"), *encoder.encode(Reasoning("half", 0))]
         assert encoder.snapshot()["output"][0]["content"][0]["text"] == "half"
         assert encoder.response["status"] == "in_progress"

@@ -13,11 +13,13 @@ from frontrunner.runtime.serving.response_encoder import ResponseEncoder
 from frontrunner.runtime.serving.response_store import ResponseStore
 from frontrunner.strategies.protocol import StopReason
 
-from .test_response_encoder import result
+from .test_response_encoder import ACCOUNT, result
 
 
 def response(response_id: str, end: Callable[[str], None] = lambda _: None) -> ResponseEncoder:
-    encoder = ResponseEncoder({}, events=False, on_end=lambda response: end(response["id"]))
+    encoder = ResponseEncoder(
+        {}, events=False, account=ACCOUNT, on_end=lambda response: end(response["id"])
+    )
     list(encoder.start(response_id))
     return encoder
 

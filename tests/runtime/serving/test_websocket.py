@@ -7,13 +7,14 @@ from typing import Any
 
 import anyio
 import pytest
+from aiohttp import WSMsgType
 from tests.backends import until
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from frontrunner.runtime.engines import BranchScript, Piece
 from frontrunner.runtime.serving.state import RUNS
-from frontrunner.runtime.serving.websocket import MAX_RESPONSES, SOCKETS
+from frontrunner.runtime.serving.websocket import MAX_RESPONSES, OWN_RESPONSES, SOCKETS
 
 from .conftest import ENDLESS, Serve, Served
 from .sockets import TERMINAL, Client, Event, dial
@@ -135,6 +136,161 @@ async def test_a_conversation(serve: Serve) -> None:
         await client.create("second", previous_response_id=first)
         await client.ended()
         assert served.engine.requests[0].prompt == served.engine.encode("first 42 second")
+
+
+async def test_a_conversation_that_is_not_stored(serve: Serve) -> None:
+    async with serve() as served, dial(served) as client, dial(served) as other:
+        previous = None
+        for turn in ("first", "second", "third"):
+            served.engine.requests.clear()
+            await client.create(turn, store=False, previous_response_id=previous)
+            previous = (await client.ended())[-1]["response"]["id"]
+        said = served.engine.encode("first 42 second 42 third")
+        assert served.engine.requests[0].prompt == said
+        # It is this connection's, and nobody else's.
+        await other.create("fourth", previous_response_id=previous)
+        error = await other.next()
+        assert error["error"]["code"] == "previous_response_not_found"
+        assert error["param"] == "previous_response_id"
+        async with served.http.get(f"/v1/responses/{previous}") as response:
+            assert response.status == 404
+        # It can be forked, and what follows may be stored.
+        await client.create("fourth", previous_response_id=previous)
+        stored = (await client.ended())[-1]["response"]["id"]
+        served.engine.requests.clear()
+        await other.create("fifth", previous_response_id=stored)
+        await other.ended()
+        said = served.engine.encode("first 42 second 42 third 42 fourth 42 fifth")
+        assert served.engine.requests[0].prompt == said
+    async with serve() as served:
+        async with dial(served) as client:
+            await client.create(store=False)
+            gone = (await client.ended())[-1]["response"]["id"]
+        async with dial(served) as client:
+            await client.create(previous_response_id=gone)
+            assert (await client.next())["error"]["code"] == "previous_response_not_found"
+
+
+async def test_a_connection_keeps_so_many_responses_for_itself(serve: Serve) -> None:
+    async with serve() as served, dial(served) as client:
+        ids = list[str]()
+        for _ in range(OWN_RESPONSES + 1):
+            await client.create(store=False, generate=False)
+            ids.append((await client.ended())[-1]["response"]["id"])
+        await client.create(store=False, generate=False, previous_response_id=ids[0])
+        assert (await client.next())["error"]["code"] == "previous_response_not_found"
+        await client.create(store=False, generate=False, previous_response_id=ids[1])
+        await client.ended()
+
+
+WARM_UPS: list[dict[str, Any]] = [
+    {"generate": False},
+    {"prompt_cache_options": {"prewarm": True}},
+    {"generate": True, "prompt_cache_options": {"prewarm": True}},
+]
+
+
+@pytest.mark.parametrize("warm_up", WARM_UPS)
+@pytest.mark.parametrize("stored", [True, False])
+async def test_a_warm_up_generates_nothing(
+    serve: Serve, warm_up: dict[str, Any], stored: bool
+) -> None:
+    async with serve() as served, dial(served) as client:
+        await client.create("context", store=stored, stream_id="one", **warm_up)
+        events = await client.ended()
+        assert [event["type"] for event in events] == [
+            "response.created",
+            "response.in_progress",
+            "response.completed",
+        ]
+        assert numbers(events) == [0, 1, 2]
+        assert {event["stream_id"] for event in events} == {"one"}
+        response = events[-1]["response"]
+        assert {event["response_id"] for event in events} == {response["id"]}
+        assert (response["status"], response["output"]) == ("completed", [])
+        assert response["usage"]["total_tokens"] == 0
+        assert served.engine.requests == []
+        await client.create("question", previous_response_id=response["id"])
+        assert said(await client.ended()) == "42"
+        assert served.engine.requests[0].prompt == served.engine.encode("context question")
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_warm_up_by_itself(serve: Serve, stream: bool) -> None:
+    async with serve() as served:
+        body = {"input": "context", "generate": False, "stream": stream}
+        async with served.http.post("/v1/responses", json=body) as response:
+            assert response.status == 200
+            told = await response.text()
+        assert served.engine.requests == []
+        if stream:
+            assert told.count("event: ") == 3
+            assert response.headers["Content-Type"].startswith("text/event-stream")
+        else:
+            assert '"status":"completed"' in told
+
+
+async def test_openais_client_warms_up(serve: Serve) -> None:
+    async with serve() as served, served.openai.responses.connect() as connection:
+        await connection.response.create(model="scripted", input="context", generate=False)
+        warm: Any = None
+        async for event in connection:
+            if event.type == "response.completed":
+                warm = event.response
+                break
+        assert warm.output == []
+        race: Any = {"frontrunner": {"branches": 4, "deadline": 2}}
+        await connection.send(
+            {
+                "type": "response.create",
+                "model": "scripted",
+                "input": "question",
+                "previous_response_id": warm.id,
+                "store": False,
+                **race,
+            }
+        )
+        async for event in connection:
+            if event.type == "response.completed":
+                assert event.response.output_text == "42"
+                break
+
+
+async def test_a_warm_up_of_too_much_is_refused(serve: Serve) -> None:
+    async with serve() as served, dial(served) as client:
+        previous, error = None, None
+        for _ in range(6):
+            await client.create("x" * 900_000, generate=False, previous_response_id=previous)
+            event = (await client.until(*TERMINAL, "error"))[-1]
+            if event["type"] == "error":
+                error = event
+                break
+            previous = event["response"]["id"]
+        assert error is not None
+        assert (error["status"], error["param"]) == (400, "input")
+
+
+@pytest.mark.parametrize("answers", [True, False])
+async def test_pings_have_a_period_of_their_own(serve: Serve, answers: bool) -> None:
+    async with (
+        serve(ping_period=0.05, keep_alive=600) as served,
+        served.http.ws_connect("/v1/responses", autoping=False) as socket,
+    ):
+        ping: Any = None
+        for _ in range(3):
+            ping = await socket.receive(timeout=10)
+            if ping.type is not WSMsgType.PING:
+                break
+            if answers:
+                await socket.pong(ping.data)
+        assert (ping.type is WSMsgType.PING) == answers
+
+
+async def test_a_time_out_of_the_handshake_is_no_deadline(serve: Serve) -> None:
+    headers = {"x-stainless-read-timeout": "0.1", "x-stainless-timeout": "1"}
+    async with serve(SLOW) as served, dial(served, additional_headers=headers) as client:
+        await client.create()
+        assert said(await client.ended()) == "42"
 
 
 async def test_too_many_responses(serve: Serve) -> None:

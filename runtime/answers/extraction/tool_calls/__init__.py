@@ -17,7 +17,7 @@ from .bare import read_bare
 from .calls import Call, Offered, calls_in, offered
 from .formats import MARKS, read_marked
 
-__all__ = ["MAX_TOOL_CALLS", "last_tool_call"]
+__all__ = ["MAX_TOOL_CALLS", "announces_call", "last_tool_call"]
 
 MAX_TOOL_CALLS: Final = 32
 # A fence that opens or closes a code block.
@@ -52,6 +52,12 @@ def last_tool_call(text: str, tools: Sequence[Mapping[str, Any]] = ()) -> str | 
         return None
     answer = calls[0] if len(calls) == 1 else calls
     return canonical_json(answer) if depth_fits(answer) else None
+
+
+def announces_call(text: str, tools: Sequence[Mapping[str, Any]] = ()) -> bool:
+    """Whether a mark says that there is a call, whole or broken, offered or not."""
+    said = _unquoted(text[-JSON_SCAN_CHARS:].replace(_NAMESPACE, ""))
+    return _marked_calls(said, offered(tools)).seen
 
 
 def _calls(said: str, tools: Offered, cut: bool) -> list[Call] | None:

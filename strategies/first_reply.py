@@ -1,0 +1,87 @@
+"""The first reply, where there is no answer to vote on.
+
+Not every reply holds an answer: a greeting, a story, a plan. A branch that has come to its end
+without one has replied, and there is nothing to count and nothing to ask it for. What was cut at
+its token limit has not.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from .closing import decide_for, over
+from .protocol import (
+    BranchStatus,
+    CallTimeReached,
+    Command,
+    Decide,
+    Extend,
+    Needs,
+    Observation,
+    RaceView,
+    StopReason,
+    Strategy,
+    needs_of,
+)
+from .stopping import majority_probability
+
+
+@dataclass(slots=True)
+class FirstReply:
+    """Another strategy, but for a race in which branches reply and none answers.
+
+    Args:
+        strategy: decides as soon as there is an answer, and what is launched, cut and extended.
+        most: whether most branches must have replied, and not just one.
+        wait: whether the race goes on until all have ended, or time is up.
+        answers_count: whether an answer is a reply like any other: nothing is voted on.
+    """
+
+    strategy: Strategy
+    most: bool = False
+    wait: bool = False
+    answers_count: bool = False
+    _called: bool = field(init=False, repr=False, compare=False, default=False)
+
+    @property
+    def needs(self) -> Needs:
+        return needs_of(self.strategy)
+
+    def start(self, view: RaceView) -> Sequence[Command]:
+        return self.strategy.start(view)
+
+    def observe(self, observation: Observation, view: RaceView) -> Sequence[Command]:
+        self._called = self._called or isinstance(observation, CallTimeReached)
+        commands = self.strategy.observe(observation, view)
+        if any(isinstance(command, Extend) for command in commands):
+            return commands  # what looked like a reply goes on
+        first = self._first(view)
+        if first is None:
+            return commands
+        if self._called:
+            return [self._decide(view, first, StopReason.DEADLINE)]
+        if over(view):
+            return [self._decide(view, first, StopReason.EXHAUSTED)]
+        return commands if self.wait else [self._decide(view, first, StopReason.FIRST_TO_M)]
+
+    def conclude(self, view: RaceView) -> Decide:
+        first = self._first(view)
+        if first is None:
+            return self.strategy.conclude(view)
+        return self._decide(view, first, StopReason.DEADLINE)
+
+    def _first(self, view: RaceView) -> int | None:
+        """The first branch that replied; None if there are too few, or answers are to decide."""
+        came = [view.branches[i] for i in view.arrivals]
+        if not self.answers_count and any(b.answer is not None for b in came):
+            return None
+        replies = [b for b in came if b.status is BranchStatus.FINISHED and not b.truncated]
+        lost = (BranchStatus.FAILED, BranchStatus.CANCELLED)
+        branches = sum(b.status not in lost for b in view.branches.values())
+        if not replies or (self.most and 2 * len(replies) <= branches):
+            return None
+        return replies[0].index
+
+    def _decide(self, view: RaceView, index: int, reason: StopReason) -> Decide:
+        answer = view.branches[index].answer
+        confidence = 0.0 if answer is None else majority_probability(1, 0)
+        return decide_for(view, answer, index, reason, confidence)

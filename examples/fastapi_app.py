@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from frontrunner import FrontrunnerError, Runtime, asgi
 from frontrunner.runtime.errors import BadRequest, Overloaded
-from frontrunner.runtime.events import Event
+from frontrunner.runtime.events.types import Event
 
 runtime = Runtime.from_config("configs/demo.toml")
 

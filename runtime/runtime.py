@@ -12,24 +12,24 @@ import structlog
 from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.protocol import BranchStatus
 
-from .admission import Admission, AdmissionLoad, Lease
 from .answers import Equivalence, WorkerPool, make_extractor
-from .background import Background
 from .config import Settings
 from .engines.protocol import Engine, EngineLoad
 from .errors import BadRequest, EngineClosed, EngineError, EngineStartError
-from .events import Event
+from .events.types import Event
 from .logs import configure_logs
-from .observers import Observer, Watchers
-from .planning.models import RuntimeModels
-from .race import Race
-from .race_making import RaceMaker, RaceRequest
-from .race_options import Question, RaceOptions
-from .race_stream import RaceStream, StreamedRace
-from .reserve import Reserve
+from .planning.runtime_models import RuntimeModels
+from .racing.background import Background
+from .racing.deadline_reserve import Reserve
+from .racing.observers import Observer, Watchers
+from .racing.options import Question, RaceOptions
+from .racing.race import Race
+from .racing.stream import RaceStream, StreamedRace
 from .result import Result
 from .rewards import RewardModel, make_reward_model
-from .sharing import Sharing
+from .scheduling.admission import Admission, AdmissionLoad, Lease
+from .scheduling.race_factory import RaceMaker, RaceRequest
+from .scheduling.rebalancer import Sharing
 
 _log = structlog.get_logger("frontrunner.runtime")
 
@@ -116,7 +116,7 @@ class Runtime:
             ConfigError: naming the file and the key.
             EngineStartError: if vLLM is not installed.
         """
-        from .engines.making import make_engine
+        from .engines.factory import make_engine
 
         settings = config if isinstance(config, Settings) else Settings.from_toml(config)
         engine = make_engine(settings.engine)

@@ -6,8 +6,8 @@ loop. An `Extractor` finds an answer of its kind. Those that are mathematics are
 `AnswerClusters` holds the classes of one race. All others have keys of their own (`ExactClusters`).
 """
 
-from .algebra.pool import NoKey as NoKey
-from .algebra.pool import WorkerPool as WorkerPool
+from .algebra.worker_pool import NoKey as NoKey
+from .algebra.worker_pool import WorkerPool as WorkerPool
 from .equivalence.canonical import Canonical as Canonical
 from .equivalence.canonical import canonicalize as canonicalize
 from .equivalence.clusters import AnswerClusters as AnswerClusters

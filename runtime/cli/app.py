@@ -13,8 +13,8 @@ import typer
 from frontrunner import __version__
 
 from ..errors import FrontrunnerError
-from . import planning
-from .output import OutputClosed, silence_output
+from . import planning_options as planning
+from .display.output import OutputClosed, silence_output
 from .running import ExitStatus, Interrupted, complain, status_of
 
 if TYPE_CHECKING:
@@ -178,8 +178,8 @@ def solve(
     ] = False,
 ) -> int:
     """Race a question."""
+    from .commands.solve import SolveCommand, run_solve
     from .races import RaceOptions, read_parameters
-    from .solve import SolveCommand, run_solve
 
     options = RaceOptions(deadline, branches, seed, strategy, read_parameters(param or []))
     command = SolveCommand(question, file, config, options, json, quiet, uvloop, trace)
@@ -218,7 +218,7 @@ def demo(
     config: _Config = None,
 ) -> int:
     """Watch a few races on this machine."""
-    from .demo import run_demo
+    from .commands.demo import run_demo
     from .races import RaceOptions
 
     return run_demo(RaceOptions(deadline, branches, seed), count, config, _factory(context))
@@ -248,7 +248,7 @@ def doctor(
     json: Annotated[bool, typer.Option("--json", help="The findings as one JSON object.")] = False,
 ) -> int:
     """Check the installation, and say what to do about each finding."""
-    from .doctor import run_doctor
+    from .commands.doctor import run_doctor
 
     return run_doctor(config, _factory(context), engine=engine, json=json)
 
@@ -312,7 +312,7 @@ def serve(
     ] = False,
 ) -> int:
     """Serve races over HTTP."""
-    from .serve import ServeCommand, run_serve
+    from .commands.serve import ServeCommand, run_serve
 
     return run_serve(ServeCommand(config, host, port, uvloop), _factory(context))
 
@@ -422,7 +422,7 @@ def replay(
     json: Annotated[bool, typer.Option("--json", help="Each cell as a line of JSON.")] = False,
 ) -> int:
     """Compare strategies on recorded branches."""
-    from .replay import ReplayCommand, run_replay
+    from .commands.replay import ReplayCommand, run_replay
 
     return run_replay(
         ReplayCommand(
@@ -516,7 +516,7 @@ def calibrate(
     json: Annotated[bool, typer.Option("--json", help="All figures as one JSON object.")] = False,
 ) -> int:
     """Fit a reward threshold to scored traces."""
-    from .calibrate import CalibrateCommand, run_calibrate
+    from .commands.calibrate import CalibrateCommand, run_calibrate
 
     return run_calibrate(
         CalibrateCommand(
@@ -564,7 +564,7 @@ def _factory(context: typer.Context) -> "RuntimeFactory":
 
 
 def _configured(settings: "Settings") -> "Runtime":
-    from ..engines.vllm import check_model_folder
+    from ..engines.vllm.engine import check_model_folder
     from ..runtime import Runtime
 
     if settings.engine.kind == "vllm":

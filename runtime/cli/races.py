@@ -15,7 +15,7 @@ from frontrunner.strategies.registry import create_strategy, merge_parameters
 from ..answers import Equivalence
 from ..config import Settings, demo_config_path
 from ..errors import BadBranches, BadDeadline, BadRequest, DeadlineTooShort
-from ..events import Event, RaceDecided
+from ..events.types import Event, RaceDecided
 from ..result import Result
 from ..runtime import Runtime
 from .questions import Asked

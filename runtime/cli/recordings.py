@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..answers import Equivalence, WorkerPool
-from ..experiments.traces import RecordedQuestion, read_traces, unified
+from ..traces.reading import RecordedQuestion, read_traces, unified
 from .running import ExitStatus, run
 
 

@@ -16,8 +16,8 @@ import anyio
 from anyio.abc import TaskStatus
 
 from ..errors import BadRequest, ConfigError, EngineStartError, FrontrunnerError
-from .output import OutputClosed
-from .wording import one_line
+from .display.output import OutputClosed
+from .display.texts import one_line
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 #: How often the tree of child processes is looked through again for new ones.

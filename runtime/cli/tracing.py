@@ -5,10 +5,10 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from ..errors import BadRequest
-from ..events import Event, RaceDecided
-from ..experiments.recorder import TraceRecorder
-from .ndjson import json_line
-from .output import Output
+from ..events.types import Event, RaceDecided
+from ..traces.recorder import TraceRecorder
+from .display.ndjson import json_line
+from .display.output import Output
 from .questions import Asked
 from .races import Display, Outcome
 

@@ -3,12 +3,7 @@
 Unknown keys, wrong types and combinations that cannot work are refused with the key's path.
 """
 
-from .engine import (
-    DEMO_DRAFT_MODEL,
-    DEMO_MODEL,
-    DEMO_REWARD_MODEL,
-    EngineSettings,
-)
+from .engine import DEMO_DRAFT_MODEL, DEMO_MODEL, DEMO_REWARD_MODEL, EngineSettings
 from .planning import PlanningSettings
 from .racing import AnswerSettings, ForcingSettings, LengthSettings, RaceSettings, SamplingSettings
 from .rewards import RewardSettings

@@ -24,7 +24,7 @@ from torch import nn
 from transformers import PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
-from ..engines.vllm_start import model_folder
+from ..engines.vllm.start import model_folder
 from .problems import Problem, hard_problems
 from .reward_examples import Example, batches, make_example, sampled_batches, written_batches
 from .reward_model import Judge, begin_comparing, build_model, digit_tokens, export, worst_lines

@@ -6,13 +6,7 @@ import numpy as np
 from numba import njit
 
 from .contexts import learn_tokens, next_token, observe
-from .templates import (
-    BACK,
-    RECENT,
-    asks_for_space,
-    learn_templates,
-    next_of_template,
-)
+from .templates import BACK, RECENT, asks_for_space, learn_templates, next_of_template
 
 #: Where a draft token is from: the contexts of tokens, a template, the number that a pointer meant.
 SOURCES: Final = 3

@@ -14,14 +14,7 @@ from zlib import crc32
 import anyio
 
 from ..errors import EngineClosed, EngineDead, EngineError
-from .protocol import (
-    Chunk,
-    EngineInfo,
-    EngineLoad,
-    FinishReason,
-    Generation,
-    Message,
-)
+from .protocol import Chunk, EngineInfo, EngineLoad, FinishReason, Generation, Message
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,9 @@ from zlib import crc32
 
 import anyio
 
-from frontrunner.strategies.acceptance import NOTHING_ACCEPTED, Acceptance
-from frontrunner.strategies.step_time import StepTime
-
+from ..cost_model.acceptance import NOTHING_ACCEPTED, Acceptance
+from ..cost_model.step_time import StepTime
 from ..errors import EngineClosed, EngineError
-from .courses import Course, Courses
 from .protocol import (
     Chunk,
     EngineInfo,
@@ -33,6 +31,7 @@ from .protocol import (
     StepTimes,
     TokenTimes,
 )
+from .workloads import Course, Courses
 
 #: Prompts that are remembered, to know how much of a branch a forced one continues.
 _PROMPTS = 1024

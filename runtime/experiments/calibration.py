@@ -17,7 +17,7 @@ from math import sqrt
 from statistics import NormalDist
 from typing import Any
 
-from .traces import RecordedBranch, RecordedQuestion
+from ..traces.reading import RecordedBranch, RecordedQuestion
 
 
 @dataclass(frozen=True, slots=True)

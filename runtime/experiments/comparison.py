@@ -10,7 +10,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadRequest
-from .cells import Cell, StrategySpec
+from ..simulation.cells import Cell, StrategySpec
 from .replay import Figures, Replayed
 
 if TYPE_CHECKING:

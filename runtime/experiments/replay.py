@@ -24,9 +24,9 @@ from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.protocol import Strategy
 
 from ..errors import BadRequest, FrontrunnerError
-from .cells import Cell
-from .simulator import CannotReplay, SimulatedRace, Timing, check_replayable
-from .traces import RecordedBranch, RecordedQuestion
+from ..simulation.cells import Cell
+from ..simulation.simulated_race import CannotReplay, SimulatedRace, Timing, check_replayable
+from ..traces.reading import RecordedBranch, RecordedQuestion
 
 #: Races that a process runs before it hands the figures back: about half a second's work. It is
 #: also how long Ctrl-C may take.

@@ -10,8 +10,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from frontrunner.strategies.acceptance import NOTHING_ACCEPTED, Acceptance
-from frontrunner.strategies.step_time import StepTime
+from ..cost_model.acceptance import NOTHING_ACCEPTED, Acceptance
+from ..cost_model.step_time import StepTime
 
 #: Between two knots times are interpolated; contexts grow by no more than this meanwhile.
 _LONGEST_PIECE = 512

@@ -4,15 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
-from frontrunner.strategies.acceptance import Acceptance, fit_acceptance
-from frontrunner.strategies.least_squares import nonnegative_least_squares
-from frontrunner.strategies.step_time import (
-    StepPoint,
-    StepTime,
-    cross_validated_errors,
-    fit_step_time,
-)
-
+from ..cost_model.acceptance import Acceptance, fit_acceptance
+from ..cost_model.least_squares import nonnegative_least_squares
+from ..cost_model.step_time import StepPoint, StepTime, cross_validated_errors, fit_step_time
 from ..errors import BadRequest
 from .profile import PacePoint, Profile, Variant
 

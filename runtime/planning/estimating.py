@@ -16,9 +16,9 @@ from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.protocol import Strategy
 
 from ..errors import BadRequest
-from ..experiments.cells import StrategySpec
-from ..experiments.simulator import SimulatedRace, Timing
-from ..experiments.traces import RecordedBranch, RecordedQuestion
+from ..simulation.cells import StrategySpec
+from ..simulation.simulated_race import SimulatedRace, Timing
+from ..traces.reading import RecordedBranch, RecordedQuestion
 from .clock import Pace, TokenClock
 from .engine_model import EngineModel
 from .schedule import KSchedule

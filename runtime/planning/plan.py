@@ -8,12 +8,12 @@ from typing import Any
 from frontrunner.strategies.lengths import LengthModel
 
 from ..config import Settings, SpeculationSettings
-from ..experiments.cells import StrategySpec
-from ..experiments.traces import RecordedBranch, RecordedQuestion
+from ..simulation.cells import StrategySpec
+from ..traces.reading import RecordedBranch, RecordedQuestion
 from .engine_model import EngineModel
 from .estimating import Candidate, Estimate, Estimator
-from .models import AccuracyModel, RuntimeModels
 from .planner import Choice, Evaluate, Space, Speculation, next_speculations
+from .runtime_models import AccuracyModel, RuntimeModels
 from .schedule import KSchedule, constants
 
 #: The key of ``[engine.speculation]`` for K by batch size, where the settings have one.

@@ -8,7 +8,7 @@ at each turn whichever of the two dimensions gains more by the deadline, until n
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from ..experiments.cells import StrategySpec
+from ..simulation.cells import StrategySpec
 from .estimating import Candidate, Estimate
 from .schedule import KSchedule
 

@@ -16,8 +16,8 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 import frontrunner
-from frontrunner.strategies.acceptance import AcceptanceCount
 
+from ..cost_model.acceptance import AcceptanceCount
 from ..errors import BadRequest
 
 VERSION = 1

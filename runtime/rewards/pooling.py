@@ -22,7 +22,7 @@ import anyio.to_thread
 import structlog
 
 from ..config import DEMO_REWARD_MODEL, EngineSettings, RewardSettings
-from ..engines.vllm_start import (
+from ..engines.vllm.start import (
     build,
     check_model,
     first_line,

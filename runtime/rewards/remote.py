@@ -23,7 +23,8 @@ import anyio
 import structlog
 
 from ..config import RewardSettings
-from ..endpoints import (
+from ..errors import EngineClosed
+from ..http_endpoints import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
     SHOWN_CHARS,
@@ -31,7 +32,6 @@ from ..endpoints import (
     authorization,
     retry_after,
 )
-from ..errors import EngineClosed
 from .inputs import Template, aggregate, conversation, question_text, split_steps
 from .protocol import Scoring
 

@@ -12,6 +12,6 @@ your own::
 """
 
 from .app import create_app
-from .asgi import asgi
+from .asgi_adapter.application import asgi
 
 __all__ = ["asgi", "create_app"]

@@ -13,16 +13,19 @@ from aiohttp.typedefs import Handler, Middleware
 from ..config import ServerSettings
 from ..errors import ConfigError, FrontrunnerError
 from ..runtime import Runtime
-from . import chat, completions, models, openapi, playground, responses
+from . import openapi
+from .app_keys import RUNS, RUNTIME, SETTINGS
 from .errors import error_response, plain_error
-from .keys import Keys, is_loopback, key_middleware
-from .limits import is_uncompressed
-from .origins import Origins, cors_headers, origin_middleware
-from .replies import ClientGone
-from .runs import Runs
-from .state import RUNS, RUNTIME, SETTINGS
-from .tracing import trace_middleware
-from .watching import Watching
+from .observability.attach import Watching
+from .observability.tracing import trace_middleware
+from .openai import chat, completions, models
+from .playground import routes as playground
+from .replies.races import ClientGone
+from .requests.limits import is_uncompressed
+from .responses import routes as responses
+from .runs.run import Runs
+from .security.cors import Origins, cors_headers, origin_middleware
+from .security.keys import Keys, is_loopback, key_middleware
 
 _log = structlog.get_logger("frontrunner.serving")
 

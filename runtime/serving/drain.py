@@ -4,7 +4,7 @@ import anyio
 import structlog
 from aiohttp import web
 
-from .state import RUNS, SETTINGS
+from .app_keys import RUNS, SETTINGS
 
 _log = structlog.get_logger("frontrunner.serving")
 

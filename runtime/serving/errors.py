@@ -10,8 +10,8 @@ from typing import Any
 from aiohttp import web
 
 from ..errors import BadRequest, EngineError, FrontrunnerError, PromptTooLong
-from .frames import dump
-from .run_log import FramesExpired
+from .runs.frames import dump
+from .runs.replay_buffer import FramesExpired
 
 #: How a body may be compressed, as the header says it.
 ENCODINGS = "gzip, deflate"

@@ -16,12 +16,12 @@ from frontrunner.strategies.protocol import StopReason
 from frontrunner.strategies.registry import strategy_names
 
 from ..answers.registry import extractor_names
-from .chat import ChatRequest
-from .completions import CompletionRequest
+from .app_keys import RUNTIME, SETTINGS, served_model
 from .errors import json_response
-from .keys import public
-from .response_bodies import ResponseBody
-from .state import RUNTIME, SETTINGS, served_model
+from .openai.chat import ChatRequest
+from .openai.completions import CompletionRequest
+from .responses.bodies import ResponseBody
+from .security.keys import public
 
 _REQUESTS: Final[tuple[type[BaseModel], ...]] = (ChatRequest, CompletionRequest, ResponseBody)
 

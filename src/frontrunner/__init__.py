@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from frontrunner.runtime.errors import FrontrunnerError as FrontrunnerError
     from frontrunner.runtime.result import Result as Result
     from frontrunner.runtime.runtime import Runtime as Runtime
-    from frontrunner.runtime.serving.asgi import asgi as asgi
+    from frontrunner.runtime.serving.asgi_adapter.application import asgi as asgi
 
 __version__ = "0.1.0"
 

@@ -31,12 +31,12 @@ import orjson
 from aiohttp import ClientError, ClientSession, WSMsgType, web
 
 from frontrunner.runtime.config import Settings, demo_config_path
-from frontrunner.runtime.engines.making import make_engine
+from frontrunner.runtime.engines.factory import make_engine
 from frontrunner.runtime.engines.protocol import Engine, Generation
 from frontrunner.runtime.engines.scripted import BranchScript, Piece, Script, ScriptedEngine
 from frontrunner.runtime.runtime import Runtime
 from frontrunner.runtime.serving import create_app
-from frontrunner.runtime.serving.connections import Runner
+from frontrunner.runtime.serving.http_server import Runner
 
 KEY = "benchmark"
 CHAT, COMPLETIONS, RESPONSES = "/v1/chat/completions", "/v1/completions", "/v1/responses"

@@ -26,7 +26,7 @@ from common import paired, progress, report, share
 from frontrunner.runtime.config import Settings
 from frontrunner.runtime.demo.problems import Problem, hard_problems
 from frontrunner.runtime.errors import Overloaded
-from frontrunner.runtime.events import BranchEnded, RaceDecided
+from frontrunner.runtime.events.types import BranchEnded, RaceDecided
 from frontrunner.runtime.runtime import Runtime
 from frontrunner.strategies.sharing import REASON as GIVEN_BACK
 

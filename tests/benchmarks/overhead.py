@@ -10,9 +10,9 @@ from typing import Any
 from common import parser, progress, report, settings_of
 
 from frontrunner.runtime.demo.problems import hard_problems
-from frontrunner.runtime.engines.vllm import VllmEngine
+from frontrunner.runtime.engines.vllm.engine import VllmEngine
+from frontrunner.runtime.racing.seeds import branch_seed
 from frontrunner.runtime.runtime import Runtime
-from frontrunner.runtime.seeds import branch_seed
 
 ARGUMENTS = parser(__doc__)
 ARGUMENTS.set_defaults(count=10)

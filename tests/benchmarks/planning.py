@@ -34,17 +34,17 @@ from frontrunner.runtime.answers import Equivalence
 from frontrunner.runtime.config import Settings, demo_config_path
 from frontrunner.runtime.demo.problems import Problem, hard_problems
 from frontrunner.runtime.engines.protocol import Sampling
-from frontrunner.runtime.experiments.traces import RecordedQuestion, read_traces, unified
 from frontrunner.runtime.planning.engine_model import engine_models
 from frontrunner.runtime.planning.estimating import Candidate, Circumstances, Estimate, Estimator
-from frontrunner.runtime.planning.measuring import Measuring
 from frontrunner.runtime.planning.plan import stops_of
 from frontrunner.runtime.planning.planner import Space, Speculation, best_of
+from frontrunner.runtime.planning.probing import Measuring
 from frontrunner.runtime.planning.profile import Profile, Variant
-from frontrunner.runtime.planning.profiling import WARM_UP_BRANCHES
+from frontrunner.runtime.planning.profiler import WARM_UP_BRANCHES
 from frontrunner.runtime.planning.schedule import KSchedule
-from frontrunner.runtime.race_spec import Forcing
+from frontrunner.runtime.racing.spec import Forcing
 from frontrunner.runtime.runtime import Runtime
+from frontrunner.runtime.traces.reading import RecordedQuestion, read_traces, unified
 
 ARGUMENTS = argparse.ArgumentParser(description=__doc__)
 ARGUMENTS.add_argument("--config", default=str(demo_config_path()), help="TOML file")

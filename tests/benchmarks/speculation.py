@@ -31,8 +31,8 @@ from common import parser, progress, settings_of
 from frontrunner.runtime.config import Settings
 from frontrunner.runtime.demo.problems import Problem, hard_problems
 from frontrunner.runtime.engines.protocol import Generation, Sampling
-from frontrunner.runtime.engines.vllm import VllmEngine
-from frontrunner.runtime.engines.vllm_start import model_folder
+from frontrunner.runtime.engines.vllm.engine import VllmEngine
+from frontrunner.runtime.engines.vllm.start import model_folder
 
 ARGUMENTS = parser(__doc__)
 ARGUMENTS.formatter_class = argparse.RawDescriptionHelpFormatter

@@ -36,7 +36,7 @@ from frontrunner.runtime.engines.protocol import Generation
 from frontrunner.runtime.engines.scripted import BranchScript, Piece, Script, ScriptedEngine
 from frontrunner.runtime.runtime import Runtime
 from frontrunner.runtime.serving import create_app
-from frontrunner.runtime.serving.socket_sends import BoundedSocket
+from frontrunner.runtime.serving.responses.socket_sends import BoundedSocket
 
 #: Questions are told apart by their first word's id in the prompt.
 LOUD = "loud"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from frontrunner.runtime.engines import cpu_corrections
+from frontrunner.runtime.engines.vllm import cpu_corrections
 
 pytestmark = pytest.mark.engine
 torch = pytest.importorskip("torch")

@@ -5,8 +5,8 @@ import psutil
 
 from frontrunner.runtime.config import Settings
 from frontrunner.runtime.demo.problems import hard_problems
-from frontrunner.runtime.engines.vllm_start import runs_in_core
-from frontrunner.runtime.events import BranchProgressed, RaceDecided
+from frontrunner.runtime.engines.vllm.start import runs_in_core
+from frontrunner.runtime.events.types import BranchProgressed, RaceDecided
 from frontrunner.runtime.runtime import Runtime
 from frontrunner.strategies.protocol import StopReason
 

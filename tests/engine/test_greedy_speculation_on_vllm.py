@@ -12,7 +12,7 @@ import pytest
 from frontrunner.runtime.config import Settings
 from frontrunner.runtime.demo.problems import hard_problems
 from frontrunner.runtime.engines.protocol import Generation, Sampling
-from frontrunner.runtime.engines.vllm import VllmEngine
+from frontrunner.runtime.engines.vllm.engine import VllmEngine
 
 PROBLEMS = 18
 #: Branches that end here and there, so that rows of the batch move and are taken again.

@@ -8,9 +8,9 @@ import anyio
 import psutil
 
 from frontrunner.runtime.demo.problems import hard_problems
-from frontrunner.runtime.engines.vllm import VllmEngine
+from frontrunner.runtime.engines.vllm.engine import VllmEngine
 from frontrunner.runtime.errors import Overloaded
-from frontrunner.runtime.events import BranchProgressed
+from frontrunner.runtime.events.types import BranchProgressed
 from frontrunner.runtime.runtime import Runtime
 
 RACES = 500

@@ -8,8 +8,8 @@ from frontrunner.runtime.demo.problems import hard_problems
 from frontrunner.runtime.engines.protocol import Sampling
 from frontrunner.runtime.planning.engine_model import engine_models
 from frontrunner.runtime.planning.profile import Profile, Variant, versions
-from frontrunner.runtime.planning.profiling import Extent, Profiler, measure_in_turns
-from frontrunner.runtime.race_spec import Forcing
+from frontrunner.runtime.planning.profiler import Extent, Profiler, measure_in_turns
+from frontrunner.runtime.racing.spec import Forcing
 from frontrunner.runtime.runtime import Runtime
 
 EXTENT = Extent((1, 4, 16), (0.5,), tokens=24, repeats=1, questions=1, warm_up=1)

@@ -18,7 +18,7 @@ import pytest
 
 from frontrunner.runtime.config import Settings, demo_config_path
 from frontrunner.runtime.demo.problems import hard_problems
-from frontrunner.runtime.engines.openai import OpenAIEngine
+from frontrunner.runtime.engines.openai.engine import OpenAIEngine
 from frontrunner.runtime.engines.protocol import Engine, Generation, Sampling
 from frontrunner.runtime.runtime import Runtime
 from frontrunner.strategies.protocol import BranchStatus

@@ -8,18 +8,13 @@ from typing import Any
 import anyio
 import pytest
 
-from frontrunner.runtime.config import (
-    DEMO_REWARD_MODEL,
-    RewardSettings,
-    Settings,
-    demo_config_path,
-)
+from frontrunner.runtime.config import DEMO_REWARD_MODEL, RewardSettings, Settings, demo_config_path
 from frontrunner.runtime.demo.problems import hard_problems
 from frontrunner.runtime.demo.slips import draw_slips
 from frontrunner.runtime.demo.solutions import draw_style, write_solution
 from frontrunner.runtime.engines.next_tokens import vllm_next_tokens
-from frontrunner.runtime.engines.vllm import VllmEngine
-from frontrunner.runtime.engines.vllm_start import model_folder
+from frontrunner.runtime.engines.vllm.engine import VllmEngine
+from frontrunner.runtime.engines.vllm.start import model_folder
 from frontrunner.runtime.errors import EngineClosed, EngineStartError
 from frontrunner.runtime.rewards import Scoring
 from frontrunner.runtime.rewards.pooling import PoolingReward

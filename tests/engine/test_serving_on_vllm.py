@@ -17,10 +17,10 @@ from websockets.asyncio.client import connect
 
 from frontrunner.runtime.demo.corpus import prompt_text
 from frontrunner.runtime.demo.problems import hard_problems
-from frontrunner.runtime.engines.vllm import VllmEngine
+from frontrunner.runtime.engines.vllm.engine import VllmEngine
 from frontrunner.runtime.runtime import Runtime
 from frontrunner.runtime.serving import create_app
-from frontrunner.runtime.serving.state import RUNS
+from frontrunner.runtime.serving.app_keys import RUNS
 
 QUESTION = hard_problems("select", 1)[0].question
 #: Clients that go away at a random moment; more where somebody has the time.

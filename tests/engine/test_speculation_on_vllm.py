@@ -8,7 +8,7 @@ import torch
 
 from frontrunner.runtime.config import Settings
 from frontrunner.runtime.demo.problems import Problem, problems
-from frontrunner.runtime.engines.cpu_corrections import expand_batch_to_tokens
+from frontrunner.runtime.engines.vllm.cpu_corrections import expand_batch_to_tokens
 from frontrunner.runtime.runtime import Runtime
 
 PROBLEMS = 20

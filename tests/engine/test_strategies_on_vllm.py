@@ -9,7 +9,7 @@ import pytest
 
 from frontrunner.runtime.config import Settings
 from frontrunner.runtime.demo.problems import hard_problems
-from frontrunner.runtime.engines.vllm import VllmEngine
+from frontrunner.runtime.engines.vllm.engine import VllmEngine
 from frontrunner.runtime.errors import BadRequest
 from frontrunner.runtime.result import Result
 from frontrunner.runtime.rewards.function import FunctionReward

@@ -14,12 +14,12 @@ import sniffio
 from anyio.abc import TaskGroup
 
 from frontrunner.runtime.errors import EngineClosed
-from frontrunner.runtime.events import BranchProgressed, Event, RaceDecided
-from frontrunner.runtime.race_stream import RaceStream
+from frontrunner.runtime.events.types import BranchProgressed, Event, RaceDecided
+from frontrunner.runtime.racing.stream import RaceStream
 from frontrunner.runtime.runtime import Runtime
 
 from ..backends import every_backend, no_tasks_left, tasks_alive, until
-from .racing import WatchedEngine, says, stalls
+from .race_harness import WatchedEngine, says, stalls
 from .test_runtime import OwnError, running, settings
 
 BRANCHES = 4

@@ -12,10 +12,10 @@ from openai.types.chat import (
 from pydantic import BaseModel
 
 from frontrunner.runtime.errors import BadRequest, EmptyQuestion
-from frontrunner.runtime.messages import plain_messages
-from frontrunner.runtime.race_options import RaceOptions, RawPrompt, check_options
+from frontrunner.runtime.prompts.messages import plain_messages
+from frontrunner.runtime.racing.options import RaceOptions, RawPrompt, check_options
 
-from .racing import WatchedEngine, says
+from .race_harness import WatchedEngine, says
 from .test_runtime import running
 
 # ── options ───────────────────────────────────────────────────────────────────────────────────

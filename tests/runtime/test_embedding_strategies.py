@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from frontrunner.runtime.commands import checked_commands, checked_decision
+from frontrunner.runtime.racing.commands import checked_commands, checked_decision
 from frontrunner.strategies.majority import Majority
 from frontrunner.strategies.protocol import Cancel, Command, Decide, Launch, StopReason
 
-from .racing import WatchedEngine, run_race, says
+from .race_harness import WatchedEngine, run_race, says
 
 
 async def nothing_at_once() -> list[Command]:

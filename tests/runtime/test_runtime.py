@@ -22,8 +22,8 @@ from frontrunner.runtime.errors import (
     FrontrunnerError,
     PromptTooLong,
 )
-from frontrunner.runtime.events import BranchProgressed, CallTimeReached, Event, RaceDecided
-from frontrunner.runtime.race_options import AnswerOptions
+from frontrunner.runtime.events.types import BranchProgressed, CallTimeReached, Event, RaceDecided
+from frontrunner.runtime.racing.options import AnswerOptions
 from frontrunner.runtime.result import Result
 from frontrunner.runtime.runtime import Runtime
 from frontrunner.strategies import registry
@@ -31,7 +31,16 @@ from frontrunner.strategies.majority import Majority
 from frontrunner.strategies.protocol import BranchStatus, StopReason
 
 from ..backends import every_backend, no_tasks_left
-from .racing import SUFFIX, WatchedEngine, check_result, fails, forced_says, says, stalls, statuses
+from .race_harness import (
+    SUFFIX,
+    WatchedEngine,
+    check_result,
+    fails,
+    forced_says,
+    says,
+    stalls,
+    statuses,
+)
 
 
 def settings(**sections: Any) -> Settings:

@@ -7,13 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frontrunner.strategies.stop_rules import (
-    STOP_NAMES,
-    Poll,
-    StopName,
-    make_rule,
-    rule_parameters,
-)
+from frontrunner.strategies.stop_rules import STOP_NAMES, Poll, StopName, make_rule, rule_parameters
 from frontrunner.strategies.stopping import leader_probability
 
 THOROUGH = settings(max_examples=10_000)

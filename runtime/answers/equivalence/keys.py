@@ -13,7 +13,7 @@ from typing import Final, Protocol, TypeVar
 
 import anyio
 
-from ..algebra.pool import NoKey
+from ..algebra.worker_pool import NoKey
 from .canonical import Canonical, canonicalize
 from .rules import DEFAULT_RULES, ComparisonRules, Order
 from .structure import Node, formulas, key_of, structure_of

@@ -7,8 +7,8 @@ import anyio
 import pytest
 
 from frontrunner.runtime.answers import AnswerClusters, Equivalence, NoKey, WorkerPool
-from frontrunner.runtime.answers.algebra import pool as pools
-from frontrunner.runtime.answers.algebra import process
+from frontrunner.runtime.answers.algebra import worker_pool as pools
+from frontrunner.runtime.answers.algebra import worker_process as process
 
 # Long enough for any machine: these tests assert what happens, not how fast.
 HANG_GUARD_S = 60.0

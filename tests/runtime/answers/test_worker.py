@@ -12,7 +12,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from frontrunner.runtime.answers import algebra
 
-PROGRAM = Path(algebra.__file__).with_name("worker.py")
+PROGRAM = Path(algebra.__file__).with_name("worker_main.py")
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ import textwrap
 
 import pytest
 
-from frontrunner.runtime.cli import displays
+from frontrunner.runtime.cli.display import displays
 from frontrunner.runtime.config import Settings, demo_config_path
 from frontrunner.runtime.demo.problems import hard_problems
 from frontrunner.runtime.engines import BranchScript, Generation, Script, ScriptedEngine

@@ -6,8 +6,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from frontrunner.runtime.cli import checks
-from frontrunner.runtime.cli.checks import Finding, Level
+from frontrunner.runtime.cli.commands import doctor_checks as checks
+from frontrunner.runtime.cli.commands.doctor_checks import Finding, Level
 from frontrunner.runtime.config import Settings
 from frontrunner.runtime.engines import BranchScript
 from frontrunner.runtime.errors import EngineStartError

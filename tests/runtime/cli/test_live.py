@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.live import Live
 
 from frontrunner.runtime import events
-from frontrunner.runtime.cli.displays import answer_panel
-from frontrunner.runtime.cli.live import LiveView
+from frontrunner.runtime.cli.display.displays import answer_panel
+from frontrunner.runtime.cli.display.live import LiveView
+from frontrunner.runtime.cli.display.scoreboard import Scoreboard
 from frontrunner.runtime.cli.questions import Asked
 from frontrunner.runtime.cli.races import Outcome
-from frontrunner.runtime.cli.scoreboard import Scoreboard
 from frontrunner.runtime.result import BranchReport, Result
 from frontrunner.strategies.protocol import BranchStatus, StopReason
 

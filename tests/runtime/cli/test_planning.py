@@ -9,14 +9,14 @@ import orjson
 import pytest
 
 from frontrunner.runtime.config import Settings
-from frontrunner.runtime.engines.courses import DrawnCourses
+from frontrunner.runtime.cost_model.acceptance import Acceptance
+from frontrunner.runtime.cost_model.step_time import StepTime
 from frontrunner.runtime.engines.simulated import SimulatedEngine, SimulatedHardware, constant_k
-from frontrunner.runtime.planning.models import RuntimeModels
+from frontrunner.runtime.engines.workloads import DrawnCourses
 from frontrunner.runtime.planning.profile import Profile
+from frontrunner.runtime.planning.runtime_models import RuntimeModels
 from frontrunner.runtime.runtime import Runtime
-from frontrunner.strategies.acceptance import Acceptance
 from frontrunner.strategies.lengths import LengthModel
-from frontrunner.strategies.step_time import StepTime
 
 from .conftest import RunCli
 from .test_bad_input import assert_one_sentence

@@ -7,15 +7,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from frontrunner.runtime.engines.vllm import model_folder
+from frontrunner.runtime.engines.vllm.engine import model_folder
 
-from .conftest import (
-    assert_they_end,
-    cli_process,
-    read_until,
-    scripted_process,
-    session_members,
-)
+from .conftest import assert_they_end, cli_process, read_until, scripted_process, session_members
 
 
 @pytest.mark.parametrize("to_group", [True, False])

@@ -19,12 +19,7 @@ from frontrunner.runtime.demo.problems import (
     hard_problems,
     split_of,
 )
-from frontrunner.runtime.demo.solutions import (
-    STYLES,
-    Style,
-    write_cut_solution,
-    write_solution,
-)
+from frontrunner.runtime.demo.solutions import STYLES, Style, write_cut_solution, write_solution
 
 SPLITS: tuple[Split, ...] = ("train", "select", "test")
 drawn = st.builds(

@@ -8,7 +8,7 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 from frontrunner.runtime.config import Settings, demo_config_path
 from frontrunner.runtime.demo import templates
 from frontrunner.runtime.demo.corpus import prompt_text
-from frontrunner.runtime.engines.vllm import model_folder
+from frontrunner.runtime.engines.vllm.engine import model_folder
 
 TARGET, DRAFT = Path(model_folder("demo")), Path(model_folder("demo-draft"))
 REWARD = Path(model_folder("demo-reward"))

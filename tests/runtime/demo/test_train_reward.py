@@ -10,7 +10,7 @@ import pytest
 from frontrunner.runtime.demo.problems import draw_problem
 from frontrunner.runtime.demo.sampling import Sample
 from frontrunner.runtime.demo.solutions import Style, write_solution
-from frontrunner.runtime.engines.vllm_start import model_folder
+from frontrunner.runtime.engines.vllm.start import model_folder
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")

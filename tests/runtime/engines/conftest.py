@@ -11,13 +11,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import pytest
 
 from frontrunner.runtime.config import Settings, demo_config_path
-from frontrunner.runtime.engines.courses import Course
+from frontrunner.runtime.cost_model.acceptance import Acceptance
+from frontrunner.runtime.cost_model.step_time import StepTime
 from frontrunner.runtime.engines.protocol import Engine, Generation
 from frontrunner.runtime.engines.scripted import BranchScript, Piece, Script, ScriptedEngine
 from frontrunner.runtime.engines.simulated import SimulatedEngine, SimulatedHardware, constant_k
-from frontrunner.runtime.engines.vllm import VllmEngine
-from frontrunner.strategies.acceptance import Acceptance
-from frontrunner.strategies.step_time import StepTime
+from frontrunner.runtime.engines.vllm.engine import VllmEngine
+from frontrunner.runtime.engines.workloads import Course
 
 from .conformance import EASY
 from .fake_endpoint import endpoint, engine_on

@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from frontrunner.runtime.config import EngineSettings
-from frontrunner.runtime.engines.openai import OpenAIEngine
+from frontrunner.runtime.engines.openai.engine import OpenAIEngine
 
 MODEL = "writer"
 TOKENS = 3_000  # that an answer has

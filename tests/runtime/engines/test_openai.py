@@ -10,7 +10,7 @@ from aiohttp import web
 
 from frontrunner.runtime.config import EngineSettings
 from frontrunner.runtime.engines.next_tokens import TellsNextTokens
-from frontrunner.runtime.engines.openai import OpenAIEngine
+from frontrunner.runtime.engines.openai.engine import OpenAIEngine
 from frontrunner.runtime.engines.protocol import Chunk, Generation, Sampling
 from frontrunner.runtime.errors import BadRequest, EngineError, EngineStartError
 
@@ -307,7 +307,7 @@ async def test_a_stream_that_has_begun_is_never_asked_for_again() -> None:
 async def test_an_endpoint_that_is_gone_is_a_failure_and_its_return_is_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("frontrunner.runtime.engines.openai_http._RECOVERY", 0.2)
+    monkeypatch.setattr("frontrunner.runtime.engines.openai.http._RECOVERY", 0.2)
     async with endpoint() as fake, engine_on(fake) as engine:
         prompt = engine.encode_chat(ASKED)
         await read(engine, prompt)

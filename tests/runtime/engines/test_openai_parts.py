@@ -9,17 +9,17 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from frontrunner.runtime.engines.openai_wire import BadAnswer, Delta, read_event
-from frontrunner.runtime.engines.protocol import FinishReason
-from frontrunner.runtime.engines.slots import Slots
-from frontrunner.runtime.engines.spelled_ids import (
+from frontrunner.runtime.engines.openai.placeholder_ids import (
     Conversation,
     read_parts,
     spell,
     spell_conversation,
     spell_piece,
 )
-from frontrunner.runtime.engines.sse import EventDecoder, EventTooLong
+from frontrunner.runtime.engines.openai.slots import Slots
+from frontrunner.runtime.engines.openai.sse import EventDecoder, EventTooLong
+from frontrunner.runtime.engines.openai.wire import BadAnswer, Delta, read_event
+from frontrunner.runtime.engines.protocol import FinishReason
 
 from ...backends import until
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from frontrunner.runtime.config import Settings
-from frontrunner.runtime.engines.making import make_engine
-from frontrunner.runtime.engines.openai import OpenAIEngine
+from frontrunner.runtime.engines.factory import make_engine
+from frontrunner.runtime.engines.openai.engine import OpenAIEngine
 from frontrunner.runtime.errors import ConfigError
 
 

@@ -5,12 +5,12 @@ from contextlib import aclosing
 import anyio
 import pytest
 
-from frontrunner.runtime.engines.courses import Course, DrawnCourses
+from frontrunner.runtime.cost_model.acceptance import Acceptance
+from frontrunner.runtime.cost_model.step_time import StepTime
 from frontrunner.runtime.engines.protocol import Chunk, FinishReason, Generation, Sampling
 from frontrunner.runtime.engines.simulated import SimulatedEngine, SimulatedHardware, constant_k
-from frontrunner.strategies.acceptance import Acceptance
+from frontrunner.runtime.engines.workloads import Course, DrawnCourses
 from frontrunner.strategies.lengths import LengthModel
-from frontrunner.strategies.step_time import StepTime
 
 #: A second for each branch in the step, so that times tell who was in it.
 ROWS = StepTime(row=1.0)

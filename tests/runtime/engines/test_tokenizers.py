@@ -8,9 +8,9 @@ import anyio
 import pytest
 from tests.backends import every_backend, until
 
-from frontrunner.runtime.engines.openai_tokens import LocalTokenizer
+from frontrunner.runtime.engines.openai.tokens import LocalTokenizer
 from frontrunner.runtime.errors import Overloaded, PromptTooLong
-from frontrunner.runtime.off_loop import OffLoop
+from frontrunner.runtime.prompts.tokenizing import OffLoop
 
 transformers = pytest.importorskip("transformers")
 
@@ -18,7 +18,7 @@ transformers = pytest.importorskip("transformers")
 @pytest.fixture(scope="module")
 def plain() -> Any:
     """The demo's tokenizer, a byte-level one."""
-    from frontrunner.runtime.engines.vllm_start import model_folder
+    from frontrunner.runtime.engines.vllm.start import model_folder
 
     return transformers.AutoTokenizer.from_pretrained(model_folder("demo"))
 

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from frontrunner.runtime.engines.vllm_start import FEW_CORES, runs_in_core
+from frontrunner.runtime.engines.vllm.start import FEW_CORES, runs_in_core
 
 
 def has_cores(patch: pytest.MonkeyPatch, cores: int) -> None:

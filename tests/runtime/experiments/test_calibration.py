@@ -24,8 +24,8 @@ from frontrunner.runtime.experiments.calibration import (
     scored_question,
     split,
 )
-from frontrunner.runtime.experiments.simulator import SimulatedRace, Timing
-from frontrunner.runtime.experiments.traces import (
+from frontrunner.runtime.simulation.simulated_race import SimulatedRace, Timing
+from frontrunner.runtime.traces.reading import (
     RecordedBranch,
     RecordedQuestion,
     read_traces,

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from frontrunner.runtime.answers import Equivalence
 from frontrunner.runtime.errors import BadRequest
 from frontrunner.runtime.experiments import replay as replaying
-from frontrunner.runtime.experiments.cells import Cell, StrategySpec, cells_of
 from frontrunner.runtime.experiments.comparison import CLAIRVOYANT, Row, rows_of
 from frontrunner.runtime.experiments.replay import (
     Job,
@@ -22,8 +21,9 @@ from frontrunner.runtime.experiments.replay import (
     ReplayFailed,
     clairvoyant_stop,
 )
-from frontrunner.runtime.experiments.simulator import CannotReplay, SimulatedRace, Timing
-from frontrunner.runtime.experiments.traces import (
+from frontrunner.runtime.simulation.cells import Cell, StrategySpec, cells_of
+from frontrunner.runtime.simulation.simulated_race import CannotReplay, SimulatedRace, Timing
+from frontrunner.runtime.traces.reading import (
     RecordedBranch,
     RecordedQuestion,
     read_traces,

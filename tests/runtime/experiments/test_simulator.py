@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from frontrunner.runtime.engines.protocol import FinishReason, Generation
 from frontrunner.runtime.engines.scripted import BranchScript, Piece
-from frontrunner.runtime.experiments.simulator import (
+from frontrunner.runtime.racing.deadline_reserve import Reserve
+from frontrunner.runtime.simulation.simulated_race import (
     CannotReplay,
     SimulatedRace,
     Timing,
     check_replayable,
 )
-from frontrunner.runtime.experiments.traces import RecordedBranch
-from frontrunner.runtime.reserve import Reserve
+from frontrunner.runtime.traces.reading import RecordedBranch
 from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.majority import Majority
 from frontrunner.strategies.protocol import (
@@ -49,7 +49,7 @@ from frontrunner.strategies.protocol import (
 )
 from frontrunner.strategies.votes import tally
 
-from ..racing import Setup, WatchedEngine
+from ..race_harness import Setup, WatchedEngine
 
 #: Seconds a token takes in the live races: a power of two, so that sums of it are exact.
 STEP = 1 / 64

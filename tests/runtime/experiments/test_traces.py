@@ -8,19 +8,19 @@ import orjson
 import pytest
 
 from frontrunner.runtime.answers import Equivalence
-from frontrunner.runtime.events import BranchProbed, BranchScored, Event
-from frontrunner.runtime.experiments.recorder import TraceRecorder
-from frontrunner.runtime.experiments.traces import (
+from frontrunner.runtime.events.types import BranchProbed, BranchScored, Event
+from frontrunner.runtime.traces.reading import (
     RecordedBranch,
     RecordedQuestion,
     TraceError,
     read_traces,
     unified,
 )
+from frontrunner.runtime.traces.recorder import TraceRecorder
 from frontrunner.strategies.majority import Majority
 from frontrunner.strategies.protocol import ProbeAnswer
 
-from ..racing import Setup, WatchedEngine, fails, forced_says, says
+from ..race_harness import Setup, WatchedEngine, fails, forced_says, says
 from .data import probed_file, probed_question, real_data, scored_file, scored_line
 
 

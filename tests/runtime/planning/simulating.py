@@ -2,20 +2,16 @@
 
 from random import Random
 
-from frontrunner.runtime.engines.courses import DrawnCourses
-from frontrunner.runtime.engines.simulated import (
-    SimulatedEngine,
-    SimulatedHardware,
-    constant_k,
-)
-from frontrunner.runtime.experiments.traces import RecordedBranch, RecordedQuestion
+from frontrunner.runtime.cost_model.acceptance import NOTHING_ACCEPTED, Acceptance
+from frontrunner.runtime.cost_model.step_time import StepTime
+from frontrunner.runtime.engines.simulated import SimulatedEngine, SimulatedHardware, constant_k
+from frontrunner.runtime.engines.workloads import DrawnCourses
 from frontrunner.runtime.planning.engine_model import EngineModel, Linear
-from frontrunner.runtime.planning.models import AccuracyModel, RuntimeModels
+from frontrunner.runtime.planning.runtime_models import AccuracyModel, RuntimeModels
 from frontrunner.runtime.planning.schedule import KSchedule
-from frontrunner.strategies.acceptance import NOTHING_ACCEPTED, Acceptance
+from frontrunner.runtime.traces.reading import RecordedBranch, RecordedQuestion
 from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.protocol import ProbeAnswer
-from frontrunner.strategies.step_time import StepTime
 
 #: Small, and with a knee in sight: a step of 4 ms alone, of 8 ms from 33 branches on.
 STEP = StepTime(constant=0.003, weights=0.001, context=2e-8, row=0.0001, token=2e-5, draft=0.0005)

@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frontrunner.runtime.engines.courses import Course
+from frontrunner.runtime.cost_model.acceptance import Acceptance
+from frontrunner.runtime.cost_model.step_time import StepTime
 from frontrunner.runtime.engines.protocol import Generation, Sampling
 from frontrunner.runtime.engines.simulated import SimulatedEngine, SimulatedHardware, constant_k
+from frontrunner.runtime.engines.workloads import Course
 from frontrunner.runtime.planning.clock import Pace, TokenClock
 from frontrunner.runtime.planning.schedule import KSchedule
-from frontrunner.strategies.acceptance import Acceptance
-from frontrunner.strategies.step_time import StepTime
 
 from .simulating import STEP
 

@@ -2,9 +2,9 @@
 
 import pytest
 
+from frontrunner.runtime.cost_model.acceptance import NOTHING_ACCEPTED, AcceptanceCount
 from frontrunner.runtime.planning.engine_model import engine_models, step_points
 from frontrunner.runtime.planning.profile import PacePoint, Profile, Variant
-from frontrunner.strategies.acceptance import NOTHING_ACCEPTED, AcceptanceCount
 
 
 def pace(batch: int, context: float, seconds: float, aimed: int | None) -> PacePoint:

@@ -4,13 +4,10 @@ import pytest
 
 from frontrunner.runtime.config import Settings
 from frontrunner.runtime.errors import BadRequest
+from frontrunner.runtime.planning.datasheet_profile import modelled_profile
 from frontrunner.runtime.planning.engine_model import engine_models
 from frontrunner.runtime.planning.estimating import Candidate, Circumstances, Estimator
-from frontrunner.runtime.planning.modelled import modelled_profile
-from frontrunner.runtime.planning.plan import stops_of
-from frontrunner.runtime.planning.planner import Space, Speculation, best_of, exhaustive
-from frontrunner.runtime.planning.schedule import KSchedule, constants
-from frontrunner.runtime.planning.shapes import (
+from frontrunner.runtime.planning.hardware import (
     H100,
     H200,
     QWEN_3B,
@@ -18,6 +15,9 @@ from frontrunner.runtime.planning.shapes import (
     cache_tokens,
     modelled_step_time,
 )
+from frontrunner.runtime.planning.plan import stops_of
+from frontrunner.runtime.planning.planner import Space, Speculation, best_of, exhaustive
+from frontrunner.runtime.planning.schedule import KSchedule, constants
 
 from .simulating import small_pilot
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frontrunner.runtime.planning.models import RuntimeModels
 from frontrunner.runtime.planning.profile import ProfileError
+from frontrunner.runtime.planning.runtime_models import RuntimeModels
 
 from .simulating import ACCURACY, MODELS
 

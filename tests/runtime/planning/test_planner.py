@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frontrunner.runtime.experiments.cells import StrategySpec
 from frontrunner.runtime.planning.estimating import Candidate, Estimate
 from frontrunner.runtime.planning.planner import (
     TOLERANCE,
@@ -23,6 +22,7 @@ from frontrunner.runtime.planning.planner import (
     next_speculations,
 )
 from frontrunner.runtime.planning.schedule import KSchedule
+from frontrunner.runtime.simulation.cells import StrategySpec
 
 NONE = Speculation("none", KSchedule())
 DRAFTS = [Speculation("draft_model", KSchedule.constant(k)) for k in (1, 3, 5)]

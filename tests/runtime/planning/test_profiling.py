@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
+from frontrunner.runtime.cost_model.acceptance import Acceptance
+from frontrunner.runtime.cost_model.step_time import StepPoint, median_error
 from frontrunner.runtime.engines.protocol import Chunk, Generation, Sampling
 from frontrunner.runtime.engines.simulated import SimulatedEngine
 from frontrunner.runtime.planning.engine_model import engine_models
 from frontrunner.runtime.planning.profile import Profile, ProfileError, Variant
-from frontrunner.runtime.planning.profiling import Extent, Profiler, measure_in_turns
-from frontrunner.runtime.race_spec import Forcing
-from frontrunner.strategies.acceptance import Acceptance
-from frontrunner.strategies.step_time import StepPoint, median_error
+from frontrunner.runtime.planning.profiler import Extent, Profiler, measure_in_turns
+from frontrunner.runtime.racing.spec import Forcing
 
 from .simulating import QUESTIONS, STEP, simulated_engine
 

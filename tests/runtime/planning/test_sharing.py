@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frontrunner.runtime.planning.sharing import BatchSharing, Contender
+from frontrunner.runtime.planning.allocation import BatchSharing, Contender
 
 from .simulating import COUNTS, MODELS, STEP
 
@@ -109,7 +109,7 @@ def test_measured_times_correct_the_profile(sharing: BatchSharing) -> None:
 def test_clocks_are_kept_within_bounds(
     sharing: BatchSharing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("frontrunner.runtime.planning.sharing._MOST_CLOCKS", 3)
+    monkeypatch.setattr("frontrunner.runtime.planning.allocation._MOST_CLOCKS", 3)
     bounded = BatchSharing(MODELS)
     for others in range(10):
         race = Contender(2.0)

@@ -7,7 +7,7 @@ import anyio
 from aiohttp import web
 from anyio.abc import SocketStream
 
-from frontrunner.runtime.serving.connections import Runner
+from frontrunner.runtime.serving.http_server import Runner
 
 #: Seconds that nothing here takes unless it hangs.
 HANGS = 20.0

@@ -16,9 +16,8 @@ from frontrunner.runtime.config import Settings
 from frontrunner.runtime.engines import BranchScript, Script, ScriptedEngine
 from frontrunner.runtime.errors import ConfigError, EngineClosed
 from frontrunner.runtime.runtime import Runtime
-from frontrunner.runtime.serving import asgi
-from frontrunner.runtime.serving.asgi import AsgiApp, _folder
-from frontrunner.runtime.serving.asgi_relay import route, sendable
+from frontrunner.runtime.serving.asgi_adapter.application import AsgiApp, _folder, asgi
+from frontrunner.runtime.serving.asgi_adapter.relay import route, sendable
 
 from .conftest import ENDLESS, FORCED, Served
 from .sockets import TERMINAL, dial

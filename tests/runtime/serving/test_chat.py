@@ -8,7 +8,7 @@ import pytest
 from openai.types.chat import ChatCompletionChunk
 
 from frontrunner.runtime.engines import BranchScript, Piece
-from frontrunner.runtime.serving.narration import SWITCH
+from frontrunner.runtime.serving.runs.leader_stream import SWITCH
 
 from .conftest import ENDLESS, Serve, Served
 

@@ -12,7 +12,7 @@ from anyio.abc import SocketStream
 from tests.backends import until
 
 from frontrunner.runtime.engines import BranchScript, Piece
-from frontrunner.runtime.serving.state import RUNS
+from frontrunner.runtime.serving.app_keys import RUNS
 
 from .conftest import ENDLESS, Serve, Served
 

@@ -20,8 +20,8 @@ from tests.runtime.cli.conftest import (
     session_members,
 )
 
+from frontrunner.runtime.serving.app_keys import RUNS
 from frontrunner.runtime.serving.drain import drain
-from frontrunner.runtime.serving.state import RUNS
 
 from .conftest import ENDLESS, Serve
 

@@ -18,9 +18,9 @@ from openai.types.responses import (
 from pydantic import BaseModel
 from typing_extensions import is_typeddict
 
-from frontrunner.runtime.serving.chat import ChatRequest
-from frontrunner.runtime.serving.completions import CompletionRequest
-from frontrunner.runtime.serving.ignored import (
+from frontrunner.runtime.serving.openai.chat import ChatRequest
+from frontrunner.runtime.serving.openai.completions import CompletionRequest
+from frontrunner.runtime.serving.requests.ignored_fields import (
     CHAT,
     COMPLETIONS,
     ITEMS,
@@ -29,7 +29,7 @@ from frontrunner.runtime.serving.ignored import (
     as_markdown,
     ignored_fields,
 )
-from frontrunner.runtime.serving.response_bodies import ResponseBody
+from frontrunner.runtime.serving.responses.bodies import ResponseBody
 
 from .conftest import Serve, Served
 

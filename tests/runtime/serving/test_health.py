@@ -9,10 +9,10 @@ from aiohttp import ClientSession, web
 from frontrunner.runtime.config import Settings
 from frontrunner.runtime.engines.scripted import BranchScript, Piece
 from frontrunner.runtime.runtime import Runtime
-from frontrunner.runtime.serving.health import Health, add_routes, queue_is_full
-from frontrunner.runtime.serving.loop_lag import watch_loop_lag
+from frontrunner.runtime.serving.observability.health import Health, add_routes, queue_is_full
+from frontrunner.runtime.serving.observability.loop_lag import watch_loop_lag
 
-from ..racing import WatchedEngine, says, stalls
+from ..race_harness import WatchedEngine, says, stalls
 from .raw_http import listening
 
 LIMIT = 5.0

@@ -7,7 +7,7 @@ import openai
 import pytest
 
 from frontrunner.runtime.engines import BranchScript, Piece
-from frontrunner.runtime.engines.spelled_ids import read_parts, spell_conversation
+from frontrunner.runtime.engines.openai.placeholder_ids import read_parts, spell_conversation
 
 from .conftest import Serve, Served
 

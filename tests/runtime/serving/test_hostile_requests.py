@@ -13,8 +13,9 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from frontrunner.runtime.engines import ScriptedEngine
-from frontrunner.runtime.off_loop import LARGE, is_large
-from frontrunner.runtime.serving import bounds, create_app, limits
+from frontrunner.runtime.prompts.tokenizing import LARGE, is_large
+from frontrunner.runtime.serving import create_app
+from frontrunner.runtime.serving.requests import bounds, limits
 
 from .conftest import Serve, Served
 from .raw_http import exchange, head, listening, status_of

@@ -19,7 +19,7 @@ from frontrunner.runtime.config import ServerSettings
 from frontrunner.runtime.errors import ConfigError
 from frontrunner.runtime.runtime import Runtime
 from frontrunner.runtime.serving.app import create_app
-from frontrunner.runtime.serving.keys import (
+from frontrunner.runtime.serving.security.keys import (
     KEY_PROTOCOL,
     Keys,
     is_loopback,
@@ -29,7 +29,7 @@ from frontrunner.runtime.serving.keys import (
     warn_if_open,
 )
 
-from ..racing import WatchedEngine
+from ..race_harness import WatchedEngine
 from .raw_http import exchange, head, listening, status_of, upgrade
 
 KEY, OTHER = "sk-Race/4711+x=", "sk-second.one"

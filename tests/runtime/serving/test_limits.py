@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from frontrunner.runtime.config import ServerSettings
 from frontrunner.runtime.errors import BadRequest, FrontrunnerError
 from frontrunner.runtime.serving.errors import TooManyRaces, error_response
-from frontrunner.runtime.serving.limits import RaceLimit, parse_json, read_json
+from frontrunner.runtime.serving.requests.limits import RaceLimit, parse_json, read_json
 
 from .raw_http import HANGS, exchange, head, listening, status_of, until_closed, until_said
 

@@ -20,11 +20,11 @@ import frontrunner
 from frontrunner.runtime.engines.scripted import BranchScript
 from frontrunner.runtime.result import Result
 from frontrunner.runtime.runtime import Runtime
-from frontrunner.runtime.serving.metrics import Metrics, add_routes
+from frontrunner.runtime.serving.observability.metrics import Metrics, add_routes
 from frontrunner.strategies.protocol import BranchStatus, StopReason
 
 from ...backends import run_virtual
-from ..racing import WatchedEngine, fails, forced_says, says, stalls
+from ..race_harness import WatchedEngine, fails, forced_says, says, stalls
 from .raw_http import listening
 
 GRAFANA = Path(frontrunner.__file__).parent / "configs" / "grafana.json"

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frontrunner.runtime.events import (
+from frontrunner.runtime.events.types import (
     BranchEnded,
     BranchProgressed,
     BranchStarted,
@@ -12,7 +12,7 @@ from frontrunner.runtime.events import (
     VoteChanged,
 )
 from frontrunner.runtime.result import BranchReport, Result
-from frontrunner.runtime.serving.narration import (
+from frontrunner.runtime.serving.runs.leader_stream import (
     SWITCH,
     Answer,
     Decided,

@@ -9,8 +9,8 @@ from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frontrunner.runtime.serving.keys import Keys, key_middleware
-from frontrunner.runtime.serving.origins import Origins, cors_headers, origin_middleware
+from frontrunner.runtime.serving.security.cors import Origins, cors_headers, origin_middleware
+from frontrunner.runtime.serving.security.keys import Keys, key_middleware
 
 from .raw_http import exchange, head, listening, status_of, upgrade
 

@@ -11,7 +11,7 @@ from anyio.from_thread import run_sync as in_loop
 from tests.backends import until
 
 from frontrunner.runtime.engines import BranchScript, Piece
-from frontrunner.runtime.serving.websocket import SOCKETS
+from frontrunner.runtime.serving.responses.websocket import SOCKETS
 from frontrunner.strategies.registry import parameter_names, strategy_names
 
 from .conftest import ENDLESS, FORCED, Serve, Served

@@ -10,11 +10,11 @@ from pydantic import TypeAdapter
 
 from frontrunner.runtime.result import Result
 from frontrunner.runtime.serving.errors import RaceLost, RunCancelled
-from frontrunner.runtime.serving.narration import Answer, Decided, Narrated, Reasoning
-from frontrunner.runtime.serving.response_bodies import ResponseBody, reply_turns
-from frontrunner.runtime.serving.response_encoder import ResponseEncoder
-from frontrunner.runtime.serving.run_log import RunLog
-from frontrunner.runtime.serving.usage import Account
+from frontrunner.runtime.serving.replies.usage import Account
+from frontrunner.runtime.serving.responses.bodies import ResponseBody, reply_turns
+from frontrunner.runtime.serving.responses.encoder import ResponseEncoder
+from frontrunner.runtime.serving.runs.leader_stream import Answer, Decided, Narrated, Reasoning
+from frontrunner.runtime.serving.runs.replay_buffer import RunLog
 from frontrunner.strategies.protocol import StopReason
 
 #: Counts words.

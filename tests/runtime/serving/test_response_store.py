@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frontrunner.runtime.serving.errors import NotFound, RunCancelled
-from frontrunner.runtime.serving.narration import Answer, Decided
-from frontrunner.runtime.serving.response_encoder import ResponseEncoder
-from frontrunner.runtime.serving.response_store import ResponseStore
+from frontrunner.runtime.serving.responses.encoder import ResponseEncoder
+from frontrunner.runtime.serving.responses.store import ResponseStore
+from frontrunner.runtime.serving.runs.leader_stream import Answer, Decided
 from frontrunner.strategies.protocol import StopReason
 
 from .test_response_encoder import ACCOUNT, result

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frontrunner.runtime.serving.frames import DataFrame, TextFrame, dump
-from frontrunner.runtime.serving.run_log import FramesExpired, LogReader, RunLog
+from frontrunner.runtime.serving.runs.frames import DataFrame, TextFrame, dump
+from frontrunner.runtime.serving.runs.replay_buffer import FramesExpired, LogReader, RunLog
 
 
 def text(piece: str, key: str = "t") -> TextFrame:

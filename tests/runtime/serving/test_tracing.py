@@ -11,9 +11,9 @@ import trio.testing
 from aiohttp import ClientSession, web
 
 from frontrunner.runtime.runtime import Runtime
-from frontrunner.runtime.serving.tracing import make_tracing, trace_middleware
+from frontrunner.runtime.serving.observability.tracing import make_tracing, trace_middleware
 
-from ..racing import WatchedEngine, forced_says, says, stalls
+from ..race_harness import WatchedEngine, forced_says, says, stalls
 from .raw_http import listening
 
 pytest.importorskip("opentelemetry.sdk")
@@ -139,8 +139,8 @@ async def test_a_race_belongs_to_the_trace_that_its_request_names() -> None:
 def test_without_opentelemetry_there_is_no_tracing_and_nothing_else_is_missing() -> None:
     code = (
         "import sys; sys.modules['opentelemetry'] = None\n"
-        "from frontrunner.runtime.serving.tracing import make_tracing, trace_middleware\n"
-        "assert make_tracing() is None and trace_middleware() is None"
+        "from frontrunner.runtime.serving.observability import tracing as t\n"
+        "assert t.make_tracing() is None and t.trace_middleware() is None"
     )
     package = [path for path in sys.path if path]
     done = subprocess.run(

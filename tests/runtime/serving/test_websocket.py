@@ -13,8 +13,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from frontrunner.runtime.engines import BranchScript, Piece
-from frontrunner.runtime.serving.state import RUNS
-from frontrunner.runtime.serving.websocket import MAX_RESPONSES, OWN_RESPONSES, SOCKETS
+from frontrunner.runtime.serving.app_keys import RUNS
+from frontrunner.runtime.serving.responses.websocket import MAX_RESPONSES, OWN_RESPONSES, SOCKETS
 
 from .conftest import ENDLESS, Serve, Served
 from .sockets import TERMINAL, Client, Event, dial

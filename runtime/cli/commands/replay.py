@@ -1,0 +1,239 @@
+"""``frontrunner replay``: strategies on recorded branches."""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from io import StringIO
+from math import inf, isfinite
+from pathlib import Path
+from types import FrameType
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+from frontrunner.strategies.lengths import LengthModel
+from frontrunner.strategies.stop_rules import STOP_NAMES
+
+from ...errors import BadRequest
+from ...experiments.comparison import Row, numpy, rows_of
+from ...experiments.replay import Job, Replay, Replayed
+from ...experiments.report import draw_plots, table, write_csv
+from ...simulation.cells import StrategySpec, cells_of
+from ...simulation.simulated_race import Timing
+from ...traces.reading import RecordedQuestion
+from ..display.ndjson import json_line
+from ..recordings import load_recordings, warn_of_cut_branches
+from ..running import ExitStatus, Interrupted
+
+#: What is compared if nothing is named: every stop rule, and the first finishers.
+_DEFAULT_STRATEGIES = (
+    *(f"majority:stop={name}" for name in STOP_NAMES),
+    "first_to_m:m=1",
+    "first_to_m:m=3",
+)
+#: Columns of a table that goes into a file or a pipe.
+_WIDTH = 240
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayCommand:
+    """What ``replay`` was asked to do; lists as they were written."""
+
+    traces: Sequence[Path]
+    strategies: Sequence[str]
+    branches: str
+    deadlines: str
+    forced: str
+    draws: int
+    seed: int
+    step_seconds: float | None
+    reserve: float
+    forced_cost: float
+    score_delay: float
+    lengths: str
+    baseline: str
+    processes: int | None
+    out: Path | None
+    json: bool
+
+
+def run_replay(command: ReplayCommand) -> int:
+    """Run the command and return its exit status.
+
+    Raises:
+        FrontrunnerError: before anything was replayed, or because a strategy failed.
+        OutputClosed: nobody reads standard output any more.
+        Interrupted: a signal came.
+    """
+    numpy()  # what is missing is said before the work, not after it
+    if command.out is not None:
+        _make_folder(command.out)
+    job_of = _checked(command)
+    questions = load_recordings(command.traces)
+    replay = Replay(job_of(questions), command.processes)
+    warn_of_cut_branches(questions, remedy="record with --param stop=none and a generous deadline")
+    replayed = _with_progress(replay)
+    rows = rows_of(
+        replayed, StrategySpec.parse(command.baseline), step_seconds=command.step_seconds
+    )
+    _show(command, rows, "tokens" if command.step_seconds is None else "seconds")
+    return ExitStatus.DONE
+
+
+def _checked(command: ReplayCommand) -> Callable[[list[RecordedQuestion]], Job]:
+    """The job but for the traces, so that a typing error costs nobody the time to read them."""
+    step = command.step_seconds
+    if step is not None and not (isfinite(step) and step > 0):
+        raise BadRequest("--step-seconds must be a positive number of seconds")
+    unit = step or 1.0
+    if command.draws < 1:
+        raise BadRequest("--draws must be at least 1")
+    for name in ("reserve", "forced_cost", "score_delay"):
+        value = getattr(command, name)
+        if not (isfinite(value) and value >= 0):
+            raise BadRequest(f"--{name.replace('_', '-')} must be a number of at least 0")
+    baseline = StrategySpec.parse(command.baseline)
+    given = [StrategySpec.parse(text) for text in command.strategies or _DEFAULT_STRATEGIES]
+    branches = _list("--branches", command.branches, _whole)
+    deadlines = _list("--deadlines", command.deadlines, lambda text: _deadline(text) / unit)
+    forced = _list("--forced", command.forced, _switch)
+    if command.reserve and any(d * unit <= command.reserve for d in deadlines):
+        raise BadRequest("--reserve must be shorter than each deadline")
+    strategies = list(dict.fromkeys([baseline, *given]))
+    for strategy in strategies:
+        for count in branches:
+            strategy.create(count, forced=True)
+    lengths = _lengths(command.lengths)
+    timing = Timing(
+        reserve=command.reserve / unit,
+        forced_cost=command.forced_cost / unit,
+        score_delay=command.score_delay / unit,
+    )
+    cells = cells_of(strategies, branches, deadlines, forced)
+    return lambda questions: Job(questions, cells, command.draws, command.seed, timing, lengths)
+
+
+# ── reading ───────────────────────────────────────────────────────────────────────────────────
+
+
+def _list(option: str, text: str, read: Callable[[str], T]) -> list[T]:
+    try:
+        values = [read(part.strip().lower()) for part in text.split(",")]
+    except ValueError as error:
+        raise BadRequest(f"{option}: {error}") from error
+    return list(dict.fromkeys(values))
+
+
+def _whole(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"whole numbers of at least 1 are expected, as in 8,16, not {text!r}")
+    return int(text)
+
+
+def _deadline(text: str) -> float:
+    if text == "none":
+        return inf
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not (isfinite(value) and value > 0):
+        raise ValueError(f"positive numbers or none are expected, as in none,4000, not {text!r}")
+    return value
+
+
+def _switch(text: str) -> bool:
+    if text not in ("on", "off"):
+        raise ValueError(f"on, off or on,off is expected, not {text!r}")
+    return text == "on"
+
+
+def _lengths(text: str) -> LengthModel | str | None:
+    match text.split(","):
+        case ["pooled"]:
+            return "pooled"
+        case ["none"]:
+            return None
+        case [median, p95]:
+            try:
+                return LengthModel.from_quantiles(float(median), float(p95))
+            except ValueError as error:
+                raise BadRequest(f"--lengths: {error}") from error
+        case _:
+            raise BadRequest("--lengths takes pooled, none, or MEDIAN,P95 in tokens")
+
+
+# ── showing ───────────────────────────────────────────────────────────────────────────────────
+
+
+def _with_progress(replay: Replay) -> Replayed:
+    console = Console(stderr=True)
+    columns = ("[cyan]races[/cyan]", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with (
+        _signals_noted() as received,
+        Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as p,
+        closing(replay.run()) as steps,
+    ):
+        bar = p.add_task("", total=replay.races)
+        for races in steps:
+            p.advance(bar, races)
+            if received:
+                raise Interrupted(received[0])
+    return replay.result()
+
+
+def _show(command: ReplayCommand, rows: Sequence[Row], unit: str) -> None:
+    text = StringIO()
+    Console(file=text, width=_WIDTH, color_system=None, highlight=False).print(table(rows, unit))
+    plain = "".join(f"{line.rstrip()}\n" for line in text.getvalue().splitlines())
+    if command.json:
+        sys.stdout.flush()
+        for row in rows:
+            sys.stdout.buffer.write(json_line(row.as_dict()))
+        sys.stdout.buffer.flush()
+    else:
+        sys.stdout.write(plain)
+        sys.stdout.flush()
+    if command.out is None:
+        return
+    try:
+        (command.out / "table.txt").write_text(plain, encoding="utf-8")
+        write_csv(rows, command.out / "cells.csv")
+        drawn = draw_plots(rows, command.out, unit)
+    except OSError as error:
+        raise BadRequest(f"cannot write to {command.out} ({error.strerror})") from error
+    names = ", ".join(["table.txt", "cells.csv", *(path.name for path in drawn)])
+    print(f"wrote {names} to {command.out}", file=sys.stderr)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadRequest(f"cannot make the folder {folder} ({error.strerror})") from error
+
+
+@contextmanager
+def _signals_noted() -> Iterator[list[signal.Signals]]:
+    """The first SIGINT or SIGTERM is noted, since an exception in the midst of starting a process
+    would leave it half started. A second one ends this process, and with it the others, at once."""
+    received: list[signal.Signals] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        received.append(signal.Signals(number))
+        for each in before:
+            signal.signal(each, signal.SIG_DFL)
+
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    for each in before:
+        signal.signal(each, note)
+    try:
+        yield received
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

@@ -1,0 +1,209 @@
+"""The live view of a race, for any number of branches on any size of terminal.
+
+From top to bottom: the question, how many branches are where, the branches (a row each if there
+is room for that, else a cell, else a sign), the votes, the time. Its height never changes during
+a race, so that nothing jumps.
+"""
+
+from collections.abc import Iterator
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.text import Text
+
+from frontrunner.strategies.protocol import BranchStatus
+
+from .scoreboard import Lane, Scoreboard
+from .texts import STATUSES, STOP_REASONS, one_line, why_cut
+
+_SIGNS = {
+    BranchStatus.RUNNING: ("●", "cyan"),
+    BranchStatus.FORCING: ("◔", "yellow"),
+    BranchStatus.FINISHED: ("✓", "green"),
+    BranchStatus.FORCED: ("◆", "yellow"),
+    BranchStatus.CANCELLED: ("×", "bright_black"),
+    BranchStatus.FAILED: ("!", "red"),
+}
+_CELL = 12  # columns, the gap included
+_WIDE = 60  # columns from which a row has room for words
+
+
+class LiveView:
+    """Renders a scoreboard as it is at that moment."""
+
+    def __init__(self, board: Scoreboard, title: str = "") -> None:
+        self._board = board
+        self._title = title
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width, height = options.max_width, console.size.height
+        for line in self.lines(console, width, height):
+            line.no_wrap, line.overflow = True, "ellipsis"
+            line.truncate(width, overflow="ellipsis")
+            yield line
+
+    def lines(self, console: Console, width: int, height: int) -> Iterator[Text]:
+        """The view's lines; one less than ``height``, because the cursor stands below them."""
+        board = self._board
+        budget = max(6, height - 1)
+        of_question = min(3, max(1, budget // 8))
+        of_votes = min(4, max(1, budget // 6))
+        room = budget - of_question - of_votes - 2
+        yield from self._question(console, width, of_question)
+        yield self._status(width)
+        lanes = list(board.lanes.values())
+        yield from _branches(lanes, max(board.branches, len(lanes)), width, room)
+        yield from self._votes(width, of_votes)
+        yield self._time(width)
+
+    def _question(self, console: Console, width: int, count: int) -> Iterator[Text]:
+        text = Text(one_line(self._board.question), style="bold")
+        lines = text.wrap(console, width, tab_size=1)[: count + 1]
+        if len(lines) > count:
+            clipped = lines[count - 1]
+            clipped.append(" …" if cell_len(clipped.plain) <= width - 2 else "")
+            clipped.truncate(width - 1)
+            if not clipped.plain.endswith("…"):
+                clipped.append("…")
+        for position in range(count):
+            yield lines[position] if position < len(lines) else Text()
+
+    def _status(self, width: int) -> Text:
+        board = self._board
+        parts = [Text(self._title, "default")] if self._title else []
+        for status, (_, style) in _SIGNS.items():
+            if count := board.counted(status):
+                parts.append(Text(f"{count} {STATUSES[status]}", style))
+        if board.result is not None:
+            parts.append(Text(STOP_REASONS[board.result.stop_reason].partition(":")[0], "bold"))
+        elif board.called:
+            parts.append(Text("call time: asking for answers", "yellow"))
+        line = Text(style="bright_black")
+        for part in parts:
+            line.append("── ").append_text(part).append(" ")
+        return line.append("─" * max(0, width - cell_len(line.plain)))
+
+    def _votes(self, width: int, count: int) -> Iterator[Text]:
+        board = self._board
+        votes, forced = board.votes, board.forced_votes
+        ranked = list(dict.fromkeys([*votes, *forced]))
+        shown = ranked if len(ranked) <= count else ranked[: max(1, count - 1)]
+        label = min(width // 4, max((cell_len(one_line(a)) for a in shown), default=0))
+        most = max((votes.get(a, 0) + forced.get(a, 0) for a in shown), default=0)
+        scale = max(1, width - label - 27) / max(1, board.branches, most)
+        lines = [
+            _bar(answer, votes.get(answer, 0), forced.get(answer, 0), label, scale, leads=not place)
+            for place, answer in enumerate(shown)
+        ]
+        if len(ranked) > count > 1:
+            lines.append(Text(f"and {len(ranked) - len(shown)} other answers", "bright_black"))
+        elif len(ranked) > count:
+            lines[0].append(f", {len(ranked) - 1} other answers", "bright_black")
+        elif not ranked:
+            lines.append(Text("none yet", "bright_black"))
+        for position in range(count):
+            line = Text("votes " if position == 0 else " " * 6, "bright_black")
+            yield line.append_text(lines[position]) if position < len(lines) else line
+
+    def _time(self, width: int) -> Text:
+        board = self._board
+        line = Text("time  ", style="bright_black")
+        if board.deadline is None:
+            return line
+        elapsed = board.elapsed()
+        if board.result is None:
+            said = f" {max(0.0, board.deadline - elapsed):.1f} s left of {board.deadline:g} s"
+        else:
+            said = f" {elapsed:.2f} s of {board.deadline:g} s"
+        bar = max(1, width - 6 - max(len(said), 22))
+        used = min(bar, round(bar * elapsed / board.deadline))
+        late = elapsed > 0.8 * board.deadline
+        line.append("━" * used, style="yellow" if late else "cyan")
+        return line.append("─" * (bar - used), style="bright_black").append(said)
+
+
+def _branches(lanes: list[Lane], count: int, width: int, room: int) -> Iterator[Text]:
+    """``room`` lines with all branches, as detailed as they fit."""
+    per_line = max(1, (width + 1) // _CELL)
+    if count <= room:
+        label = min(
+            width // 5, max((cell_len(one_line(lane.answer or "")) for lane in lanes), default=0)
+        )
+        lines = [_row(lane, width, label) for lane in lanes]
+    elif count <= room * per_line:
+        lines = [_joined(lanes[i : i + per_line]) for i in range(0, len(lanes), per_line)]
+    else:
+        lines = [_signs(lanes[i : i + width]) for i in range(0, len(lanes), width)]
+        if len(lines) > room:
+            lines = [*lines[: room - 1], Text(f"and {len(lanes) - (room - 1) * width} branches")]
+    if count > room > len(lines) + 1:
+        # Where each has only a cell, some of those that still reason are seen at it.
+        active = [lane for lane in lanes if lane.status.active]
+        lines += [Text(), *(_row(lane, width, 0) for lane in active[: room - len(lines) - 1])]
+    yield from lines
+    yield from (Text() for _ in range(room - len(lines)))
+
+
+def _bar(answer: str, finished: int, forced: int, label: int, scale: float, *, leads: bool) -> Text:
+    """An answer with its votes; ``scale`` is the length of one in columns."""
+    style = "bold green" if leads else "green"
+    line = Text(_fit(one_line(answer), label), style).append(" ")
+    line.append("█" * round(finished * scale), style)
+    line.append("░" * round(forced * scale), "yellow")
+    line.append(f" {finished}", style)
+    return line.append(f" + {forced} forced", "yellow") if forced else line
+
+
+def _row(lane: Lane, width: int, label: int) -> Text:
+    sign, style = _SIGNS[lane.status]
+    line = Text(f"{lane.index:>3} ", style="bright_black")
+    line.append(f"{sign} ", style=style)
+    if width >= _WIDE:
+        line.append(f"{STATUSES[lane.status]:<9}", style=style)
+    line.append(f"{lane.tokens:>5} ", style="bright_black")
+    if label:
+        line.append(_fit(one_line(lane.answer or ""), label), style=f"bold {style}").append(" ")
+    rest = width - cell_len(line.plain)
+    if lane.reason is not None:
+        line.append(why_cut(lane.reason), style=style)
+    else:
+        line.append(_last_cells(lane.tail, rest), style="" if lane.status.active else "dim")
+    return line
+
+
+def _joined(lanes: list[Lane]) -> Text:
+    """A line of cells: index, sign, and the answer or else the number of tokens."""
+    line = Text()
+    for lane in lanes:
+        sign, style = _SIGNS[lane.status]
+        line.append(f"{lane.index:>3}", style="bright_black").append(sign, style=style)
+        value = lane.tokens if lane.answer is None else one_line(lane.answer)
+        bold = "" if lane.answer is None else "bold "
+        line.append(_fit(str(value), _CELL - 5), style=f"{bold}{style}").append(" ")
+    return line
+
+
+def _signs(lanes: list[Lane]) -> Text:
+    line = Text()
+    for lane in lanes:
+        sign, style = _SIGNS[lane.status]
+        line.append(sign, style=style)
+    return line
+
+
+def _fit(text: str, width: int) -> str:
+    """``text`` in exactly ``width`` columns."""
+    if cell_len(text) <= width:
+        return set_cell_size(text, width)
+    return set_cell_size(text, max(0, width - 1)) + "…"
+
+
+def _last_cells(text: str, width: int) -> str:
+    """The end of ``text``, as much as ``width`` columns hold."""
+    if cell_len(text) <= width:
+        return text
+    taken, used = len(text), 1
+    while taken > 0 and used + cell_len(text[taken - 1]) <= width:
+        taken -= 1
+        used += cell_len(text[taken])
+    return "…" + text[taken:]

@@ -1,0 +1,319 @@
+"""A remote engine: any endpoint that speaks OpenAI's API, vLLM's servers best.
+
+Closing a request's connection is what ends it at the other end; an abort closes all at once.
+
+What is exact depends on the endpoint, which is asked for it at the start:
+
+- **Token ids** (vLLM): prompts go out as token ids, generated ids come back, and continuations are
+  exact, as in process. Texts and conversations are tokenised by the endpoint itself, or by
+  ``engine.tokenizer`` in this process. Without the latter ``encode`` and ``encode_chat``, which
+  cannot wait for an answer, give ids that spell the text (``spelled_ids``), about as many as it has
+  tokens; the first request puts the endpoint's in their place. The length of a prompt, and the room
+  that it leaves, are then estimates; what is generated is not.
+- **Text** (others): all ids are spelled. A chunk's text is exact, and so is a continuation's, but
+  the endpoint tokenises it anew: the seam between what was generated and what follows may fall into
+  other tokens than the model would have chosen. Numbers of tokens are estimates: one an event,
+  unless log probabilities tell. With ``engine.tokenizer`` conversations go through its chat
+  template and ``/completions``; without, through ``/chat/completions``, with what was generated as
+  the beginning of the assistant's turn. Whether a server goes on from there or begins anew is
+  its own; vLLM and SGLang do go on. Its tool calls, where it takes them out of the text, are lost.
+
+Stop strings are kept in the text by vLLM only; others cut them off. A seed is sent to all, and has
+an effect for certain on vLLM only. A request's priority is sent where the server takes it.
+"""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+
+from ...config import EngineSettings
+from ...errors import BadRequest, EngineClosed, EngineError, EngineStartError
+from ...http_endpoints import authorization
+from ..protocol import (
+    Chunk,
+    EngineInfo,
+    EngineLoad,
+    FinishReason,
+    Generation,
+    Message,
+    Sampling,
+    StepTimes,
+    TokenTimes,
+)
+from .discovery import Discovered, discover, read_tokens
+from .http import EndpointClient
+from .placeholder_ids import Conversation, read_parts, spell, spell_conversation
+from .slots import Slots
+from .stream import DeltaStream, LiveRequest
+from .tokens import LocalTokenizer, RemoteTokenizer
+from .wire import BadAnswer, Delta, chat_body, completion_body, prompt_parts
+
+#: Seconds for the questions of the start.
+_START_LIMIT = 60.0
+#: Seconds that a stream gets to end in order after its last text, so that its connection is kept.
+_LAST_WORDS = 0.02
+#: What most servers of today do; where it matters the settings say so.
+_PREFILL_TOKENS_PER_STEP = 2048
+_CACHE_BLOCK_TOKENS = 16
+_WARM_UP_TOKENS = 16
+
+
+class OpenAIEngine:
+    """An ``Engine`` behind a URL; needs asyncio, as aiohttp does."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        """
+        Args:
+            settings: of kind ``openai``.
+        """
+        assert settings.url is not None
+        self._settings = settings
+        self._url = _base_url(settings.url)
+        self._client: EndpointClient | None = None
+        self._found: Discovered | None = None
+        self._info: EngineInfo | None = None
+        self._local: LocalTokenizer | None = None
+        self._remote: RemoteTokenizer | None = None
+        self._slots = Slots(settings.max_branches)
+        self._live: dict[str, LiveRequest] = {}
+        self._steps, self._tokens = StepTimes(), TokenTimes()
+
+    # ── life ──────────────────────────────────────────────────────────────────────────────────
+
+    async def start(self) -> None:
+        settings = self._settings
+        key = authorization("engine.key_env", settings.key_env)
+        try:
+            if settings.tokenizer is not None:
+                self._local = await LocalTokenizer.load(settings.tokenizer)
+            self._client = EndpointClient(self._url, key, settings.connect_timeout)
+            with anyio.fail_after(_START_LIMIT):
+                sample = self._local.encode("1 + 1 =") if self._local is not None else ()
+                found = await discover(self._client, settings.model, sample)
+                self._take(found)
+                await self._warm_up()
+        except BaseException as error:
+            await self.aclose()
+            if isinstance(error, EngineStartError) or not isinstance(error, Exception):
+                raise
+            said = f"no answer in {_START_LIMIT:g} s" if isinstance(error, TimeoutError) else error
+            raise EngineStartError(f"engine.url: {self._url}: {said}") from error
+
+    def _take(self, found: Discovered) -> None:
+        settings, abilities = self._settings, found.abilities
+        if abilities.token_ids and self._local is None and found.tokenizes:
+            self._remote = RemoteTokenizer(self._tokenize)
+        if self._local is None and self._remote is None:
+            abilities = replace(abilities, token_ids=False)
+        self._found = replace(found, abilities=abilities)
+        if not (abilities.token_ids or abilities.chat or self._local):
+            raise EngineStartError(
+                "engine.tokenizer: the endpoint has completions only, so name the tokenizer whose "
+                "chat template makes prompts of conversations"
+            )
+        limits = [n for n in (settings.max_context_tokens, found.max_context_tokens) if n]
+        if not limits:
+            raise EngineStartError(
+                "engine.max_context_tokens: the endpoint does not say how long its model's "
+                "context is, so set it"
+            )
+        self._info = EngineInfo(
+            name="openai",
+            model=found.model,
+            max_context_tokens=min(limits),
+            max_branches=settings.max_branches,
+            prefill_tokens_per_step=settings.prefill_tokens_per_step or _PREFILL_TOKENS_PER_STEP,
+            cache_block_tokens=settings.cache_block_tokens or _CACHE_BLOCK_TOKENS,
+            seeded=abilities.vllm,
+            logprobs=abilities.logprobs,
+        )
+
+    async def _warm_up(self) -> None:
+        """Measure how fast text comes, and show that a conversation gets through."""
+        prompt = self.encode_chat([{"role": "user", "content": "Count from one to ten."}])
+        request = Generation("warm-up", prompt, _WARM_UP_TOKENS, Sampling(temperature=1.0))
+        async with aclosing(self.generate(request)) as chunks:
+            async for _ in chunks:
+                pass
+
+    async def aclose(self) -> None:
+        client, self._client = self._client, None
+        for live in self._live.values():
+            live.abort()
+        if client is not None:
+            await client.aclose()
+
+    # ── serving ───────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def info(self) -> EngineInfo:
+        if self._info is None:
+            raise EngineClosed("the remote engine is not running")
+        return self._info
+
+    @property
+    def failure(self) -> EngineError | None:
+        """Set while the endpoint answers nobody; it is tried again after some seconds."""
+        if self._client is None:
+            return EngineClosed("the remote engine is not running")
+        return self._client.outage.failure
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        if self._local is not None and self._started.abilities.token_ids:
+            return self._local.encode(text, self.info.max_context_tokens)
+        if self._remote is not None:
+            self._remote.expect(text)
+        return spell(text)
+
+    def encode_chat(
+        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None = None
+    ) -> tuple[int, ...]:
+        """See ``Engine.encode_chat``; messages that only the endpoint's chat template refuses are
+        refused when the first request is made."""
+        if self._local is not None and self._started.abilities.completions:
+            return self.encode(self._local.chat_text(messages, tools))
+        try:
+            return spell_conversation(messages, tools)
+        except (TypeError, ValueError) as error:
+            raise BadRequest(f"the messages are no JSON: {error}") from error
+
+    async def generate(self, request: Generation) -> AsyncGenerator[Chunk, None]:
+        async with aclosing(self._deltas(request)) as deltas:
+            async for delta in deltas:
+                yield delta.chunk(request.sampling.logprobs)
+
+    async def next_tokens(
+        self, prompt: Sequence[int], k: int, *, request_id: str, priority: int = 0
+    ) -> Sequence[tuple[str, float]]:
+        """The ``k`` most likely next tokens (see ``TellsNextTokens``), or as many as it gives."""
+        sampling = Sampling(temperature=0.0, logprobs=k)
+        request = Generation(request_id, tuple(prompt), 1, sampling, priority=priority)
+        top: Mapping[str, float] = {}
+        async with aclosing(self._deltas(request)) as deltas:
+            async for delta in deltas:
+                top = delta.top[0] if delta.top and not top else top
+        return sorted(top.items(), key=lambda entry: -entry[1])[:k]
+
+    async def abort(self, request_ids: Sequence[str]) -> None:
+        for request_id in request_ids:
+            if (live := self._live.get(request_id)) is not None:
+                live.abort()
+        await anyio.lowlevel.checkpoint()  # in which the connections are closed
+
+    def load(self) -> EngineLoad:
+        """What this side knows: others may use the endpoint too."""
+        return EngineLoad(
+            running=self._slots.taken,
+            waiting=self._slots.waiting,
+            step_seconds=self._steps.quantile(0.95),
+            token_seconds=self._tokens.seconds,
+            token_batch=self._tokens.batch,
+        )
+
+    def _took(self, seconds: float, tokens: int) -> None:
+        """A branch got tokens, so many seconds after its last ones."""
+        running = self._slots.taken
+        self._steps.add(seconds / tokens)
+        self._tokens.add(seconds, running, tokens * running)  # as if each had got as many
+
+    # ── one request ───────────────────────────────────────────────────────────────────────────
+
+    async def _deltas(self, request: Generation) -> AsyncGenerator[Delta, None]:
+        """What a request's chunks are made of."""
+        if self._client is None:
+            raise EngineClosed("the remote engine is not running")
+        aborted = Delta("", 0, (), FinishReason.ABORT)
+        live = self._live[request.request_id] = LiveRequest(self._slots)
+        try:
+            stream = await live.unless_aborted(lambda: self._open(request, live))
+            if stream is None:
+                yield aborted
+                return
+            finish: FinishReason | None = None
+            while finish is None:
+                delta = await live.unless_aborted(stream.next)
+                if delta is None:
+                    yield aborted
+                    return
+                finish = delta.finish
+                if finish is not None:
+                    with anyio.move_on_after(_LAST_WORDS):
+                        await stream.drain()
+                    # Another may have its place before this consumer takes the last chunk.
+                    live.close()
+                yield delta
+        finally:
+            live.close()
+            if self._live.get(request.request_id) is live:
+                del self._live[request.request_id]
+
+    async def _open(self, request: Generation, live: LiveRequest) -> DeltaStream:
+        client, found = self._client, self._started
+        assert client is not None
+        path, body = await self._question(request)
+        await self._slots.acquire(request.priority)
+        live.holds_slot = True
+        live.response = await client.open(path, body, request.request_id)
+        exact = found.abilities.token_ids
+        return DeltaStream(live.response, request, self._took, client.redact, token_ids=exact)
+
+    async def _question(self, request: Generation) -> tuple[str, dict[str, Any]]:
+        """The path and the body of a request."""
+        found = self._started
+        abilities, model = found.abilities, found.model
+        parts = read_parts(request.prompt)
+        if abilities.token_ids:
+            if self._remote is not None:
+                prompt = await self._remote.ids(parts)
+            else:
+                prompt = request.prompt
+            room = self.info.max_context_tokens - len(prompt)
+            if room < 1:
+                raise EngineError(
+                    f"the prompt has {len(prompt)} tokens, and the endpoint's context is "
+                    f"{self.info.max_context_tokens}"
+                )
+            # The race reckoned with an estimate of the prompt's length.
+            request = replace(request, max_tokens=min(request.max_tokens, room))
+            return "completions", completion_body(model, prompt, request, abilities)
+        try:
+            conversation, text = prompt_parts(parts)
+        except BadAnswer as error:
+            raise EngineError(str(error)) from error
+        if conversation is not None:
+            return "chat/completions", chat_body(model, conversation, text, request, abilities)
+        if not abilities.completions:
+            raise EngineError("this endpoint takes chats only, and this prompt is none")
+        return "completions", completion_body(model, text, request, abilities)
+
+    async def _tokenize(self, part: str | Conversation) -> tuple[int, ...]:
+        client, model = self._client, self._started.model
+        if client is None:
+            raise EngineClosed("the remote engine is not running")
+        body: dict[str, Any] = {"model": model, "add_special_tokens": False}
+        if isinstance(part, str):
+            body["prompt"] = part
+        else:
+            body |= {"messages": part.messages, "add_generation_prompt": True}
+            if part.tools:
+                body["tools"] = part.tools
+        found = read_tokens(await client.post("/tokenize", body))
+        if found is None:
+            raise EngineError("the endpoint's /tokenize gave no tokens")
+        return found
+
+    @property
+    def _started(self) -> Discovered:
+        if self._found is None:
+            raise EngineClosed("the remote engine is not running")
+        return self._found
+
+
+def _base_url(url: str) -> str:
+    """Where OpenAI's paths begin; a URL of a host alone gets the usual ``/v1``."""
+    url = url.rstrip("/")
+    return url if "/" in url.partition("://")[2] else f"{url}/v1"

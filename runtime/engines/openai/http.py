@@ -1,0 +1,225 @@
+"""The HTTP side of a remote engine: requests to one endpoint, and whether it can be reached."""
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+import anyio
+import orjson
+
+from ...errors import EngineClosed, EngineError
+from ...http_endpoints import FIRST_PAUSE, LONGEST_PAUSE, SHOWN_CHARS, TRY_AGAIN, retry_after
+from .wire import complaint
+
+#: Tries over the first one, before the first token.
+_RETRIES = 2
+#: Bytes of an answer that is not a stream: a token is up to 8 of them in /tokenize's.
+_LONGEST_ANSWER = 16 * 2**20
+#: Bytes of a refusal that are read.
+_LONGEST_REFUSAL = 4096
+#: Requests in a row that must fail to be answered before the endpoint counts as lost.
+_FAILURES = 3
+#: Seconds after which an endpoint that was lost may be tried again.
+_RECOVERY = 2.0
+
+
+class Refused(EngineError):
+    """The endpoint answered with an error, ``status``."""
+
+    def __init__(self, status: int, said: str) -> None:
+        self.status = status
+        super().__init__(f"the endpoint answered HTTP {status}: {said[:SHOWN_CHARS]}")
+
+
+class Unreachable(EngineError):
+    """The endpoint gave no HTTP answer at all."""
+
+
+class Outage:
+    """Whether an endpoint that nobody answers from counts as lost.
+
+    It does after several requests in a row; a while later the next request may try it again, and
+    its outcome decides.
+    """
+
+    def __init__(self) -> None:
+        self._failures = 0
+        self._last: EngineError | None = None
+        self._at = 0.0
+
+    def answered(self) -> None:
+        self._failures, self._last = 0, None
+
+    def failed(self, error: EngineError) -> None:
+        self._failures += 1
+        self._last, self._at = error, anyio.current_time()
+
+    @property
+    def failure(self) -> EngineError | None:
+        lost = self._failures >= _FAILURES and anyio.current_time() < self._at + _RECOVERY
+        return self._last if lost else None
+
+
+class EndpointClient:
+    """Requests to an endpoint. Waits for nothing but the network: no limit of connections."""
+
+    def __init__(self, url: str, key: Mapping[str, str], connect_timeout: float) -> None:
+        """
+        Args:
+            url: where OpenAI's paths begin (``…/v1``).
+            key: the header with the key.
+            connect_timeout: seconds to find and reach the host.
+        """
+        self._url = url
+        self._secrets = [value.rpartition(" ")[2] for value in key.values()]
+        self.outage = Outage()
+        self._session: aiohttp.ClientSession | None = aiohttp.ClientSession(
+            # A connector's limit would queue requests where nobody sees it.
+            connector=aiohttp.TCPConnector(limit=0),
+            headers={**key, "Accept-Encoding": "identity"},
+            # What an answer may take is the callers' to say.
+            timeout=aiohttp.ClientTimeout(total=None, connect=connect_timeout),
+            auto_decompress=False,  # of a stream it could make any amount
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+    def redact(self, text: str) -> str:
+        """What the endpoint said, without the key: it may repeat it."""
+        for secret in self._secrets:
+            text = text.replace(secret, "…")
+        return text
+
+    async def aclose(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            with anyio.CancelScope(shield=True):
+                await session.close()
+
+    async def get(self, path: str) -> Any:
+        """The JSON that ``path`` answers with.
+
+        Raises:
+            EngineError: there is none.
+        """
+        return await _json(await self.send("GET", path))
+
+    async def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """The JSON that ``path`` answers ``body`` with.
+
+        Raises:
+            EngineError: there is none.
+        """
+        return await _json(await self.send("POST", path, body))
+
+    async def open(
+        self, path: str, body: Mapping[str, Any], request_id: str
+    ) -> aiohttp.ClientResponse:
+        """An answer whose body is still to come; the caller closes it.
+
+        An endpoint that was not reached, or that is overloaded, is asked again, if the time allows
+        it: its stream has not begun.
+
+        Raises:
+            EngineError: it is refused.
+        """
+        pause, left = FIRST_PAUSE, _RETRIES
+        while True:
+            wait = 0.0
+            try:
+                return await self.send("POST", path, body, {"X-Request-Id": request_id})
+            except _OverloadedError as error:
+                refusal, wait = error.refusal, error.after
+            except Unreachable as error:
+                refusal = error
+            # Of many branches that were refused together, not all come back together.
+            wait = max(wait, pause * random.uniform(0.5, 1.0))
+            again = anyio.current_time() + wait
+            if not left or wait > LONGEST_PAUSE or again >= anyio.current_effective_deadline():
+                raise refusal
+            await anyio.sleep(wait)
+            pause, left = 2 * pause, left - 1
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> aiohttp.ClientResponse:
+        """An answer of status 200, its body still to come.
+
+        Args:
+            path: below the endpoint's URL; one that begins with ``/`` is beside its last part.
+
+        Raises:
+            EngineClosed, Unreachable, Refused: there is none.
+        """
+        if self._session is None:
+            raise EngineClosed("the remote engine is not running")
+        url = self._url.removesuffix("/v1") + path if path[0] == "/" else f"{self._url}/{path}"
+        try:
+            response = await self._session.request(
+                method,
+                url,
+                data=orjson.dumps(body) if body is not None else None,
+                headers={"Content-Type": "application/json", **(headers or {})},
+                allow_redirects=False,  # the key is for this endpoint alone
+            )
+        except (aiohttp.ClientError, OSError) as error:
+            lost = Unreachable(f"the endpoint was not reached: {described(error)}")
+            self.outage.failed(lost)
+            raise lost from error
+        self.outage.answered()
+        if response.status == 200:
+            return response
+        try:
+            refusal = Refused(response.status, self.redact(await _refusal(response)))
+        finally:
+            response.close()
+        if response.status in TRY_AGAIN:
+            raise _OverloadedError(refusal, retry_after(response)) from refusal
+        raise refusal
+
+
+class _OverloadedError(EngineError):
+    """``refusal``, which may be lifted after some seconds."""
+
+    def __init__(self, refusal: Refused, after: float) -> None:
+        super().__init__(str(refusal))
+        self.refusal = refusal
+        self.after = after
+
+
+def described(error: BaseException) -> str:
+    """An error of the network in a few words; never with headers, which hold the key."""
+    said = str(error) if isinstance(error, (OSError, aiohttp.ClientPayloadError)) else ""
+    return f"{type(error).__name__}: {said}"[:SHOWN_CHARS] if said else type(error).__name__
+
+
+async def _refusal(response: aiohttp.ClientResponse) -> str:
+    try:
+        data = await response.content.read(_LONGEST_REFUSAL)
+    except (aiohttp.ClientError, OSError) as error:
+        return described(error)
+    try:
+        return complaint(orjson.loads(data))
+    except ValueError:
+        return data.decode("utf-8", "replace").strip()
+
+
+async def _json(response: aiohttp.ClientResponse) -> Any:
+    data = bytearray()
+    try:
+        while part := await response.content.readany():
+            data += part
+            if len(data) > _LONGEST_ANSWER:
+                raise EngineError(f"an answer of over {_LONGEST_ANSWER} bytes")
+    except (aiohttp.ClientError, OSError) as error:
+        raise EngineError(f"the endpoint's answer broke off: {described(error)}") from error
+    finally:
+        response.close()
+    try:
+        return orjson.loads(data)
+    except ValueError as error:
+        raise EngineError("the endpoint answered something that is not JSON") from error

@@ -1,0 +1,146 @@
+"""A request to an OpenAI-compatible endpoint while it runs, and its answer as it comes."""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import aiohttp
+import anyio
+
+from ...errors import EngineError
+from ...http_endpoints import SHOWN_CHARS
+from ..protocol import FinishReason, Generation
+from .http import described
+from .slots import Slots
+from .sse import EventDecoder, EventTooLong
+from .wire import BadAnswer, Delta, read_event
+
+T = TypeVar("T")
+
+#: Bytes of an event; the first one repeats the prompt's token ids, each with up to so many more.
+_LONGEST_EVENT = 2**18
+_BYTES_PER_TOKEN_ID = 12
+#: A pause longer than this between two chunks is a stall, not a step.
+_LONGEST_STEP = 2.0
+#: Tokens that an estimate may be beyond what was asked for.
+_MISCOUNT = 16
+
+
+@dataclass(slots=True)
+class LiveRequest:
+    """A request that runs, or waits for a place."""
+
+    slots: Slots
+    aborted: bool = False
+    holds_slot: bool = False
+    response: aiohttp.ClientResponse | None = None
+    scope: anyio.CancelScope | None = None  # around what it waits for
+
+    async def unless_aborted(self, function: Callable[[], Awaitable[T]]) -> T | None:
+        """What ``function`` returns; None if the request is aborted before or meanwhile."""
+        if self.aborted:
+            return None
+        try:
+            with anyio.CancelScope() as self.scope:
+                return await function()
+        except EngineError:
+            if not self.aborted:  # else it is only that the connection was closed
+                raise
+        finally:
+            self.scope = None
+        return None
+
+    def abort(self) -> None:
+        self.aborted = True
+        if self.response is not None:
+            self.response.close()
+        if self.scope is not None:
+            self.scope.cancel()
+
+    def close(self) -> None:
+        """Give everything back. Idempotent."""
+        if self.response is not None:
+            self.response.close()  # which keeps a connection whose answer was read to its end
+        if self.holds_slot:
+            self.holds_slot = False
+            self.slots.release()
+
+
+class DeltaStream:
+    """The deltas of an answer. What was read at once comes as one."""
+
+    def __init__(
+        self,
+        response: aiohttp.ClientResponse,
+        request: Generation,
+        took: Callable[[float, int], None],
+        redact: Callable[[str], str],
+        *,
+        token_ids: bool,
+    ) -> None:
+        """
+        Args:
+            took: told the seconds since the last tokens, and how many came.
+        """
+        self._response = response
+        self._redact = redact
+        self._decoder = EventDecoder(_LONGEST_EVENT + _BYTES_PER_TOKEN_ID * len(request.prompt))
+        self._room = request.max_tokens + (0 if token_ids else _MISCOUNT)
+        self._took = took
+        self._token_ids = token_ids
+        self._last: float | None = None  # when the last tokens came
+
+    async def next(self) -> Delta:
+        """
+        Raises:
+            EngineError: the stream ended early, or says something else than text.
+        """
+        while True:
+            try:
+                data = await self._response.content.readany()
+            except (aiohttp.ClientError, OSError) as error:
+                raise EngineError(f"the endpoint's stream broke off: {described(error)}") from error
+            if not data:
+                raise EngineError("the endpoint's stream ended before its text did")
+            try:
+                deltas = self._read(data)
+            except (BadAnswer, EventTooLong) as error:
+                said = self._redact(str(error))[:SHOWN_CHARS]
+                raise EngineError(f"the endpoint's stream: {said}") from error
+            if deltas:
+                return Delta.merged(deltas)
+
+    async def drain(self) -> None:
+        """Read to the end, where nothing is expected any more."""
+        try:
+            while await self._response.content.readany():
+                pass
+        except (aiohttp.ClientError, OSError):
+            return  # its text was complete
+
+    def _read(self, data: bytes) -> list[Delta]:
+        deltas: list[Delta] = []
+        for event in self._decoder.feed(data):
+            if event == b"[DONE]":  # complete, though without a reason
+                delta = Delta("", 0, (), FinishReason.STOP)
+            else:
+                delta = read_event(event, token_ids=self._token_ids)
+            if delta is None:
+                continue
+            self._room -= delta.tokens
+            if self._room < 0:
+                raise BadAnswer("more tokens than were asked for")
+            deltas.append(delta)
+            if delta.finish is not None:
+                break
+        self._time(sum(delta.tokens for delta in deltas))
+        return deltas
+
+    def _time(self, tokens: int) -> None:
+        if not tokens:
+            return
+        now = time.monotonic()
+        if self._last is not None and now - self._last < _LONGEST_STEP:
+            self._took(now - self._last, tokens)
+        self._last = now

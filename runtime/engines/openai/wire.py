@@ -1,0 +1,249 @@
+"""What an OpenAI-compatible endpoint is asked, and how its answers are read; no I/O."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from ..protocol import Chunk, FinishReason, Generation
+from .placeholder_ids import Conversation, Part, spell_piece
+
+#: What other servers call an end of their own is taken as a stop.
+_FINISHES = {
+    "length": FinishReason.LENGTH,
+    "abort": FinishReason.ERROR,  # not ours: the endpoint gave the request up
+    "error": FinishReason.ERROR,
+    "content_filter": FinishReason.ERROR,
+}
+#: A token id fits into this many bits.
+_TOKEN_BITS = 32
+
+
+class BadAnswer(ValueError):
+    """The endpoint answered something that is no completion, or reported an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What an endpoint takes and gives, as it was found out when the engine started."""
+
+    token_ids: bool = False  # takes prompts as token ids, and gives the ids that it generated
+    vllm: bool = False  # takes the parameters that vLLM adds to OpenAI's
+    priority: bool = False  # schedules by the requests' priority
+    logprobs: bool = False
+    completions: bool = True  # has /v1/completions, not only chat
+    chat: bool = False  # has /v1/chat/completions; not asked where conversations go as tokens
+    prefill: bool = False  # takes continue_final_message, for an answer that has begun
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What one event says, or several that came together."""
+
+    text: str
+    tokens: int  # where the endpoint does not say, text is taken as one token an event
+    token_ids: tuple[int, ...] | None  # (tokens,); None: the endpoint does not give them
+    finish: FinishReason | None = None
+    top: tuple[Mapping[str, float], ...] = ()  # per token: the likeliest, with log probabilities
+
+    @classmethod
+    def merged(cls, deltas: Sequence["Delta"]) -> "Delta":
+        """One for all of them; only the last may have ``finish``."""
+        if len(deltas) == 1:
+            return deltas[0]
+        ids = [delta.token_ids for delta in deltas]
+        return cls(
+            "".join(delta.text for delta in deltas),
+            sum(delta.tokens for delta in deltas),
+            None if None in ids else tuple(i for each in ids for i in each or ()),
+            deltas[-1].finish,
+            tuple(top for delta in deltas for top in delta.top),
+        )
+
+    def chunk(self, logprobs: int) -> Chunk:
+        """The same for a race, which asked for ``logprobs`` of each token's likeliest."""
+        ids = self.token_ids
+        if ids is None:
+            ids = spell_piece(self.text, self.tokens)
+        found = tuple(_confidence(top, logprobs) for top in self.top) if logprobs else ()
+        return Chunk(self.text, ids, self.finish, found)
+
+
+def _confidence(top: Mapping[str, float], k: int) -> float:
+    """Negative mean of the top-k log probabilities; the token drawn may be there beyond them."""
+    values = sorted(top.values(), reverse=True)[:k]
+    return -sum(values) / max(1, len(values))
+
+
+# ── what is asked ─────────────────────────────────────────────────────────────────────────────────
+
+
+def completion_body(
+    model: str, prompt: Sequence[int] | str, request: Generation, abilities: Abilities
+) -> dict[str, Any]:
+    """For ``/v1/completions``."""
+    body = {"model": model, "prompt": prompt, **_sampling(request, abilities)}
+    if request.sampling.logprobs and abilities.logprobs:
+        body["logprobs"] = request.sampling.logprobs
+    if abilities.vllm and isinstance(prompt, str):
+        body["add_special_tokens"] = False  # those that belong there are in the text
+    return body
+
+
+def chat_body(
+    model: str, conversation: Conversation, begun: str, request: Generation, abilities: Abilities
+) -> dict[str, Any]:
+    """For ``/v1/chat/completions``, for endpoints whose chat template we cannot apply ourselves.
+
+    Args:
+        begun: what the assistant has said already; it is to go on from there. Endpoints without
+            ``continue_final_message`` get it as the last message, and some begin a new one.
+    """
+    messages = conversation.messages
+    body: dict[str, Any] = {"model": model, "messages": messages, **_sampling(request, abilities)}
+    if conversation.tools:
+        body["tools"] = conversation.tools
+    if begun:
+        messages.append({"role": "assistant", "content": begun})
+        if abilities.prefill:
+            body |= {"continue_final_message": True, "add_generation_prompt": False}
+    if request.sampling.logprobs and abilities.logprobs:
+        body |= {"logprobs": True, "top_logprobs": request.sampling.logprobs}
+    return body
+
+
+def _sampling(request: Generation, abilities: Abilities) -> dict[str, Any]:
+    sampling = request.sampling
+    body: dict[str, Any] = {
+        "max_tokens": request.max_tokens,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "stream": True,
+    }
+    if request.seed is not None:
+        body["seed"] = request.seed
+    if sampling.stop:
+        body["stop"] = list(sampling.stop)
+    if sampling.top_k:
+        body["top_k"] = sampling.top_k
+    if abilities.vllm:
+        # All of them: a model's folder may say otherwise, and vLLM's server would follow it.
+        body |= {"top_k": sampling.top_k, "min_p": 0.0, "repetition_penalty": 1.0}
+        body["include_stop_str_in_output"] = True
+    if abilities.token_ids:
+        body["return_token_ids"] = True
+    if abilities.priority and request.priority:
+        body["priority"] = request.priority
+    return body
+
+
+def prompt_parts(parts: Sequence[Part]) -> tuple[Conversation | None, str]:
+    """A prompt without tokens as the conversation that it begins with, if any, and the text behind.
+
+    Raises:
+        BadAnswer: it holds tokens, which nobody here can read.
+    """
+    conversation: Conversation | None = None
+    texts: list[str] = []
+    for part in parts:
+        if isinstance(part, Conversation) and conversation is None and not texts:
+            conversation = part
+        elif isinstance(part, str):
+            texts.append(part)
+        else:
+            raise BadAnswer("this endpoint takes text, and the prompt holds token ids")
+    return conversation, "".join(texts)
+
+
+# ── what is answered ──────────────────────────────────────────────────────────────────────────────
+
+
+def read_event(data: bytes, *, token_ids: bool) -> Delta | None:
+    """What one event of a stream says; None: nothing about the text.
+
+    Args:
+        token_ids: whether the ids of the tokens must be there.
+
+    Raises:
+        BadAnswer: with what is wrong, or with the endpoint's own error.
+    """
+    try:
+        message = orjson.loads(data)
+    except ValueError:
+        raise BadAnswer("an event that is not JSON") from None
+    if not isinstance(message, dict):
+        raise BadAnswer("an event that is not an object")
+    if message.get("error"):
+        raise BadAnswer(complaint(message))
+    choices = message.get("choices")
+    if not isinstance(choices, list) or not choices:
+        return None  # usage, say
+    choice = choices[0]
+    if not isinstance(choice, dict):
+        raise BadAnswer("a choice that is not an object")
+    text = _text(choice)
+    reason = choice.get("finish_reason")
+    finish = _FINISHES.get(str(reason), FinishReason.STOP) if reason else None
+    ids = _token_ids(choice.get("token_ids"), required=token_ids and bool(text))
+    if not text and not ids and finish is None:
+        return None
+    top = _top(choice.get("logprobs"))
+    if token_ids:
+        ids = ids or ()
+        return Delta(text, len(ids), ids, finish, top)
+    return Delta(text, max(len(top), bool(text)), None, finish, top)
+
+
+def _text(choice: Mapping[str, Any]) -> str:
+    """The text of a completion's choice or of a chat's; what a server's parser took for reasoning
+    was written by the model too, before the answer."""
+    if "delta" not in choice:
+        pieces = [choice.get("text")]
+    else:
+        delta = choice["delta"]
+        if not isinstance(delta, dict):
+            delta = {}
+        pieces = [delta.get("reasoning_content") or delta.get("reasoning"), delta.get("content")]
+    said = [piece or "" for piece in pieces]
+    if not all(isinstance(piece, str) for piece in said):
+        raise BadAnswer("a text that is not a string")
+    return "".join(said)
+
+
+def _token_ids(found: Any, *, required: bool) -> tuple[int, ...] | None:
+    if found is None and not required:
+        return None
+    if not isinstance(found, list) or not all(
+        type(i) is int and 0 <= i.bit_length() <= _TOKEN_BITS and i >= 0 for i in found
+    ):
+        raise BadAnswer("text without the ids of its tokens")
+    return tuple(found)
+
+
+def _top(found: Any) -> tuple[Mapping[str, float], ...]:
+    """Log probabilities in the form of ``/v1/completions`` or in that of chat; those that cannot be
+    read are none."""
+    try:
+        if "content" in found:
+            return tuple(
+                {str(entry["token"]): float(entry["logprob"]) for entry in token["top_logprobs"]}
+                for token in found["content"] or ()
+            )
+        return tuple(
+            {str(token): float(value) for token, value in (top or {}).items()}
+            for top in found["top_logprobs"] or ()
+        )
+    except (TypeError, KeyError, ValueError, AttributeError):
+        return ()
+
+
+def complaint(message: Any) -> str:
+    """What an endpoint says is wrong: OpenAI's form, vLLM's older one, or whatever it is."""
+    if isinstance(message, dict):
+        error = message.get("error") or message.get("message") or message.get("detail")
+        if isinstance(error, dict):
+            error = error.get("message") or error
+        if error:
+            return str(error)
+    return str(message)

@@ -1,0 +1,149 @@
+"""What happens in a race, as typed events in the order in which it happens.
+
+``at`` is in seconds since the start of the race.
+"""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from frontrunner.strategies.protocol import BranchStatus
+
+from ..result import Result
+
+
+@dataclass(frozen=True, slots=True)
+class RaceStarted:
+    """The first event."""
+
+    type: ClassVar[str] = "race_started"
+    at: float
+    race_id: str
+    deadline: float  # seconds since the start
+    branches: int
+    prompt_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class BranchStarted:
+    """A branch was launched."""
+
+    type: ClassVar[str] = "branch_started"
+    at: float
+    branch: int
+    seed: int | None
+    parent: int | None = None  # the branch that it was forked from
+    inherited_tokens: int = 0  # the parent's, which it goes on from
+
+
+@dataclass(frozen=True, slots=True)
+class BranchProgressed:
+    """A branch generated text. A slow reader gets the pieces of one branch joined."""
+
+    type: ClassVar[str] = "branch_progressed"
+    at: float
+    branch: int
+    text: str  # since the last such event of this branch
+    tokens: int  # likewise
+    forced: bool  # part of a forced answer
+
+
+@dataclass(frozen=True, slots=True)
+class BranchForcing:
+    """A branch was asked for its answer. It is stopped for that, or runs on beside it while the
+    engine has room: then its text goes on, and only if it does not finish until the race must end
+    is it cut back to ``tokens`` and its forced answer taken."""
+
+    type: ClassVar[str] = "branch_forcing"
+    at: float
+    branch: int
+    tokens: int  # generated until then
+
+
+@dataclass(frozen=True, slots=True)
+class BranchProbed:
+    """A running branch was asked, beside it, what it would answer."""
+
+    type: ClassVar[str] = "branch_probed"
+    at: float
+    branch: int
+    tokens: int  # generated when it was asked
+    answer: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BranchScored:
+    """The reward model scored a branch."""
+
+    type: ClassVar[str] = "branch_scored"
+    at: float
+    branch: int
+    tokens: int  # that the score has seen
+    score: float | None  # None: it failed
+
+
+@dataclass(frozen=True, slots=True)
+class BranchExtended:
+    """A branch that had finished was made to go on. It ends once more."""
+
+    type: ClassVar[str] = "branch_extended"
+    at: float
+    branch: int
+    text: str  # what it goes on after
+
+
+@dataclass(frozen=True, slots=True)
+class BranchEnded:
+    """A branch finished, was forced, cancelled or lost. One that ended without an answer and is
+    forced, or that is extended, ends again."""
+
+    type: ClassVar[str] = "branch_ended"
+    at: float
+    branch: int
+    status: BranchStatus
+    tokens: int
+    answer: str | None
+    reason: str | None = None  # why it was cancelled or lost
+
+
+@dataclass(frozen=True, slots=True)
+class VoteChanged:
+    """The votes after an answer came in; best first."""
+
+    type: ClassVar[str] = "vote_changed"
+    at: float
+    votes: dict[str, int] = field(default_factory=dict[str, int])
+    forced_votes: dict[str, int] = field(default_factory=dict[str, int])
+    leader: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallTimeReached:
+    """Unfinished branches are asked for their answers now; ``reserve`` seconds are left."""
+
+    type: ClassVar[str] = "call_time_reached"
+    at: float
+    reserve: float
+
+
+@dataclass(frozen=True, slots=True)
+class RaceDecided:
+    """The last event."""
+
+    type: ClassVar[str] = "race_decided"
+    at: float
+    result: Result
+
+
+Event = (
+    RaceStarted
+    | BranchStarted
+    | BranchProgressed
+    | BranchForcing
+    | BranchProbed
+    | BranchScored
+    | BranchExtended
+    | BranchEnded
+    | VoteChanged
+    | CallTimeReached
+    | RaceDecided
+)

@@ -1,0 +1,1 @@
+"""From what a caller asks to the tokens that the engine gets."""

@@ -1,0 +1,1 @@
+"""One race: its branches, its decision, and its time."""

@@ -1,0 +1,90 @@
+"""Tasks of a runtime that belong to none of its callers.
+
+A task group is a block in one task, and must be left in that task and in order with all other
+blocks around it. A race that is streamed fits into no such block of a caller's: its stream may be
+entered in one task and left in another, or be held by an async generator, which is closed wherever
+the garbage collector finds it (PEP 789). So the group is a block in a task of its own, which lives
+as long as the runtime is entered: no cancel scope of a caller holds it, and it holds none of
+theirs.
+"""
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+
+import anyio
+import structlog
+from anyio.abc import TaskGroup
+
+from ..errors import EngineClosed
+
+_log = structlog.get_logger("frontrunner.runtime")
+
+_NAME = "frontrunner races"
+
+
+class Background:
+    """A task group for whoever wants its tasks to outlive theirs. Started and closed once."""
+
+    def __init__(self) -> None:
+        self._tasks: TaskGroup | None = None
+        self._task: object = None  # held here, since event loops hold their tasks weakly
+        self._post: Callable[[Callable[[], object]], object] = lambda call: None
+        self._started = anyio.Event()
+        self._closing = anyio.Event()
+        self._ended = anyio.Event()
+
+    async def start(self) -> None:
+        """Begin to take tasks. Cancelling it leaves something to close."""
+        trio = sys.modules.get("trio")
+        # None of the two libraries lets anyio start a task without a block to hold it.
+        if trio is not None and trio.lowlevel.in_trio_task():
+            self._post = trio.lowlevel.current_trio_token().run_sync_soon
+            self._task = trio.lowlevel.spawn_system_task(self._live, name=_NAME)
+        else:
+            loop = asyncio.get_running_loop()
+            self._post = loop.call_soon_threadsafe
+            self._task = loop.create_task(self._live(), name=_NAME)
+        await self._started.wait()
+
+    def start_soon(
+        self, function: Callable[..., Coroutine[Any, Any, None]], *arguments: object
+    ) -> None:
+        """Start a task, with a copy of the caller's context variables. It must raise nothing but
+        its cancellation: that would end all others.
+
+        Raises:
+            EngineClosed: ``aclose`` was called, or the event loop is ending.
+        """
+        if self._tasks is None or self._closing.is_set():
+            raise EngineClosed("the runtime was left")
+        self._tasks.start_soon(function, *arguments)
+
+    def post(self, call: Callable[[], object]) -> None:
+        """Have ``call`` called in the event loop, if there still is one. May be used from any
+        thread, and from a destructor."""
+        with suppress(RuntimeError):  # the event loop is closed
+            self._post(call)
+
+    async def aclose(self, seconds: float) -> None:
+        """Cancel all tasks and wait until they have ended, ``seconds`` at most. Cancelling it does
+        not cut that short."""
+        self._closing.set()
+        if self._task is None:
+            return
+        with anyio.move_on_after(seconds, shield=True) as waiting:
+            await self._ended.wait()
+        if waiting.cancelled_caught:
+            _log.warning("frontrunner.races_left_behind", waited=seconds)
+
+    async def _live(self) -> None:
+        try:
+            async with anyio.create_task_group() as self._tasks:
+                self._started.set()
+                await self._closing.wait()
+                self._tasks.cancel_scope.cancel()
+        finally:
+            self._tasks = None
+            self._ended.set()

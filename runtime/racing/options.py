@@ -1,0 +1,122 @@
+"""What a caller asks, and what may be said about the race."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from typing import Any, Final, TypedDict, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+
+from ..answers.equivalence.rules import Order, Units
+from ..errors import BadRequest
+from ..prompts.messages import ChatMessage
+
+
+@dataclass(frozen=True, slots=True)
+class RawPrompt:
+    """Text or token ids that the model continues as they are, without its chat template."""
+
+    content: str | tuple[int, ...]
+
+
+#: A question, a conversation in OpenAI's form whose last turn is answered, or a bare prompt.
+Question = str | Iterable[ChatMessage] | RawPrompt
+
+
+class AnswerOptions(TypedDict, total=False):
+    """What may be said about the answers of one race; what is not said comes from ``[answers]``."""
+
+    kind: str
+    """What an answer is: a ``kind`` of ``[answers]``."""
+    json_schema: Mapping[str, Any]
+    """That an answer of the kind ``json`` must satisfy."""
+    optional: bool
+    """Whether a branch that ends by itself without an answer has replied as well: nothing is forced
+    out of it, and it is the reply where no branch answers."""
+    units: Units
+    """Whether the unit of a number is dropped or kept."""
+    tolerance: float
+    """Relative, for numbers; 0: exactly."""
+    order: Order
+    """Where the order of a list's items counts."""
+
+
+def answer_kind(asked: str | AnswerOptions | None) -> str | None:
+    """The kind of answer that was asked for; None: that of the settings."""
+    return asked if isinstance(asked, str | None) else asked.get("kind")
+
+
+class RaceOptions(TypedDict, total=False):
+    """What may be said about one race; what is not said, or None, comes from the settings."""
+
+    deadline: float | None
+    """Seconds from now."""
+    branches: int | None
+    """Reasoning branches to launch."""
+    min_branches: int | None
+    """The fewest that the race can do with while others hold the engine's: with fewer it waits, and
+    the wait counts against its deadline."""
+    seed: int | None
+    """Makes the branches repeatable where the engine allows it."""
+    strategy: str | None
+    """A registered strategy. The settings' parameters are left out where they do not go with those
+    given here."""
+    parameters: Mapping[str, Any] | None
+    """Of the strategy."""
+    answers: str | AnswerOptions | None
+    """What an answer is, a ``kind`` of ``[answers]``; or that and how answers are compared."""
+    tools: Sequence[Mapping[str, Any]] | None
+    """Tools in OpenAI's form, for the model's chat template. A branch that calls one answers with
+    the call, as canonical JSON; one that calls none with an answer of the usual kind."""
+    tool_choice: str | Mapping[str, Any] | None
+    """OpenAI's: ``auto``, ``none``, ``required``, or which."""
+    parallel_tool_calls: bool | None
+    """Whether a branch may answer with several calls at once; else the first of them counts."""
+    max_tokens: int | None
+    """Of one branch."""
+    temperature: float | None
+    top_p: float | None
+    top_k: int | None
+    stop: Sequence[str] | None
+    """Strings that end a branch."""
+    race_id: str | None
+    """What the race is called, in logs and in its result; no other that runs may be called so.
+    None: a random one."""
+
+
+#: Options that are checked where they are used, with what they go together with.
+_CHECKED_LATER: Final = frozenset({"answers", "parameters", "tools", "tool_choice"})
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """See that options exist, and are of their types.
+
+    Raises:
+        BadRequest: one is not; ``param`` names it.
+    """
+    known = RaceOptions.__annotations__
+    for name in options:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            advice = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+            raise BadRequest(f"{name}: there is no such option; {advice}", name)
+    try:
+        _typed_options().model_validate(dict(options))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        # Of a sequence's items the path goes on; the names of a union's members are none of it.
+        name = str(first["loc"][0])
+        message = f"{name}: {first['msg']}, not {first['input']!r:.100}"
+        raise BadRequest(message, name) from None
+
+
+@cache
+def _typed_options() -> type[BaseModel]:
+    # Pydantic takes a TypedDict of typing's from Python 3.12 on only.
+    types = {
+        name: (Any if name in _CHECKED_LATER else kind, None)
+        for name, kind in get_type_hints(RaceOptions).items()
+    }
+    config = ConfigDict(strict=True, arbitrary_types_allowed=True)
+    return create_model("RaceOptions", __config__=config, **types)  # type: ignore[call-overload]

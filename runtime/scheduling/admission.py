@@ -1,0 +1,331 @@
+"""Who may race now: the engine's places, shared among races.
+
+The engine runs ``capacity`` requests at a time. A race wants a number of branches and can do with a
+minimum. It is admitted with what is free, if that is no fewer than its minimum and nobody with an
+earlier deadline waits; else it waits in a bounded queue, the earliest deadline first. Nobody
+overtakes: a race that can do with less would else keep one that needs more waiting for ever. So
+each waits for races with earlier deadlines only, and no longer than until its own.
+
+Places come back one by one, as branches end, and go on to those who wait in the same moment (see
+``places`` for what counts). ``branches_to_grant`` alone says how many a race gets of what is free.
+
+Refused with ``Overloaded`` is a race for which the queue has no place, and one whose wait would not
+end in time by what places have taken to come back of late; at once, both. One that waited in vain
+is refused when too little time is left for it to say anything.
+"""
+
+from bisect import insort
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import inf
+from typing import Self
+
+import anyio
+
+from ..errors import EngineClosed, Overloaded
+
+#: Places given back sooner (seconds) were never used: the race launched fewer branches.
+_UNUSED = 0.001
+#: Places given back lately whose mean holding time is what is expected of the next.
+_LATELY = 256
+#: Nobody is told to come back sooner (seconds).
+_SOONEST = 0.1
+
+
+def branches_to_grant(wanted: int, minimum: int, free: int, waiting: int) -> int:
+    """How many branches the race that is first in the queue is granted now; 0: it must wait.
+
+    With nobody behind it, all it wants of the free places. With others, its share of them, the free
+    places evenly divided among all that wait, but never fewer than its minimum.
+
+    Args:
+        wanted: branches asked for.
+        minimum: the fewest that it can do with, at least 1 and at most ``wanted``.
+        free: places that nobody holds.
+        waiting: races that wait behind it.
+    """
+    if free < minimum:
+        return 0
+    return min(wanted, max(minimum, free // (waiting + 1)))
+
+
+def expected_wait(
+    needed: int, holding: float | None, holders: Sequence[tuple[float, int]]
+) -> float:
+    """Seconds until ``needed`` places have been given back.
+
+    By Little's law, ``held`` places of a mean holding time T come free at the rate held / T. And a
+    race ends by its deadline, so the wait is never longer than until those with the earliest
+    deadlines, ``needed`` places together, are over.
+
+    Args:
+        needed: places; none are waited for if it is not positive.
+        holding: T, seconds; None: not known, then no place comes back before its race's deadline.
+        holders: seconds until the deadline, and places, of each race that holds any.
+    """
+    if needed <= 0:
+        return 0.0
+    held, over = 0, inf
+    for left, places in sorted(holders):
+        held += places
+        if held >= needed:
+            over = min(over, max(0.0, left))
+    if held == 0:
+        return inf
+    if holding is None:
+        holding = max(0.0, *(left for left, _ in holders))
+    return min(over, needed * holding / held)
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionLoad:
+    """A snapshot of who holds places and who waits."""
+
+    capacity: int = 0  # places
+    free: int = 0  # of these, held by nobody
+    racing: int = 0  # races admitted and not over
+    waiting: int = 0  # races
+    holding_seconds: float | None = None  # mean time a place was held, of late; None: not known
+
+    @property
+    def granted(self) -> int:
+        """Places that races hold."""
+        return self.capacity - self.free
+
+
+class Admission:
+    """Shares the places of one engine. All in one event loop."""
+
+    def __init__(self, capacity: int, queue: int) -> None:
+        """
+        Args:
+            capacity: requests that the engine runs at a time.
+            queue: races that may wait.
+        """
+        self._capacity = self._free = capacity
+        self._queue = queue
+        self._waiting: list[_Waiting] = []  # in the order in which they are served
+        self._arrivals = 0
+        self._leases: set[Lease] = set()
+        self._holding: deque[float] = deque(maxlen=_LATELY)  # seconds
+        self._closed = False
+
+    async def admit(
+        self,
+        wanted: int,
+        minimum: int,
+        *,
+        deadline: float,
+        latest: float | None = None,
+        name: str = "",
+    ) -> "Lease":
+        """Wait for at least ``minimum`` and at most ``wanted`` places; close what is returned.
+
+        Args:
+            deadline: of the race, which is its order in the queue (anyio clock, seconds).
+            latest: when it is too late to begin (likewise); by default ``deadline``. A race that
+                need not wait is admitted whatever it says.
+            name: for ``hurry``.
+
+        Raises:
+            Overloaded: it would wait in vain, or did; or the queue is full.
+            EngineClosed: ``close`` was called.
+
+        Cancelling it leaves nothing behind.
+        """
+        began = anyio.current_time()
+        waiting = _Waiting(
+            (deadline, self._arrivals),
+            wanted,
+            minimum,
+            deadline if latest is None else latest,
+            name,
+        )
+        self._arrivals += 1
+        lease = None
+        insort(self._waiting, waiting, key=_by_deadline)
+        try:
+            lease = self._grant(waiting)
+            if lease is None and not self._closed:
+                self._refuse_if_vain(waiting)
+                waiting.patience.deadline = waiting.latest
+                with waiting.patience:
+                    while lease is None and not self._closed:
+                        await waiting.woken.wait()
+                        waiting.woken = anyio.Event()
+                        lease = self._grant(waiting)
+        finally:
+            if lease is None:
+                self._waiting.remove(waiting)
+            self._wake_first()  # whose turn it may be now
+        if lease is not None:
+            lease.waited = anyio.current_time() - began
+            return lease
+        if self._closed:
+            raise EngineClosed("the runtime was closed before the race could begin")
+        raise self._overloaded(waiting, "no branches became free in time")
+
+    def hurry(self, name: str, deadline: float) -> None:
+        """Bring forward the deadline (anyio clock, seconds) of a race that waits, if there is one
+        of that name: it waits less long, and begins with that deadline."""
+        for waiting in self._waiting:
+            earlier = waiting.order[0] - deadline
+            if waiting.name == name and earlier > 0:
+                waiting.order = (deadline, waiting.order[1])
+                waiting.latest -= earlier
+                waiting.patience.deadline = waiting.latest
+        self._waiting.sort(key=_by_deadline)
+        self._wake_first()
+
+    def load(self) -> AdmissionLoad:
+        return AdmissionLoad(
+            self._capacity, self._free, len(self._leases), len(self._waiting), self._mean_holding()
+        )
+
+    def close(self) -> None:
+        """Admit nobody any more; those who wait are told so. Races admitted go on."""
+        self._closed = True
+        for waiting in self._waiting:
+            waiting.woken.set()
+
+    def _grant(self, waiting: "_Waiting") -> "Lease | None":
+        """Admit ``waiting``, if it is its turn and there are places enough."""
+        if self._closed or self._waiting[0] is not waiting:
+            return None
+        behind = len(self._waiting) - 1
+        count = branches_to_grant(waiting.wanted, waiting.minimum, self._free, behind)
+        if count == 0:
+            return None
+        del self._waiting[0]
+        lease = Lease(self, count, waiting.order[0])
+        self._leases.add(lease)
+        return lease
+
+    def _wake_first(self) -> None:
+        """Let the head of the queue look whether it can be admitted. It takes its places only when
+        its task runs: then it finds all that came back in the same moment, and a cancellation
+        cannot come between."""
+        if self._waiting and self._free >= self._waiting[0].minimum:
+            self._waiting[0].woken.set()
+
+    # ── what a lease asks ─────────────────────────────────────────────────────────────────────
+
+    def take(self, count: int) -> None:
+        """For a lease: ``count`` of the free places."""
+        assert 0 <= count <= self._free
+        self._free -= count
+
+    def spare(self) -> int:
+        """For a lease: the free places that nobody waits for."""
+        return 0 if self._waiting else self._free
+
+    def put_back(self, since: Sequence[float]) -> None:
+        """For a lease: give back places, by when they were taken."""
+        now = anyio.current_time()
+        self._holding.extend(now - taken for taken in since if now - taken >= _UNUSED)
+        self._free += len(since)
+        self._wake_first()
+
+    def end(self, lease: "Lease") -> None:
+        """For a lease: it is over."""
+        self._leases.discard(lease)
+
+    # ── what is expected ──────────────────────────────────────────────────────────────────────
+
+    def _refuse_if_vain(self, waiting: "_Waiting") -> None:
+        """
+        Raises:
+            Overloaded: the queue is full, or will not get to ``waiting`` in time.
+        """
+        if len(self._waiting) > self._queue:
+            raise self._overloaded(waiting, f"{self._queue} races wait already")
+        left = waiting.latest - anyio.current_time()
+        ahead = self._waiting[: self._waiting.index(waiting)]
+        # How long races really take must be known: most are called long before their deadlines.
+        vain = bool(self._holding) and self._wait_behind(ahead, waiting) > left
+        if left <= 0 or vain:
+            raise self._overloaded(waiting, "no branches are expected to become free in time")
+
+    def _wait_behind(self, others: "Sequence[_Waiting]", waiting: "_Waiting") -> float:
+        """Seconds until ``others`` and then ``waiting`` have the fewest places they can do with."""
+        now = anyio.current_time()
+        needed = sum(w.minimum for w in others) + waiting.minimum - self._free
+        holders = [(x.deadline - now, x.held) for x in self._leases if x.held]
+        return expected_wait(needed, self._mean_holding(), holders)
+
+    def _overloaded(self, waiting: "_Waiting", why: str) -> Overloaded:
+        others = [w for w in self._waiting if w is not waiting]
+        # By then, at the latest, all who wait now will have been served or refused.
+        emptied = max((w.latest for w in others), default=inf) - anyio.current_time()
+        wait = min(self._wait_behind(others, waiting), emptied)
+        return Overloaded(why, max(_SOONEST, wait))
+
+    def _mean_holding(self) -> float | None:
+        return sum(self._holding) / len(self._holding) if self._holding else None
+
+
+class Lease:
+    """The places of one race, from its admission to its end; satisfies ``Places``.
+
+    Use it in a ``with`` block, which gives back what is left.
+    """
+
+    def __init__(self, admission: Admission, granted: int, deadline: float) -> None:
+        self.granted = granted  # branches that the race may run at a time
+        self.deadline = deadline  # on the anyio clock, seconds
+        self.waited = 0.0  # seconds, for these places
+        self._admission = admission
+        self._since: list[float] = []  # (held,) when each of the places held was taken
+        self._closed = False
+        self._take(granted)
+
+    @property
+    def held(self) -> int:
+        """Places held now."""
+        return len(self._since)
+
+    def ask(self, total: int) -> int:
+        if not self._closed:
+            self._take(max(0, min(total - self.held, self._admission.spare())))
+        return self.held
+
+    def keep(self, total: int) -> None:
+        back = self._since[: max(0, self.held - total)]  # those held for longest
+        if back:
+            del self._since[: len(back)]
+            self._admission.put_back(back)
+
+    def close(self) -> None:
+        """Give back all places for good. Idempotent."""
+        if not self._closed:
+            self._closed = True
+            self._admission.end(self)
+            self.keep(0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def _take(self, count: int) -> None:
+        self._admission.take(count)
+        self._since += [anyio.current_time()] * count
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """A race in the queue."""
+
+    order: tuple[float, int]  # deadline, arrival
+    wanted: int
+    minimum: int
+    latest: float
+    name: str
+    woken: anyio.Event = field(default_factory=anyio.Event)
+    patience: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+
+
+def _by_deadline(waiting: _Waiting) -> tuple[float, int]:
+    return waiting.order

@@ -1,0 +1,68 @@
+"""Calls that earlier turns of a chat made, as clients repeat them."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Tag
+
+from ..requests.history import custom_call, function_call
+
+
+class CalledFunction(BaseModel):
+    """A function, and what it was called with."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    name: str
+    arguments: str | dict[str, Any] | None = None
+
+    def plain(self, at: str, call_id: str | None = None) -> dict[str, Any]:
+        """The call as chat templates know it."""
+        return function_call(self.name, self.arguments, f"{at}.arguments", call_id)
+
+
+class FunctionToolCall(BaseModel):
+    """A call of a function in an earlier turn."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    type: Literal["function"] = "function"
+    id: str | None = None
+    function: CalledFunction
+
+    def plain(self, at: str) -> dict[str, Any]:
+        """The call as chat templates know it."""
+        return self.function.plain(f"{at}.function", self.id)
+
+
+class CalledCustom(BaseModel):
+    """A tool that takes text, and the text that it was called with."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    name: str
+    input: str
+
+
+class CustomToolCall(BaseModel):
+    """A call of such a tool in an earlier turn."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    type: Literal["custom"]
+    id: str | None = None
+    custom: CalledCustom
+
+    def plain(self, at: str) -> dict[str, Any]:
+        """The call as chat templates know it."""
+        return custom_call(self.custom.name, self.custom.input, self.id)
+
+
+def _kind(call: Any) -> str | None:
+    kind = call.get("type", "function") if isinstance(call, dict) else getattr(call, "type", None)
+    return kind if isinstance(kind, str) else None
+
+
+EarlierCall = Annotated[
+    Annotated[FunctionToolCall, Tag("function")] | Annotated[CustomToolCall, Tag("custom")],
+    Discriminator(_kind),
+]

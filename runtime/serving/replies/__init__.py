@@ -1,0 +1,1 @@
+"""What all APIs say of a race: its content, its usage, its course."""

@@ -1,0 +1,40 @@
+"""The ``frontrunner`` object of a reply: how its race went."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from frontrunner.strategies.protocol import BranchStatus
+
+from ...result import Result
+from ..requests.ignored_fields import told
+
+_OUTCOMES = {
+    "finished": BranchStatus.FINISHED,
+    "forced": BranchStatus.FORCED,
+    "cancelled": BranchStatus.CANCELLED,
+    "failed": BranchStatus.FAILED,
+}
+
+
+def summary(result: Result, ignored: Sequence[str] = ()) -> dict[str, Any]:
+    """What is said about a race beside its answer. Times are in seconds; ``overshoot`` is how much
+    later than the deadline the result came, 0 if it did not. ``ignored`` are the fields of the
+    request that were sent and have no effect."""
+    return {
+        "race_id": result.race_id,
+        "answer": result.answer,
+        "confidence": result.confidence,
+        "stop_reason": result.stop_reason,
+        "votes": result.votes,
+        "forced_votes": result.forced_votes,
+        "branches": {
+            "launched": len(result.branches),
+            **{name: result.counted(status) for name, status in _OUTCOMES.items()},
+        },
+        "tokens_generated": result.tokens_generated,
+        "tokens_saved": result.tokens_saved,
+        "elapsed": round(result.elapsed, 6),
+        "deadline": result.deadline,
+        "overshoot": round(max(0.0, result.elapsed - result.deadline), 6),
+        "ignored": told(ignored),
+    }

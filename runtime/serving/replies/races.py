@@ -1,0 +1,283 @@
+"""What the two completion APIs share: choices, reasons, usage, and how a request becomes a race."""
+
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from time import time
+from typing import Any
+
+import anyio
+from aiohttp import web
+
+from frontrunner.strategies.protocol import BranchStatus, StopReason
+
+from ...answers.combined import ToolCall
+from ...racing.options import Question, RaceOptions
+from ...result import BranchReport, Result
+from ..app_keys import RUNS, SETTINGS, served_model
+from ..errors import BadParameter, UnknownModel, json_response
+from ..requests.options import FrontrunnerOptions
+from ..runs.frames import Encoder
+from ..runs.run import Run
+from ..runs.sse import LOOK, stream_run
+from ..security.keys import key_name
+from .content import ReplyForm
+from .usage import Account, Spent
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of the replies to a request."""
+
+    content: str
+    calls: tuple[ToolCall, ...]  # of tools; ``content`` is then none
+    reasoning: str  # empty: the content is all there is
+    finish_reason: str
+    answer: str | None
+    text: str  # all that the model wrote
+    tokens: int  # of ``text``
+
+
+class ClientGone(Exception):
+    """Nobody waits for the response any more."""
+
+
+def check_model(app: web.Application, asked: str | None) -> str:
+    """The name of the model that answers.
+
+    Raises:
+        UnknownModel: another one is asked for.
+    """
+    served = served_model(app)
+    if asked is not None and asked != served:
+        raise UnknownModel(asked, served)
+    return served
+
+
+def branches_for(choices: int, asked: FrontrunnerOptions, default: int) -> RaceOptions:
+    """The options of a race in which there are that many choices.
+
+    Raises:
+        BadParameter: the request itself asks for fewer branches than choices.
+    """
+    if asked.branches is not None and asked.branches < choices:
+        raise BadParameter(
+            f"n: {choices} choices need as many branches, and frontrunner.branches is "
+            f"{asked.branches}",
+            "n",
+        )
+    if choices == 1:
+        return {}
+    least = max(choices, asked.min_branches or 1)
+    if asked.branches is None and default < choices:
+        return {"branches": choices, "min_branches": least}
+    return {"min_branches": least}
+
+
+def wants_events(app: web.Application, asked: FrontrunnerOptions) -> bool:
+    """Whether a stream tells of branches and votes."""
+    return app[SETTINGS].events if asked.events is None else asked.events
+
+
+async def stream_race(
+    request: web.Request,
+    question: Question,
+    options: RaceOptions,
+    encoder: Encoder,
+    asked: FrontrunnerOptions,
+    *,
+    prefix: str,
+) -> web.StreamResponse:
+    """Run a race and stream its frames; ``prefix`` begins its id.
+
+    Raises:
+        FrontrunnerError: see ``Runs.start``.
+    """
+    run = await request.app[RUNS].start(
+        question,
+        options,
+        encoder,
+        prefix=prefix,
+        keep_on_disconnect=asked.keeps_on,
+        kept=asked.keeps_on,
+        owner=key_name(request),
+        wanted=lambda: request.transport is not None,
+    )
+    return await stream_run(request, run, done=b"[DONE]")
+
+
+async def answer_race(
+    request: web.Request,
+    question: Question,
+    options: RaceOptions,
+    asked: FrontrunnerOptions,
+    *,
+    prefix: str,
+) -> tuple[str, Result]:
+    """Run a race to its end: its id, which begins with ``prefix``, and its outcome.
+
+    Raises:
+        FrontrunnerError: see ``Run.result``.
+        ClientGone: nobody waits for it any more.
+    """
+    run = await request.app[RUNS].start(
+        question,
+        options,
+        prefix=prefix,
+        keep_on_disconnect=asked.keeps_on,
+        kept=False,
+        owner=key_name(request),
+    )
+    return run.id, await result_of(request, run)
+
+
+def completion(
+    id: str,
+    kind: str,
+    model: str,
+    choices: list[dict[str, Any]],
+    results: Sequence[Result],
+    account: Account,
+) -> web.Response:
+    """The body of a completion that is not streamed; ``kind`` is its ``object``. Each of the races
+    gave as many of the choices."""
+    return json_response(
+        {
+            "id": id,
+            "object": kind,
+            "created": int(time()),
+            "model": model,
+            "choices": choices,
+            "usage": usage(results, len(choices) // len(results), account),
+            "frontrunner": account.summary(*results),
+        }
+    )
+
+
+async def result_of(request: web.Request, run: Run) -> Result:
+    """The outcome of ``run``, as long as the client is there to get it.
+
+    Raises:
+        FrontrunnerError: see ``Run.result``.
+        ClientGone: it is not any more.
+    """
+    with run.holding():
+        while request.transport is not None:
+            with anyio.move_on_after(LOOK):
+                return await run.result()
+    raise ClientGone
+
+
+def choices_of(result: Result, count: int, form: ReplyForm) -> list[Choice]:
+    """The winner, and behind it the best placed other branches, at most ``count`` in all."""
+    branch = _shown(result)
+    # Without an answer what the branch was forced to say is not shown.
+    whole = branch is not None and len(branch.text) == len(result.text)
+    winner = _choice(
+        form,
+        answer=result.answer,
+        text=result.text,
+        forced_at=branch.forced_at if branch is not None and whole else None,
+        ended=result.stop_reason is not StopReason.DEADLINE
+        if branch is None
+        else _ended_itself(branch),
+        tokens=_tokens_shown(result),
+    )
+    return [winner, *(_choice_of(branch, form) for branch in _placed(result)[: count - 1])]
+
+
+def usage(results: Sequence[Result], choices: int, account: Account) -> dict[str, Any]:
+    """The tokens that the client received in so many choices of each race, its prompt's once. What
+    the races cost stands in ``frontrunner``."""
+    parts = [spent_on(result, choices, account) for result in results]
+    spent = Spent(*(sum(part) for part in zip(*map(astuple, parts), strict=True)))
+    return {
+        "prompt_tokens": spent.prompt,
+        "completion_tokens": spent.completion,
+        "total_tokens": spent.prompt + spent.completion,
+        "prompt_tokens_details": {"cached_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": spent.reasoning},
+        "frontrunner": account.summary(*results),
+    }
+
+
+def spent_on(result: Result, choices: int, account: Account) -> Spent:
+    """The tokens of the prompt and of so many choices."""
+    received = choices_of(result, choices, account.form)
+    counts = [
+        account.spent(
+            c.text, c.tokens, (c.answer or "") if c.calls else c.content, apart=bool(c.reasoning)
+        )
+        for c in received
+    ]
+    completion, reasoning = (sum(part) for part in zip(*counts, strict=True))
+    return Spent(result.prompt_tokens, completion, reasoning)
+
+
+def _shown(result: Result) -> BranchReport | None:
+    """The branch whose text is the result's."""
+    standing = [b for b in result.branches if b.text.startswith(result.text)]
+    return next((b for b in standing if b.answer == result.answer), next(iter(standing), None))
+
+
+def _tokens_shown(result: Result) -> int:
+    """Tokens of the result's text."""
+    branch = _shown(result)
+    if branch is None or not result.text:
+        return 0
+    # Without an answer what the branch was forced to say is not shown.
+    hidden = branch.forced_tokens if len(branch.text) > len(result.text) else 0
+    return branch.tokens + branch.inherited_tokens - hidden
+
+
+def _placed(result: Result) -> Sequence[BranchReport]:
+    """All branches but the winner's: finished ones first, of these the most agreed on, …"""
+    shown = _shown(result)
+    votes = {**result.forced_votes, **result.votes}
+
+    def place(branch: BranchReport) -> tuple[Any, ...]:
+        return (
+            not _ended_itself(branch),
+            branch.answer is None,
+            -votes.get(branch.answer or "", 0),
+            -(branch.score if branch.score is not None else float("-inf")),
+            -branch.tokens,
+            branch.index,
+        )
+
+    return sorted((b for b in result.branches if b is not shown), key=place)
+
+
+def _choice_of(branch: BranchReport, form: ReplyForm) -> Choice:
+    return _choice(
+        form,
+        answer=branch.answer,
+        text=branch.text,
+        forced_at=branch.forced_at,
+        ended=_ended_itself(branch),
+        tokens=branch.tokens + branch.inherited_tokens,
+    )
+
+
+def _choice(
+    form: ReplyForm,
+    *,
+    answer: str | None,
+    text: str,
+    forced_at: int | None,
+    ended: bool,
+    tokens: int,
+) -> Choice:
+    told = form.tell(answer, text, forced_at, ended=ended)
+    return Choice(
+        content=told.content,
+        calls=told.calls,
+        reasoning="" if told.content == text else text,
+        finish_reason=told.finish_reason,
+        answer=answer,
+        text=text,
+        tokens=tokens,
+    )
+
+
+def _ended_itself(branch: BranchReport) -> bool:
+    return branch.status is BranchStatus.FINISHED and not branch.truncated

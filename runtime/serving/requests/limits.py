@@ -1,0 +1,202 @@
+"""What one request may take: bytes, depth, time to arrive, and races beside it."""
+
+import zlib
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import anyio
+import anyio.lowlevel
+import orjson
+from aiohttp import hdrs, web
+
+from ...config import ServerSettings
+from ...errors import BadRequest
+from ..errors import BadParameter, TooLarge, TooManyRaces, UnsupportedEncoding
+from .bounds import check_fields, check_shape, check_size
+
+#: Bytes that are uncompressed before others have their turn.
+_SLICE: Final = 64 << 10
+#: Bytes of JSON that are read without giving others a turn in between.
+_AT_ONCE: Final = 64 << 10
+
+
+async def read_json(request: web.Request, settings: ServerSettings) -> Any:
+    """The JSON of a request's body, none of whose fields is larger than ``bounds`` allow.
+
+    Raises:
+        TooLarge: over ``body_limit`` bytes, compressed or not.
+        UnsupportedEncoding: it is compressed in a way that is not read here.
+        BadRequest: it took longer than ``header_timeout`` seconds (not 408: clients would send it
+            again), is no JSON, is nested deeper than ``json_depth``, or holds too much of something
+            (``BadParameter`` names it).
+    """
+    data = await read_body(request, settings)
+    if len(data) > _AT_ONCE:
+        await anyio.lowlevel.checkpoint()  # others first: each step here may take milliseconds
+    body = parse_json(data, settings.json_depth)
+    check_fields(body)
+    if len(data) > _AT_ONCE:
+        await anyio.lowlevel.checkpoint()
+    return body
+
+
+async def read_body(request: web.Request, settings: ServerSettings) -> bytes:
+    """A request's body, uncompressed; raises as ``read_json``.
+
+    Not ``request.read()``: that has no deadline, and its limit is the outermost application's.
+    """
+    limit = settings.body_limit
+    if (request.content_length or 0) > limit:
+        raise TooLarge(limit)
+    plain = _decoder(request)
+    body = bytearray()
+    with anyio.move_on_after(settings.header_timeout):
+        try:
+            while chunk := await request.content.readany():
+                for piece in plain(chunk):
+                    body += piece
+                    if len(body) > limit:
+                        raise TooLarge(limit)
+                    if piece is not chunk:
+                        await anyio.lowlevel.checkpoint()  # uncompressing it took some time
+        except (web.RequestPayloadError, web.HTTPException) as error:
+            raise BadRequest("the request's body cannot be read") from error
+        if isinstance(plain, Inflating):
+            plain.check_end()
+        return bytes(body)
+    raise BadRequest(f"the request's body did not arrive within {settings.header_timeout:g} s")
+
+
+def parse_json(data: bytes | str, depth: int, param: str | None = None) -> Any:
+    """The value that ``data`` says, nested at most ``depth`` deep (``[]`` is 1).
+
+    Args:
+        data: JSON.
+        depth: see above.
+        param: the field of the request in which it stands as text, such as the arguments of a call.
+
+    Raises:
+        BadRequest: it is none, is nested deeper, or holds too much (see ``bounds``).
+    """
+    if isinstance(data, str):
+        data = data.encode("utf-8", "surrogatepass")
+    check_size(data, param)
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        place = f"{param}: " if param else ""
+        raise BadParameter(f"{place}not valid JSON: {error}", param) from None
+    check_shape(value, depth, param)
+    return value
+
+
+# ── compressed bodies ─────────────────────────────────────────────────────────────────────────
+
+
+class Inflating:
+    """Uncompresses ``gzip`` and ``deflate`` a slice at a time: a megabyte can hold a gigabyte."""
+
+    def __init__(self, encoding: str) -> None:
+        self._encoding = encoding
+        self._inflater: Any = None  # typeshed has no name for it
+
+    def __call__(self, chunk: bytes) -> Iterator[bytes]:
+        """The slices that ``chunk`` holds, each uncompressed when it is asked for.
+
+        Raises:
+            BadRequest: it is not what it says.
+        """
+        if self._inflater is None:
+            self._inflater = zlib.decompressobj(wbits=_window(self._encoding, chunk[0]))
+        try:
+            while chunk and not self._inflater.eof:
+                yield self._inflater.decompress(chunk, _SLICE)
+                chunk = self._inflater.unconsumed_tail
+        except zlib.error as error:
+            raise BadRequest(f"the request's body is not {self._encoding}: {error}") from None
+        if self._inflater.unused_data or (chunk and self._inflater.eof):
+            # Each further member would cost a new decompressor, however small it is.
+            raise BadRequest(f"the request's body goes on behind the end of its {self._encoding}")
+
+    def check_end(self) -> None:
+        """
+        Raises:
+            BadRequest: it is not all there.
+        """
+        if self._inflater is not None and not self._inflater.eof:
+            raise BadRequest(f"the request's body is not all of its {self._encoding}")
+
+
+def _as_it_is(chunk: bytes) -> Iterator[bytes]:
+    yield chunk
+
+
+def _decoder(request: web.Request) -> Callable[[bytes], Iterator[bytes]]:
+    """What makes a body's bytes of those that arrive.
+
+    aiohttp uncompresses bodies itself where it is told to, as it is by default, in slices as well;
+    ``connections.Runner`` tells it not to, since it would go on for one that is refused.
+
+    Raises:
+        UnsupportedEncoding: it cannot be read here.
+    """
+    encoding = request.headers.get(hdrs.CONTENT_ENCODING, "").strip().lower()
+    if encoding in ("", "identity") or is_uncompressed(request):
+        return _as_it_is
+    if encoding in ("gzip", "x-gzip", "deflate"):
+        return Inflating(encoding)
+    raise UnsupportedEncoding(encoding)
+
+
+def is_uncompressed(request: web.Request) -> bool:
+    """Whether aiohttp uncompresses the body of a request while it is read."""
+    return getattr(request.content, "total_compressed_bytes", None) is not None
+
+
+def _window(encoding: str, first: int) -> int:
+    """What zlib calls the format; ``deflate`` comes with zlib's header and without."""
+    if encoding != "deflate":
+        return 16 + zlib.MAX_WBITS
+    return zlib.MAX_WBITS if first & 0xF == 8 else -zlib.MAX_WBITS
+
+
+# ── races ─────────────────────────────────────────────────────────────────────────────────────
+
+
+class RaceLimit:
+    """How many races a key may have running at once; None is who needs no key."""
+
+    def __init__(self, limit: int | None) -> None:
+        self._limit = limit
+        self._running = Counter[str | None]()
+
+    def running(self, name: str | None) -> int:
+        """Races of a key that run now."""
+        return self._running[name]
+
+    def take(self, name: str | None) -> None:
+        """Count a race of the key ``name``; ``give_back`` must follow when it has ended.
+
+        Raises:
+            TooManyRaces: it has as many as it may.
+        """
+        if self._limit is not None and self._running[name] >= self._limit:
+            raise TooManyRaces(self._limit)
+        self._running[name] += 1
+
+    def give_back(self, name: str | None) -> None:
+        """The race has ended."""
+        self._running[name] -= 1
+        if self._running[name] <= 0:
+            del self._running[name]
+
+    @contextmanager
+    def held(self, name: str | None) -> Generator[None, None, None]:
+        """``take`` for the time of a block; raises as it does."""
+        self.take(name)
+        try:
+            yield
+        finally:
+            self.give_back(name)

@@ -1,0 +1,86 @@
+"""What a request wants for a reply, in both APIs: tools, formats, and what its content is."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from ...engines.protocol import Message
+from ...prompts.tool_choice import ToolUse, tool_name, tool_use
+from ...racing.options import AnswerOptions, answer_kind
+from ..app_keys import SETTINGS
+from ..replies.content import ReplyForm
+from .options import FrontrunnerOptions
+from .response_format import JsonReply, with_instruction
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request says about its reply, in the words of neither API."""
+
+    options: FrontrunnerOptions
+    format: JsonReply | None = None
+    tools: Sequence[Mapping[str, Any]] | None = None
+    """In OpenAI's nested form."""
+    tool_choice: str | Mapping[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    stop: tuple[str, ...] = ()
+    max_tokens: int | None = None
+    """Of the content."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyKind:
+    """What a race is told, and how its replies are."""
+
+    race: Mapping[str, Any]
+    """Of ``RaceOptions``; what is not said is None."""
+    form: ReplyForm
+    _format: JsonReply | None
+    _use: ToolUse
+
+    def told_in(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """``messages``, and in them what the model must know of the reply."""
+        if self._use.required:
+            one = self._use.callable[0] if len(self._use.callable) == 1 else None
+            what = "one of the tools" if one is None else f"the tool {tool_name(one)}"
+            return with_instruction(messages, f"Answer with a call of {what}.")
+        return messages if self._format is None else self._format.told_in(messages)
+
+
+def reply_kind(app: web.Application, asked: Asked, count: Callable[[str], int]) -> ReplyKind:
+    """
+    Args:
+        count: the tokens of a text.
+
+    Raises:
+        BadRequest: what is asked for does not go together.
+    """
+    use = tool_use(asked.tools, asked.tool_choice, asked.parallel_tool_calls)
+    options = asked.options
+    said: str | AnswerOptions | None = options.answer_options()
+    if asked.format is not None:
+        said = asked.format.answers(said)
+    kind = answer_kind(said)
+    content = options.content or ("answer" if kind is not None else app[SETTINGS].content)
+    if kind is None and not use.required and (content == "reply" or use.callable):
+        # Nobody asked for an answer of the usual kind: what has none is a reply all the same.
+        more: AnswerOptions = {} if said is None or isinstance(said, str) else said
+        said = {**more, "optional": True}
+    race = {
+        "answers": said,
+        "tools": asked.tools,
+        "tool_choice": asked.tool_choice,
+        "parallel_tool_calls": asked.parallel_tool_calls,
+    }
+    form = ReplyForm(
+        content,
+        exact=options.content == "reply",
+        stop=asked.stop,
+        max_tokens=asked.max_tokens,
+        calls=bool(use.callable) or kind == "tool_call",
+        only_answers=asked.format is not None or use.required,
+        count=count,
+    )
+    return ReplyKind(race, form, asked.format, use)

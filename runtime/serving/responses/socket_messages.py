@@ -1,0 +1,79 @@
+"""What a client says on the websocket."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ..errors import BadParameter
+from ..requests.bounds import check_fields
+from ..requests.limits import parse_json
+from ..requests.options import checked
+from .bodies import ResponseBody
+
+_Name = Annotated[str, Field(min_length=1, max_length=128)]
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+
+class Cancel(_Message):
+    """End a response now. Without an id: the one in progress on this lane, or the only one on this
+    connection."""
+
+    type: Literal["response.cancel"]
+    response_id: _Name | None = None
+    stream_id: _Name | None = None
+
+
+class Resume(_Message):
+    """Send the events of a response again, from ``starting_after`` + 1 on, and then those to come;
+    without a number from the first one."""
+
+    type: Literal["response.resume"]
+    response_id: _Name
+    starting_after: Annotated[int, Field(ge=-1)] = -1
+    stream_id: _Name | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Begin a response."""
+
+    body: ResponseBody
+
+    @property
+    def stream_id(self) -> str | None:
+        """The lane: responses of one lane come one after another."""
+        return self.body.stream_id
+
+
+SocketMessage = Create | Cancel | Resume
+
+
+def read_message(data: str, depth: int) -> SocketMessage:
+    """The message that ``data`` says.
+
+    Args:
+        data: JSON.
+        depth: how deep it may be nested.
+
+    Raises:
+        BadRequest: it is none; ``BadParameter`` names what is wrong in it.
+    """
+    said = parse_json(data, depth)
+    check_fields(said)
+    if not isinstance(said, dict):
+        raise BadParameter("a message is a JSON object")
+    match said.get("type"):
+        case "response.create":
+            return Create(checked(ResponseBody, said))
+        case "response.cancel":
+            return checked(Cancel, said)
+        case "response.resume":
+            return checked(Resume, said)
+        case _:
+            raise BadParameter(
+                "`type` must be response.create, response.cancel or response.resume", "type"
+            )

@@ -1,0 +1,155 @@
+"""Messages to a client: what an API's encoder makes of a race, and a log keeps until it is sent."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import orjson
+
+from ...errors import FrontrunnerError
+from ...result import Result
+from .leader_stream import Narrated
+
+#: Joined text grows to this many bytes, so that one frame is never a large part of a log.
+_JOINED_LIMIT = 16 << 10
+#: What a frame takes beside its text, about, in bytes.
+_ENVELOPE = 256
+
+
+class Frame(Protocol):
+    """One message to a client, not yet numbered."""
+
+    @property
+    def terminal(self) -> bool:
+        """Whether it is the last one."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Bytes, about."""
+        ...
+
+    @property
+    def event(self) -> str | None:
+        """Its name in a server-sent event stream; None: it has none."""
+        ...
+
+    @property
+    def key(self) -> str | None:
+        """The text that it is a piece of; None: it is no piece of text.
+
+        Pieces of different texts may change places, as long as nothing else lies between.
+        """
+        ...
+
+    def merged(self, later: "Frame") -> "Frame | None":
+        """This one and ``later``, which has the same ``key``, as one; None: they cannot be."""
+        ...
+
+    def encode(self, number: int) -> bytes:
+        """The JSON object; ``number`` is its place in the run."""
+        ...
+
+
+class Encoder(Protocol):
+    """One API's way to tell a race. Stateful: one for each run."""
+
+    def start(self, run_id: str) -> Iterable[Frame]:
+        """What comes first."""
+        ...
+
+    def encode(self, item: Narrated) -> Iterable[Frame]:
+        """What ``item`` is in this API; the last frame for ``Decided`` is terminal."""
+        ...
+
+    def content(self, result: Result) -> str:
+        """What is told as the ``Answer`` of a race that was decided; empty: nothing."""
+        ...
+
+    def fail(self, error: FrontrunnerError) -> Iterable[Frame]:
+        """The end of a run that has no result (``RunCancelled``: it was told to end); the last
+        frame is terminal."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DataFrame:
+    """A message that stands for itself."""
+
+    payload: Mapping[str, Any]
+    terminal: bool = False
+    event: str | None = None
+    numbered: str | None = None  # the field for its number; None: it does not say it
+    size: int = _ENVELOPE
+
+    @property
+    def key(self) -> str | None:
+        return None
+
+    def merged(self, later: Frame) -> Frame | None:
+        return None
+
+    def encode(self, number: int) -> bytes:
+        return dump(self.payload if self.numbered is None else _with(self, number))
+
+
+@dataclass(frozen=True, slots=True)
+class TextFrame:
+    """A piece of text; ``wrap(text, tokens)`` is the message around it."""
+
+    text: str
+    wrap: Callable[[str, int], Mapping[str, Any]]
+    key: str
+    tokens: int = 0
+    event: str | None = None
+    numbered: str | None = None
+
+    @property
+    def terminal(self) -> bool:
+        return False
+
+    @property
+    def size(self) -> int:
+        return _ENVELOPE + 2 * len(self.text)
+
+    @property
+    def payload(self) -> Mapping[str, Any]:
+        return self.wrap(self.text, self.tokens)
+
+    def merged(self, later: Frame) -> Frame | None:
+        if not isinstance(later, TextFrame) or self.size + later.size > _JOINED_LIMIT:
+            return None
+        return replace(self, text=self.text + later.text, tokens=self.tokens + later.tokens)
+
+    def encode(self, number: int) -> bytes:
+        return dump(self.payload if self.numbered is None else _with(self, number))
+
+
+def _with(frame: DataFrame | TextFrame, number: int) -> dict[str, Any]:
+    assert frame.numbered is not None
+    return {**frame.payload, frame.numbered: number}
+
+
+def dump(value: Any) -> bytes:
+    """``value`` as JSON. What JSON cannot say becomes what is closest: numbers that it does not
+    have null, lone surrogates question marks."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return orjson.dumps(_sayable(value))
+
+
+def _sayable(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode("utf-8", "replace").decode()
+        case bool() | float() | None:
+            return value
+        case int():
+            return value if -(2**63) <= value < 2**64 else float(value)
+        case Mapping():
+            return {str(_sayable(key)): _sayable(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_sayable(item) for item in value]
+        case _:
+            return str(value)

@@ -1,0 +1,176 @@
+"""The messages of a run, kept for readers that are slow, late, or come back."""
+
+from collections import deque
+from collections.abc import Iterable
+
+import anyio
+
+from ...errors import FrontrunnerError
+from .frames import Frame
+
+#: Bytes that a reader takes at once. What it has not taken yet is still joined.
+_BATCH = 32 << 10
+
+
+class FramesExpired(FrontrunnerError):
+    """What a reader asks for next is not kept any more."""
+
+    def __init__(self, wanted: int, first: int) -> None:
+        self.wanted, self.first = wanted, first
+        super().__init__(
+            f"message {wanted} is not kept any more: the oldest one is {first}. Reading was too "
+            "slow, or came back too late"
+        )
+
+
+class RunLog:
+    """A bounded log of numbered frames. Any number of readers, each a cursor; they wait here.
+
+    A piece of text is joined to the piece before it that no reader has taken yet: the numbers of
+    what was taken stay, so that a reader can come back, and a slow one is sent fewer, larger
+    pieces. What is too much is dropped from the front; the frames of the decision never are.
+
+    Args:
+        frames: how many are kept.
+        size: how many bytes are kept, about.
+    """
+
+    def __init__(self, frames: int, size: int) -> None:
+        self._most, self._room = frames, size
+        self._frames: deque[Frame] = deque()
+        self._first = 0  # number of the oldest one kept
+        self._size = 0
+        self._taken = -1  # highest number that a reader has taken
+        self._open_texts: dict[str, int] = {}  # key of a text: number of its last piece
+        self._wake: anyio.Event | None = None
+        self.closed = False
+
+    @property
+    def first(self) -> int:
+        """The number of the oldest frame that is kept."""
+        return self._first
+
+    @property
+    def next(self) -> int:
+        """The number that the next frame gets."""
+        return self._first + len(self._frames)
+
+    def extend(self, frames: Iterable[Frame], *, final: bool = False) -> None:
+        """Add frames; ``final`` ones push out nothing."""
+        for frame in frames:
+            if self.closed:
+                return
+            self._add(frame)
+            if frame.terminal:
+                self.closed = True
+            if not final and not frame.terminal:
+                self._trim()
+        self._notify()
+
+    def close(self) -> None:
+        """No further frames: readers end after what is left."""
+        self.closed = True
+        self._notify()
+
+    def _add(self, frame: Frame) -> None:
+        key = frame.key
+        if key is None:
+            self._open_texts.clear()
+        else:
+            number = self._open_texts.get(key, -1)
+            if number > self._taken and number >= self._first:
+                before = self._frames[number - self._first]
+                joined = before.merged(frame)
+                if joined is not None:
+                    self._frames[number - self._first] = joined
+                    self._size += joined.size - before.size
+                    return
+            self._open_texts[key] = self.next
+        self._frames.append(frame)
+        self._size += frame.size
+
+    def _trim(self) -> None:
+        while len(self._frames) > 1 and (self._size > self._room or len(self._frames) > self._most):
+            self._size -= self._frames.popleft().size
+            self._first += 1
+
+    def _notify(self) -> None:
+        if self._wake is not None:
+            self._wake.set()
+            self._wake = None
+
+    async def batch(self, after: int) -> list[tuple[int, Frame]]:
+        """The frames behind number ``after`` with their numbers, as many as are sent at once;
+        none: there is no further one.
+
+        Raises:
+            FramesExpired: the next one is not kept any more.
+
+        Cancelling it takes nothing.
+        """
+        number = after + 1
+        while number >= self.next:
+            if self.closed:
+                return []
+            if self._wake is None:
+                self._wake = anyio.Event()
+            await self._wake.wait()
+        if number < self._first:
+            raise FramesExpired(number, self._first)
+        batch, size = list[tuple[int, Frame]](), 0
+        while number < self.next and size < _BATCH:
+            frame = self._frames[number - self._first]
+            batch.append((number, frame))
+            size += frame.size
+            number += 1
+        self._taken = max(self._taken, number - 1)
+        return batch
+
+
+class LogReader:
+    """Reads a log from one place on: an async iterator of numbers and frames."""
+
+    def __init__(self, log: RunLog, after: int = -1) -> None:
+        """
+        Args:
+            log: whose frames.
+            after: the number of the last frame that is known already.
+
+        Raises:
+            FramesExpired: the next one is not kept any more.
+        """
+        if after + 1 < log.first:
+            raise FramesExpired(after + 1, log.first)
+        self._log = log
+        self._after = after
+        self._waiting: deque[tuple[int, Frame]] = deque()
+
+    def __aiter__(self) -> "LogReader":
+        return self
+
+    async def __anext__(self) -> tuple[int, Frame]:
+        """The next frame and its number.
+
+        Raises:
+            FramesExpired: it is not kept any more.
+        """
+        if not self._waiting:
+            self._waiting.extend(await self.batch())
+        if not self._waiting:
+            raise StopAsyncIteration
+        return self._waiting.popleft()
+
+    async def batch(self) -> list[tuple[int, Frame]]:
+        """All frames that wait, up to some bytes, at least one; none: it was the last.
+
+        Raises:
+            FramesExpired: the next one is not kept any more.
+        """
+        if self._waiting:
+            batch = list(self._waiting)
+            self._waiting.clear()
+            return batch
+        batch = await self._log.batch(self._after)
+        if batch:
+            self._after = batch[-1][0]
+        return batch

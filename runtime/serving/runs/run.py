@@ -1,0 +1,387 @@
+"""All races of a server, each in a task of its own: a client's connection may end before its race,
+or its race before the connection."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from secrets import token_hex
+from typing import Any, Self
+
+import anyio
+import structlog
+from anyio.abc import TaskGroup
+
+from frontrunner.strategies.protocol import StopReason
+
+from ...config import ServerSettings
+from ...errors import EngineClosed, EngineError, FrontrunnerError
+from ...events.types import RaceDecided
+from ...racing.options import Question, RaceOptions
+from ...result import Result
+from ...runtime import Runtime
+from ..errors import Draining, RaceLost, RunCancelled
+from ..requests.limits import RaceLimit
+from .frames import Encoder
+from .leader_stream import Narrator
+from .replay_buffer import FramesExpired, LogReader, RunLog
+
+__all__ = ["FramesExpired", "Run", "Runs"]
+
+_log = structlog.get_logger("frontrunner.serving")
+
+#: How often runs that have ended are looked through for those kept long enough, in seconds.
+_SWEEP = 5.0
+#: How often races are told, while the server ends, by when they must come back, in seconds.
+_HURRY_STEP = 0.25
+#: How often it is asked whether a race that waits is still wanted, in seconds.
+_LOOK = 0.1
+#: Seconds that races which do not end by the drain limit get for being aborted.
+_ABORT_LIMIT = 2.0
+
+
+class Run:
+    """One race for one request."""
+
+    def __init__(
+        self,
+        prefix: str,
+        log: RunLog | None,
+        *,
+        keep_on_disconnect: bool,
+        kept: bool,
+        owner: str | None,
+        changed: Callable[["Run"], None],
+    ) -> None:
+        self.race_id = token_hex(12)
+        self.id = prefix + self.race_id
+        self.kept = kept  # after its end, for readers that come back
+        self.owner = owner  # the name of the key it was asked for with
+        self.began = anyio.current_time()
+        self.ended: float | None = None
+        self.error: FrontrunnerError | None = None
+        self.refused: FrontrunnerError | None = None  # the error, if the race never began
+        self._log = log
+        self._keep = keep_on_disconnect
+        self._changed = changed
+        self._holders = 0
+        self._scope = anyio.CancelScope()
+        self._accepted = anyio.Event()
+        self._done = anyio.Event()
+        self._result: Result | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether its race has ended."""
+        return self._done.is_set()
+
+    @property
+    def began_or_ended(self) -> bool:
+        """Whether it is known that the race could begin, or could not."""
+        return self._accepted.is_set()
+
+    @property
+    def held(self) -> bool:
+        """Whether anybody reads it or waits for it."""
+        return self._holders > 0
+
+    @property
+    def streams(self) -> bool:
+        """Whether it has frames to read."""
+        return self._log is not None
+
+    @contextmanager
+    def holding(self) -> Iterator[Self]:
+        """Somebody wants this run for as long as the block lasts. When the last one has gone, a
+        race that still runs is cancelled, unless it was to go on."""
+        self._holders += 1
+        try:
+            yield self
+        finally:
+            self._holders -= 1
+            if not self._holders and not self._keep:
+                self.cancel()
+            self._changed(self)
+
+    @contextmanager
+    def frames(self, after: int = -1) -> Iterator[LogReader]:
+        """An async iterator of numbers and frames, from ``after`` + 1 to the terminal one; holds
+        the run meanwhile.
+
+        Raises:
+            FramesExpired: here or while reading, if the next one is not kept any more.
+        """
+        assert self._log is not None
+        with self.holding():
+            yield LogReader(self._log, after)
+
+    async def result(self) -> Result:
+        """The outcome, when there is one. Who waits for it holds the run (``holding``).
+
+        Raises:
+            FrontrunnerError: why there is none; ``RunCancelled`` after ``cancel``.
+        """
+        await self._done.wait()
+        if self._result is None:
+            raise self.error or RunCancelled()
+        return self._result
+
+    def cancel(self) -> None:
+        """End the race now, without a result; nothing if it has ended."""
+        if not self.done:
+            self._scope.cancel()
+
+    # ── for Runs ──────────────────────────────────────────────────────────────────────────────
+
+    async def accepted(self) -> None:
+        """Wait until the race has begun or is ``refused``."""
+        await self._accepted.wait()
+
+    async def execute(
+        self,
+        runtime: Runtime,
+        question: Question,
+        options: RaceOptions,
+        encoder: Encoder | None,
+    ) -> None:
+        """Run the race; its errors stay with the run."""
+        try:
+            with self._scope:
+                try:
+                    if encoder is None:
+                        self._accepted.set()
+                        self._result = _not_lost(await runtime.solve(question, **options))
+                    else:
+                        await self._stream(runtime, question, options, encoder)
+                except FrontrunnerError as error:
+                    self.error = error
+                except Exception:  # noqa: BLE001 - of one race: the others go on
+                    _log.exception("frontrunner.run_failed", race=self.race_id)
+                    self.error = EngineError("an internal error ended the race")
+        finally:
+            if self._result is None:
+                self.error = self.error or RunCancelled()
+            if not self._accepted.is_set():
+                self.refused = self.error
+            elif self._log is not None and encoder is not None and not self._log.closed:
+                self._log.extend(encoder.fail(self.error or RunCancelled()), final=True)
+            if self._log is not None:
+                self._log.close()
+            self.ended = anyio.current_time()
+            self._done.set()
+            self._accepted.set()
+
+    async def _stream(
+        self,
+        runtime: Runtime,
+        question: Question,
+        options: RaceOptions,
+        encoder: Encoder,
+    ) -> None:
+        log, narrator = self._log, Narrator(encoder.content)
+        assert log is not None
+        async with runtime.stream(question, **options) as events:
+            log.extend(encoder.start(self.id))
+            self._accepted.set()
+            async for event in events:
+                final = isinstance(event, RaceDecided)
+                if isinstance(event, RaceDecided):
+                    self._result = _not_lost(event.result)
+                for item in narrator.tell(event):
+                    log.extend(encoder.encode(item), final=final)
+
+
+def _not_lost(result: Result) -> Result:
+    """``result``, unless there is nothing in it because every branch was lost.
+
+    Raises:
+        RaceLost: with the reason.
+    """
+    if result.stop_reason is StopReason.FAILED and result.answer is None:
+        raise RaceLost(next((b.error for b in result.branches if b.error), None))
+    return result
+
+
+class Runs:
+    """All runs of a server; ``serve`` runs them, for the application's life."""
+
+    def __init__(self, runtime: Runtime, settings: ServerSettings | None = None) -> None:
+        self._runtime = runtime
+        self._settings = settings or runtime.settings.server
+        self._runs: dict[str, Run] = {}  # that have not ended
+        self._ended: OrderedDict[str, Run] = OrderedDict()  # oldest first
+        self._limit = RaceLimit(self._settings.per_key_races)
+        self._tasks: TaskGroup | None = None
+        self._scope: anyio.CancelScope | None = None
+        self._change: anyio.Event | None = None
+        self._refusing = False
+        self.overrun = 5.0
+        """Seconds that a race may be late when the server ends, as it is where many end at once."""
+        self.leaving = False
+        """Whether the server is about to end: it should not be sent new requests."""
+
+    @property
+    def draining(self) -> bool:
+        """Whether new races are refused."""
+        return self._refusing
+
+    @property
+    def running(self) -> int:
+        """Races that have not ended."""
+        return len(self._runs)
+
+    async def serve(
+        self,
+        started: Callable[[], None] = lambda: None,
+        beside: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
+    ) -> None:
+        """Run whatever is started, until ``close``, which aborts every race.
+
+        Args:
+            started: called when races can be started.
+            beside: what else runs as long.
+        """
+        with anyio.CancelScope() as self._scope:
+            async with anyio.create_task_group() as tasks:
+                self._tasks = tasks
+                for task in beside:
+                    tasks.start_soon(task)
+                started()
+                try:
+                    while True:
+                        await anyio.sleep(_SWEEP)
+                        self._forget()
+                finally:
+                    self._tasks = None
+
+    def close(self) -> None:
+        """End ``serve``."""
+        if self._scope is not None:
+            self._scope.cancel()
+
+    async def start(
+        self,
+        question: Question,
+        options: RaceOptions,
+        encoder: Encoder | None = None,
+        *,
+        prefix: str = "",
+        keep_on_disconnect: bool = False,
+        kept: bool = True,
+        owner: str | None = None,
+        wanted: Callable[[], bool] = lambda: True,
+    ) -> Run:
+        """Start a race. Hold the run (``holding`` or ``frames``) before the next ``await``.
+
+        Args:
+            question: what ``Runtime.solve`` takes.
+            options: likewise.
+            encoder: says what the frames are; None: only the result is wanted.
+            prefix: what the run's id begins with.
+            keep_on_disconnect: the race goes on when nobody holds the run any more.
+            kept: its frames are kept for a while after its end, for readers that come back.
+            owner: the name of the key that asks.
+            wanted: asked now and then while the race waits for its branches; if it is not wanted
+                any more, it is cancelled.
+
+        Raises:
+            FrontrunnerError: with an encoder, the race cannot be run (``BadRequest``, …). Without
+                one, ``Run.result`` raises it.
+            Draining: the server is about to end.
+            TooManyRaces: the key has as many races running as it may.
+
+        Cancelling it cancels the race.
+        """
+        if self._refusing:
+            raise Draining
+        if self._tasks is None:
+            raise EngineClosed("the server is not running")
+        settings = self._settings
+        self._limit.take(owner)
+        run = Run(
+            prefix,
+            RunLog(settings.log_frames, settings.log_bytes) if encoder is not None else None,
+            keep_on_disconnect=keep_on_disconnect,
+            kept=kept,
+            owner=owner,
+            changed=self._changed,
+        )
+        self._runs[run.id] = run
+        self._tasks.start_soon(self._execute, run, question, options, encoder)
+        try:
+            while not run.began_or_ended:
+                with anyio.move_on_after(_LOOK):
+                    await run.accepted()
+                if not wanted():
+                    run.cancel()
+        except BaseException:
+            run.cancel()
+            raise
+        if run.refused is not None:
+            raise run.refused
+        return run
+
+    def get(self, run_id: str) -> Run | None:
+        """The run of this id, if it runs or its frames are still kept."""
+        self._forget()
+        return self._runs.get(run_id) or self._ended.get(run_id)
+
+    async def drain(self, limit: float) -> None:
+        """Take no more races, and end those that run within ``limit`` seconds, each with the best
+        answer it has by then; return when all have been told to those who wait for them."""
+        self.leaving = self._refusing = True
+        end = anyio.current_time() + limit
+        with anyio.move_on_after(limit + self.overrun):
+            while self._runs:
+                # Again and again: one that was only just taken may not have begun.
+                for run in self._runs.values():
+                    self._runtime.hurry(run.race_id, end - anyio.current_time())
+                with anyio.move_on_after(_HURRY_STEP):
+                    await self._until(lambda: not self._runs)
+        for run in list(self._runs.values()):
+            run.cancel()
+        with anyio.move_on_after(_ABORT_LIMIT):
+            await self._until(lambda: not self._runs)
+        # Their last frames are still on the way; a client that does not take them is cut off.
+        with anyio.move_on_after(self._settings.stall_limit):
+            await self._until(lambda: not any(run.held for run in self._ended.values()))
+
+    async def _execute(
+        self,
+        run: Run,
+        question: Question,
+        options: RaceOptions,
+        encoder: Encoder | None,
+    ) -> None:
+        try:
+            await run.execute(self._runtime, question, {**options, "race_id": run.race_id}, encoder)
+        finally:
+            self._limit.give_back(run.owner)
+            self._runs.pop(run.id, None)
+            if run.refused is None:
+                self._ended[run.id] = run
+            self._forget()
+            self._changed(run)
+
+    def _forget(self) -> None:
+        """Drop runs that ended long ago, and the oldest where there are too many."""
+        old = anyio.current_time() - self._settings.kept_seconds
+        for run_id, run in list(self._ended.items()):
+            kept = run.ended is not None and run.ended >= old
+            if kept and len(self._ended) <= self._settings.kept_runs:
+                break
+            if not run.held:
+                del self._ended[run_id]
+
+    def _changed(self, run: Run) -> None:
+        """A run has ended, or somebody holds it no more."""
+        if run.done and not run.held and not run.kept:
+            self._ended.pop(run.id, None)
+        if self._change is not None:
+            self._change.set()
+            self._change = None
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            if self._change is None:
+                self._change = anyio.Event()
+            await self._change.wait()

@@ -1,0 +1,142 @@
+"""A run as a stream of server-sent events, for a client that may be slow, or gone."""
+
+from collections.abc import Iterable, Mapping
+
+import anyio
+from aiohttp import web
+
+from ...config import ServerSettings
+from ..app_keys import SETTINGS
+from ..requests.options import read_timeout
+from .frames import Frame
+from .replay_buffer import FramesExpired, LogReader
+from .run import Run
+
+#: How often a silent client is looked at for whether it has gone, in seconds.
+LOOK = 0.1
+
+_HEADERS = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-cache",
+    "X-Accel-Buffering": "no",  # nginx would collect the events
+}
+
+
+async def stream_run(
+    request: web.Request,
+    run: Run,
+    *,
+    after: int = -1,
+    ids: bool = False,
+    done: bytes = b"",
+    headers: Mapping[str, str] | None = None,
+) -> web.StreamResponse:
+    """Send a run's frames until the terminal one.
+
+    A client that goes away leaves the run to itself (see ``Run.holding``). One that makes no room
+    for ``stall_limit`` seconds, or has fallen so far behind that the next frame is not kept any
+    more, is cut off.
+
+    Args:
+        request: whose response it is.
+        run: what is sent.
+        after: the number of the last frame that the client has.
+        ids: events carry their number, for clients that come back.
+        done: what ends the stream, as an event's data.
+        headers: of the response, beside those of an event stream.
+
+    Raises:
+        FramesExpired: before anything is sent, if the first frame is not kept any more.
+    """
+    settings = request.app[SETTINGS]
+    with run.frames(after) as frames:
+        response = web.StreamResponse(headers={**_HEADERS, **(headers or {})})
+        try:
+            await response.prepare(request)
+            if request.transport is not None:
+                # What waits here is not joined any more.
+                request.transport.set_write_buffer_limits(high=settings.writer_limit)
+            silence = _Silence(response, settings, read_timeout(request.headers), ids=ids)
+            while (batch := await _next(request, silence, frames)) is not None:
+                piece = b"".join(_event(frame, number, ids) for number, frame in batch)
+                if not batch:
+                    piece = b"data: " + done + b"\n\n" if done else b""
+                with anyio.fail_after(settings.stall_limit):
+                    if piece:
+                        await response.write(piece)
+                    if not batch:
+                        await response.write_eof()
+                        return response
+        except (ConnectionError, TimeoutError, FramesExpired):
+            pass
+        cut_off(request)
+    return response
+
+
+def streamed(frames: Iterable[Frame]) -> web.Response:
+    """A stream all of whose events are known already; they carry their numbers."""
+    body = b"".join(_event(frame, number, True) for number, frame in enumerate(frames))
+    return web.Response(body=body, headers=_HEADERS)
+
+
+def cut_off(request: web.Request) -> None:
+    """Drop the connection, with what waits to be sent."""
+    if request.transport is not None:
+        request.transport.abort()
+
+
+class _Silence:
+    """Says now and then that a stream is still there."""
+
+    def __init__(
+        self,
+        response: web.StreamResponse,
+        settings: ServerSettings,
+        patience: float | None,
+        *,
+        ids: bool,
+    ) -> None:
+        """
+        Args:
+            response: the stream.
+            settings: how often, and for how long a client may take nothing.
+            patience: seconds of silence after which the client gives up; None: not known.
+            ids: whether its events carry numbers.
+        """
+        self._response, self._limit = response, settings.stall_limit
+        self.interval = settings.keep_alive
+        if patience is not None:
+            # Twice as often, since the network may be late as well.
+            self.interval = min(self.interval, patience / 2)
+        # OpenAI's decoder never clears an id: a comment with an empty line behind it becomes an
+        # event without data there, which it cannot read. Where there are no ids clients have been
+        # seen (vLLM's benchmark) that read from one empty line to the next.
+        self._comment = b": keep-alive\n" if ids else b": keep-alive\n\n"
+
+    async def tell(self) -> None:
+        """
+        Raises:
+            TimeoutError: the client makes no room for it.
+        """
+        with anyio.fail_after(self._limit):
+            await self._response.write(self._comment)
+
+
+async def _next(
+    request: web.Request, silence: _Silence, frames: LogReader
+) -> list[tuple[int, Frame]] | None:
+    """The frames to send now, none at the end; None: the client has gone."""
+    due = anyio.current_time() + silence.interval
+    while request.transport is not None:
+        with anyio.move_on_at(min(due, anyio.current_time() + LOOK)):
+            return await frames.batch()
+        if anyio.current_time() >= due:
+            await silence.tell()
+            due = anyio.current_time() + silence.interval
+    return None
+
+
+def _event(frame: Frame, number: int, ids: bool) -> bytes:
+    name = f"event: {frame.event}\n".encode() if frame.event is not None else b""
+    place = f"id: {number}\n".encode() if ids else b""
+    return b"".join((name, place, b"data: ", frame.encode(number), b"\n\n"))

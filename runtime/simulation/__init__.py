@@ -1,0 +1,1 @@
+"""Races over recorded branches, under a virtual clock."""

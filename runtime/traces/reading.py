@@ -1,0 +1,180 @@
+"""Recorded branches: what a race would have seen of them, had it been called differently.
+
+Three formats are read, told apart by what is in the file:
+
+- Frontrunner's own traces (``recorder``): NDJSON, one race a line.
+- Parallel-Probe's evaluation files (arXiv 2602.03845): a JSON list of questions, each branch
+  ``[probes, length_tokens, final_answer]``, probed after every ``probe_freq`` tokens.
+- Sets of scored responses (as in Qwen2.5-Math's reward model evaluation): NDJSON, one question a
+  line with ``responses``, ``extracted``, ``correct`` and ``rewards``.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from frontrunner.strategies.protocol import ProbeAnswer
+
+from ..answers import AnswerClusters, Equivalence
+from ..errors import BadRequest
+
+
+class TraceError(BadRequest):
+    """A trace cannot be read; the message names the file and the place in it."""
+
+    def __init__(self, path: Path, problem: str, place: str = "") -> None:
+        super().__init__(f"{path}, {place}: {problem}" if place else f"{path}: {problem}")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedBranch:
+    """One branch from its start to its own end."""
+
+    tokens: int
+    """Its length, at least 1."""
+    answer: str | None
+    """What it answered in the end; None: nothing that could be read."""
+    correct: bool | None = None
+    """As judged in the recording; None: to be judged by the gold answer."""
+    probes: tuple[ProbeAnswer, ...] | None = None
+    """Answers that it was forced to give on the way, in order; None: it was never asked."""
+    score: float | None = None
+    """The reward model's for the whole branch; None: not recorded."""
+    lost: bool = False
+    """Whether it ended by an error instead: a missing vote."""
+    seconds: float | None = None
+    """From its launch to its end, as recorded."""
+    text: str | None = None
+
+    def forced_answer(self, tokens: int) -> str | None:
+        """What it would have answered after ``tokens`` tokens: the last recorded probe by then."""
+        said = None
+        for probe in self.probes or ():
+            if probe.tokens > tokens:
+                break
+            said = probe.answer
+        return said
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedQuestion:
+    """A question with its recorded branches."""
+
+    name: str
+    """Where it comes from: file and place."""
+    gold: str | None
+    branches: tuple[RecordedBranch, ...]
+    right: frozenset[str] = frozenset()
+    """Those of its answers that are right; filled in by ``unified``."""
+    left_out: int = 0
+    """Recorded branches that were cut or forced: nobody knows how they would have ended."""
+    question: str | None = None
+
+
+Reader = Callable[[Path, bytes], Iterator[RecordedQuestion]]
+
+
+def read_traces(paths: Iterable[Path]) -> list[RecordedQuestion]:
+    """The recorded questions of files, answers as they were written (see ``unified``).
+
+    Lines of Frontrunner's own traces about the same question are one question with all their
+    branches.
+
+    Raises:
+        TraceError: a file cannot be read, is of no known format, or is broken at some place.
+    """
+    questions: list[RecordedQuestion] = []
+    for path in paths:
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise TraceError(path, f"cannot be read ({error.strerror})") from error
+        questions += _reader_of(path, content)(path, content)
+    return _pooled(questions)
+
+
+async def unified(
+    questions: Sequence[RecordedQuestion], equivalence: Equivalence
+) -> list[RecordedQuestion]:
+    """The same questions with answers that are votes: each is the representative of its class.
+
+    Final answers are compared as in a live race; probes only by their canonical form, as there are
+    very many of them, most of them from the middle of a calculation.
+    """
+    return [await _unify(question, equivalence) for question in questions]
+
+
+async def _unify(question: RecordedQuestion, equivalence: Equivalence) -> RecordedQuestion:
+    clusters = AnswerClusters(equivalence)
+    votes: dict[str | None, str | None] = {None: None}  # as written -> as voted
+
+    def by_form(answer: str | None) -> str | None:
+        if answer is not None and answer not in votes:
+            votes[answer] = clusters.assign_now(answer)
+        return votes[answer]
+
+    # The gold answer first: its class has its spelling.
+    for answer in (question.gold, *(b.answer for b in question.branches)):
+        if answer is not None and answer not in votes:
+            votes[answer] = await clusters.assign(answer)
+    gold = votes[question.gold]
+    branches = tuple(
+        replace(
+            branch,
+            answer=votes[branch.answer],
+            probes=None
+            if branch.probes is None
+            else tuple(ProbeAnswer(p.tokens, by_form(p.answer)) for p in branch.probes),
+        )
+        for branch in question.branches
+    )
+    # A grader's verdicts, where there are any, know more than a comparison of two texts.
+    judged = any(b.correct is not None for b in branches)
+    right = {b.answer for b in branches if b.correct and b.answer is not None}
+    if gold is not None and not (judged and _refuted(gold, branches)):
+        right.add(gold)
+    return replace(question, branches=branches, right=frozenset(right))
+
+
+def _refuted(gold: str, branches: Sequence[RecordedBranch]) -> bool:
+    return any(b.answer == gold and b.correct is False for b in branches)
+
+
+def _reader_of(path: Path, content: bytes) -> Reader:
+    # Here, because the formats need the classes above.
+    from .formats import read_own, read_probed, read_scored
+
+    start = content[:65_536].lstrip()
+    if not start:
+        raise TraceError(path, "is empty")
+    if start.startswith(b"["):
+        return read_probed
+    line = start.split(b"\n", 1)[0]
+    if b'"frontrunner_trace"' in line:
+        return read_own
+    if start.startswith(b"{") and b'"responses"' in start and b'"rewards"' in content:
+        return read_scored
+    raise TraceError(
+        path,
+        "of no known format: a trace of frontrunner solve --trace, a list of questions with "
+        '"each_branch", or lines with "responses" and "rewards" is expected',
+    )
+
+
+def _pooled(questions: Iterable[RecordedQuestion]) -> list[RecordedQuestion]:
+    """Races on the same question as one question."""
+    pooled: dict[object, RecordedQuestion] = {}
+    for number, question in enumerate(questions):
+        own = question.question is not None and question.gold is not None
+        key = (question.question, question.gold) if own else number
+        known = pooled.get(key)
+        pooled[key] = (
+            question
+            if known is None
+            else replace(
+                known,
+                branches=known.branches + question.branches,
+                left_out=known.left_out + question.left_out,
+            )
+        )
+    return list(pooled.values())

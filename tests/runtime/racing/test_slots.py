@@ -1,0 +1,98 @@
+"""How many places a race occupies."""
+
+from dataclasses import dataclass
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from frontrunner.runtime.racing.slots import NoLimit, Occupancy
+
+
+@dataclass
+class Shared:
+    """Places of which others take and give back some."""
+
+    held: int
+    free: int
+
+    def ask(self, total: int) -> int:
+        more = max(0, min(total - self.held, self.free))
+        self.held, self.free = self.held + more, self.free - more
+        return self.held
+
+    def keep(self, total: int) -> None:
+        back = max(0, self.held - total)
+        self.held, self.free = self.held - back, self.free + back
+
+
+class Race(RuleBasedStateMachine):
+    """A race that launches, cuts and probes at random."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shared = Shared(held=4, free=4)
+        self.occupancy = Occupancy(self.shared, granted=4)
+        self.active = 0
+
+    @rule(more=st.integers(0, 6))
+    def launch(self, more: int) -> None:
+        self.active += self.occupancy.room(self.active, more)
+
+    @rule(more=st.integers(0, 6))
+    def probe(self, more: int) -> None:
+        self.occupancy.beside += self.occupancy.room_beside(self.active, more)
+
+    @precondition(lambda self: self.active)
+    @rule()
+    def finish(self) -> None:
+        self.active -= 1
+        self.occupancy.settle(self.active)
+
+    @precondition(lambda self: self.active)
+    @rule()
+    def cut(self) -> None:
+        self.active -= 1
+        self.occupancy.leaving += 1
+        self.occupancy.settle(self.active)
+
+    @precondition(lambda self: self.occupancy.leaving)
+    @rule()
+    def engine_was_told(self) -> None:
+        self.occupancy.leaving -= 1
+        self.occupancy.settle(self.active)
+
+    @precondition(lambda self: self.occupancy.beside)
+    @rule()
+    def probe_is_over(self) -> None:
+        self.occupancy.beside -= 1
+        self.occupancy.settle(self.active)
+
+    @rule(count=st.integers(-4, 4))
+    def others(self, count: int) -> None:
+        self.shared.free = max(0, self.shared.free + count)
+
+    @invariant()
+    def what_runs_has_a_place(self) -> None:
+        assert self.active <= self.occupancy.granted
+        assert self.active + self.occupancy.beside <= self.shared.held
+
+    @invariant()
+    def a_branch_that_is_replaced_at_once_keeps_its_place(self) -> None:
+        if self.active and self.occupancy.leaving:
+            held = self.shared.held - self.occupancy.beside
+            assert held >= min(self.occupancy.granted, self.active)
+
+
+Race.TestCase.settings = settings(max_examples=200, stateful_step_count=30)
+TestRace = Race.TestCase
+
+
+@given(st.integers(1, 9), st.integers(0, 9), st.integers(0, 9))
+def test_a_race_that_has_the_engine_to_itself_runs_what_it_was_granted(
+    granted: int, active: int, more: int
+) -> None:
+    active = min(active, granted)
+    occupancy = Occupancy(NoLimit(), granted)
+    assert occupancy.room(active, more) == min(more, granted - active)
+    assert occupancy.room_beside(active, more) == more

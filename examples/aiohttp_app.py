@@ -10,9 +10,7 @@ import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from frontrunner import FrontrunnerError, Runtime
-from frontrunner.runtime.errors import BadRequest, Overloaded
-from frontrunner.runtime.serving import create_app
+from frontrunner import BadRequest, FrontrunnerError, Overloaded, Runtime, create_app
 
 RUNTIME = web.AppKey("runtime", Runtime)
 

@@ -14,9 +14,8 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel
 
-from frontrunner import FrontrunnerError, Runtime, asgi
-from frontrunner.runtime.errors import BadRequest, Overloaded
-from frontrunner.runtime.events.types import Event
+from frontrunner import BadRequest, FrontrunnerError, Overloaded, Runtime, asgi
+from frontrunner.events import Event
 
 runtime = Runtime.from_config("configs/demo.toml")
 

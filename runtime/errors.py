@@ -9,6 +9,7 @@
     │   ├── BadDeadline          not a positive, finite number of seconds
     │   ├── DeadlineTooShort     not enough for one engine step
     │   └── BadBranches          fewer than one, or more than the engine can run
+    ├── NotInTime                a deadline passed before there was anything to reply with
     ├── Overloaded               no branches in time; try again after ``retry_after`` seconds
     ├── ConfigError              a setting, named by its path in the file
     └── EngineError
@@ -100,6 +101,11 @@ class Overloaded(FrontrunnerError):
             f"the engine is busy: {why}; try again in {retry_after:.2g} s, or with fewer "
             "min_branches or a later deadline"
         )
+
+
+class NotInTime(FrontrunnerError):
+    """The deadline passed, and there is nothing to reply with: log probabilities, which come whole
+    or not at all. A race always has something."""
 
 
 class ConfigError(FrontrunnerError):

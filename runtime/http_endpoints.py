@@ -1,19 +1,68 @@
 """What every client of an HTTP endpoint needs: its key, and when to ask again."""
 
 import os
+import random
+from collections.abc import Awaitable, Callable
 from math import inf
+from typing import TypeVar
 
 import aiohttp
+import anyio
 
 from .errors import EngineStartError
 
+T = TypeVar("T")
+
 #: Answers after which the same request may succeed.
 TRY_AGAIN = frozenset({429, 502, 503, 504})
-#: Seconds before the first retry; they double.
-FIRST_PAUSE = 0.1
-LONGEST_PAUSE = 5.0
+#: Seconds before the first retry; they double, up to the longest.
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 5.0
 #: Of an endpoint's complaint, in the log and in errors.
 SHOWN_CHARS = 200
+
+
+class TryAgain(Exception):
+    """The base class of errors after which the same request may succeed."""
+
+    after: float = 0.0
+    """Seconds that the endpoint asks us to wait."""
+
+
+async def with_retries(
+    send: Callable[[], Awaitable[T]],
+    *,
+    retries: int,
+    until: float = inf,
+    longest_wait: float = inf,
+) -> T:
+    """What ``send`` returns; it is called again after it raised ``TryAgain``, if there is time.
+
+    Waiting ends before the caller's own deadline (``anyio.current_effective_deadline``), which the
+    retries of a library would not know of: a wait that would reach it is not begun.
+
+    Args:
+        retries: calls after the first one, at most.
+        until: no call is begun then or later, in seconds on the anyio clock.
+        longest_wait: seconds; an endpoint that asks for a longer wait is not asked again.
+
+    Raises:
+        TryAgain: of the last call.
+        Exception: whatever else ``send`` raises, at once.
+    """
+    pause, left = _FIRST_PAUSE, retries
+    while True:
+        try:
+            return await send()
+        except TryAgain as error:
+            # Of many requests that were refused together, not all come back together.
+            wait = max(error.after, pause * random.uniform(0.5, 1.0))
+            again = anyio.current_time() + wait
+            ends = min(until, anyio.current_effective_deadline())
+            if not left or wait > longest_wait or again >= ends:
+                raise
+        await anyio.sleep(wait)
+        pause, left = min(2 * pause, _LONGEST_PAUSE), left - 1
 
 
 def authorization(setting: str, variable: str | None) -> dict[str, str]:

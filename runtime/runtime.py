@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, Unpack
+from warnings import warn
 
 import anyio
 import structlog
@@ -20,9 +21,9 @@ from .events.types import Event
 from .logs import configure_logs
 from .planning.runtime_models import RuntimeModels
 from .racing.background import Background
-from .racing.deadline_reserve import Reserve
+from .racing.deadline_reserve import DeadlineReserve
 from .racing.observers import Observer, Watchers
-from .racing.options import Question, RaceOptions
+from .racing.options import Question, RaceOptions, RawPrompt
 from .racing.race import Race
 from .racing.stream import RaceStream, StreamedRace
 from .result import Result
@@ -30,6 +31,7 @@ from .rewards import RewardModel, make_reward_model
 from .scheduling.admission import Admission, AdmissionLoad, Lease
 from .scheduling.race_factory import RaceMaker, RaceRequest
 from .scheduling.rebalancer import Sharing
+from .scheduling.scoring import ScoreOptions, Scorer, Told
 
 _log = structlog.get_logger("frontrunner.runtime")
 
@@ -76,7 +78,7 @@ class Runtime:
         self.rewards = rewards
         self.observers: list[Observer] = [*observers]
         race, answers, lengths = self.settings.race, self.settings.answers, self.settings.lengths
-        self._reserve = Reserve(race.return_margin, _FALLBACK_STEP)
+        self._reserve = DeadlineReserve(race.return_margin, _FALLBACK_STEP)
         extractor = make_extractor(answers)
         # Only mathematics is compared by algebra.
         algebra = answers.workers if extractor.key is None else 0
@@ -101,9 +103,10 @@ class Runtime:
             self._reserve,
             self._sharing.planned if self._sharing else None,
         )
+        self._scorer = Scorer(engine, self._maker, self.settings.race)
         self._admission = Admission(capacity=0, queue=0)  # the engine's comes as it starts
         self._lengths = LengthModel.from_quantiles(lengths.median, lengths.p95) if lengths else None
-        self._unaborted: list[str] = []
+        self._unacknowledged: list[str] = []
         self._background = Background()
         self._leave_limit = race.abort_limit + _LEAVING
         self._entered = False
@@ -181,8 +184,8 @@ class Runtime:
                 "parameters": {"stop": "none"},
             },
         )
-        with await self._admit(request) as places:
-            await self._maker.make(request, places, self._lengths).run()
+        with await self._admit(request) as lease:
+            await self._maker.make(request, lease, self._lengths).run()
         self._reserve.return_seconds = 0.0  # a first time says nothing of the others
 
     async def _close(self) -> None:
@@ -217,8 +220,8 @@ class Runtime:
         against its deadline. Cancelling it aborts every branch.
         """
         request = await self._prepare(question, options)
-        with await self._admit(request) as places:
-            return await self._run(self._make(request, places))
+        with await self._admit(request) as lease:
+            return await self._run(self._make(request, lease))
 
     def stream(self, question: Question, **options: Unpack[RaceOptions]) -> RaceStream:
         """The same race as ``solve``, as typed events; the last one holds the result.
@@ -228,6 +231,38 @@ class Runtime:
         way and in whichever task it is left; a slow reader never holds it back.
         """
         return RaceStream(partial(self._begin, question, options))
+
+    async def score(
+        self,
+        prompts: Sequence[RawPrompt],
+        told: Told,
+        *,
+        name: str = "",
+        **options: Unpack[ScoreOptions],
+    ) -> Sequence[int]:
+        """Log probabilities of prompts, of what the model writes behind them, or both; without a
+        race: each text is one request to the engine.
+
+        Args:
+            told: hears of every chunk, and of its text's place: all choices of the first prompt
+                come before those of the second.
+            name: for ``shorten_deadline``.
+            options: see ``ScoreOptions``.
+
+        Returns:
+            The tokens of each prompt.
+
+        Raises:
+            BadRequest: they cannot be told as it is asked; above all, not by this engine.
+            NotInTime: of one nothing was known by the deadline.
+            Overloaded, EngineClosed: as ``solve``.
+            EngineError: the engine lost one.
+
+        Cancelling it aborts every request.
+        """
+        self._check_entered()
+        untold = self._unacknowledged.extend
+        return await self._scorer.run(self._admission, prompts, told, name, options, untold)
 
     def run_beside(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run ``function``, which must raise nothing, for as long as the runtime is entered: it is
@@ -239,17 +274,23 @@ class Runtime:
         self._check_entered()
         self._background.start_soon(function)
 
-    def hurry(self, race_id: str, seconds: float) -> None:
+    def shorten_deadline(self, race_id: str, seconds: float) -> None:
         """Bring the deadline of a race that runs or waits forward to ``seconds`` from now.
 
         It comes back in time for that, with the best answer it has by then. Nothing if there is no
         such race, or if its deadline is earlier.
         """
         deadline = anyio.current_time() + seconds
-        self._admission.hurry(race_id, deadline)
+        self._admission.shorten_deadline(race_id, deadline)
         race = self._racing.get(race_id)
         if race is not None:
-            race.hurry(deadline)
+            race.shorten_deadline(deadline)
+        self._scorer.shorten_deadline(race_id, deadline)
+
+    def hurry(self, race_id: str, seconds: float) -> None:
+        """The name of ``shorten_deadline`` until version 0.2."""
+        warn("use Runtime.shorten_deadline", DeprecationWarning, stacklevel=2)
+        self.shorten_deadline(race_id, seconds)
 
     def load(self) -> EngineLoad:
         """What the engine is doing now."""
@@ -284,7 +325,7 @@ class Runtime:
         )
 
     def _make(
-        self, request: RaceRequest, places: Lease, publish: Callable[[Event], None] | None = None
+        self, request: RaceRequest, lease: Lease, publish: Callable[[Event], None] | None = None
     ) -> Race:
         """The race of a request, one of those that run from now on.
 
@@ -295,7 +336,7 @@ class Runtime:
         name = request.spec.race_id
         if name in self._racing:  # their requests would be taken for each other's
             raise BadRequest(f"race_id: a race called {name!r} runs already", "race_id")
-        race = self._maker.make(request, places, self._lengths, publish)
+        race = self._maker.make(request, lease, self._lengths, publish)
         self._racing[name] = race
         return race
 
@@ -306,21 +347,21 @@ class Runtime:
             BadRequest, Overloaded, EngineClosed: as ``solve``.
         """
         request = await self._prepare(question, options)
-        places = await self._admit(request)
+        lease = await self._admit(request)
         streamed = StreamedRace(self._background, self._leave_limit)
         with ExitStack() as undoing:
-            undoing.enter_context(places)
-            race = self._make(request, places, streamed.events.push)
+            undoing.enter_context(lease)
+            race = self._make(request, lease, streamed.events.push)
             undoing.callback(self._racing.pop, race.spec.race_id, None)
-            self._background.start_soon(self._run_streamed, race, places, streamed)
+            self._background.start_soon(self._run_streamed, race, lease, streamed)
             undoing.pop_all()
         return streamed
 
-    async def _run_streamed(self, race: Race, places: Lease, streamed: StreamedRace) -> None:
+    async def _run_streamed(self, race: Race, lease: Lease, streamed: StreamedRace) -> None:
         """Run a race for its stream. Whatever happens to it is told there: others go on."""
         failure: Exception | None = None
         try:
-            with streamed.scope, places:  # which are free before the last event has been read
+            with streamed.scope, lease:  # which are free before the last event has been read
                 if not streamed.scope.cancel_called:
                     await self._run(race)
         except Exception as error:  # noqa: BLE001 - of one race, and raised again where it is read
@@ -332,7 +373,7 @@ class Runtime:
         finally:
             if self._racing.get(race.spec.race_id) is race:  # it had not begun to run
                 del self._racing[race.spec.race_id]
-            places.close()
+            lease.close()
             streamed.end(failure)
 
     async def _run(self, race: Race) -> Result:
@@ -345,7 +386,7 @@ class Runtime:
         finally:
             self._racing.pop(race.spec.race_id, None)
             watchers.ended(result)
-            self._unaborted += race.unaborted
+            self._unacknowledged += race.unacknowledged
         assert result is not None
         self._learn(result)
         _log.info(
@@ -360,7 +401,7 @@ class Runtime:
         return result
 
     async def _run_beside_retries(self, race: Race) -> Result:
-        if not self._unaborted:
+        if not self._unacknowledged:
             return await race.run()
         result: Result | None = None
         async with anyio.create_task_group() as beside:
@@ -375,10 +416,10 @@ class Runtime:
 
         Runs beside the next race, which it must not hold up.
         """
-        requests = list(self._unaborted)
+        requests = list(self._unacknowledged)
         with suppress(EngineError):  # it is dead or closed, and runs nothing
             await self.engine.abort(requests)
-        self._unaborted = [r for r in self._unaborted if r not in requests]
+        self._unacknowledged = [r for r in self._unacknowledged if r not in requests]
 
     def _learn(self, result: Result) -> None:
         """Branch lengths of this race improve what is expected of the next."""

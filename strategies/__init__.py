@@ -1,4 +1,107 @@
-"""Pure decisions: strategies and stop rules, without a clock, I/O or an await."""
+"""Pure decisions: strategies and stop rules, without a clock, I/O or an await.
+
+What is named here is what a strategy or a stop rule of your own is made of.
+"""
 
 if __name__ == "strategies":  # reached by folder name from the checkout, not as the package
     raise ImportError("import frontrunner.strategies (run: pip install -e .)")
+
+from .closing import Closing as Closing
+from .closing import decide_by_votes as decide_by_votes
+from .closing import decide_for as decide_for
+from .closing import force_unanswered as force_unanswered
+from .closing import over as over
+from .closing import unanswered as unanswered
+from .lengths import LengthModel as LengthModel
+from .parameters import Parameter as Parameter
+from .protocol import BranchFailed as BranchFailed
+from .protocol import BranchFinished as BranchFinished
+from .protocol import BranchForced as BranchForced
+from .protocol import BranchLimitLowered as BranchLimitLowered
+from .protocol import BranchProbed as BranchProbed
+from .protocol import BranchProgressed as BranchProgressed
+from .protocol import BranchScored as BranchScored
+from .protocol import BranchStarted as BranchStarted
+from .protocol import BranchStatus as BranchStatus
+from .protocol import BranchStepped as BranchStepped
+from .protocol import BranchView as BranchView
+from .protocol import CallTimeReached as CallTimeReached
+from .protocol import Cancel as Cancel
+from .protocol import Command as Command
+from .protocol import Decide as Decide
+from .protocol import Extend as Extend
+from .protocol import Force as Force
+from .protocol import Fork as Fork
+from .protocol import Launch as Launch
+from .protocol import Needs as Needs
+from .protocol import Observation as Observation
+from .protocol import Probe as Probe
+from .protocol import ProbeAnswer as ProbeAnswer
+from .protocol import RaceView as RaceView
+from .protocol import Score as Score
+from .protocol import StopReason as StopReason
+from .protocol import Strategy as Strategy
+from .registry import create_strategy as create_strategy
+from .registry import register_strategy as register_strategy
+from .registry import strategy_names as strategy_names
+from .registry import strategy_parameters as strategy_parameters
+from .sharing import give_back as give_back
+from .standing import Standing as Standing
+from .standing import SupportsStanding as SupportsStanding
+from .stop_rules import Poll as Poll
+from .stop_rules import StopRule as StopRule
+from .stop_rules import register_stop_rule as register_stop_rule
+from .stop_rules import stop_rule_names as stop_rule_names
+from .votes import Tally as Tally
+from .votes import tally as tally
+
+__all__ = [
+    "BranchFailed",
+    "BranchFinished",
+    "BranchForced",
+    "BranchLimitLowered",
+    "BranchProbed",
+    "BranchProgressed",
+    "BranchScored",
+    "BranchStarted",
+    "BranchStatus",
+    "BranchStepped",
+    "BranchView",
+    "CallTimeReached",
+    "Cancel",
+    "Closing",
+    "Command",
+    "Decide",
+    "Extend",
+    "Force",
+    "Fork",
+    "Launch",
+    "LengthModel",
+    "Needs",
+    "Observation",
+    "Parameter",
+    "Poll",
+    "Probe",
+    "ProbeAnswer",
+    "RaceView",
+    "Score",
+    "Standing",
+    "StopReason",
+    "StopRule",
+    "Strategy",
+    "SupportsStanding",
+    "Tally",
+    "create_strategy",
+    "decide_by_votes",
+    "decide_for",
+    "force_unanswered",
+    "give_back",
+    "over",
+    "register_stop_rule",
+    "register_strategy",
+    "stop_rule_names",
+    "strategy_names",
+    "strategy_parameters",
+    "tally",
+    "unanswered",
+]

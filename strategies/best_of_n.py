@@ -12,6 +12,7 @@ from .protocol import (
     BranchFailed,
     BranchFinished,
     BranchForced,
+    BranchLimitLowered,
     BranchProgressed,
     BranchScored,
     BranchStatus,
@@ -22,7 +23,6 @@ from .protocol import (
     Needs,
     Observation,
     RaceView,
-    ShareShrank,
     StopReason,
 )
 from .scores import Pick, Scores, check_pick
@@ -109,7 +109,7 @@ class BestOfN:
                 self._priced_at = tokens
             case BranchForced() | BranchFailed():
                 pass
-            case ShareShrank(share):
+            case BranchLimitLowered(share):
                 return give_back(view, share)
             case _:
                 return []

@@ -8,6 +8,7 @@ from .protocol import (
     BranchFailed,
     BranchFinished,
     BranchForced,
+    BranchLimitLowered,
     BranchProgressed,
     BranchStatus,
     CallTimeReached,
@@ -19,7 +20,6 @@ from .protocol import (
     Needs,
     Observation,
     RaceView,
-    ShareShrank,
     StopReason,
 )
 from .sharing import give_back
@@ -101,7 +101,7 @@ class BudgetForcing:
                 return self._extend(branch, view) or self._settle(view)
             case BranchForced() | BranchFailed():
                 return self._settle(view)
-            case ShareShrank(share):
+            case BranchLimitLowered(share):
                 return give_back(view, share)
             case _:
                 return []

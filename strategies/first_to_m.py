@@ -18,13 +18,13 @@ from .protocol import (
     BranchFailed,
     BranchFinished,
     BranchForced,
+    BranchLimitLowered,
     CallTimeReached,
     Command,
     Decide,
     Launch,
     Observation,
     RaceView,
-    ShareShrank,
     StopReason,
 )
 from .sharing import give_back
@@ -74,7 +74,7 @@ class FirstToM:
                         view, lambda reason: decide_by_votes(view, reason, votes)
                     )
                 return []
-            case ShareShrank(share):
+            case BranchLimitLowered(share):
                 return give_back(view, share)
             case _:
                 return []

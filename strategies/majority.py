@@ -18,6 +18,7 @@ from .protocol import (
     BranchFailed,
     BranchFinished,
     BranchForced,
+    BranchLimitLowered,
     BranchScored,
     BranchStatus,
     CallTimeReached,
@@ -27,11 +28,21 @@ from .protocol import (
     Needs,
     Observation,
     RaceView,
-    ShareShrank,
     StopReason,
 )
 from .sharing import give_back
-from .stop_rules import STOP_NAMES, Poll, StopName, StopRule, make_rule, rule_parameters
+from .stop_rules import (
+    STOP_NAMES,
+    Poll,
+    StopName,
+    StopRule,
+    make_own_rule,
+    make_rule,
+    own_rule_parameters,
+    rule_parameters,
+    stop_rule_names,
+    stops_on_clinch,
+)
 from .stopping import clinched
 from .weights import (
     WEIGHT_NAMES,
@@ -59,7 +70,9 @@ class Majority:
         branches: branches to launch.
         stop: the stop rule: ``flip_risk`` (default), ``clinch`` (only when the leader cannot
             change any more), ``none`` (wait for all), ``beta``, ``dirichlet``, ``lead``, ``sprt``,
-            ``esc``, ``certified``.
+            ``esc``, ``certified``; or a rule of a user's own, an object with the method
+            ``settled``. Where strategies are made by name (the config, the command line, a request)
+            it is given by its own name, and its parameters beside these.
         weight: what a vote weighs: ``none`` (one each), ``reward`` (the reward model's score; a
             vote counts once its score is in) or ``confidence`` (DeepConf's).
         min_votes: finished votes needed before any rule but a clinch may stop the race. The first
@@ -83,7 +96,7 @@ class Majority:
     """
 
     branches: int = 16
-    stop: StopName = "flip_risk"
+    stop: StopName | StopRule = field(default="flip_risk", metadata={"choices": stop_rule_names})
     weight: WeightName = "none"
     min_votes: int = 2
     max_flip_risk: float = 0.2
@@ -103,8 +116,11 @@ class Majority:
 
     def __post_init__(self) -> None:
         at_least_one(branches=self.branches, logprobs=self.logprobs, group=self.group)
-        if self.stop not in STOP_NAMES:
-            raise ValueError(f"stop must be one of {', '.join(STOP_NAMES)}")
+        known = (
+            self.stop in STOP_NAMES if isinstance(self.stop, str) else hasattr(self.stop, "settled")
+        )
+        if not known:
+            raise ValueError(f"stop must be one of {', '.join(STOP_NAMES)}, or a rule")
         if self.weight not in WEIGHT_NAMES:
             raise ValueError(f"weight must be one of {', '.join(WEIGHT_NAMES)}")
         if self.stop == "certified" and self.weight == "confidence":
@@ -116,7 +132,7 @@ class Majority:
                 raise ValueError(
                     f"{f.name} has no meaning with stop={self.stop}, weight={self.weight}"
                 )
-        self._rule = make_rule(self.stop, given)
+        self._rule = make_rule(self.stop, given) if isinstance(self.stop, str) else self.stop
         match self.weight:
             case "none":
                 self._weights = OneEach()
@@ -127,11 +143,48 @@ class Majority:
         self._closing = Closing(self.force_answers)
 
     @classmethod
+    def gathered(cls, name: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What the class is to be called with for these parameters: where ``stop`` names a rule of
+        a user's own, that rule, made of those of the parameters that are its own.
+
+        Args:
+            name: of the strategy, for the error.
+
+        Raises:
+            ValueError: there is no such rule, or a parameter belongs neither to it nor to the
+                strategy, is of another type or out of range.
+        """
+        stop = parameters.get("stop", "flip_risk")
+        if not isinstance(stop, str) or stop in STOP_NAMES:
+            return parameters
+        if stop not in stop_rule_names():
+            raise ValueError(f"{name}: stop must be one of {', '.join(stop_rule_names())}")
+        own = own_rule_parameters(stop)
+        known = {f.name for f in fields(cls) if f.init} - _RULE_PARAMETERS
+        for key in sorted(set(parameters) - own - known):
+            if key in _RULE_PARAMETERS:
+                raise ValueError(f"{key} has no meaning with stop={stop}")
+            raise ValueError(
+                f"neither {name} nor its stop rule {stop} has a parameter {key!r}; known: "
+                f"{', '.join(sorted(known | own))}"
+            )
+        rule = make_own_rule(stop, {k: v for k, v in parameters.items() if k in own})
+        return {**{k: v for k, v in parameters.items() if k not in own}, "stop": rule}
+
+    @classmethod
     def idle_parameters(cls, parameters: Mapping[str, Any]) -> frozenset[str]:
         """Names of the parameters that have no meaning with this choice of rule and weight."""
         defaults = {f.name: f.default for f in fields(cls)}
         stop = parameters.get("stop", defaults["stop"])
-        idle = _RULE_PARAMETERS - rule_parameters(stop) if stop in STOP_NAMES else frozenset[str]()
+        idle = frozenset[str]()
+        if stop in STOP_NAMES:
+            # Of a rule of a user's own, which was given up for this one, are those unknown here.
+            idle = _RULE_PARAMETERS - rule_parameters(stop) | (parameters.keys() - defaults.keys())
+        elif isinstance(stop, str) and stop in stop_rule_names():
+            own = own_rule_parameters(stop)
+            idle = (_RULE_PARAMETERS | (parameters.keys() - defaults.keys())) - own
+        elif not isinstance(stop, str):
+            idle = _RULE_PARAMETERS
         if parameters.get("weight", defaults["weight"]) != "confidence":
             idle |= _CONFIDENCE_PARAMETERS
         return idle
@@ -159,7 +212,7 @@ class Majority:
                 return self._settle(view)
             case BranchForced() | BranchFailed():
                 return self._settle(view)
-            case ShareShrank(share):
+            case BranchLimitLowered(share):
                 # Fewer votes are to come: the lead may be beyond them now.
                 cut = give_back(view, share)
                 return [*cut, *self._settle(view, besides=cut[0].branches)] if cut else []
@@ -176,7 +229,7 @@ class Majority:
             return self._closing.when_over(
                 view, lambda reason: self._decide(view, reason, weights.weigh(view))
             )
-        if not rule.stops_on_clinch:
+        if not stops_on_clinch(rule):
             return []
         running = [
             b.tokens
@@ -203,7 +256,7 @@ class Majority:
             order=lambda: weights.order(view),
             released=lambda: weights.released(view),
         )
-        if rule.settled(poll):
+        if votes.count and rule.settled(poll):
             return [self._decide(view, StopReason.CONFIDENT_MAJORITY, votes)]
         return []
 

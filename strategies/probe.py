@@ -17,6 +17,7 @@ from .protocol import (
     BranchFailed,
     BranchFinished,
     BranchForced,
+    BranchLimitLowered,
     BranchProbed,
     BranchProgressed,
     BranchStatus,
@@ -31,7 +32,6 @@ from .protocol import (
     Observation,
     Probe,
     RaceView,
-    ShareShrank,
     StopReason,
 )
 from .sharing import give_back
@@ -142,7 +142,7 @@ class Probing:
                 return [*cut, *self._settle(view)]
             case BranchFinished() | BranchForced() | BranchFailed():
                 return self._settle(view)
-            case ShareShrank(share):
+            case BranchLimitLowered(share):
                 return give_back(view, share)
             case _:
                 return []

@@ -230,12 +230,16 @@ class BranchFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class ShareShrank:
+class BranchLimitLowered:
     """Other races need the engine: this one should run no more than ``branches`` branches from now
     on (at least 1). Comes before the call time only. A strategy whose branches are not alike may
     pass over it."""
 
     branches: int
+
+
+#: The name of ``BranchLimitLowered`` until version 0.2.
+ShareShrank = BranchLimitLowered
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +256,7 @@ Observation = (
     | BranchForced
     | BranchScored
     | BranchFailed
-    | ShareShrank
+    | BranchLimitLowered
     | CallTimeReached
 )
 

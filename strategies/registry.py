@@ -1,10 +1,15 @@
-"""Strategies by name, with their parameters checked."""
+"""Strategies by name, with their parameters checked.
 
-from collections.abc import Callable, Mapping
-from dataclasses import fields
-from functools import lru_cache
-from types import NoneType, UnionType
-from typing import Any, Final, get_args, get_type_hints
+Besides those that are built in there are a user's own: registered with ``register_strategy``,
+offered by an installed package in the entry points ``frontrunner.strategies``, or named as
+``package.module:Class`` in the config or on the command line.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from frontrunner._plugins import Plugins
 
 from .beam import Beam, Dvts
 from .best_of_n import BestOfN
@@ -12,11 +17,13 @@ from .budget_forcing import BudgetForcing
 from .confidence import Confidence
 from .first_to_m import FirstToM
 from .majority import Majority
+from .parameters import Parameter, make, parameters_of
 from .particle import ParticleFilter
 from .probe import Probing
 from .protocol import Strategy
 from .prune import Prune
 from .single import Single
+from .stop_rules import STOP_PLUGINS
 from .weighted import Weighted
 
 _STRATEGIES: Final[dict[str, Callable[..., Strategy]]] = {
@@ -33,45 +40,76 @@ _STRATEGIES: Final[dict[str, Callable[..., Strategy]]] = {
     "particle": ParticleFilter,
     "probe": Probing,
 }
-_KINDS: Final[dict[type, str]] = {
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    str: "a text",
-}
+#: What a strategy must be able to do.
+_METHODS: Final = ("start", "observe", "conclude")
+
+
+def _accept(factory: Any) -> Any:
+    if not callable(factory):
+        raise TypeError(f"a class or a function that makes strategies is expected, not {factory!r}")
+    return factory
+
+
+STRATEGY_PLUGINS: Final = Plugins[Callable[..., Strategy]](
+    "strategy", "frontrunner.strategies", _STRATEGIES, _accept
+)
 
 
 def strategy_names() -> tuple[str, ...]:
-    return tuple(_STRATEGIES)
+    """The names of all strategies, those of installed packages among them; nothing is imported."""
+    return STRATEGY_PLUGINS.names()
 
 
 def register_strategy(name: str, factory: Callable[..., Strategy]) -> None:
-    """Make ``factory(**parameters)`` available under ``name``.
+    """Make ``factory(**parameters)`` available under ``name`` in this process.
+
+    A replay carries it to its worker processes, if it is a class or a function of a module.
+
+    Args:
+        factory: most often a dataclass: its fields are the parameters that the config and the
+            command line may give. One of them is ``branches``, the most that it may launch.
 
     Raises:
         ValueError: if the name is taken.
+        TypeError: if it cannot be called.
     """
-    if name in _STRATEGIES:
-        raise ValueError(f"strategy {name!r} is registered already")
-    _STRATEGIES[name] = factory
+    STRATEGY_PLUGINS.register(name, factory)
+
+
+def load_plugins(name: str, parameters: Mapping[str, Any]) -> None:
+    """Import the strategy and the stop rule that are named as ``package.module:Class``, if any.
+
+    For names that the config or the command line gives. Never call it with those of a request: it
+    imports whatever module they name.
+
+    Raises:
+        ValueError: one cannot be imported.
+    """
+    STRATEGY_PLUGINS.load(name)
+    stop = parameters.get("stop")
+    if isinstance(stop, str):
+        STOP_PLUGINS.load(stop)
 
 
 def create_strategy(name: str, parameters: Mapping[str, Any]) -> Strategy:
-    """A fresh strategy for one race.
+    """A fresh strategy for one race. It imports no module that ``name`` or ``parameters`` name.
 
     Raises:
-        ValueError: unknown name, unknown parameter, or a parameter out of range.
+        ValueError: unknown name, unknown parameter, one that is missing or out of range, or a
+            factory that failed.
     """
-    if name not in _STRATEGIES:
-        raise ValueError(f"unknown strategy {name!r}; known: {', '.join(_STRATEGIES)}")
-    factory = _STRATEGIES[name]
-    known = parameter_names(name)
-    unknown = sorted(set(parameters) - set(known)) if known else []
-    if unknown:
-        raise ValueError(f"{name} has no parameter {unknown[0]!r}; known: {', '.join(known)}")
-    for key, value in parameters.items():
-        _check_type(name, factory, key, value)
-    return factory(**parameters)
+    factory = _factory(name)
+    known = parameters_of(factory)
+    if known is not None and "branches" in parameters and "branches" not in known:
+        raise ValueError(
+            f"{name} needs a parameter branches, the number of branches that it may launch"
+        )
+    gather = getattr(factory, "gathered", None)
+    made = make(name, factory, parameters if gather is None else gather(name, parameters))
+    missing = [method for method in _METHODS if not callable(getattr(made, method, None))]
+    if missing:
+        raise ValueError(f"{name} is no strategy: it has no method {missing[0]}")
+    return made
 
 
 def merge_parameters(
@@ -84,36 +122,73 @@ def merge_parameters(
     that ``create_strategy`` refuses.
     """
     merged = {**given, **changes}
-    idle = getattr(_STRATEGIES.get(name), "idle_parameters", None)
+    try:
+        idle = getattr(_factory(name), "idle_parameters", None)
+    except ValueError:  # whoever makes the strategy says it
+        idle = None
     dropped = (idle(merged) if idle is not None else frozenset[str]()) - set(changes)
     return {key: value for key, value in merged.items() if key not in dropped}
 
 
-def _check_type(name: str, factory: Callable[..., Strategy], key: str, value: Any) -> None:
-    """Numbers and switches come from files and command lines, where "3" is not 3."""
-    expected = _parameter_types(factory).get(key)
-    if isinstance(expected, UnionType) and NoneType in (kinds := get_args(expected)):
-        if value is None:
-            return
-        expected = next(kind for kind in kinds if kind is not NoneType)
-    if expected is float and isinstance(value, int) and not isinstance(value, bool):
-        return
-    if isinstance(expected, type) and (
-        not isinstance(value, expected) or (expected is int and isinstance(value, bool))
-    ):
-        raise ValueError(
-            f"{name}: {key} must be {_KINDS.get(expected, expected.__name__)}, not {value!r}"
-        )
-
-
-@lru_cache(maxsize=64)  # a replay makes its strategies by the ten thousands
-def _parameter_types(factory: Callable[..., Strategy]) -> Mapping[str, Any]:
-    return get_type_hints(factory)
-
-
 def parameter_names(name: str) -> tuple[str, ...]:
-    """The parameters of a strategy that is a dataclass; empty for others."""
-    factory: Any = _STRATEGIES[name]
-    if not hasattr(factory, "__dataclass_fields__"):
-        return ()
-    return tuple(f.name for f in fields(factory) if not f.name.startswith("_"))
+    """The names of the parameters of a strategy; empty for one that takes any.
+
+    Raises:
+        ValueError: unknown name.
+    """
+    return tuple(parameter.name for parameter in strategy_parameters(name))
+
+
+def strategy_parameters(name: str) -> tuple[Parameter, ...]:
+    """The parameters of a strategy, with types and defaults; empty for one that takes any.
+
+    Raises:
+        ValueError: unknown name.
+    """
+    return tuple((parameters_of(_factory(name)) or {}).values())
+
+
+def takes_parameter(name: str, parameter: str) -> bool:
+    """Whether a strategy has this parameter; false for one that takes any, which names none.
+
+    Raises:
+        ValueError: unknown name.
+    """
+    return parameter in (parameters_of(_factory(name)) or {})
+
+
+def _factory(name: str) -> Callable[..., Strategy]:
+    built_in = _STRATEGIES.get(name)
+    return STRATEGY_PLUGINS.find(name) if built_in is None else built_in
+
+
+# ── in another process ────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Registrations:
+    """What this process has registered, for another one."""
+
+    strategies: Mapping[str, bytes]
+    stop_rules: Mapping[str, bytes]
+
+    @classmethod
+    def of(cls, used: Iterable[tuple[str, Mapping[str, Any]]]) -> "Registrations":
+        """
+        Args:
+            used: the strategies that the other process is going to make, with their parameters.
+
+        Raises:
+            ValueError: one of them is registered with something that cannot be sent.
+        """
+        names: set[str] = set()
+        stops: set[str] = set()
+        for name, parameters in used:
+            names.add(name)
+            stops.add(str(parameters.get("stop")))
+        return cls(STRATEGY_PLUGINS.carried(names), STOP_PLUGINS.carried(stops))
+
+    def receive(self) -> None:
+        """Register it all here."""
+        STRATEGY_PLUGINS.receive(self.strategies)
+        STOP_PLUGINS.receive(self.stop_rules)

@@ -10,6 +10,10 @@ but for ``none``, a clinch ends the race: that is the strategy's to see (``strat
 Published rules were made for votes sampled one after the other. Here branches run at once and
 votes count in order of completion, which shortens the wait and voids guarantees: only
 ``certified`` keeps its own, by waiting.
+
+A rule of a user's own is registered with ``register_stop_rule``, offered by an installed package in
+the entry points ``frontrunner.stop_rules``, or named as ``package.module:Class`` in the config or
+on the command line. Its parameters stand beside those of the strategy.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,8 +22,11 @@ from math import inf, log
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, Literal, Protocol, get_args
 
+from frontrunner._plugins import Plugins
+
 from .certificates import Released, certified
 from .checks import at_least_one
+from .parameters import make, parameters_of
 from .stopping import flip_risk, leader_probability, majority_probability, sprt_log_ratio
 
 StopName = Literal[
@@ -71,12 +78,20 @@ def two_best(weights: Mapping[str, float]) -> tuple[float, float]:
 
 
 class StopRule(Protocol):
-    """When to call a race that no clinch has ended. Frozen; its fields are its parameters."""
+    """When to call a race that no clinch has ended. One rule is asked about many polls, and keeps
+    nothing between them. Most often it is a frozen dataclass: its fields are its parameters.
 
-    @property
-    def stops_on_clinch(self) -> bool: ...
+    An attribute ``stops_on_clinch`` that is false says that a race is not to be called either where
+    the votes still to come cannot change the leader; without one it is."""
 
-    def settled(self, poll: Poll) -> bool: ...
+    def settled(self, poll: Poll) -> bool:
+        """Whether the votes that are in are enough. It is asked whenever one has come in."""
+        ...
+
+
+def stops_on_clinch(rule: StopRule) -> bool:
+    """Whether a race under this rule is called once the leader cannot change any more."""
+    return bool(getattr(rule, "stops_on_clinch", True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,6 +327,56 @@ STOP_RULES: Final[Mapping[StopName, type[Any]]] = MappingProxyType(
         "certified": Certified,
     }
 )
+
+
+def _accept(factory: Any) -> Any:
+    if not callable(factory):
+        raise TypeError(f"a class or a function that makes stop rules is expected, not {factory!r}")
+    return factory
+
+
+STOP_PLUGINS: Final = Plugins[Callable[..., StopRule]](
+    "stop rule", "frontrunner.stop_rules", STOP_NAMES, _accept
+)
+
+
+def stop_rule_names() -> tuple[str, ...]:
+    """The names of all stop rules, those of installed packages among them; nothing is imported."""
+    return STOP_PLUGINS.names()
+
+
+def register_stop_rule(name: str, factory: Callable[..., StopRule]) -> None:
+    """Make the stop rule ``factory(**parameters)`` available under ``name`` in this process.
+
+    A replay carries it to its worker processes, if it is a class or a function of a module.
+
+    Raises:
+        ValueError: if the name is taken.
+        TypeError: if it cannot be called.
+    """
+    STOP_PLUGINS.register(name, factory)
+
+
+def own_rule_parameters(name: str) -> frozenset[str]:
+    """Names of the parameters that a rule of a user's own has; empty for one that takes any.
+
+    Raises:
+        ValueError: there is no such rule, or it cannot be imported.
+    """
+    return frozenset(parameters_of(STOP_PLUGINS.find(name)) or {})
+
+
+def make_own_rule(name: str, parameters: Mapping[str, Any]) -> StopRule:
+    """A rule of a user's own.
+
+    Raises:
+        ValueError: there is no such rule, it cannot be imported, or a parameter is not one of its
+            own, of another type or out of range.
+    """
+    rule = make(f"stop rule {name}", STOP_PLUGINS.find(name), parameters)
+    if not callable(getattr(rule, "settled", None)):
+        raise ValueError(f"{name} is no stop rule: it has no method settled")
+    return rule
 
 
 def rule_parameters(name: StopName) -> frozenset[str]:

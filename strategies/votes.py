@@ -67,6 +67,11 @@ def tally(view: RaceView) -> Tally[int]:
     return count(finished, forced)
 
 
+def by_votes(votes: Mapping[str, int]) -> dict[str, int]:
+    """The same votes, most first; equal ones keep their order of arrival."""
+    return dict(sorted(votes.items(), key=lambda item: -item[1]))
+
+
 def supporter(view: RaceView, answer: str | None) -> int | None:
     """The branch to show for ``answer``: the first finished one that gave it, else first forced."""
     giving = [i for i in view.arrivals if view.branches[i].answer == answer]

@@ -1,5 +1,6 @@
 """What all tests share: the event loops they run on, and quiet logs."""
 
+import gc
 import logging
 from collections.abc import Iterator
 
@@ -7,7 +8,7 @@ import pytest
 import structlog
 import trio.testing
 from anyio import pytest_plugin
-from hypothesis import HealthCheck, settings
+from tests.profiles import register_profiles
 
 # Helpers that assert: pytest explains their failures only if it is told about them.
 pytest.register_assert_rewrite(
@@ -18,14 +19,7 @@ pytest.register_assert_rewrite(
     "tests.strategies.views",
 )
 
-# No deadline: how long an example takes depends on what else the machine does.
-settings.register_profile(
-    "frontrunner",
-    deadline=None,
-    print_blob=True,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-settings.load_profile("frontrunner")
+register_profiles()
 
 
 @pytest.fixture
@@ -50,6 +44,15 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, object
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests on a real engine last: it lives, and holds its event loop, until the session ends."""
     items.sort(key=lambda item: item.get_closest_marker("engine") is not None)
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported and collected stays: no garbage collection need look at it again.
+
+    Tests that collect garbage, and pytest after each that had any, wait for a whole heap otherwise.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -54,7 +54,10 @@ def test_the_wheel_holds_every_file(tmp_path: Path) -> None:
     with ZipFile(wheel) as archive:
         shipped = {name for name in archive.namelist() if ".dist-info/" not in name}
 
-    ours = {"frontrunner/__init__.py", "frontrunner/py.typed"} | {
+    ours = {f"frontrunner/{path.name}" for path in PACKAGE.glob("*.py")} | {
+        "frontrunner/py.typed"
+    }
+    ours |= {
         f"frontrunner/{path.relative_to(tmp_path)}"
         for folder in ("runtime", "strategies", "configs")
         for path in (tmp_path / folder).rglob("*")

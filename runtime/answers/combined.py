@@ -14,7 +14,7 @@ from .equivalence.keys import Equivalence
 from .equivalence.rules import ComparisonRules
 from .extraction.json_values import NoValueError, canonical_json, only_value
 from .extraction.thinking import without_thinking
-from .extraction.tool_calls import announces_call, last_tool_call
+from .extraction.tool_calls import Offered, announces_call, last_tool_call, offered
 from .registry import Extractor, Tools
 
 #: How the canonical form of a call begins, and of several.
@@ -62,7 +62,10 @@ def call_extractor(tools: Tools = (), *, several: bool = True) -> Extractor:
         tools: in OpenAI's form; a call of any other is no answer. Empty: every call is one.
         several: whether several calls are an answer; else it is the first of them.
     """
+    return _extractor_of(offered(tools), several=several)
 
+
+def _extractor_of(tools: Offered, *, several: bool) -> Extractor:
     def find(text: str) -> str | None:
         answer = last_tool_call(without_thinking(text), tools)
         if several or answer is None or answer.startswith("{"):
@@ -78,14 +81,15 @@ def with_calls(answers: Extractor, tools: Tools, *, several: bool = True) -> Ext
     A text with a call that is broken, or of a tool that was not offered, has no answer: what the
     call holds is none. Arguments are as in ``call_extractor``.
     """
-    calls = call_extractor(tools, several=several)
+    known = offered(tools)
+    calls = _extractor_of(known, several=several)
 
     def find(text: str) -> str | None:
         call = calls.find(text)
         if call is not None:
             return call
         answer = answers.find(text)
-        if answer is None or announces_call(without_thinking(text), tools):
+        if answer is None or announces_call(without_thinking(text), known):
             return None
         return None if _calls_of(answer) else answer
 

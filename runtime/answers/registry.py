@@ -1,9 +1,17 @@
-"""Extractors by name: what an answer is, in a text, and which answers are the same."""
+"""Extractors by name: what an answer is, in a text, and which answers are the same.
+
+An extractor of a user's own is registered with ``register_extractor``, offered by an installed
+package in the entry points ``frontrunner.extractors``, or named as ``package.module:attribute`` in
+the config. What is offered or named so is an ``Extractor``, or a function from the text of a branch
+to the answer in it.
+"""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
+
+from frontrunner._plugins import Plugins
 
 from .extraction.boxed import extract_answer
 from .extraction.choices import last_choice
@@ -11,16 +19,33 @@ from .extraction.code_blocks import last_block, normalised_code
 from .extraction.json_answers import last_json, settled_json
 from .extraction.last_number import last_number
 from .extraction.thinking import without_thinking
-from .extraction.tool_calls import last_tool_call
-
-if TYPE_CHECKING:
-    from ..config import AnswerSettings
+from .extraction.tool_calls import last_tool_call, offered
 
 #: A text to the answer in it, or None. It must take bounded time on any text: it runs on the event
 #: loop.
 Finder = Callable[[str], str | None]
 #: Tools in OpenAI's form, as a request offers them.
 Tools = Sequence[Mapping[str, Any]]
+
+
+class ExtractorSettings(Protocol):
+    """What an extractor is made from; the section ``[answers]`` of the settings is one."""
+
+    @property
+    def kind(self) -> str:
+        """The name of a built-in or registered extractor."""
+        ...
+
+    @property
+    def pattern(self) -> str | None:
+        """For ``boxed``: a regular expression tried where there is no box; group 1 is the
+        answer."""
+        ...
+
+    @property
+    def json_schema(self) -> Mapping[str, Any] | None:
+        """For ``json``: the JSON Schema that an answer must satisfy; None: any JSON will do."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,23 +90,24 @@ def _spelling(answer: str) -> str:
     return answer
 
 
-def _boxed(settings: "AnswerSettings", tools: Tools) -> Extractor:
+def _boxed(settings: ExtractorSettings, tools: Tools) -> Extractor:
     pattern = re.compile(settings.pattern) if settings.pattern else None
     return Extractor(lambda text: extract_answer(text, pattern), _settled_box)
 
 
-def _json(settings: "AnswerSettings", tools: Tools) -> Extractor:
+def _json(settings: ExtractorSettings, tools: Tools) -> Extractor:
     schema = settings.json_schema
     return Extractor(
         lambda text: last_json(text, schema), lambda text: settled_json(text, schema), _spelling
     )
 
 
-def _tool_call(settings: "AnswerSettings", tools: Tools) -> Extractor:
-    return Extractor(lambda text: last_tool_call(text, tools), _nothing, _spelling, calls=True)
+def _tool_call(settings: ExtractorSettings, tools: Tools) -> Extractor:
+    known = offered(tools)
+    return Extractor(lambda text: last_tool_call(text, known), _nothing, _spelling, calls=True)
 
 
-_BUILT_IN: Final[dict[str, Callable[["AnswerSettings", Tools], Extractor]]] = {
+_BUILT_IN: Final[dict[str, Callable[[ExtractorSettings, Tools], Extractor]]] = {
     "boxed": _boxed,
     "last_number": lambda *_: Extractor(last_number, _nothing),
     "multiple_choice": lambda *_: Extractor(last_choice, _nothing, _spelling),
@@ -90,11 +116,34 @@ _BUILT_IN: Final[dict[str, Callable[["AnswerSettings", Tools], Extractor]]] = {
     "code": lambda *_: Extractor(last_block, last_block, normalised_code),
     "text": lambda *_: Extractor(_nothing, _nothing, _spelling, voted=False),
 }
-_REGISTERED: Final[dict[str, Extractor]] = {}
+
+
+def _accept(part: Any) -> Extractor:
+    if isinstance(part, Extractor):
+        return replace(part, find=_guarded(part.find), settled=_guarded(part.settled))
+    if not callable(part):
+        raise TypeError(f"an Extractor or a function of a text is expected, not {part!r}")
+    find: Any = part  # what it finds is for its author to say
+    return Extractor(_guarded(find), _nothing, _spelling)
+
+
+EXTRACTOR_PLUGINS: Final = Plugins[Extractor](
+    "extractor", "frontrunner.extractors", _BUILT_IN, _accept, key="kind"
+)
 
 
 def extractor_names() -> tuple[str, ...]:
-    return (*_BUILT_IN, *_REGISTERED)
+    """The names of all extractors, those of installed packages among them; nothing is imported."""
+    return EXTRACTOR_PLUGINS.names()
+
+
+def check_extractor(kind: str) -> None:
+    """
+    Raises:
+        ValueError: there is no extractor of this name, or it cannot be imported.
+    """
+    if kind not in _BUILT_IN:
+        EXTRACTOR_PLUGINS.find(kind)
 
 
 def register_extractor(
@@ -104,7 +153,8 @@ def register_extractor(
     settled: Finder = _nothing,
     key: Callable[[str], str] | None = _spelling,
 ) -> None:
-    """Make an extractor available as ``answers.kind = name``; call it before settings are read.
+    """Make an extractor available as ``answers.kind = name`` in this process; call it before
+    settings are read.
 
     Args:
         find, settled, key: see ``Extractor``. They run on the event loop, on text that a model
@@ -113,19 +163,21 @@ def register_extractor(
     Raises:
         ValueError: if the name is taken.
     """
-    if name in extractor_names():
-        raise ValueError(f"extractor {name!r} is registered already")
-    _REGISTERED[name] = Extractor(_guarded(find), _guarded(settled), key)
+    EXTRACTOR_PLUGINS.register(name, Extractor(find, settled, key))
 
 
-def make_extractor(settings: "AnswerSettings", tools: Tools = ()) -> Extractor:
+def make_extractor(settings: ExtractorSettings, tools: Tools = ()) -> Extractor:
     """The extractor that ``settings`` name. It reads what a text says, never what it only thinks.
 
     Args:
         tools: those that were offered, in OpenAI's form; a call of any other is no answer. Empty:
             every call is one.
+
+    Raises:
+        ValueError: there is no extractor of this name, or it cannot be imported.
     """
-    made = _REGISTERED.get(settings.kind) or _BUILT_IN[settings.kind](settings, tools)
+    built_in = _BUILT_IN.get(settings.kind)
+    made = EXTRACTOR_PLUGINS.find(settings.kind) if built_in is None else built_in(settings, tools)
     return replace(made, find=_of_what_is_said(made.find), settled=_of_what_is_said(made.settled))
 
 

@@ -4,14 +4,11 @@ A thin layer over ``Runtime``. ``frontrunner --help`` is quick: each command imp
 when it runs.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..config import Settings
-    from ..runtime import Runtime
-
-    RuntimeFactory = Callable[[Settings], Runtime]
+    from .common.engine_startup import RuntimeFactory
 
 
 def main(argv: Sequence[str] | None = None, *, make_runtime: "RuntimeFactory | None" = None) -> int:

@@ -1,26 +1,30 @@
-"""The commands with their options and help texts; what they do is in a module of its own each."""
+"""The command line: which commands there are, and how each way of ending becomes a status.
+
+A command's options and help texts are in a module of ``options``, what it does in one of
+``commands``, which is imported only when the command runs.
+"""
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from inspect import Parameter, Signature, signature
 from io import TextIOWrapper
-from pathlib import Path
 from signal import SIGINT
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from frontrunner import __version__
 
 from ..errors import FrontrunnerError
-from . import planning_options as planning
-from .display.output import OutputClosed, silence_output
-from .running import ExitStatus, Interrupted, complain, status_of
+from .common.output import OutputClosed, silence_output
+from .common.running import ExitStatus, Interrupted, complain, status_of
+from .options import calibrate, config, demo, doctor, pilot, plan, profile, replay, serve, solve
 
 if TYPE_CHECKING:
     from ..config import Settings
     from ..runtime import Runtime
-    from . import RuntimeFactory
+    from .common.engine_startup import RuntimeFactory
 
 # typer is built on click, or brings its own copy of it: this is its base class of usage errors.
 _UsageError: Any = typer.BadParameter.__mro__[2]
@@ -33,37 +37,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_Config = Annotated[
-    Path | None,
-    typer.Option(
-        "--config",
-        "-c",
-        metavar="FILE",
-        help="A TOML file that describes the engine and the races. Without it: the embedded demo "
-        "model on vLLM.",
-        show_default=False,
-    ),
-]
-_Deadline = Annotated[
-    float | None,
-    typer.Option(
-        "--deadline",
-        "-d",
-        metavar="SECONDS",
-        help="There is an answer after this time at the latest.",
-        show_default="the config's",
-    ),
-]
-_Branches = Annotated[
-    int | None,
-    typer.Option(
-        "--branches",
-        "-b",
-        metavar="B",
-        help="Reasoning branches that race.",
-        show_default="the config's",
-    ),
-]
+Options = TypeVar("Options")
 
 
 def _version(wanted: bool) -> None:
@@ -93,445 +67,99 @@ def _frontrunner(
         typer.echo(context.get_help())
 
 
-@app.command(
-    epilog="""[bold]Examples[/bold]
+def _command(
+    module: Any, options: type[Options]
+) -> Callable[[Callable[[Options, "RuntimeFactory"], int]], Callable[..., int]]:
+    """Make a function the command that is named like ``module``.
 
-[cyan]frontrunner solve "$(cat question.txt)" --deadline 5[/cyan]
+    Args:
+        module: of ``options``: its ``HELP`` and ``EPILOG`` are shown.
+        options: a dataclass, each field of which is an option. typer wants a parameter for each:
+            here they become the function's, which then gets them as one value.
+    """
 
-[cyan]frontrunner solve "…" --deadline 2 --branches 32 --seed 7[/cyan]
+    def register(body: Callable[[Options, "RuntimeFactory"], int]) -> Callable[..., int]:
+        def run(context: typer.Context, **given: Any) -> int:
+            return body(options(**given), context.obj or _configured)
 
-[cyan]cat question.txt | frontrunner solve --json | jq 'select(.result).result.answer'[/cyan]
+        context = Parameter("context", Parameter.KEYWORD_ONLY, annotation=typer.Context)
+        parameters = [context, *signature(options).parameters.values()]
+        run.__signature__ = Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess]
+        run.__annotations__ = {p.name: p.annotation for p in parameters}
+        name = module.__name__.rpartition(".")[2]
+        return app.command(name, help=module.HELP, epilog=module.EPILOG)(run)
 
-[cyan]frontrunner solve --file questions.jsonl --config my-engine.toml[/cyan]
-
-[cyan]frontrunner solve "…" --strategy majority --param stop=lead --param lead=2[/cyan]
-
-
-[bold]Exit status[/bold]
-
-0 there is an answer; 1 there is none, or the engine failed; 2 the input, the config or the \
-installation must change; 130 ended by Ctrl-C (143: by SIGTERM), with every branch aborted and no \
-process left behind.""",
-    help="Race a question: the best answer by the deadline.\n\nOn a terminal you watch the "
-    "branches, the votes and the clock. Into a pipe or a file go plain lines, or with --json all "
-    "events.",
-)
-def solve(
-    context: typer.Context,
-    question: Annotated[
-        str | None,
-        typer.Argument(
-            help="The question. Without it, or as -, it is read from standard input.",
-            show_default=False,
-        ),
-    ] = None,
-    deadline: _Deadline = None,
-    branches: _Branches = None,
-    config: _Config = None,
-    seed: Annotated[
-        int | None,
-        typer.Option("--seed", metavar="N", help="Makes the branches repeatable."),
-    ] = None,
-    strategy: Annotated[
-        str | None,
-        typer.Option(
-            "--strategy", metavar="NAME", help="Who decides.", show_default="the config's"
-        ),
-    ] = None,
-    param: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--param",
-            "-p",
-            metavar="KEY=VALUE",
-            help="A parameter of the strategy; repeat it for more.",
-            show_default=False,
-        ),
-    ] = None,
-    file: Annotated[
-        Path | None,
-        typer.Option(
-            "--file",
-            "-f",
-            metavar="FILE",
-            help="Several questions, raced one after another: one a line, or in a .jsonl file an "
-            'object a line with "question", "problem" or "messages", and "answer" if it is known.',
-            show_default=False,
-        ),
-    ] = None,
-    json: Annotated[
-        bool,
-        typer.Option("--json", help='Every event as a line of JSON; the last has the "result".'),
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Nothing but the answer.")] = False,
-    trace: Annotated[
-        Path | None,
-        typer.Option(
-            "--trace",
-            metavar="FILE",
-            help="Also append each race to this file, a line each, for frontrunner replay.",
-            show_default=False,
-        ),
-    ] = None,
-    uvloop: Annotated[
-        bool, typer.Option("--uvloop", help="Run on uvloop, if it is installed.")
-    ] = False,
-) -> int:
-    """Race a question."""
-    from .commands.solve import SolveCommand, run_solve
-    from .races import RaceOptions, read_parameters
-
-    options = RaceOptions(deadline, branches, seed, strategy, read_parameters(param or []))
-    command = SolveCommand(question, file, config, options, json, quiet, uvloop, trace)
-    return run_solve(command, _factory(context))
+    return register
 
 
-@app.command(
-    epilog="""[bold]Examples[/bold]
+@_command(solve, solve.SolveCommand)
+def _solve(command: solve.SolveCommand, make_runtime: "RuntimeFactory") -> int:
+    from .commands.solve import run_solve
 
-[cyan]frontrunner demo[/cyan]
-
-[cyan]frontrunner demo --deadline 2 --branches 32[/cyan]
-
-[cyan]frontrunner demo --count 10 --seed 3[/cyan]
+    return run_solve(command, make_runtime)
 
 
-[bold]Exit status[/bold]
-
-0 every race came back by its deadline; 1 one did not; 2 and 130 as for solve.""",
-    help="Watch a few races on this machine.\n\nStarts the embedded model on vLLM once and races "
-    "built-in word problems whose answers are known, then shows what racing saved.",
-)
-def demo(
-    context: typer.Context,
-    deadline: _Deadline = None,
-    branches: Annotated[
-        int,
-        typer.Option("--branches", "-b", metavar="B", help="Reasoning branches of each race."),
-    ] = 8,
-    count: Annotated[
-        int, typer.Option("--count", "-n", metavar="N", help="Problems to race.", min=1, max=1000)
-    ] = 5,
-    seed: Annotated[
-        int, typer.Option("--seed", metavar="N", help="Which problems, and which branches.")
-    ] = 0,
-    config: _Config = None,
-) -> int:
-    """Watch a few races on this machine."""
+@_command(demo, demo.DemoCommand)
+def _demo(command: demo.DemoCommand, make_runtime: "RuntimeFactory") -> int:
     from .commands.demo import run_demo
-    from .races import RaceOptions
 
-    return run_demo(RaceOptions(deadline, branches, seed), count, config, _factory(context))
-
-
-@app.command(
-    epilog="""[bold]Examples[/bold]
-
-[cyan]frontrunner doctor[/cyan]
-
-[cyan]frontrunner doctor --no-engine[/cyan]   without starting the engine
-
-[cyan]frontrunner doctor --config my-engine.toml --json[/cyan]
+    return run_demo(command, make_runtime)
 
 
-[bold]Exit status[/bold]
-
-0 nothing is wrong (warnings do not count); 1 something is."""
-)
-def doctor(
-    context: typer.Context,
-    config: _Config = None,
-    engine: Annotated[
-        bool,
-        typer.Option("--engine/--no-engine", help="Generate a token on the configured engine."),
-    ] = True,
-    json: Annotated[bool, typer.Option("--json", help="The findings as one JSON object.")] = False,
-) -> int:
-    """Check the installation, and say what to do about each finding."""
+@_command(doctor, doctor.DoctorCommand)
+def _doctor(command: doctor.DoctorCommand, make_runtime: "RuntimeFactory") -> int:
     from .commands.doctor import run_doctor
 
-    return run_doctor(config, _factory(context), engine=engine, json=json)
+    return run_doctor(command, make_runtime)
 
 
-@app.command(
-    epilog="""[bold]Examples[/bold]
+@_command(serve, serve.ServeCommand)
+def _serve(command: serve.ServeCommand, make_runtime: "RuntimeFactory") -> int:
+    from .commands.serve import run_serve
 
-[cyan]frontrunner serve[/cyan]   the embedded demo model on http://127.0.0.1:8000/v1
-
-[cyan]frontrunner serve --config my-engine.toml --host 0.0.0.0 --port 9000[/cyan]
-
-[cyan]curl http://127.0.0.1:8000/v1/chat/completions -d '{"messages": [{"role": "user", "content": \
-"…"}], "frontrunner": {"deadline": 5}}'[/cyan]
-
-With OpenAI's client, change the address and put what is Frontrunner's own into extra_body:
-
-[cyan]client = OpenAI(base_url="http://127.0.0.1:8000/v1", api_key="none")[/cyan]
-
-[cyan]client.chat.completions.create(model="demo", messages=…, stream=True, \
-extra_body={"frontrunner": {"deadline": 5, "branches": 16}})[/cyan]
+    return run_serve(command, make_runtime)
 
 
-[bold]Ending it[/bold]
+@_command(config, config.ConfigCommand)
+def _config(command: config.ConfigCommand, make_runtime: "RuntimeFactory") -> int:
+    from .commands.config import run_config
 
-At Ctrl-C or SIGTERM it says at /readyz that it is not ready, takes requests for \
-server.drain_grace seconds more, then refuses new ones while running races come to their answers, \
-by their deadlines or within server.drain_limit seconds. A second signal ends it at once. Keys, \
-limits and origins stand in the config, under [[server]].
-
-
-[bold]Exit status[/bold]
-
-0 told to end, and every client got its answer; 1 the engine failed; 2 the config, the address or \
-the installation must change; 130 or 143 a signal came before it listened, or twice.""",
-    help="Serve races over HTTP, to OpenAI's clients.\n\nChat completions, completions and "
-    "responses, streamed or whole, and a websocket. A deadline is never an error: it brings the "
-    "best answer there is.",
-)
-def serve(
-    context: typer.Context,
-    config: _Config = None,
-    host: Annotated[
-        str | None,
-        typer.Option(
-            "--host", metavar="ADDRESS", help="Where to listen.", show_default="127.0.0.1"
-        ),
-    ] = None,
-    port: Annotated[
-        int | None,
-        typer.Option(
-            "--port",
-            metavar="N",
-            min=0,
-            max=65535,
-            help="0: one that is free.",
-            show_default="8000",
-        ),
-    ] = None,
-    uvloop: Annotated[
-        bool, typer.Option("--uvloop", help="Run on uvloop, if it is installed.")
-    ] = False,
-) -> int:
-    """Serve races over HTTP."""
-    from .commands.serve import ServeCommand, run_serve
-
-    return run_serve(ServeCommand(config, host, port, uvloop), _factory(context))
+    return run_config(command)
 
 
-@app.command(
-    epilog="""[bold]Examples[/bold]
+@_command(replay, replay.ReplayCommand)
+def _replay(command: replay.ReplayCommand, make_runtime: "RuntimeFactory") -> int:
+    from .commands.replay import run_replay
 
-[cyan]frontrunner replay aime24.json[/cyan]   every stop rule, 16 branches, no deadline
-
-[cyan]frontrunner replay aime24.json --branches 8,16,32,64 --draws 100 --out results[/cyan]
-
-[cyan]frontrunner replay aime24.json -s majority:max_flip_risk=0.1 -s first_to_m:m=3[/cyan]
-
-[cyan]frontrunner replay aime24.json --deadlines none,4000,8000,16000 --forced on,off[/cyan]
-
-[cyan]frontrunner replay math_rm8.jsonl -b 8 -s best_of_n -s best_of_n:threshold=3.5 --json[/cyan]
-
-[cyan]frontrunner replay aime24.json --step-seconds 0.01 --deadlines 60,120[/cyan]   in seconds
+    return run_replay(command)
 
 
-[bold]What is replayed[/bold]
+@_command(calibrate, calibrate.CalibrateCommand)
+def _calibrate(command: calibrate.CalibrateCommand, make_runtime: "RuntimeFactory") -> int:
+    from .commands.calibrate import run_calibrate
 
-The strategies themselves, over branches that advance at equal speed. A cell is a strategy with a \
-number of branches and a deadline; all cells see the same random draws of branches. Intervals are \
-95 % over questions, differences paired. The row "clairvoyant" stops at the earliest moment from \
-which the leader stays the final majority's answer.
-
-
-[bold]Exit status[/bold]
-
-0 the table is written; 1 a strategy failed; 2 the input must change; 130 ended by Ctrl-C.""",
-    help="Compare strategies on recorded branches, fast and without an engine.\n\nReads traces of "
-    "frontrunner solve --trace, Parallel-Probe's files of probed branches, and sets of scored "
-    "responses. Times are in tokens of a branch, or with --step-seconds in seconds.",
-)
-def replay(
-    traces: Annotated[
-        list[Path], typer.Argument(metavar="TRACES…", help="Files with recorded branches.")
-    ],
-    strategy: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--strategy",
-            "-s",
-            metavar="NAME[:KEY=VALUE,…]",
-            help="A strategy with parameters; repeat it for more.",
-            show_default="all stop rules",
-        ),
-    ] = None,
-    branches: Annotated[
-        str, typer.Option("--branches", "-b", metavar="B,…", help="Branches of a race.")
-    ] = "16",
-    deadlines: Annotated[
-        str, typer.Option("--deadlines", "-d", metavar="D,…", help="Deadlines; none: no deadline.")
-    ] = "none",
-    forced: Annotated[
-        str,
-        typer.Option("--forced", metavar="on,off", help="With forced answers, without, or both."),
-    ] = "on",
-    draws: Annotated[
-        int, typer.Option("--draws", "-n", metavar="N", help="Random draws for each question.")
-    ] = 100,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Which draws.")] = 0,
-    step_seconds: Annotated[
-        float | None,
-        typer.Option(
-            "--step-seconds",
-            metavar="S",
-            help="Seconds that one token takes: all times are in seconds then.",
-            show_default="times in tokens",
-        ),
-    ] = None,
-    reserve: Annotated[
-        float, typer.Option("--reserve", help="From the call time to the deadline.")
-    ] = 0.0,
-    forced_cost: Annotated[
-        float, typer.Option("--forced-cost", help="What forced answers take.")
-    ] = 0.0,
-    score_delay: Annotated[float, typer.Option("--score-delay", help="What scores take.")] = 0.0,
-    lengths: Annotated[
-        str,
-        typer.Option(
-            "--lengths",
-            metavar="pooled|none|MEDIAN,P95",
-            help="What is known beforehand of how long branches get, where there is a deadline: "
-            "the lengths of all other questions, nothing, or quantiles in tokens.",
-        ),
-    ] = "pooled",
-    baseline: Annotated[
-        str,
-        typer.Option("--baseline", metavar="STRATEGY", help="What the others are compared with."),
-    ] = "majority:stop=none",
-    processes: Annotated[
-        int | None,
-        typer.Option("--processes", metavar="N", min=1, help="At most.", show_default="all cores"),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="DIR",
-            help="A folder for the table, a CSV file and plots.",
-            show_default=False,
-        ),
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Each cell as a line of JSON.")] = False,
-) -> int:
-    """Compare strategies on recorded branches."""
-    from .commands.replay import ReplayCommand, run_replay
-
-    return run_replay(
-        ReplayCommand(
-            traces=traces,
-            strategies=strategy or [],
-            branches=branches,
-            deadlines=deadlines,
-            forced=forced,
-            draws=draws,
-            seed=seed,
-            step_seconds=step_seconds,
-            reserve=reserve,
-            forced_cost=forced_cost,
-            score_delay=score_delay,
-            lengths=lengths,
-            baseline=baseline,
-            processes=processes,
-            out=out,
-            json=json,
-        )
-    )
+    return run_calibrate(command)
 
 
-@app.command(
-    epilog="""[bold]Examples[/bold]
+@_command(profile, profile.ProfileCommand)
+def _profile(command: profile.ProfileCommand, make_runtime: "RuntimeFactory") -> int:
+    from .commands.profile import run_profile
 
-[cyan]frontrunner calibrate math_rm8.jsonl --precision 0.9[/cyan]
-
-[cyan]frontrunner calibrate math_rm8.jsonl --precision 0.95 --bound none[/cyan]   with few \
-questions
-
-[cyan]frontrunner calibrate races.ndjson --precision 0.95 --json | jq .held_out.precision[/cyan]
-
-To record scored traces and use what they say:
-
-[cyan]frontrunner solve -f questions.jsonl -c my-engine.toml --strategy best_of_n --trace \
-races.ndjson[/cyan]
-
-[cyan]frontrunner calibrate races.ndjson --precision 0.95 > threshold.toml[/cyan]   lines for \
-my-engine.toml
+    return run_profile(command, make_runtime)
 
 
-[bold]What is fitted[/bold]
+@_command(pilot, pilot.PilotCommand)
+def _pilot(command: pilot.PilotCommand, make_runtime: "RuntimeFactory") -> int:
+    from .commands.pilot import run_pilot
 
-best_of_n takes the first branch to arrive whose score reaches the threshold. Precision is the \
-share of questions decided so that are decided rightly; each question counts once. The lowest \
-threshold is chosen whose precision, smoothed and with its lower confidence bound, is as asked \
-for. That is done on a part of the questions; the others show what it is worth. It holds for races \
-of as many branches as were recorded.
+    return run_pilot(command, make_runtime)
 
 
-[bold]Exit status[/bold]
+@_command(plan, plan.PlanCommand)
+def _plan(command: plan.PlanCommand, make_runtime: "RuntimeFactory") -> int:
+    from .commands.plan import run_plan
 
-0 there is a threshold; 1 no threshold is that precise, and the closest one is shown; 2 the input \
-must change; 130 ended by Ctrl-C.""",
-    help="Fit the reward threshold of best_of_n for a target precision.\n\nReads traces of "
-    "frontrunner solve --trace with scores, and sets of scored responses, and prints the lines for "
-    "a config.",
-)
-def calibrate(
-    traces: Annotated[
-        list[Path], typer.Argument(metavar="TRACES…", help="Files with scored branches.")
-    ],
-    precision: Annotated[
-        float,
-        typer.Option(
-            "--precision", metavar="P", help="Share of the early decisions that shall be right."
-        ),
-    ],
-    confidence: Annotated[
-        float,
-        typer.Option("--confidence", metavar="C", help="Of the lower bound of the precision."),
-    ] = 0.9,
-    bound: Annotated[
-        str,
-        typer.Option(
-            "--bound",
-            metavar="wilson|none",
-            help="What must reach the precision: its lower bound, or the precision itself.",
-        ),
-    ] = "wilson",
-    holdout: Annotated[
-        float,
-        typer.Option(
-            "--holdout", metavar="SHARE", help="Of the questions, to check on and not to fit on."
-        ),
-    ] = 0.5,
-    seed: Annotated[
-        int, typer.Option("--seed", metavar="N", help="Which questions are held out.")
-    ] = 0,
-    json: Annotated[bool, typer.Option("--json", help="All figures as one JSON object.")] = False,
-) -> int:
-    """Fit a reward threshold to scored traces."""
-    from .commands.calibrate import CalibrateCommand, run_calibrate
-
-    return run_calibrate(
-        CalibrateCommand(
-            traces=traces,
-            precision=precision,
-            bound=bound,
-            confidence=confidence,
-            holdout=holdout,
-            seed=seed,
-            json=json,
-        )
-    )
-
-
-planning.register(app, lambda context: _factory(context))
+    return run_plan(command)
 
 
 def run_app(argv: Sequence[str] | None, make_runtime: "RuntimeFactory | None") -> int:
@@ -542,6 +170,9 @@ def run_app(argv: Sequence[str] | None, make_runtime: "RuntimeFactory | None") -
         if isinstance(stream, TextIOWrapper):
             # A terminal with an old character set shows question marks, not a traceback.
             stream.reconfigure(errors="replace")
+    if os.getcwd() not in sys.path:
+        # For a strategy of one's own, named as module:Class; last, so that it hides nothing.
+        sys.path.append(os.getcwd())
     try:
         return int(app(argv, standalone_mode=False, obj=make_runtime, prog_name="frontrunner") or 0)
     except FrontrunnerError as error:
@@ -557,10 +188,6 @@ def run_app(argv: Sequence[str] | None, make_runtime: "RuntimeFactory | None") -
         return error.status
     except (KeyboardInterrupt, typer.Abort):  # before an event loop took the signals over
         return 128 + SIGINT
-
-
-def _factory(context: typer.Context) -> "RuntimeFactory":
-    return context.obj or _configured
 
 
 def _configured(settings: "Settings") -> "Runtime":

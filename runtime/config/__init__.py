@@ -3,13 +3,27 @@
 Unknown keys, wrong types and combinations that cannot work are refused with the key's path.
 """
 
-from .engine import DEMO_DRAFT_MODEL, DEMO_MODEL, DEMO_REWARD_MODEL, EngineSettings
+from .engine import (
+    DEMO_DRAFT_MODEL,
+    DEMO_MODEL,
+    DEMO_REWARD_MODEL,
+    EngineSettings,
+    OpenAISettings,
+    VllmSettings,
+)
 from .planning import PlanningSettings
 from .racing import AnswerSettings, ForcingSettings, LengthSettings, RaceSettings, SamplingSettings
-from .rewards import RewardSettings
+from .rewards import (
+    NoRewards,
+    PoolingRewards,
+    RemoteRewards,
+    RewardSettings,
+    ScoringModel,
+    VerifierRewards,
+)
 from .serving import ServerSettings
 from .settings import LogSettings, Settings, demo_config_path
-from .speculation import SpeculationSettings
+from .speculation import NoSpeculation, SpeculationSettings
 
 __all__ = [
     "DEMO_DRAFT_MODEL",
@@ -20,12 +34,20 @@ __all__ = [
     "ForcingSettings",
     "LengthSettings",
     "LogSettings",
+    "NoRewards",
+    "NoSpeculation",
+    "OpenAISettings",
     "PlanningSettings",
+    "PoolingRewards",
     "RaceSettings",
+    "RemoteRewards",
     "RewardSettings",
     "SamplingSettings",
+    "ScoringModel",
     "ServerSettings",
     "Settings",
     "SpeculationSettings",
+    "VerifierRewards",
+    "VllmSettings",
     "demo_config_path",
 ]

@@ -1,20 +1,12 @@
 """``[engine]``: what runs the branches."""
 
 import re
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import (
-    Field,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Discriminator, NonNegativeInt, PositiveInt, Tag, field_validator
 
-from .sections import Section
-from .speculation import SpeculationSettings
+from .sections import Branches, Gibibytes, Seconds, Section, Share, Tokens, ToldBy, Unit
+from .speculation import NoSpeculation, SpeculationSettings
 
 #: Stands for the model that ships inside the package.
 DEMO_MODEL = "demo"
@@ -24,95 +16,96 @@ DEMO_DRAFT_MODEL = "demo-draft"
 DEMO_REWARD_MODEL = "demo-reward"
 
 
-#: The keys of ``[engine]`` that mean something to one kind only.
-_ENGINE_KINDS: dict[str, str] = {
-    "dtype": "vllm",
-    "cache_gib": "vllm",
-    "gpu_memory_utilization": "vllm",
-    "tensor_parallel": "vllm",
-    "eager": "vllm",
-    "shutdown_timeout": "vllm",
-    "log_level": "vllm",
-    "speculation": "vllm",
-    "url": "openai",
-    "key_env": "openai",
-    "connect_timeout": "openai",
-    "tokenizer": "openai",
-}
+class EngineSection(Section):
+    """The keys that every kind of engine has."""
+
+    max_branches: Branches = 64
+    """The number of requests that run on the engine at once; the branches of all races share them,
+    and more of them wait, by priority. For ``openai`` it is also the number of connections."""
+    max_context_tokens: Tokens | None = None
+    """The longest context, prompt and output together. Not set: what the model allows, or for
+    ``openai`` what the endpoint says."""
+    prefill_tokens_per_step: Tokens | None = None
+    """The most prompt tokens that one step of the engine processes; smaller steps make for sharper
+    deadlines. Not set: 512 on a CPU, else vLLM's default. For ``openai`` it states what the server
+    does, on which the reserve for forced answers depends; not set, that is 2048."""
+    cache_block_tokens: Tokens | None = None
+    """The size of one block of the KV cache. Not set: 32 on a CPU, so that continuations recompute
+    little, else vLLM's default. For ``openai`` it states what the server does; not set, that is
+    16."""
 
 
-class EngineSettings(Section):
-    """What runs the branches: vLLM in this process, or an endpoint elsewhere."""
+class VllmSettings(EngineSection):
+    """vLLM in this process."""
 
-    kind: Literal["vllm", "openai"] = "vllm"
-    """``vllm``: in this process; ``openai``: any OpenAI-compatible endpoint, best a vLLM server
-    (``engines/openai.py`` says what is exact with which)."""
+    kind: Literal["vllm"] = "vllm"
+    """The kind of engine: ``vllm`` runs in this process; ``openai`` is any OpenAI-compatible
+    endpoint, best a vLLM server (``runtime/engines/openai/engine.py`` says what is exact with
+    which)."""
     model: str = DEMO_MODEL
-    """A model folder (relative to the config file), a hub name, or ``demo``; for ``openai`` the
-    name that is sent, and if none is given the first that the endpoint names."""
+    """The model: a folder (relative to the config file), a hub name, or ``demo`` for the one that
+    ships in the package."""
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
-    max_branches: PositiveInt = 64
-    """Requests that run at once; branches of all races share them. For ``openai`` also the number
-    of connections: more requests wait here, by priority."""
-    max_context_tokens: PositiveInt | None = None
-    """None: the model's own, or what the endpoint says."""
-    prefill_tokens_per_step: PositiveInt | None = None
-    """Smaller steps make for sharper deadlines. None: 512 on a CPU, else vLLM's default. For
-    ``openai`` what the server does, of which the reserve for forced answers depends; None: 2048."""
-    cache_block_tokens: PositiveInt | None = None
-    """None: 32 on a CPU (so that continuations recompute little), else vLLM's default. For
-    ``openai`` what the server does; None: 16."""
-    cache_gib: PositiveFloat | None = None
-    """Size of the KV cache. None: 1 GiB on a CPU, else what vLLM finds free."""
-    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] | None = None
-    tensor_parallel: PositiveInt = 1
+    """The number format of weights and activations; ``auto`` is the one the model was saved in."""
+    cache_gib: Gibibytes | None = None
+    """The size of the KV cache. Not set: 1 GiB on a CPU, else what vLLM finds free."""
+    gpu_memory_utilization: Share | None = None
+    """The share of the GPU's memory that vLLM may fill with weights and KV cache. Not set: vLLM's
+    default."""
+    tensor_parallel: Annotated[PositiveInt, Unit("GPUs")] = 1
+    """The number of GPUs over which every layer of the model is split."""
     eager: bool | None = None
-    """Skip compilation and graphs. None: on a CPU."""
-    shutdown_timeout: NonNegativeInt = 0
-    """Seconds that running requests get when the engine is told to end."""
+    """Whether compilation and CUDA graphs are skipped: the engine starts sooner and steps slower.
+    Not set: only on a CPU."""
+    shutdown_timeout: Annotated[NonNegativeInt, Unit("seconds")] = 0
+    """The time that running requests get when the engine is told to end."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "ERROR"
-    """Of vLLM's own log, which goes to stderr; a reward model's engine shares it."""
-    speculation: SpeculationSettings = SpeculationSettings()
-    url: str | None = None
-    """Of the endpoint, as OpenAI's clients take it (``https://host/v1``); of a host alone, ``/v1``
-    is understood."""
+    """The least severe lines of vLLM's own log that are written, to standard error; a reward
+    model's engine shares it."""
+    speculation: SpeculationSettings = NoSpeculation()
+    """How draft tokens are made, which the model verifies several at a step; the distribution of
+    the output stays as it is."""
+
+
+class OpenAISettings(EngineSection):
+    """An OpenAI-compatible endpoint."""
+
+    kind: Literal["openai"] = "openai"
+    """The kind of engine: ``vllm`` runs in this process; ``openai`` is any OpenAI-compatible
+    endpoint, best a vLLM server (``runtime/engines/openai/engine.py`` says what is exact with
+    which)."""
+    model: str = ""
+    """The name of the model that the endpoint is sent. Empty: the first one it names itself."""
+    url: str
+    """The address of the endpoint, as OpenAI's clients take it (``https://host/v1``); of a host
+    alone, ``/v1`` is understood."""
     key_env: str | None = None
-    """The environment variable that holds the endpoint's key."""
-    connect_timeout: PositiveFloat = 2.0
-    """Seconds to reach the endpoint's host."""
+    """The environment variable that holds the endpoint's key. Not set: no key is sent."""
+    connect_timeout: Seconds = 2.0
+    """The time in which the endpoint's host must be reached."""
     tokenizer: str | None = None
-    """A tokenizer folder (relative to the config file) or hub name, for ``openai``; needs the
-    transformers library. None: the endpoint's own, or none if it has no ``/tokenize``."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _no_demo_elsewhere(cls, data: Any) -> Any:
-        if isinstance(data, dict) and data.get("kind") == "openai":
-            return {"model": "", **data}
-        return data
-
-    @field_validator(*_ENGINE_KINDS)
-    @classmethod
-    def _belongs(cls, value: Any, info: ValidationInfo) -> Any:
-        # Only what is given is validated: a default never comes here.
-        assert info.field_name is not None
-        kind = info.data.get("kind")
-        if kind is not None and kind != _ENGINE_KINDS[info.field_name]:
-            raise ValueError(f'has no meaning with engine.kind "{kind}"')
-        return value
+    """The tokenizer that prompts are made into tokens with: a folder (relative to the config file)
+    or a hub name; it needs the transformers library. Not set: the endpoint's own, or none if it
+    has no ``/tokenize``."""
 
     @field_validator("url")
     @classmethod
-    def _is_http(cls, url: str | None) -> str | None:
-        if url is not None and not re.fullmatch(r"https?://[^/\s?#@]+(/[^\s?#]*)?", url):
+    def _is_http(cls, url: str) -> str:
+        if not re.fullmatch(r"https?://[^/\s?#@]+(/[^\s?#]*)?", url):
             raise ValueError(
                 "must begin with http:// or https:// and name a host, without a query or a "
                 "password (engine.key_env is for keys)"
             )
         return url
 
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.kind == "openai" and self.url is None:
-            raise ValueError('kind "openai" needs engine.url')
-        return self
+    @property
+    def speculation(self) -> NoSpeculation:
+        """None of ours: an endpoint speculates as its own configuration says."""
+        return NoSpeculation()
+
+
+#: What runs the branches, told by ``kind``.
+EngineSettings = Annotated[
+    Annotated[VllmSettings, Tag("vllm")] | Annotated[OpenAISettings, Tag("openai")],
+    Discriminator(ToldBy("kind", "vllm")),
+]

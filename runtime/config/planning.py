@@ -7,5 +7,5 @@ class PlanningSettings(Section):
     """B by the deadline left and the load of the moment."""
 
     models: str | None = None
-    """The models that ``frontrunner plan --out`` leaves beside its config (relative to the config
-    file). None: every race gets ``race.branches``."""
+    """The file with the step-time and accuracy models that ``frontrunner plan --out`` leaves beside
+    its config (relative to the config file). Not set: every race gets ``race.branches``."""

@@ -6,52 +6,62 @@ from typing import Annotated, Any, Self
 from pydantic import (
     Field,
     NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
-from frontrunner.strategies.registry import create_strategy
+from frontrunner.strategies.registry import create_strategy, load_plugins
 
 from ..answers.equivalence.rules import ComparisonRules, Order, Units
 from ..answers.extraction.schema import check_schema
-from ..answers.registry import extractor_names
-from .sections import Section, Strings
+from ..answers.registry import EXTRACTOR_PLUGINS, check_extractor
+from .sections import MAY_IMPORT, Branches, Processes, Seconds, Section, Strings, Tokens, Unit
+
+Temperature = Annotated[float, Field(ge=0, le=2), Unit("temperature")]
 
 
 class SamplingSettings(Section):
     """How tokens are drawn."""
 
-    temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    top_k: NonNegativeInt = 0
-    """0: all."""
-    max_tokens: PositiveInt = 4096
-    """Of one branch."""
+    temperature: Temperature = 1.0
+    """The temperature at which tokens are drawn. At 0 all branches would write the same: a race
+    needs more."""
+    top_p: Annotated[float, Field(gt=0, le=1), Unit("probability")] = 1.0
+    """Tokens are drawn from the fewest likeliest ones that together have this probability; 1 is
+    all tokens."""
+    top_k: Annotated[NonNegativeInt, Unit("tokens")] = 0
+    """Tokens are drawn from this many of the likeliest ones; 0 is all tokens."""
+    max_tokens: Tokens = 4096
+    """The longest output of one branch, its thinking included."""
     stop: Strings = ()
+    """The strings that end a branch; they stay in its text."""
 
 
 class RaceSettings(Section):
     """How a question is raced."""
 
-    deadline: PositiveFloat = 10.0
-    """Seconds; what a call does not say itself."""
-    branches: PositiveInt = 16
-    min_branches: PositiveInt = 1
-    """Branches that a race can do with while others hold the engine's: with fewer it waits. It is
-    at most the number of branches asked for."""
-    queue: NonNegativeInt = 256
-    """Races that may wait for branches, the earliest deadline first; further ones are refused."""
+    deadline: Seconds = 10.0
+    """The time from the call until the answer is there, for calls that do not say it themselves."""
+    branches: Branches = 16
+    """The number of reasoning branches that a race launches, B."""
+    min_branches: Branches = 1
+    """The number of branches that a race can do with while others hold the engine: with fewer it
+    waits, and the wait counts against its deadline. It is at most the number of branches asked
+    for."""
+    queue: Annotated[NonNegativeInt, Unit("races")] = 256
+    """The number of races that may wait for branches, the earliest deadline first; further ones are
+    refused."""
     strategy: str = "majority"
+    """The strategy that runs the race and decides it, by its name; one of your own may be given as
+    ``package.module:Class``."""
     parameters: dict[str, Any] = Field(default_factory=dict[str, Any])
-    """Of the strategy."""
-    return_margin: PositiveFloat = 0.03
-    """Seconds kept for aborting what still runs and handing the result back, at least: up to five
-    times as many where that has taken longer of late (``runtime.reserve``)."""
-    abort_limit: PositiveFloat = 1.0
-    """Seconds that telling the engine to abort may take."""
+    """The parameters of the strategy, by name; ``branches`` is not among them."""
+    return_margin: Seconds = 0.03
+    """The time before the deadline that is kept for aborting what still runs and handing the result
+    back; up to five times as much is kept where that has taken longer of late."""
+    abort_limit: Seconds = 1.0
+    """The time that telling the engine to abort requests may take."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -61,6 +71,7 @@ class RaceSettings(Section):
             raise ValueError("min_branches must not exceed branches")
         if self.return_margin >= self.deadline:
             raise ValueError("return_margin must be below deadline")
+        load_plugins(self.strategy, self.parameters)
         create_strategy(self.strategy, {**self.parameters, "branches": self.branches})
         return self
 
@@ -69,12 +80,16 @@ class ForcingSettings(Section):
     """How an unfinished branch is made to answer at the call time."""
 
     suffix: str = "\n\nTime is up. The final answer is \\boxed{"
-    temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
-    """Of forced answers where several branches give one: drawn, guesses scatter and what branches
-    know agrees; taken greedily, branches that know nothing agree on the commonest guess. A branch
-    that is alone is asked for its best guess, whatever is said here."""
-    max_tokens: PositiveInt = 16
+    """The text that is put behind what an unfinished branch has written, for it to go on with an
+    answer."""
+    temperature: Temperature = 1.0
+    """The temperature at which forced answers are drawn where several branches give one: guesses
+    then scatter and what branches know agrees, while at 0 branches that know nothing agree on the
+    commonest guess. A branch that is alone is asked for its best guess, whatever is said here."""
+    max_tokens: Tokens = 16
+    """The longest forced answer."""
     stop: Strings = ()
+    """The strings that end a forced answer."""
 
 
 class AnswerSettings(Section):
@@ -82,23 +97,29 @@ class AnswerSettings(Section):
 
     kind: str = "boxed"
     """What an answer is: ``boxed``, ``last_number``, ``multiple_choice``, ``json``, ``tool_call``,
-    ``code``, ``text`` (no vote), or one registered with ``register_extractor``."""
+    ``code``, ``text`` (no vote), or an extractor of your own, by its name or as
+    ``package.module:attribute``."""
     pattern: str | None = None
-    """Regular expression tried where there is no ``\\boxed{}``; group 1 is the answer."""
+    """The regular expression that is tried where there is no ``\\boxed{}``, with kind ``boxed``;
+    its group 1 is the answer. Not set: only boxes count."""
     json_schema: dict[str, Any] | None = None
-    """JSON Schema (draft 2020-12) that an answer must satisfy; others are no vote (``json``)."""
+    """The JSON Schema (draft 2020-12) that an answer must satisfy, with kind ``json``; others are
+    no vote. Not set: every JSON value is an answer."""
     units: Units = "drop"
     """Whether the unit of a number is dropped, as the graders of MATH and GSM8K do, or is part of
     the answer (``keep``)."""
-    tolerance: Annotated[float, Field(ge=0, le=0.1)] = 0.0
-    """Relative; 0.01 compares numbers by three significant digits, 1e-6 by seven. 0: exactly."""
+    tolerance: Annotated[float, Field(ge=0, le=0.1), Unit("relative")] = 0.0
+    """The relative difference up to which numbers are the same: 0.01 compares them by three
+    significant digits, 1e-6 by seven, and 0 exactly."""
     order: Order = "brackets"
     """Where the order of a list's items counts: in ``(1, 2)`` and ``[1, 2]`` but not in ``1, 2``
     (``brackets``), ``always``, or ``never``."""
-    compare_timeout: PositiveFloat = 1.0
-    """Seconds that reading one formula by algebra may take."""
-    workers: NonNegativeInt = 2
-    """Processes that compare answers by algebra. 0: by spelling and number only."""
+    compare_timeout: Seconds = 1.0
+    """The time that reading one formula by algebra may take; what takes longer is compared by its
+    spelling."""
+    workers: Processes = 2
+    """The number of processes that compare answers by algebra; with 0 they are compared by spelling
+    and number only."""
 
     @property
     def rules(self) -> ComparisonRules:
@@ -124,9 +145,11 @@ class AnswerSettings(Section):
 
     @field_validator("kind")
     @classmethod
-    def _is_known(cls, kind: str) -> str:
-        if kind not in extractor_names():
-            raise ValueError(f"unknown kind {kind!r}; known: {', '.join(extractor_names())}")
+    def _is_known(cls, kind: str, info: ValidationInfo) -> str:
+        # A request is validated here as well, and must not make a server import what it names.
+        if info.context is MAY_IMPORT:
+            EXTRACTOR_PLUGINS.load(kind)
+        check_extractor(kind)
         return kind
 
     @field_validator("pattern", "json_schema")
@@ -143,8 +166,10 @@ class AnswerSettings(Section):
 class LengthSettings(Section):
     """What is known about how long branches get, in tokens; it improves with every race."""
 
-    median: PositiveInt
-    p95: PositiveInt
+    median: Tokens
+    """The length that half of the branches stay below."""
+    p95: Tokens
+    """The length that 95 % of the branches stay below."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -1,126 +1,81 @@
 """``[rewards]``: what scores branches."""
 
 import re
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Callable
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
+    Discriminator,
     Field,
     NonNegativeInt,
-    PositiveFloat,
     PositiveInt,
+    Tag,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
-from .sections import Section
+from frontrunner._plugins import Plugins
 
-#: The keys of ``[rewards]`` that mean something to some kinds only.
-_REWARD_KINDS: dict[str, tuple[str, ...]] = {
-    "model": ("pooling", "remote"),
-    "task": ("pooling", "remote"),
-    "aggregation": ("pooling", "remote"),
-    "step_delimiter": ("pooling", "remote"),
-    "step_marker": ("pooling", "remote"),
-    "system": ("pooling", "remote"),
-    "template": ("pooling", "remote", "verifier"),
-    "label": ("pooling", "remote"),
-    "activation": ("pooling", "remote"),
-    "batch": ("pooling", "remote"),
-    "url": ("remote",),
-    "api": ("remote",),
-    "key_env": ("remote",),
-    "connections": ("remote",),
-    "retries": ("remote",),
-    "timeout": ("remote", "verifier"),
-    "yes": ("verifier",),
-    "no": ("verifier",),
-    "samples": ("verifier",),
-    "max_tokens": ("verifier",),
-    "dtype": ("pooling",),
-    "max_context_tokens": ("pooling",),
-    "cache_gib": ("pooling",),
-    "gpu_memory_utilization": ("pooling",),
-    "tensor_parallel": ("pooling",),
-    "eager": ("pooling",),
-}
+from .sections import Gibibytes, Seconds, Section, Share, Tokens, ToldBy, Unit
+
+EndpointApi = Literal["classify", "pooling", "score", "json"]
+
+_KIND: Final = """The kind of reward model: ``none``; ``pooling`` is one on a second vLLM engine in
+this process; ``remote`` is a scoring endpoint; with ``verifier`` the main engine is asked whether
+a solution is right; ``own`` is code of your own."""
+_ONE_SCORE: Final = ("classify", "score", "json")
 
 
-class RewardSettings(Section):
-    """What scores branches, for the strategies that ask for scores."""
+def _accept(part: Any) -> Callable[..., Any]:
+    if not callable(part):
+        raise TypeError(f"an async function or a class of reward models is expected, not {part!r}")
+    return part
 
-    kind: Literal["none", "pooling", "remote", "verifier"] = "none"
-    """``pooling``: a reward model on a second vLLM engine in this process; ``remote``: a scoring
-    endpoint; ``verifier``: the main engine is asked whether a solution is right."""
-    model: str | None = None
-    """A model folder (relative to the config file), a hub name, or ``demo-reward``; for ``remote``
-    the name that is sent."""
+
+#: Reward models of a user's own. It stands here, and not with the reward models, so that settings
+#: can be checked without importing those.
+REWARD_PLUGINS: Final = Plugins[Callable[..., Any]](
+    "reward model", "frontrunner.rewards", (), _accept
+)
+
+
+class NoRewards(Section):
+    """Branches get no scores."""
+
+    kind: Literal["none"] = Field(default="none", description=_KIND)
+
+
+class ScoringModel(Section):
+    """What a reward model has, wherever it runs."""
+
     task: Literal["orm", "prm"] = "orm"
-    """``orm``: one score for a text; ``prm``: one for each step, brought together."""
+    """What the model scores: ``orm`` gives one score to a whole text, ``prm`` one to each step;
+    ``aggregation`` makes them one."""
     aggregation: Literal["last", "min", "prod", "mean"] = "last"
-    """How the scores of the steps become one (``prm``)."""
+    """How the scores of the steps become the score of the branch, with ``prm``."""
     step_delimiter: Annotated[str, Field(min_length=1)] = "\n\n"
-    """What ends a step in a branch (``prm``)."""
+    """The text that ends a step in a branch, with ``prm``."""
     step_marker: Annotated[str, Field(min_length=1)] | None = None
-    """Takes the delimiter's place, and the score is read there (``prm``; Qwen2.5-Math-PRM:
-    ``<extra_0>``). None: it is read at the delimiter."""
+    """The token that takes the delimiter's place and where the score is read, with ``prm``;
+    Qwen2.5-Math-PRM wants ``<extra_0>``. Not set: the score is read at the delimiter."""
     system: str | None = None
-    """The reward model's own system message."""
+    """The system message that the reward model is given. Not set: none."""
     template: str | None = None
-    """A plain text with the places ``{question}`` and ``{text}``, instead of the model's chat
-    template; for ``verifier`` the question that is put to the main model."""
-    label: int = -1
-    """Which class of a model with several stands for "right"; -1: the last."""
+    """A plain text with the places ``{question}`` and ``{text}``, which is scored instead of a
+    conversation in the model's chat template. Not set: the chat template is used."""
+    label: Annotated[int, Unit("index")] = -1
+    """The class of a model with several classes that stands for "right"; -1 is the last."""
     activation: bool = True
-    """Whether logits become probabilities. Off for reward models trained on comparisons: their
-    logits are an open scale, whose upper end a sigmoid would flatten."""
-    batch: PositiveInt = 32
-    """Texts that are scored at once."""
-    url: str | None = None
-    """Of the endpoint, its path included."""
-    api: Literal["classify", "pooling", "score", "json"] | None = None
-    """What the endpoint speaks: one of vLLM's, or ``json`` (see ``rewards/remote.py``). None: as
-    its path says."""
-    key_env: str | None = None
-    """The environment variable that holds the endpoint's key."""
-    connections: PositiveInt = 8
-    """To the endpoint, at once."""
-    retries: NonNegativeInt = 2
-    """After a lost connection or an overloaded endpoint, if the time allows it."""
-    timeout: PositiveFloat = 10.0
-    """Seconds for one call of the model, its retries included."""
-    yes: str = "yes"
-    no: str = "no"
-    """The words with which the verifier answers."""
-    samples: PositiveInt = 4
-    """Answers of the verifier where the engine gives no log probabilities."""
-    max_tokens: PositiveInt = 8
-    """Of one such answer."""
-    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
-    max_context_tokens: PositiveInt | None = None
-    """None: the model's own. Longer texts get no score."""
-    cache_gib: PositiveFloat | None = None
-    """Size of the KV cache. None: 0.5 GiB on a CPU, 2 GiB on a GPU."""
-    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] | None = None
-    """Share of the GPU that must be free when the engine starts; with the main engine's at most 1.
-    None: 0.1."""
-    tensor_parallel: PositiveInt = 1
-    eager: bool | None = None
-    """Skip compilation and graphs. None: on a CPU."""
-
-    @field_validator(*_REWARD_KINDS)
-    @classmethod
-    def _belongs(cls, value: Any, info: ValidationInfo) -> Any:
-        # Only what is given is validated: a default never comes here.
-        assert info.field_name is not None
-        kind = info.data.get("kind")
-        if kind is not None and kind not in _REWARD_KINDS[info.field_name]:
-            raise ValueError(f'has no meaning with rewards.kind "{kind}"')
-        return value
+    """Whether logits become probabilities. Turn it off for reward models trained on comparisons:
+    their logits are an open scale, whose upper end a sigmoid would flatten."""
+    batch: Annotated[PositiveInt, Unit("texts")] = 32
+    """The number of texts that are scored at once."""
 
     @field_validator("aggregation", "step_delimiter", "step_marker")
     @classmethod
     def _is_of_steps(cls, value: Any, info: ValidationInfo) -> Any:
+        # Only what is given is validated: a default never comes here.
         if info.data.get("task") == "orm" and value is not None:
             raise ValueError('has no meaning with rewards.task "orm"')
         return value
@@ -128,33 +83,63 @@ class RewardSettings(Section):
     @field_validator("template")
     @classmethod
     def _has_a_place(cls, template: str | None) -> str | None:
-        if template is not None and template.count("{text}") != 1:
-            raise ValueError("needs the place {text}, once")
-        return template
+        return with_place(template)
+
+
+class PoolingRewards(ScoringModel):
+    """A reward model on a second vLLM engine in this process."""
+
+    kind: Literal["pooling"] = Field(default="pooling", description=_KIND)
+    model: str
+    """The reward model: a folder (relative to the config file), a hub name, or ``demo-reward`` for
+    the one that ships in the package."""
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    """The number format of weights and activations; ``auto`` is the one the model was saved in."""
+    max_context_tokens: Tokens | None = None
+    """The longest text, question included, that is scored; longer ones get no score. Not set: what
+    the model allows."""
+    cache_gib: Gibibytes | None = None
+    """The size of the reward model's KV cache. Not set: 0.5 GiB on a CPU, 2 GiB on a GPU."""
+    gpu_memory_utilization: Share | None = None
+    """The share of the GPU's memory that must be free when the reward model's engine starts; with
+    the main engine's share it is at most 1. Not set: 0.1."""
+    tensor_parallel: Annotated[PositiveInt, Unit("GPUs")] = 1
+    """The number of GPUs over which every layer of the reward model is split."""
+    eager: bool | None = None
+    """Whether compilation and CUDA graphs are skipped. Not set: only on a CPU."""
+
+
+class RemoteRewards(ScoringModel):
+    """A scoring endpoint."""
+
+    kind: Literal["remote"] = Field(default="remote", description=_KIND)
+    model: str | None = None
+    """The name of the model that the endpoint is sent. Not set: none is sent."""
+    url: str
+    """The address of the endpoint, its path included."""
+    api: EndpointApi | None = None
+    """What the endpoint speaks: one of vLLM's interfaces, or ``json`` (see
+    ``runtime/rewards/remote.py``). Not set: what the end of its path says."""
+    key_env: str | None = None
+    """The environment variable that holds the endpoint's key. Not set: no key is sent."""
+    connections: Annotated[PositiveInt, Unit("connections")] = 8
+    """The number of connections to the endpoint that are open at once."""
+    retries: Annotated[NonNegativeInt, Unit("retries")] = 2
+    """How often a call is repeated after a lost connection or by an overloaded endpoint, if the
+    time allows it."""
+    timeout: Seconds = 10.0
+    """The time that scoring one batch may take, its retries included."""
 
     @field_validator("url")
     @classmethod
-    def _is_http(cls, url: str | None) -> str | None:
-        if url is not None and not re.match(r"https?://[^/\s]+", url):
+    def _is_http(cls, url: str) -> str:
+        if not re.match(r"https?://[^/\s]+", url):
             raise ValueError("must begin with http:// or https:// and name a host")
         return url
 
-    @field_validator("yes", "no")
-    @classmethod
-    def _is_a_word(cls, word: str) -> str:
-        if not word.strip():
-            raise ValueError("must not be blank")
-        return word
-
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.kind == "pooling" and self.model is None:
-            raise ValueError('kind "pooling" needs rewards.model')
-        if self.kind == "remote" and self.url is None:
-            raise ValueError('kind "remote" needs rewards.url')
-        if self.kind == "verifier" and self.yes.strip().lower() == self.no.strip().lower():
-            raise ValueError("rewards.yes and rewards.no must differ")
-        if self.kind == "remote" and self.task == "prm" and self.endpoint_api in _ONE_SCORE:
+        if self.task == "prm" and self.endpoint_api in _ONE_SCORE:
             raise ValueError(
                 f'rewards.api "{self.endpoint_api}" gives one score a text: rewards.task "prm" '
                 'needs "pooling"'
@@ -162,11 +147,11 @@ class RewardSettings(Section):
         return self
 
     @property
-    def endpoint_api(self) -> Literal["classify", "pooling", "score", "json"]:
+    def endpoint_api(self) -> EndpointApi:
         """What the endpoint speaks, by ``api`` or by the end of its path."""
         if self.api is not None:
             return self.api
-        match (self.url or "").split("?")[0].rstrip("/").rsplit("/", 1)[-1]:
+        match self.url.split("?")[0].rstrip("/").rsplit("/", 1)[-1]:
             case "classify":
                 return "classify"
             case "pooling":
@@ -177,4 +162,81 @@ class RewardSettings(Section):
                 return "json"
 
 
-_ONE_SCORE = ("classify", "score", "json")
+class VerifierRewards(Section):
+    """The main engine, asked whether a solution is right."""
+
+    kind: Literal["verifier"] = Field(default="verifier", description=_KIND)
+    template: str | None = None
+    """The question that is put to the main model, with the places ``{question}`` and ``{text}``.
+    Not set: the one in ``runtime/rewards/verifier.py``."""
+    yes: str = "yes"
+    """The word with which the verifier says that a solution is right."""
+    no: str = "no"
+    """The word with which the verifier says that a solution is wrong."""
+    samples: Annotated[PositiveInt, Unit("answers")] = 4
+    """The number of answers that are drawn from the verifier where the engine gives no log
+    probabilities."""
+    max_tokens: Tokens = 8
+    """The longest answer of the verifier."""
+    timeout: Seconds = 10.0
+    """The time that the verifier may take for one solution."""
+
+    @field_validator("template")
+    @classmethod
+    def _has_a_place(cls, template: str | None) -> str | None:
+        return with_place(template)
+
+    @field_validator("yes", "no")
+    @classmethod
+    def _is_a_word(cls, word: str) -> str:
+        if not word.strip():
+            raise ValueError("must not be blank")
+        return word
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.yes.strip().lower() == self.no.strip().lower():
+            raise ValueError("rewards.yes and rewards.no must differ")
+        return self
+
+
+class OwnRewards(Section):
+    """Code of a user's own that scores branches."""
+
+    kind: Literal["own"] = Field(default="own", description=_KIND)
+    name: str
+    """The reward model: a registered name, one that an installed package offers, or
+    ``package.module:attribute``. It is an async function of the question and the text of a branch,
+    or a class of reward models."""
+    parameters: dict[str, Any] = Field(default_factory=dict[str, Any])
+    """The parameters of the class, by name; for a function those of ``FunctionReward``,
+    ``concurrency`` and ``timeout``."""
+
+    @field_validator("name")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        REWARD_PLUGINS.load(name)
+        REWARD_PLUGINS.find(name)
+        return name
+
+
+def with_place(template: str | None) -> str | None:
+    """``template``, which has a place for the text.
+
+    Raises:
+        ValueError: it has none, or several.
+    """
+    if template is not None and template.count("{text}") != 1:
+        raise ValueError("needs the place {text}, once")
+    return template
+
+
+#: What scores branches, for the strategies that ask for scores, told by ``kind``.
+RewardSettings = Annotated[
+    Annotated[NoRewards, Tag("none")]
+    | Annotated[PoolingRewards, Tag("pooling")]
+    | Annotated[RemoteRewards, Tag("remote")]
+    | Annotated[VerifierRewards, Tag("verifier")]
+    | Annotated[OwnRewards, Tag("own")],
+    Discriminator(ToldBy("kind", "none")),
+]

@@ -7,34 +7,49 @@ from typing import Any, Literal, Self
 from pydantic import ValidationError, model_validator
 
 from ..errors import ConfigError
-from .engine import EngineSettings
+from .complaints import complaint
+from .engine import EngineSettings, VllmSettings
 from .planning import PlanningSettings
 from .racing import AnswerSettings, ForcingSettings, LengthSettings, RaceSettings, SamplingSettings
-from .rewards import RewardSettings
-from .sections import Section
+from .rewards import NoRewards, PoolingRewards, RewardSettings
+from .sections import MAY_IMPORT, Section
 from .serving import ServerSettings
+from .tables import tables
 
 
 class LogSettings(Section):
     """Frontrunner's own log, on stderr."""
 
     level: Literal["debug", "info", "warning", "error"] = "warning"
+    """The least severe lines that are written."""
     format: Literal["console", "json"] = "console"
+    """How a line is written: for people (``console``), or as one JSON object (``json``)."""
 
 
 class Settings(Section):
     """Everything a ``Runtime`` needs."""
 
-    engine: EngineSettings = EngineSettings()
+    engine: EngineSettings = VllmSettings()
+    """What runs the branches: vLLM in this process, or an endpoint elsewhere."""
     sampling: SamplingSettings = SamplingSettings()
+    """How tokens are drawn."""
     race: RaceSettings = RaceSettings()
+    """How a question is raced, where a call does not say."""
     forcing: ForcingSettings = ForcingSettings()
+    """How an unfinished branch is made to answer when time runs short."""
     answers: AnswerSettings = AnswerSettings()
-    rewards: RewardSettings = RewardSettings()
+    """What an answer is, and which answers are the same vote."""
+    rewards: RewardSettings = NoRewards()
+    """What scores branches, for the strategies that ask for scores."""
     lengths: LengthSettings | None = None
+    """What is known beforehand about how long branches get; it improves with every race. Not set:
+    nothing is known."""
     planning: PlanningSettings = PlanningSettings()
+    """The number of branches by the deadline left and the load of the moment."""
     server: ServerSettings = ServerSettings()
+    """How ``frontrunner serve`` listens, whom it lets in, and what it keeps for a client."""
     log: LogSettings = LogSettings()
+    """Frontrunner's own log, on standard error."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -46,12 +61,13 @@ class Settings(Section):
         context = self.engine.max_context_tokens
         if context is not None and self.forcing.max_tokens >= context:
             raise ValueError("forcing.max_tokens must be below engine.max_context_tokens")
-        main, second = self.engine.gpu_memory_utilization, self.rewards.gpu_memory_utilization
-        if main is not None and second is not None and main + second > 1:
-            raise ValueError(
-                f"engine.gpu_memory_utilization ({main:g}) and rewards.gpu_memory_utilization "
-                f"({second:g}) exceed 1: both engines share the GPU"
-            )
+        if isinstance(self.engine, VllmSettings) and isinstance(self.rewards, PoolingRewards):
+            main, second = self.engine.gpu_memory_utilization, self.rewards.gpu_memory_utilization
+            if main is not None and second is not None and main + second > 1:
+                raise ValueError(
+                    f"engine.gpu_memory_utilization ({main:g}) and rewards.gpu_memory_utilization "
+                    f"({second:g}) exceed 1: both engines share the GPU"
+                )
         return self
 
     @classmethod
@@ -79,31 +95,27 @@ class Settings(Section):
             ConfigError: naming the key.
         """
         try:
-            return cls.model_validate(data)
+            return cls.model_validate(data, context=MAY_IMPORT)
         except ValidationError as error:
-            first = error.errors()[0]
-            path = ".".join(str(part) for part in first["loc"])
-            raise ConfigError(path, _problem(first), source) from None
+            path, problem = complaint(error.errors()[0], data, tables(cls))
+            raise ConfigError(path, problem, source) from None
 
     def _resolved(self, folder: Path) -> Self:
         """Model folders and files relative to the config file made absolute."""
         engine = self.engine
-        if engine.kind == "openai":  # its model is the endpoint's name, whatever it looks like
-            if engine.tokenizer is not None:
-                tokenizer = _resolve(engine.tokenizer, folder, "tokenizer_config.json")
-                engine = engine.model_copy(update={"tokenizer": tokenizer})
-        else:
+        if isinstance(engine, VllmSettings):
             speculation = engine.speculation
-            engine = engine.model_copy(
-                update={
-                    "model": _resolve(engine.model, folder),
-                    "speculation": speculation.model_copy(
-                        update={"model": speculation.model and _resolve(speculation.model, folder)}
-                    ),
-                }
-            )
+            draft = speculation.draft_model
+            if draft is not None:
+                changed = {"model": _resolve(draft, folder)}
+                speculation = speculation.model_copy(update=changed)
+            model = _resolve(engine.model, folder)
+            engine = engine.model_copy(update={"model": model, "speculation": speculation})
+        elif engine.tokenizer is not None:  # its model is the endpoint's name, like what it may
+            tokenizer = _resolve(engine.tokenizer, folder, "tokenizer_config.json")
+            engine = engine.model_copy(update={"tokenizer": tokenizer})
         rewards = self.rewards
-        if rewards.kind == "pooling" and rewards.model is not None:
+        if isinstance(rewards, PoolingRewards):
             rewards = rewards.model_copy(update={"model": _resolve(rewards.model, folder)})
         server = self.server
         if server.key_file is not None:
@@ -122,13 +134,6 @@ def _resolve(model: str, folder: Path, file: str = "config.json") -> str:
     if model.startswith((".", "/", "~")) or (folder / model / file).exists():
         return str((folder / Path(model).expanduser()).resolve())
     return model
-
-
-def _problem(error: Any) -> str:
-    if error["type"] == "extra_forbidden":
-        return "unknown key"
-    message = str(error["msg"]).removeprefix("Value error, ")
-    return message[:1].lower() + message[1:]
 
 
 def demo_config_path() -> Path:

@@ -1,104 +1,81 @@
 """``[engine.speculation]``: how draft tokens are made, and how many."""
 
-from collections.abc import Mapping
 from itertools import pairwise
-from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import (
+    Discriminator,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    ValidationInfo,
+    Tag,
     field_validator,
     model_validator,
 )
 
-from .sections import Section
+from .sections import Section, Tokens, ToldBy, Unit
 
-Method = Literal["none", "ngram", "draft_model", "eagle3", "mtp", "suffix", "cross_branch"]
-
-_DRAFTING: Final = ("ngram", "draft_model", "eagle3", "mtp", "suffix", "cross_branch")
-_WITH_MODEL: Final = ("draft_model", "eagle3", "mtp")
-#: The methods to which a key means something.
-METHODS_OF: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
-    {
-        "tokens": _DRAFTING,
-        # vLLM's suffix decoding asserts that K never changes, and ends the engine if it does.
-        "tokens_per_batch_size": tuple(m for m in _DRAFTING if m != "suffix"),
-        "model": _WITH_MODEL,
-        "ngram_min": ("ngram",),
-        "ngram_max": ("ngram",),
-        "suffix_depth": ("suffix",),
-        "suffix_cached_requests": ("suffix",),
-        "suffix_factor": ("suffix",),
-        "min_probability": ("suffix", "cross_branch"),
-        "longest_match": ("cross_branch",),
-        "token_cost": ("cross_branch",),
-        "earlier_races": ("cross_branch",),
-        "memory_mib": ("cross_branch",),
-    }
-)
 #: Three numbers from TOML: from this many running requests, to this many, K.
 Range = Annotated[tuple[PositiveInt, PositiveInt, NonNegativeInt], Field(strict=False)]
+Probability = Annotated[float, Field(ge=0, le=1), Unit("probability")]
+
+_METHOD: Final = """How draft tokens are made: ``ngram`` repeats the branch's own text;
+``draft_model`` asks a smaller model of the same vocabulary; ``eagle3`` and ``mtp`` ask heads
+trained for the model; ``suffix`` is vLLM's suffix decoding (it needs arctic-inference);
+``cross_branch`` drafts from the branch, its siblings and earlier races, numbers copied from where
+they stood before. Strategies that need log probabilities are refused with any of them."""
 
 
-class SpeculationSettings(Section):
-    """Draft tokens that the model verifies in one step; the output's distribution stays.
+class NoSpeculation(Section):
+    """One token a step."""
 
-    Methods: ``ngram`` repeats the branch's own text; ``draft_model`` asks a smaller model of the
-    same vocabulary; ``eagle3`` and ``mtp`` ask heads trained for the model; ``suffix`` is vLLM's
-    suffix decoding (needs arctic-inference); ``cross_branch`` drafts from the branch, its siblings
-    and earlier races, numbers copied from where they stood before. Strategies that need logprobs
-    are refused with any of them.
-    """
+    method: Literal["none"] = Field(default="none", description=_METHOD)
 
-    method: Method = "none"
-    tokens: PositiveInt = 3
-    """K: draft tokens a step, at most. With ``tokens_per_batch_size`` the largest K there if it is
-    not given."""
+    @property
+    def draft_model(self) -> str | None:
+        """The model that drafts, where there is one."""
+        return None
+
+
+class Speculation(Section):
+    """What all methods have."""
+
+    tokens: Tokens = 3
+    """K, the most draft tokens of a branch in one step. Not set: with ``tokens_per_batch_size``
+    the largest K there."""
+
+    @property
+    def draft_model(self) -> str | None:
+        """The model that drafts, where there is one."""
+        return None
+
+    @property
+    def schedule(self) -> tuple[Range, ...]:
+        """K by the number of running requests; empty: always the same."""
+        return ()
+
+    @property
+    def most_tokens(self) -> int:
+        """The largest K that may be used."""
+        if "tokens" in self.model_fields_set or not self.schedule:
+            return self.tokens
+        return max(K for _, _, K in self.schedule)
+
+
+class ScheduledSpeculation(Speculation):
+    """What the methods have whose K may change from step to step."""
+
+    # vLLM's suffix decoding is none of them: it asserts that K never changes, or ends the engine.
     tokens_per_batch_size: Annotated[tuple[Range, ...], Field(strict=False)] = ()
-    """K by the number of requests that run: [[1, 8, 5], [9, 32, 3], [33, 64, 0]]; the first begins
-    at 1, a gap has the K before it, 0 is none. Empty: ``tokens`` always."""
-    model: str | None = None
-    """The draft model or the heads: a folder, a hub name, or ``demo-draft``. ``mtp`` takes the
-    model's own if none is given."""
-    ngram_min: PositiveInt = 2
-    ngram_max: PositiveInt = 4
-    """Shortest and longest suffix that ``ngram`` looks up."""
-    suffix_depth: PositiveInt = 24
-    """Tokens of the longest match and its continuation together that ``suffix`` keeps."""
-    suffix_cached_requests: NonNegativeInt = 10_000
-    """Finished requests that ``suffix`` drafts from."""
-    suffix_factor: NonNegativeFloat = 1.0
-    """``suffix`` drafts at most this many tokens for each token matched."""
-    min_probability: Annotated[float, Field(ge=0, le=1)] = 0.1
-    """A draft ends where it is less likely than this (``suffix``: the token; ``cross_branch``: all
-    of the draft up to there)."""
-    longest_match: Annotated[int, Field(ge=1, le=64)] = 8
-    """Tokens of the longest context that ``cross_branch`` looks up."""
-    token_cost: NonNegativeFloat = 0.0
-    """Time to verify one more token, in units of a step's fixed time: with it, ``cross_branch``
-    drafts less the more branches run, as a draft token then has to be likelier to pay."""
-    earlier_races: bool = True
-    """``cross_branch`` also drafts from what earlier races wrote: a cache of earlier outputs, in
-    the engine's memory only, bounded by ``memory_mib``. False: from the race's own text alone."""
-    memory_mib: PositiveFloat = 64.0
-    """Size of the index of ``cross_branch``; what was not met for longest is overwritten."""
+    """K by the number of requests that run, as triples of a first and a last number and K:
+    ``[[1, 8, 5], [9, 32, 3], [33, 64, 0]]``. The first triple begins at 1, a gap has the K before
+    it, and 0 means no drafts. Empty: always ``tokens``."""
 
-    @field_validator(*METHODS_OF)
-    @classmethod
-    def _belongs(cls, value: Any, info: ValidationInfo) -> Any:
-        # Only what is given is validated: a default never comes here.
-        assert info.field_name is not None
-        method = info.data.get("method")
-        if value is None or method is None or method in METHODS_OF[info.field_name]:
-            return value
-        if info.field_name == "tokens_per_batch_size" and method == "suffix":
-            raise ValueError('has no meaning with method "suffix", whose K never changes')
-        raise ValueError(f'has no meaning with method "{method}"')
+    @property
+    def schedule(self) -> tuple[Range, ...]:
+        return self.tokens_per_batch_size
 
     @field_validator("tokens_per_batch_size")
     @classmethod
@@ -116,19 +93,94 @@ class SpeculationSettings(Section):
         return ranges
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.method in ("draft_model", "eagle3") and self.model is None:
-            raise ValueError(f'method "{self.method}" needs speculation.model')
-        if self.ngram_min > self.ngram_max:
-            raise ValueError("ngram_min must not exceed ngram_max")
+    def _within_tokens(self) -> Self:
         largest = max((K for _, _, K in self.tokens_per_batch_size), default=0)
         if "tokens" in self.model_fields_set and largest > self.tokens:
             raise ValueError(f"tokens_per_batch_size has a K of {largest}, above tokens")
         return self
 
+
+class NgramSpeculation(ScheduledSpeculation):
+    """Drafts repeated from the branch's own text."""
+
+    method: Literal["ngram"] = Field(default="ngram", description=_METHOD)
+    ngram_min: Tokens = 2
+    """The shortest end of the text that is looked up in what stands before it."""
+    ngram_max: Tokens = 4
+    """The longest end of the text that is looked up in what stands before it."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.ngram_min > self.ngram_max:
+            raise ValueError("ngram_min must not exceed ngram_max")
+        return self
+
+
+class DraftModelSpeculation(ScheduledSpeculation):
+    """Drafts by a smaller model, or by heads trained for the model."""
+
+    method: Literal["draft_model", "eagle3"] = Field(default="draft_model", description=_METHOD)
+    model: str
+    """The draft model or the heads: a folder (relative to the config file), a hub name, or
+    ``demo-draft``."""
+
     @property
-    def most_tokens(self) -> int:
-        """The largest K that may be used."""
-        if "tokens" in self.model_fields_set or not self.tokens_per_batch_size:
-            return self.tokens
-        return max(K for _, _, K in self.tokens_per_batch_size)
+    def draft_model(self) -> str:
+        return self.model
+
+
+class MtpSpeculation(ScheduledSpeculation):
+    """Drafts by the model's own heads for several tokens."""
+
+    method: Literal["mtp"] = Field(default="mtp", description=_METHOD)
+    model: str | None = None
+    """The heads: a folder (relative to the config file) or a hub name. Not set: the model's own."""
+
+    @property
+    def draft_model(self) -> str | None:
+        return self.model
+
+
+class SuffixSpeculation(Speculation):
+    """vLLM's suffix decoding."""
+
+    method: Literal["suffix"] = Field(default="suffix", description=_METHOD)
+    suffix_depth: Tokens = 24
+    """The length of the longest match and its continuation together that are kept."""
+    suffix_cached_requests: Annotated[NonNegativeInt, Unit("requests")] = 10_000
+    """The number of finished requests that drafts are taken from."""
+    suffix_factor: Annotated[NonNegativeFloat, Unit("tokens a token")] = 1.0
+    """The most draft tokens for each token of the match."""
+    min_probability: Probability = 0.1
+    """A draft ends at the first token that is less likely than this."""
+
+
+class CrossBranchSpeculation(ScheduledSpeculation):
+    """Drafts from the branch, its siblings and earlier races."""
+
+    method: Literal["cross_branch"] = Field(default="cross_branch", description=_METHOD)
+    longest_match: Annotated[int, Field(ge=1, le=64), Unit("tokens")] = 8
+    """The length of the longest context that is looked up."""
+    min_probability: Probability = 0.1
+    """A draft ends where all of it up to there is less likely than this."""
+    token_cost: Annotated[NonNegativeFloat, Unit("fixed times of a step")] = 0.0
+    """The time to verify one more token, divided by the fixed time of a step: with it, fewer tokens
+    are drafted the more branches run, as a draft token then has to be likelier to pay."""
+    earlier_races: bool = True
+    """Whether drafts also come from what earlier races wrote: a cache of earlier outputs, in the
+    engine's memory only and bounded by ``memory_mib``. Otherwise from the race's own text alone."""
+    memory_mib: Annotated[PositiveFloat, Unit("MiB")] = 64.0
+    """The size of the index of earlier text; what was not met for longest is overwritten."""
+
+
+#: How draft tokens are made, told by ``method``.
+SpeculationSettings = Annotated[
+    Annotated[NoSpeculation, Tag("none")]
+    | Annotated[NgramSpeculation, Tag("ngram")]
+    | Annotated[DraftModelSpeculation, Tag("draft_model")]
+    | Annotated[DraftModelSpeculation, Tag("eagle3")]
+    | Annotated[MtpSpeculation, Tag("mtp")]
+    | Annotated[SuffixSpeculation, Tag("suffix")]
+    | Annotated[CrossBranchSpeculation, Tag("cross_branch")],
+    Discriminator(ToldBy("method", "none")),
+]

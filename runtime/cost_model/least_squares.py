@@ -28,15 +28,7 @@ def nonnegative_least_squares(rows: Matrix, targets: Sequence[float]) -> list[fl
     width = len(rows[0])
     # Columns of very different units would make the normal equations worthless.
     scales = [sum(row[j] ** 2 for row in rows) ** 0.5 or 1.0 for j in range(width)]
-    gram = [
-        [sum(r[i] * r[j] for r in rows) / (scales[i] * scales[j]) for j in range(width)]
-        for i in range(width)
-    ]
-    for i in range(width):
-        gram[i][i] += _RIDGE
-    right = [
-        sum(r[i] * t for r, t in zip(rows, targets, strict=True)) / scales[i] for i in range(width)
-    ]
+    gram, right = _normal_equations(rows, targets, scales)
     enough = _TOLERANCE * (sum(t * t for t in targets) or 1.0)
     x = [0.0] * width
     passive: list[int] = []
@@ -71,6 +63,23 @@ def nonnegative_least_squares(rows: Matrix, targets: Sequence[float]) -> list[fl
                 x[i] = 0.0
             passive = kept
     return [value / scale for value, scale in zip(x, scales, strict=True)]
+
+
+def _normal_equations(
+    rows: Sequence[Sequence[float]], targets: Sequence[float], scales: Sequence[float]
+) -> tuple[Matrix, list[float]]:
+    """Both sides of them, each column divided by its scale."""
+    width = len(scales)
+    gram = [
+        [sum(r[i] * r[j] for r in rows) / (scales[i] * scales[j]) for j in range(width)]
+        for i in range(width)
+    ]
+    for i in range(width):
+        gram[i][i] += _RIDGE
+    right = [
+        sum(r[i] * t for r, t in zip(rows, targets, strict=True)) / scales[i] for i in range(width)
+    ]
+    return gram, right
 
 
 def _solve(matrix: Matrix, right: Sequence[float]) -> list[float]:

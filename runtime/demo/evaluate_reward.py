@@ -13,7 +13,7 @@ from dataclasses import asdict
 import anyio
 import orjson
 
-from ..config import DEMO_REWARD_MODEL, Settings, demo_config_path
+from ..config import DEMO_REWARD_MODEL, PoolingRewards, Settings, demo_config_path
 from ..rewards.pooling import PoolingReward
 from ..rewards.protocol import Scoring
 from .problems import Problem, hard_problems
@@ -28,6 +28,7 @@ _RESAMPLES = 2_000
 async def score(model: str, problems: Sequence[Problem], drawn: Sequence[Sample]) -> list[float]:
     """Each branch's score; 0 where the reward model gave none."""
     configured = Settings.from_toml(demo_config_path().with_name("demo-reward.toml")).rewards
+    assert isinstance(configured, PoolingRewards)
     reward = PoolingReward(configured.model_copy(update={"model": model}))
     scores: list[float] = []
     await reward.start()

@@ -14,6 +14,7 @@ import math
 import random
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -103,6 +104,18 @@ def learning_rate(step: int, steps: int, peak: float) -> float:
     return peak * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(1.0, share))))
 
 
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The learning rate's."""
+
+    steps: int
+    """Its length."""
+    stop: int
+    """The step at which training ends."""
+    peak: float
+    """The highest learning rate."""
+
+
 class Trainer:
     """One model's training run: seeded, logged, resumable."""
 
@@ -112,19 +125,17 @@ class Trainer:
         model: Model,
         tokenizer: PreTrainedTokenizerFast,
         args: argparse.Namespace,
+        schedule: Schedule,
         *,
-        steps: int,
-        stop: int,
-        lr: float,
         mix: Mix = TRAINING,
         teacher: Model | None = None,
     ) -> None:
-        """``steps`` is the length of the learning rate's schedule, which ends at ``stop``."""
-        self.stage, self.steps, self.stop, self.out = stage, steps, stop, Path(args.out)
+        self.stage, self.out = stage, Path(args.out)
+        self.steps, self.stop = schedule.steps, schedule.stop
         self.device: str = args.device
         self.model, self.tokenizer = model.to(self.device), tokenizer
         self.teacher = teacher.to(self.device).eval() if teacher else None
-        self.peak, self.mix = lr, mix
+        self.peak, self.mix = schedule.peak, mix
         self.accumulate: int = args.accumulate
         self.save_every: int = args.save_every
         self.seed: int = args.seed
@@ -265,7 +276,7 @@ def main() -> None:
         tokenizer = build_tokenizer(args.seed)
         target = build_model(TARGET, tokenizer)
         training = Trainer(
-            "target", target, tokenizer, args, steps=args.steps, stop=args.stop, lr=args.lr
+            "target", target, tokenizer, args, Schedule(args.steps, args.stop, args.lr)
         )
         target = training.run()
     steps = args.finishing_steps
@@ -274,9 +285,7 @@ def main() -> None:
         target,
         tokenizer,
         args,
-        steps=steps,
-        stop=steps,
-        lr=args.finishing_lr,
+        Schedule(steps, steps, args.finishing_lr),
         mix=FINISHING,
     )
     target = training.run()
@@ -285,7 +294,7 @@ def main() -> None:
     draft = build_model(DRAFT, tokenizer)
     steps = args.draft_steps
     training = Trainer(
-        "draft", draft, tokenizer, args, steps=steps, stop=steps, lr=args.draft_lr, teacher=target
+        "draft", draft, tokenizer, args, Schedule(steps, steps, args.draft_lr), teacher=target
     )
     draft = training.run()
     export(draft, tokenizer, out / "draft")

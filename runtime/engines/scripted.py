@@ -6,7 +6,8 @@ misbehave in all the ways that a real one does.
 """
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any
 from zlib import crc32
@@ -14,6 +15,7 @@ from zlib import crc32
 import anyio
 
 from ..errors import EngineClosed, EngineDead, EngineError
+from .logprobs import ScoredChunk, TokenLogprob, likeliest
 from .protocol import Chunk, EngineInfo, EngineLoad, FinishReason, Generation, Message
 
 
@@ -73,6 +75,7 @@ class Script:
     chooser: Callable[[Generation], BranchScript | None] | None = None
 
     def of(self, request: Generation) -> BranchScript:
+        """What this request does."""
         if self.chooser is not None and (chosen := self.chooser(request)) is not None:
             return chosen
         scripts = self.forced if request.forced else self.branches
@@ -96,7 +99,12 @@ class ScriptedEngine:
         max_branches: int = 256,
         max_context_tokens: int = 100_000,
         step_seconds: float = 0.01,
+        logprobs: bool = False,
     ) -> None:
+        """
+        Args:
+            logprobs: whether it tells log probabilities: made up ones, the same for the same token.
+        """
         self.script = script
         self.requests: list[Generation] = []  # every request ever made, for assertions
         self.aborts: list[tuple[str, ...]] = []  # every abort call
@@ -108,7 +116,9 @@ class ScriptedEngine:
             prefill_tokens_per_step=8192,
             cache_block_tokens=1,
             seeded=True,
+            logprobs=logprobs,
         )
+        self._words: dict[int, str] = {}  # that were encoded
         self._step_seconds = step_seconds
         self._live: dict[str, _Live] = {}
         self._open = False
@@ -142,7 +152,10 @@ class ScriptedEngine:
             live.aborted.set()
 
     def encode(self, text: str) -> tuple[int, ...]:
-        return tuple(crc32(word.encode()) & 0x7FFF for word in text.split())
+        words = text.split()
+        if self._info.logprobs:
+            self._words |= {_token(word): word for word in words}
+        return tuple(_token(word) for word in words)
 
     def encode_chat(
         self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None = None
@@ -167,7 +180,9 @@ class ScriptedEngine:
                 finish = FinishReason.LENGTH if full else script.finish if last else None
                 if last and emitted == request.max_tokens and tokens == piece.tokens:
                     finish = script.finish
-                yield Chunk(piece.text, tuple(range(emitted - tokens, emitted)), finish)
+                ids = tuple(range(emitted - tokens, emitted))
+                confidences = (1.0,) * tokens if request.sampling.logprobs else ()
+                yield Chunk(piece.text, ids, finish, confidences)
                 if finish is not None:
                     return
             if script.error is not None:
@@ -179,6 +194,37 @@ class ScriptedEngine:
                 yield Chunk("", (), script.finish)
         finally:
             self._live.pop(request.request_id, None)
+
+    async def scored(
+        self, request: Generation, *, prompt: bool = False
+    ) -> AsyncGenerator[ScoredChunk, None]:
+        """Log probabilities (see ``TellsLogprobs``)."""
+        k = request.sampling.logprobs
+        told = tuple(self._scored(i, k) for i in request.prompt) if prompt else ()
+        if told:
+            told = (TokenLogprob(told[0].text.lstrip(), None, {}), *told[1:])
+        asked = replace(request, max_tokens=max(1, request.max_tokens))
+        async with aclosing(self.generate(asked)) as chunks:
+            async for chunk in chunks:
+                if not request.max_tokens:
+                    aborted = chunk.finish is FinishReason.ABORT
+                    finish = chunk.finish if aborted else FinishReason.LENGTH
+                    yield ScoredChunk("", (), finish, told)
+                    return
+                texts = [chunk.text, *("" for _ in chunk.token_ids[1:])]
+                tokens = tuple(
+                    TokenLogprob(text, -0.5, likeliest([(text, -0.5), ("…", -1.5)][: k or 1]))
+                    for text in texts[: len(chunk.token_ids)]
+                )
+                yield ScoredChunk(chunk.text, tokens, chunk.finish, told)
+                told = ()
+
+    def _scored(self, token: int, k: int) -> TokenLogprob:
+        """Odd tokens are the likeliest at their place, even ones the second."""
+        text, logprob = f" {self._words.get(token, token)}", -float(1 + token % 4)
+        other = ("…", logprob + 0.5 if token % 2 == 0 else logprob - 0.5)
+        top = [(text, logprob), other] if k and (token % 2 == 0 or k > 1) else [(text, logprob)]
+        return TokenLogprob(text, logprob, likeliest(top))
 
     async def abort(self, request_ids: Sequence[str]) -> None:
         self.aborts.append(tuple(request_ids))
@@ -207,3 +253,7 @@ class ScriptedEngine:
         if self._killed or anyio.current_time() >= dies_at:
             raise EngineDead("the scripted engine died")
         return script.ignores_abort or not live.aborted.is_set()
+
+
+def _token(word: str) -> int:
+    return crc32(word.encode()) & 0x7FFF

@@ -1,8 +1,13 @@
 """What happens in a race, as typed events in the order in which it happens.
 
-``at`` is in seconds since the start of the race.
+``at`` is in seconds since the start of the race. Characters are counted in Unicode code points, and
+``tokens`` of a branch include those that it took over from its parent, except where it says so.
+
+A viewer needs nothing but these events: ``fold.RaceState`` makes of them what is known of a race.
+Fields with a default were added later; streams that were recorded before lack them.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -33,6 +38,7 @@ class BranchStarted:
     seed: int | None
     parent: int | None = None  # the branch that it was forked from
     inherited_tokens: int = 0  # the parent's, which it goes on from
+    inherited_characters: int | None = None  # of the parent's text, written by those tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,7 @@ class BranchProgressed:
     branch: int
     text: str  # since the last such event of this branch
     tokens: int  # likewise
-    forced: bool  # part of a forced answer
+    forced: bool  # part of a forced answer, the forcing suffix before it included
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,7 @@ class BranchForcing:
     at: float
     branch: int
     tokens: int  # generated until then
+    beside: bool = False  # whether the branch runs on meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +90,16 @@ class BranchScored:
 
 @dataclass(frozen=True, slots=True)
 class BranchExtended:
-    """A branch that had finished was made to go on. It ends once more."""
+    """A branch that had finished was made to go on: ``text`` took the place of the end of its own,
+    and its answer does not count any more. It ends once more."""
 
     type: ClassVar[str] = "branch_extended"
     at: float
     branch: int
     text: str  # what it goes on after
+    text_tokens: int = 0  # of ``text``
+    kept_tokens: int | None = None  # of its own, before ``text``; None: all
+    kept_characters: int | None = None  # likewise, of its text
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +118,19 @@ class BranchEnded:
 
 @dataclass(frozen=True, slots=True)
 class VoteChanged:
-    """The votes after an answer came in; best first."""
+    """The standing after it changed: an answer came in or was taken back, or was weighed anew."""
 
     type: ClassVar[str] = "vote_changed"
     at: float
     votes: dict[str, int] = field(default_factory=dict[str, int])
+    """Finished branches by answer, most first."""
     forced_votes: dict[str, int] = field(default_factory=dict[str, int])
+    """Forced answers, likewise."""
     leader: str | None = None
+    """The answer that the strategy would decide for now."""
+    weights: Mapping[str, float] = field(default_factory=dict[str, float])
+    """What each answer weighs for the strategy that decides; equal to the number of finished votes
+    where it counts votes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,16 +151,13 @@ class RaceDecided:
     result: Result
 
 
-Event = (
-    RaceStarted
-    | BranchStarted
+BranchEvent = (
+    BranchStarted
     | BranchProgressed
     | BranchForcing
     | BranchProbed
     | BranchScored
     | BranchExtended
     | BranchEnded
-    | VoteChanged
-    | CallTimeReached
-    | RaceDecided
 )
+Event = RaceStarted | BranchEvent | VoteChanged | CallTimeReached | RaceDecided

@@ -17,7 +17,7 @@ from math import sqrt
 from statistics import NormalDist
 from typing import Any
 
-from ..traces.reading import RecordedBranch, RecordedQuestion
+from ..traces.recordings import RecordedBranch, RecordedQuestion
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ def rows_of(
     job = replayed.job
     count, unit = len(job.questions), step_seconds or 1.0
     draws = np.random.default_rng(0).multinomial(count, [1 / count] * count, size=_RESAMPLES)
-    compare = _Compare(draws / count)
+    maker = _RowMaker(_Compare(draws / count), baseline, job.draws, unit)
     cells = {
         cell: _Means.of(figures, count, unit)
         for cell, figures in zip(job.cells, replayed.cells, strict=True)
@@ -90,17 +90,14 @@ def rows_of(
         against = Cell(baseline, cell.branches, cell.deadline, cell.forced)
         known = cells.get(against) if against != cell else None
         bound = bounds[cell.branches] if cell.deadline == inf else None
-        rows.append(_row(compare, job.draws, unit, cell, means, baseline, known, bound))
+        rows.append(maker.row(cell, means, known, bound))
         following = job.cells[position + 1 : position + 2]
         last = not following or following[0].branches != cell.branches
         free = [c for c in cells if c.branches == cell.branches and c.deadline == inf]
         if last and free:
             against = Cell(baseline, cell.branches, inf, free[0].forced)
             it = Cell(StrategySpec(CLAIRVOYANT), cell.branches, inf, free[0].forced)
-            means = bounds[cell.branches]
-            rows.append(
-                _row(compare, job.draws, unit, it, means, baseline, cells.get(against), None)
-            )
+            rows.append(maker.row(it, bounds[cell.branches], cells.get(against), None))
     return rows
 
 
@@ -159,47 +156,54 @@ class _Compare:
         return float(low), float(high)
 
 
-def _row(
-    compare: _Compare,
-    draws: int,
-    unit: float,
-    cell: Cell,
-    means: _Means,
-    baseline: StrategySpec,
-    base: _Means | None,
-    bound: _Means | None,
-) -> Row:
-    np = numpy()
-    p50, p95 = np.quantile(means.latencies, [0.5, 0.95])
-    paired: dict[str, Any] = {}
-    if base is not None:
-        saved = compare.ratio(means.tokens, base.tokens)
-        paired = {
-            "accuracy_difference": float((means.right - base.right).mean()),
-            "accuracy_difference_interval": compare.mean(means.right - base.right),
-            "speedup": float(base.latency.mean() / means.latency.mean()),
-            "speedup_interval": compare.ratio(base.latency, means.latency),
-            "tokens_saved": float(1.0 - means.tokens.mean() / base.tokens.mean()),
-            "tokens_saved_interval": (1.0 - saved[1], 1.0 - saved[0]),
-        }
-    if bound is not None:
-        paired["over_clairvoyant"] = float(means.latency.mean() / bound.latency.mean())
-        paired["over_clairvoyant_interval"] = compare.ratio(means.latency, bound.latency)
-    return Row(
-        strategy=cell.strategy.label,
-        branches=cell.branches,
-        deadline=None if cell.deadline == inf else cell.deadline * unit,
-        forced=cell.forced,
-        questions=len(means.right),
-        draws=draws,
-        accuracy=float(means.right.mean()),
-        accuracy_interval=compare.mean(means.right),
-        latency_mean=float(means.latency.mean()),
-        latency_interval=compare.mean(means.latency),
-        latency_p50=float(p50),
-        latency_p95=float(p95),
-        tokens_mean=float(means.tokens.mean()),
-        branches_cut=1.0 - means.ended / cell.branches,
-        baseline=baseline.label if base is not None else None,
-        **paired,
-    )
+@dataclass(slots=True)
+class _RowMaker:
+    """Makes the rows of one replay."""
+
+    compare: _Compare
+    baseline: StrategySpec
+    draws: int
+    unit: float
+    """Of the times, over that of a token."""
+
+    def row(self, cell: Cell, means: _Means, base: _Means | None, bound: _Means | None) -> Row:
+        """The row of a cell.
+
+        Args:
+            base: of the baseline's cell; None: there is none to compare with.
+            bound: of the earliest stop which keeps the final majority; None: it has no meaning.
+        """
+        np, compare = numpy(), self.compare
+        p50, p95 = np.quantile(means.latencies, [0.5, 0.95])
+        paired: dict[str, Any] = {}
+        if base is not None:
+            saved = compare.ratio(means.tokens, base.tokens)
+            paired = {
+                "accuracy_difference": float((means.right - base.right).mean()),
+                "accuracy_difference_interval": compare.mean(means.right - base.right),
+                "speedup": float(base.latency.mean() / means.latency.mean()),
+                "speedup_interval": compare.ratio(base.latency, means.latency),
+                "tokens_saved": float(1.0 - means.tokens.mean() / base.tokens.mean()),
+                "tokens_saved_interval": (1.0 - saved[1], 1.0 - saved[0]),
+            }
+        if bound is not None:
+            paired["over_clairvoyant"] = float(means.latency.mean() / bound.latency.mean())
+            paired["over_clairvoyant_interval"] = compare.ratio(means.latency, bound.latency)
+        return Row(
+            strategy=cell.strategy.label,
+            branches=cell.branches,
+            deadline=None if cell.deadline == inf else cell.deadline * self.unit,
+            forced=cell.forced,
+            questions=len(means.right),
+            draws=self.draws,
+            accuracy=float(means.right.mean()),
+            accuracy_interval=compare.mean(means.right),
+            latency_mean=float(means.latency.mean()),
+            latency_interval=compare.mean(means.latency),
+            latency_p50=float(p50),
+            latency_p95=float(p95),
+            tokens_mean=float(means.tokens.mean()),
+            branches_cut=1.0 - means.ended / cell.branches,
+            baseline=self.baseline.label if base is not None else None,
+            **paired,
+        )

@@ -12,21 +12,21 @@ from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import groupby, islice
 from math import inf
 from multiprocessing import connection, get_context, parent_process
-from random import Random
 from threading import Thread
 
 from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.protocol import Strategy
+from frontrunner.strategies.registry import Registrations
 
 from ..errors import BadRequest, FrontrunnerError
 from ..simulation.cells import Cell
+from ..simulation.recorded_draws import FreshStrategies, RecordedDraws
 from ..simulation.simulated_race import CannotReplay, SimulatedRace, Timing, check_replayable
-from ..traces.reading import RecordedBranch, RecordedQuestion
+from ..traces.recordings import RecordedBranch, RecordedQuestion
 
 #: Races that a process runs before it hands the figures back: about half a second's work. It is
 #: also how long Ctrl-C may take.
@@ -35,9 +35,6 @@ _RACES_A_TASK = 600
 _ATTENTION = 0.1
 #: Fewer races than this are run at once in this process: others would take longer to start.
 _WORTH_PROCESSES = 3_000
-#: A length model that has seen all other questions counts as this many branches, as in a runtime
-#: that has been running for a while (``LengthModel.updated`` goes no higher).
-_POOLED_WEIGHT = 256.0
 
 
 class ReplayFailed(FrontrunnerError):
@@ -145,6 +142,9 @@ class Replay:
         self.races = len(job.questions) * job.draws * len(job.cells)
         cores = len(os.sched_getaffinity(0)) if processes is None else processes
         self._processes = max(1, cores) if self.races >= _WORTH_PROCESSES else 1
+        self._registrations: Registrations | None = None
+        if self._processes > 1:  # a process of its own has not seen what was registered here
+            self._registrations = _registrations(job)
         self._parts: dict[tuple[int, int], Part] = {}
 
     def run(self) -> Generator[int, None, None]:
@@ -193,7 +193,7 @@ class Replay:
             self._processes,
             mp_context=get_context("spawn"),
             initializer=_begin,
-            initargs=(self.job,),
+            initargs=(self.job, self._registrations),
         )
         try:
             waiting: set[Future[Part]] = set()
@@ -216,6 +216,15 @@ class Replay:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
+def _registrations(job: Job) -> Registrations:
+    try:
+        return Registrations.of(
+            (cell.strategy.name, dict(cell.strategy.parameters)) for cell in job.cells
+        )
+    except ValueError as error:
+        raise BadRequest(f"{error} (processes=1, --processes 1)") from error
+
+
 # ── in a process of the replay ────────────────────────────────────────────────────────────────
 
 _worker: "_Worker | None" = None
@@ -231,8 +240,10 @@ def _sigint_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _begin(job: Job) -> None:
+def _begin(job: Job, registrations: Registrations | None) -> None:
     global _worker
+    if registrations is not None:
+        registrations.receive()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process says when to end
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     Thread(target=_end_with_parent, daemon=True).start()
@@ -256,8 +267,8 @@ class _Worker:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._fresh: dict[Cell, Strategy] = {}
-        self._lengths: dict[int, LengthModel | None] = {}
+        self._recorded = RecordedDraws(job.questions, job.seed)
+        self._strategies = FreshStrategies()
         self._timings: dict[float, Timing] = {}
 
     def part(self, question: int, first: int, draws: int) -> Part:
@@ -274,9 +285,7 @@ class _Worker:
 
     def draw(self, question: int, draw: int) -> Sequence[RecordedBranch]:
         """All branches of a question in the order of this draw."""
-        order = list(self._job.questions[question].branches)
-        Random(f"{self._job.seed}/{question}/{draw}").shuffle(order)
-        return order
+        return self._recorded.order(question, draw)
 
     def race(
         self, cell: Cell, question: int, order: Sequence[RecordedBranch]
@@ -309,29 +318,13 @@ class _Worker:
         return right, outcome.time, outcome.tokens, outcome.ended
 
     def strategy(self, cell: Cell) -> Strategy:
-        """A fresh strategy; a copy, because checking parameters takes longer than many races."""
-        fresh = self._fresh.get(cell)
-        if fresh is None:
-            fresh = cell.strategy.create(cell.branches, forced=cell.forced)
-            self._fresh[cell] = fresh
-        return deepcopy(fresh)
+        """A fresh strategy."""
+        return self._strategies.create(cell.strategy, cell.branches, forced=cell.forced)
 
     def _known_lengths(self, question: int) -> LengthModel | None:
         if not isinstance(self._job.lengths, str):
             return self._job.lengths
-        if question not in self._lengths:
-            others = [
-                branch.tokens
-                for number, other in enumerate(self._job.questions)
-                if number != question
-                for branch in other.branches
-                if not branch.lost
-            ]
-            model = LengthModel.fit(others) if others else None
-            if model is not None:
-                model = LengthModel(model.mu, model.sigma, min(model.weight, _POOLED_WEIGHT))
-            self._lengths[question] = model
-        return self._lengths[question]
+        return self._recorded.pooled_lengths(question)
 
 
 def clairvoyant_stop(

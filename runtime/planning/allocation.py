@@ -12,11 +12,10 @@ from statistics import fmean
 
 from frontrunner.strategies.lengths import LengthModel
 
+from ..racing.deadline_reserve import HEADROOM
 from .clock import Pace, TokenClock
 from .runtime_models import RuntimeModels
 
-#: What the reserve is over the rounds of forced answers seen (``runtime.reserve``).
-_HEADROOM = 1.2
 #: Accuracy (share) below which a gain is none.
 _TOLERANCE = 0.005
 #: A race may take as much longer, or shorter, than is expected: too many branches by the deadline
@@ -93,7 +92,7 @@ class BatchSharing:
         branches of other races all along."""
         engine, kept = self.models.engine, contender.kept(share)
         clock = self._clock(kept, others, contender.prompt)
-        reserve = _HEADROOM * factor * engine.forced.seconds(kept) + self.models.return_margin
+        reserve = HEADROOM * factor * engine.forced.seconds(kept) + self.models.return_margin
         # The clock runs at the profile's pace, which is ``factor`` times too fast.
         left = max(0.0, contender.seconds - reserve) / factor
         began = clock.seconds(contender.written) if contender.written > 0 else 0.0

@@ -6,27 +6,19 @@ batches that shrink.
 """
 
 from collections.abc import Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from math import sqrt
-from random import Random
 from statistics import fmean, pstdev
 
-from frontrunner.strategies.lengths import LengthModel
-from frontrunner.strategies.protocol import Strategy
-
 from ..errors import BadRequest
+from ..racing.deadline_reserve import HEADROOM
 from ..simulation.cells import StrategySpec
-from ..simulation.simulated_race import SimulatedRace, Timing
-from ..traces.reading import RecordedBranch, RecordedQuestion
+from ..simulation.recorded_draws import FreshStrategies, RecordedDraws
+from ..simulation.simulated_race import Outcome, SimulatedRace, Timing
+from ..traces.recordings import RecordedBranch, RecordedQuestion
 from .clock import Pace, TokenClock
 from .engine_model import EngineModel
 from .schedule import KSchedule
-
-#: What the reserve is over the rounds of forced answers seen (``runtime.reserve``).
-_HEADROOM = 1.2
-#: A length model that has seen all other questions counts as this many branches.
-_POOLED_WEIGHT = 256.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +99,9 @@ class Estimator:
         self.circumstances = circumstances
         self.most_branches = min(len(q.branches) for q in questions)
         self._questions = questions
-        self._draws, self._seed = draws, seed
-        self._lengths = [self._pooled(number) for number in range(len(questions))]
-        self._strategies: dict[tuple[StrategySpec, int], Strategy] = {}
+        self._draws = draws
+        self._recorded = RecordedDraws(questions, seed)
+        self._strategies = FreshStrategies()
 
     @property
     def typical_context(self) -> float:
@@ -127,7 +119,7 @@ class Estimator:
         those of other races, when they take the most of it."""
         peaks: list[float] = []
         for number in range(len(self._questions)):
-            ends = sorted(b.tokens for b in self._drawn(number, 0)[:branches])
+            ends = sorted(b.tokens for b in self._recorded.order(number, 0)[:branches])
             peaks.append(max(end * (len(ends) - i) for i, end in enumerate(ends)))
         others = self.circumstances.others * self.typical_context
         return self.circumstances.prompt + fmean(peaks) + others <= cache_tokens
@@ -156,13 +148,12 @@ class Estimator:
         for number, question in enumerate(self._questions):
             hits = 0
             for draw in range(self._draws):
-                records = self._drawn(number, draw)[: candidate.branches]
+                records = self._recorded.order(number, draw)[: candidate.branches]
                 clock = self.clock(candidate, records)
                 timing = self._timing(candidate, clock, records, deadline)
-                race = SimulatedRace(
-                    self._strategy(candidate), records, timing, lengths=self._lengths[number]
+                outcome = self._race(
+                    candidate.strategy, candidate.branches, number, records, timing
                 )
-                outcome = race.run()
                 hits += outcome.decision.answer in question.right
                 seconds.append(clock.seconds(outcome.time))
                 tokens += outcome.tokens
@@ -186,23 +177,17 @@ class Estimator:
     def accuracy_by_tokens(self, strategy: StrategySpec, branches: int, tokens: float) -> float:
         """Share of the races that are called rightly if time is up when branches have generated
         ``tokens``, whatever the seconds."""
-        candidate = Candidate("none", KSchedule(), branches, strategy)
         hits = 0
         for number, question in enumerate(self._questions):
             for draw in range(self._draws):
-                records = self._drawn(number, draw)[:branches]
-                race = SimulatedRace(
-                    self._strategy(candidate),
-                    records,
-                    Timing(deadline=tokens),
-                    lengths=self._lengths[number],
-                )
-                hits += race.run().decision.answer in question.right
+                records = self._recorded.order(number, draw)[:branches]
+                outcome = self._race(strategy, branches, number, records, Timing(deadline=tokens))
+                hits += outcome.decision.answer in question.right
         return hits / (self._draws * len(self._questions))
 
     def reserve(self, candidate: Candidate, running: int) -> float:
         """Seconds kept for the forced answers of ``running`` branches and for the way back."""
-        return _HEADROOM * self._round(candidate, running) + self.circumstances.return_margin
+        return HEADROOM * self._round(candidate, running) + self.circumstances.return_margin
 
     def _round(self, candidate: Candidate, running: int) -> float:
         if running == 0:
@@ -230,33 +215,17 @@ class Estimator:
             forced_cost=min(forced_token, stop_token) - call_token,
         )
 
-    def _strategy(self, candidate: Candidate) -> Strategy:
-        """A fresh one; a copy, because checking parameters takes longer than many races."""
-        key = (candidate.strategy, candidate.branches)
-        fresh = self._strategies.get(key)
-        if fresh is None:
-            fresh = candidate.strategy.create(candidate.branches, forced=self.circumstances.forced)
-            self._strategies[key] = fresh
-        return deepcopy(fresh)
-
-    def _drawn(self, question: int, draw: int) -> list[RecordedBranch]:
-        order = list(self._questions[question].branches)
-        Random(f"{self._seed}/{question}/{draw}").shuffle(order)
-        return order
-
-    def _pooled(self, question: int) -> LengthModel | None:
-        """The lengths of all other questions."""
-        others = [
-            b.tokens
-            for number, other in enumerate(self._questions)
-            if number != question
-            for b in other.branches
-            if not b.lost
-        ]
-        if not others:
-            return None
-        model = LengthModel.fit(others)
-        return LengthModel(model.mu, model.sigma, min(model.weight, _POOLED_WEIGHT))
+    def _race(
+        self,
+        strategy: StrategySpec,
+        branches: int,
+        question: int,
+        records: Sequence[RecordedBranch],
+        timing: Timing,
+    ) -> Outcome:
+        made = self._strategies.create(strategy, branches, forced=self.circumstances.forced)
+        lengths = self._recorded.pooled_lengths(question)
+        return SimulatedRace(made, records, timing, lengths=lengths).run()
 
 
 def quantile(ordered: Sequence[float], q: float) -> float:

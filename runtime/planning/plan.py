@@ -1,25 +1,26 @@
 """A plan: what is chosen for a deadline, why, and what is expected of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
+import tomli_w
+
 from frontrunner.strategies.lengths import LengthModel
 
-from ..config import Settings, SpeculationSettings
+from ..config import Settings
+from ..config.tables import tables
 from ..simulation.cells import StrategySpec
-from ..traces.reading import RecordedBranch, RecordedQuestion
+from ..traces.recordings import RecordedBranch, RecordedQuestion
 from .engine_model import EngineModel
 from .estimating import Candidate, Estimate, Estimator
 from .planner import Choice, Evaluate, Space, Speculation, next_speculations
 from .runtime_models import AccuracyModel, RuntimeModels
 from .schedule import KSchedule, constants
 
-#: The key of ``[engine.speculation]`` for K by batch size, where the settings have one.
+#: The key of ``[engine.speculation]`` for K by batch size.
 SCHEDULE_KEY = "tokens_per_batch_size"
-#: Methods that vLLM cannot change K of.
-_ONE_K = ("suffix",)
 #: Acceptable risks of a changed leader that are tried.
 _FLIP_RISKS = (0.02, 0.05, 0.1, 0.2)
 #: Numbers of tokens at which accuracy is known at run time.
@@ -65,21 +66,17 @@ def space_of(
     if most_branches not in branches:
         branches.append(most_branches)
     speculations = [Speculation("none", KSchedule())]
+    scheduled = tables(Settings)["engine.speculation"].takes(SCHEDULE_KEY)
     for method, model in models.items():
         if method == "none":
             continue
         own = constants([k for k in model.ks if k])
-        if takes_schedule(method):
+        if method in scheduled:
             fastest = KSchedule.fastest(model, context, most_branches)
             if fastest.changes:
                 own.append(fastest)
         speculations += [Speculation(method, schedule) for schedule in own]
     return Space(tuple(branches), tuple(speculations), tuple(stops_of(settings)))
-
-
-def takes_schedule(method: str) -> bool:
-    """Whether the settings have K by batch size, and the method can do it."""
-    return SCHEDULE_KEY in SpeculationSettings.model_fields and method not in _ONE_K
 
 
 def stops_of(settings: Settings) -> list[StrategySpec]:
@@ -193,9 +190,24 @@ def planned_settings(
     sampling = dict(data.get("sampling", {}))
     sampling["max_tokens"] = min(settings.sampling.max_tokens, plan.max_tokens)
     data["sampling"] = sampling
-    if models is not None and "planning" in Settings.model_fields:
+    if models is not None:
         data["planning"] = {"models": models}
     return data
+
+
+def settings_toml(data: Mapping[str, Any]) -> str:
+    """Settings as a TOML document, without None, which TOML cannot say, and without tables that say
+    nothing.
+
+    Raises:
+        TypeError: TOML cannot say something else in them.
+    """
+    return tomli_w.dumps(_what_is_said(data))
+
+
+def _what_is_said(table: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {k: _what_is_said(v) if isinstance(v, Mapping) else v for k, v in table.items()}
+    return {key: value for key, value in kept.items() if value is not None and value != {}}
 
 
 def as_dict(plan: Plan, model: EngineModel) -> dict[str, Any]:

@@ -15,8 +15,6 @@ from typing import Any
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
-import frontrunner
-
 from ..cost_model.acceptance import AcceptanceCount
 from ..errors import BadRequest
 
@@ -177,13 +175,17 @@ def read_json(path: Path, adapter: TypeAdapter[Any], otherwise: str) -> Any:
 
 def versions() -> dict[str, str]:
     """Of what has an influence on times."""
-    found = {"frontrunner": frontrunner.__version__, "python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    known = {name: _version(name) for name in ("frontrunner", *_PACKAGES)}
+    known = {"frontrunner": known["frontrunner"], "python": platform.python_version(), **known}
+    return {name: found for name, found in known.items() if found is not None}
+
+
+def _version(package: str) -> str | None:
+    """None: it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def hardware() -> str:

@@ -11,7 +11,7 @@ from ..errors import EngineError
 _log = structlog.get_logger("frontrunner.race")
 
 #: Seconds for an abort past the deadline (a caller's own cancellation): nobody waits any more.
-_LATE = 0.005
+_POST_DEADLINE_TIMEOUT = 0.005
 
 
 class Aborts:
@@ -27,10 +27,10 @@ class Aborts:
         self._race_id = race_id
         self._deadline = deadline
         self._limit = limit
-        self.untold: list[str] = []  # requests that the engine could not be told to end
-        self.report: Callable[[float, int, bool], None] | None = None  # seconds, requests, told
+        self.unacknowledged: list[str] = []  # requests that the engine could not be told to end
+        self.on_abort: Callable[[float, int, bool], None] | None = None  # seconds, requests, told
 
-    def hurry(self, deadline: float) -> None:
+    def shorten_deadline(self, deadline: float) -> None:
         """The deadline is earlier now (anyio clock, seconds)."""
         self._deadline = min(self._deadline, deadline)
 
@@ -42,7 +42,9 @@ class Aborts:
         began = anyio.current_time()
         left = self._deadline - began
         done = False
-        with anyio.move_on_after(min(self._limit, left / 2 if left >= 0 else _LATE), shield=True):
+        with anyio.move_on_after(
+            min(self._limit, left / 2 if left >= 0 else _POST_DEADLINE_TIMEOUT), shield=True
+        ):
             try:
                 await self._engine.abort(requests)
                 done = True
@@ -50,8 +52,8 @@ class Aborts:
                 done = True  # a dead engine runs nothing
             except Exception:  # noqa: BLE001 - whatever an engine raises, it may not cost the result
                 _log.exception("frontrunner.abort_failed", race=self._race_id)
-        if self.report is not None:
-            self.report(anyio.current_time() - began, len(requests), done)
+        if self.on_abort is not None:
+            self.on_abort(anyio.current_time() - began, len(requests), done)
         if not done:
             _log.warning("frontrunner.abort_timed_out", race=self._race_id)
-            self.untold += requests
+            self.unacknowledged += requests

@@ -21,8 +21,8 @@ from ..engines.protocol import Chunk, Engine, FinishReason, Generation, Sampling
 from ..errors import EngineError
 from ..rewards.protocol import RewardModel, Scoring
 from .aborts import Aborts
-from .branch import Branch, ForcedBeside, SideRequest, Text
-from .deadline_reserve import Reserve
+from .branch import BackgroundForcing, Branch, ProbeRequest, Text
+from .deadline_reserve import DeadlineReserve
 from .seeds import branch_seed
 from .spec import RaceSpec
 
@@ -32,26 +32,34 @@ _log = structlog.get_logger("frontrunner.race")
 _FORCED_PRIORITY = -(2**40)
 
 
-class Listener(Protocol):
-    """The race, as its branches' work tells it what came in."""
+class BranchListener(Protocol):
+    """The race, as it is told what came of its branches' requests."""
 
-    def took(self, branch: Branch, chunk: Chunk, *, forced: bool) -> None:
+    def on_chunk(self, branch: Branch, chunk: Chunk, *, forced: bool) -> None:
         """A piece of text."""
         ...
 
-    def arrived(self, branch: Branch, answer: str | None, status: BranchStatus) -> None:
+    def on_suffix(self, branch: Branch) -> None:
+        """A branch that was stopped is continued with the forcing suffix."""
+        ...
+
+    def on_answer(self, branch: Branch, answer: str | None, status: BranchStatus) -> None:
         """A branch has ended as ``status`` with ``answer``, its class's representative."""
         ...
 
-    def lost(self, branch: Branch, status: BranchStatus, error: str) -> None:
+    def on_lost(self, branch: Branch, status: BranchStatus, error: str) -> None:
         """The request that a branch held in ``status`` was lost."""
         ...
 
-    def probed(self, branch: Branch, tokens: int, answer: str | None) -> None:
-        """What a branch would have answered after ``tokens`` tokens."""
+    def on_probe(self, branch: Branch, probe: ProbeRequest, answer: str | None) -> None:
+        """What a branch would have answered when it was asked."""
         ...
 
-    def scored(self, branch: Branch, tokens: int, score: float | None) -> None:
+    def on_probe_lost(self, branch: Branch, probe: ProbeRequest) -> None:
+        """A probe brings nothing."""
+        ...
+
+    def on_score(self, branch: Branch, tokens: int, score: float | None) -> None:
         """The score of a branch's first ``tokens`` tokens; None: it failed."""
         ...
 
@@ -65,25 +73,28 @@ class ScoringTask:
     scoring: Scoring
 
 
-class BranchWork:
+@dataclass(frozen=True, slots=True)
+class RaceServices:
+    """What the requests of a race's branches need."""
+
+    engine: Engine
+    clusters: Clusters
+    reserve: DeadlineReserve
+    rewards: RewardModel | None = None
+
+
+class BranchRequests:
     """Background tasks of one race; each method is one task."""
 
     def __init__(
-        self,
-        spec: RaceSpec,
-        engine: Engine,
-        clusters: Clusters,
-        reserve: Reserve,
-        aborts: Aborts,
-        rewards: RewardModel | None,
-        listener: Listener,
+        self, spec: RaceSpec, services: RaceServices, aborts: Aborts, listener: BranchListener
     ) -> None:
         self._spec = spec
-        self._engine = engine
-        self._clusters = clusters
-        self._reserve = reserve
+        self._engine = services.engine
+        self._clusters = services.clusters
+        self._reserve = services.reserve
+        self._rewards = services.rewards
         self._aborts = aborts
-        self._rewards = rewards
         self._listener = listener
 
     async def run_branch(self, branch: Branch) -> None:
@@ -104,7 +115,7 @@ class BranchWork:
             if branch.status is BranchStatus.RUNNING:
                 await self._read_answer(branch, branch.text, BranchStatus.FINISHED)
 
-    async def abort_and_close(self, branches: list[Branch], requests: list[str]) -> None:
+    async def abort_and_close(self, branches: Sequence[Branch], requests: Sequence[str]) -> None:
         """End ``branches``, whose ``requests`` still run, in one call to the engine."""
         await self._aborts.abort(requests)
         for branch in branches:
@@ -113,7 +124,7 @@ class BranchWork:
     # ── forced answers ────────────────────────────────────────────────────────────────────────
 
     async def run_forced_round(
-        self, branches: list[Branch], requests: list[str], predicted: float
+        self, branches: Sequence[Branch], requests: Sequence[str], predicted: float
     ) -> None:
         """Stop ``branches`` and get their answers, all in one batch, in ``predicted`` seconds."""
         with self._measured(predicted if requests else None):
@@ -122,15 +133,19 @@ class BranchWork:
                 for branch in branches:
                     together.start_soon(self._run_forced, branch, len(branches) == 1)
 
-    async def run_forced_beside(self, branches: list[Branch], predicted: float) -> None:
+    async def run_forced_in_background(
+        self,
+        branches: Sequence[Branch],
+        answers: Sequence[BackgroundForcing],
+        predicted: float,
+    ) -> None:
         """Get the answers of ``branches``, which run on, all in one batch, in ``predicted``
         seconds."""
         with self._measured(predicted):
             async with anyio.create_task_group() as together:
-                for branch in branches:
-                    if (beside := branch.beside) is not None:
-                        alone = len(branches) == 1
-                        together.start_soon(self._run_beside, branch, beside, alone)
+                for branch, background in zip(branches, answers, strict=True):
+                    alone = len(branches) == 1
+                    together.start_soon(self._run_in_background, branch, background, alone)
 
     @contextmanager
     def _measured(self, predicted: float | None) -> Generator[None, None, None]:
@@ -150,6 +165,7 @@ class BranchWork:
         if self._spec.answers.forcible and self._spec.answers.find(branch.text) is None:
             branch.forced_request_id = f"{branch.request_id}-forced"
             branch.extend_forced(self._spec.forcing.suffix, 0)
+            self._listener.on_suffix(branch)
             priority = _FORCED_PRIORITY + int(self._spec.deadline * 1000)
             request = self._continuation(branch, branch.forced_request_id, priority, alone)
             await self._stream(branch, request, BranchStatus.FORCING)
@@ -157,46 +173,50 @@ class BranchWork:
             text = branch.forced_text or branch.text
             await self._read_answer(branch, text, BranchStatus.FORCED)
 
-    async def _run_beside(self, branch: Branch, beside: ForcedBeside, alone: bool) -> None:
-        if branch.beside is not beside:
+    async def _run_in_background(
+        self, branch: Branch, background: BackgroundForcing, alone: bool
+    ) -> None:
+        if branch.background is not background:
             return  # its branch ended before this began
         said = self._spec.answers.find(branch.text)
         if said is None and self._spec.answers.forcible:
-            beside.text.append(self._spec.forcing.suffix, 0)
+            background.text.append(self._spec.forcing.suffix, 0)
             priority = _FORCED_PRIORITY + int(self._spec.deadline * 1000)
-            request = self._continuation(branch, beside.request_id, priority, alone)
-            with beside.scope:
-                said = await self._stream_beside(beside, request)
-        beside.said = said
-        if beside.running:
-            beside.running = False
-            await self._aborts.abort([beside.request_id])
+            request = self._continuation(branch, background.request_id, priority, alone)
+            with background.scope:
+                said = await self._stream_in_background(background, request)
+        background.said = said
+        if background.running:
+            background.running = False
+            await self._aborts.abort([background.request_id])
         if said is not None:
-            beside.answer = await self._class_of(said)
+            background.representative = await self._class_of(said)
 
-    async def _stream_beside(self, beside: ForcedBeside, request: Generation) -> str | None:
+    async def _stream_in_background(
+        self, background: BackgroundForcing, request: Generation
+    ) -> str | None:
         """The answer, as soon as it is complete."""
-        beside.running = True
+        background.running = True
         try:
             async with aclosing(self._engine.generate(request)) as chunks:
                 async for chunk in chunks:
-                    beside.forced_tokens += len(chunk.token_ids)
-                    beside.text.append(chunk.text, beside.forced_tokens)
-                    said = self._spec.answers.settled(str(beside.text))
+                    background.forced_tokens += len(chunk.token_ids)
+                    background.text.append(chunk.text, background.forced_tokens)
+                    said = self._spec.answers.settled(str(background.text))
                     if chunk.finish is not None:
-                        beside.running = False
+                        background.running = False
                     if said is not None:
                         return said
         except Exception as error:  # noqa: BLE001 - the branch itself runs on
-            beside.running = False
+            background.running = False
             if not isinstance(error, EngineError):
                 _log.exception("frontrunner.forcing_failed", race=self._spec.race_id)
             return None
-        return self._spec.answers.find(str(beside.text))
+        return self._spec.answers.find(str(background.text))
 
-    async def abort_beside(self, beside: ForcedBeside) -> None:
-        await self._aborts.abort([beside.request_id])
-        beside.scope.cancel()
+    async def abort_background(self, background: BackgroundForcing) -> None:
+        await self._aborts.abort([background.request_id])
+        background.scope.cancel()
 
     def _continuation(
         self, branch: Branch, request_id: str, priority: int, greedy: bool
@@ -218,11 +238,11 @@ class BranchWork:
 
     # ── probes and scores ─────────────────────────────────────────────────────────────────────
 
-    async def run_probe(self, branch: Branch, probe: SideRequest) -> None:
+    async def run_probe(self, branch: Branch, probe: ProbeRequest) -> None:
         """Ask a running branch, beside it, what it would answer."""
         if branch.probe is not probe:
             return  # dropped before it began
-        tokens, text = branch.tokens, Text()
+        probe.tokens, text = branch.tokens, Text()
         text.append(self._spec.forcing.suffix, 0)
         priority = int(self._spec.deadline * 1000)
         request = self._continuation(branch, probe.request_id, priority, greedy=True)
@@ -238,17 +258,15 @@ class BranchWork:
             else:
                 raw = self._spec.answers.find(str(text))
                 answer = await self._class_of(raw) if raw is not None else None
-                if branch.probe is probe:
-                    branch.probe = None
-                    self._listener.probed(branch, tokens, answer)
-            if branch.probe is probe:
-                branch.probe = None
+                self._listener.on_probe(branch, probe, answer)
+                return
+        self._listener.on_probe_lost(branch, probe)
 
-    async def abort_probe(self, probe: SideRequest) -> None:
+    async def abort_probe(self, probe: ProbeRequest) -> None:
         await self._aborts.abort([probe.request_id])
         probe.scope.cancel()
 
-    async def run_scoring(self, tasks: list[ScoringTask]) -> None:
+    async def run_scoring(self, tasks: Sequence[ScoringTask]) -> None:
         """Score branches in one batch."""
         scores: Sequence[float | None] = [None] * len(tasks)
         try:
@@ -258,7 +276,7 @@ class BranchWork:
             _log.exception("frontrunner.scoring_failed", race=self._spec.race_id)
         for task, score in zip_longest(tasks, scores[: len(tasks)]):
             finite = score is not None and isfinite(score)
-            self._listener.scored(task.branch, task.tokens, score if finite else None)
+            self._listener.on_score(task.branch, task.tokens, score if finite else None)
 
     # ── streams and answers ───────────────────────────────────────────────────────────────────
 
@@ -272,7 +290,7 @@ class BranchWork:
                         return
                     finish = chunk.finish
                     if chunk.token_ids or chunk.text:
-                        self._listener.took(branch, chunk, forced=request.forced)
+                        self._listener.on_chunk(branch, chunk, forced=request.forced)
                     if (
                         request.forced
                         and self._spec.answers.settled(branch.forced_text) is not None
@@ -287,12 +305,12 @@ class BranchWork:
         except Exception as error:  # noqa: BLE001 - whatever an engine raises costs one branch
             if not isinstance(error, EngineError):
                 _log.exception("frontrunner.branch_failed", race=self._spec.race_id)
-            self._listener.lost(branch, status, str(error) or type(error).__name__)
+            self._listener.on_lost(branch, status, str(error) or type(error).__name__)
             return
         if status is BranchStatus.RUNNING:
             branch.truncated = finish is FinishReason.LENGTH
         if finish not in (FinishReason.STOP, FinishReason.LENGTH):
-            self._listener.lost(
+            self._listener.on_lost(
                 branch, status, f"the engine ended the request ({finish or 'no reason'})"
             )
 
@@ -303,7 +321,7 @@ class BranchWork:
         branch.pending_answer = raw
         answer = await self._class_of(raw) if raw is not None else None
         if branch.status is status:
-            self._listener.arrived(branch, answer, ends_as)
+            self._listener.on_answer(branch, answer, ends_as)
 
     async def _class_of(self, raw: str) -> str:
         """The representative of the equivalence class that ``raw`` belongs to."""

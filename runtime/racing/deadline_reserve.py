@@ -13,18 +13,18 @@ from math import ceil
 from ..engines.protocol import EngineInfo, EngineLoad
 
 #: What the reserve is over the rounds seen: they vary.
-_HEADROOM = 1.2
+HEADROOM = 1.2
 #: The same for the way back, a caller's own turn of the event loop included.
 _RETURN_HEADROOM = 1.5
 #: The margin becomes no more than so many times what was set aside: one long pause of the whole
 #: machine says nothing about the next race.
-_MOST_MARGIN = 5.0
+_MAX_MARGIN_FACTOR = 5.0
 #: How far an estimate rises towards a greater value, and falls towards a smaller one.
 _RISE, _FALL = 0.3, 0.05
 
 
 @dataclass(slots=True)
-class Reserve:
+class DeadlineReserve:
     """Predicts how long a round of forced answers takes; learns from each round.
 
     Args:
@@ -42,7 +42,7 @@ class Reserve:
     def margin(self) -> float:
         """Seconds kept for handing the result back."""
         needed = _RETURN_HEADROOM * self.return_seconds
-        return max(self.return_margin, min(needed, _MOST_MARGIN * self.return_margin))
+        return max(self.return_margin, min(needed, _MAX_MARGIN_FACTOR * self.return_margin))
 
     def round_seconds(
         self,
@@ -65,12 +65,12 @@ class Reserve:
         """Take in how long a round took: the first one outright, later ones by rising fast and
         falling slowly, since a late answer is worse than an early one."""
         ratio = min(10.0, max(0.25, actual / max(predicted, 1e-6)))
-        target = ratio * _HEADROOM
+        target = ratio * HEADROOM
         weight = 1.0 if not self.rounds else _RISE if target > self.factor else _FALL
         self.factor += weight * (target - self.factor)
         self.rounds += 1
 
-    def returned(self, seconds: float) -> None:
+    def record_return_latency(self, seconds: float) -> None:
         """Take in how long the way back took, of a race that ran until its last moment: a longer
         one is believed at once, as the next result must not be late."""
         weight = 1.0 if seconds > self.return_seconds else _FALL

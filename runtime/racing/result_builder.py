@@ -6,7 +6,7 @@ import anyio
 
 from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.protocol import BranchStatus, Decide
-from frontrunner.strategies.votes import Tally
+from frontrunner.strategies.votes import Tally, by_votes
 
 from ..result import Result
 from .branch import Branch
@@ -55,11 +55,6 @@ def _shown(decision: Decide, branches: Mapping[int, Branch]) -> str:
         return finished and not branch.truncated, finished, branch.tokens
 
     return max(branches.values(), key=place).text
-
-
-def by_votes(votes: dict[str, int]) -> dict[str, int]:
-    """The same votes, most first; equal ones keep their order of arrival."""
-    return dict(sorted(votes.items(), key=lambda item: -item[1]))
 
 
 def _tokens_saved(

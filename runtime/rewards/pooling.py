@@ -21,7 +21,7 @@ import anyio
 import anyio.to_thread
 import structlog
 
-from ..config import DEMO_REWARD_MODEL, EngineSettings, RewardSettings
+from ..config import DEMO_REWARD_MODEL, PoolingRewards, VllmSettings
 from ..engines.vllm.start import (
     build,
     check_model,
@@ -60,17 +60,16 @@ class _Prompt:
 class PoolingReward:
     """A ``RewardModel`` on vLLM's ``AsyncLLM`` with ``runner="pooling"``."""
 
-    def __init__(self, settings: RewardSettings, beside: EngineSettings | None = None) -> None:
+    def __init__(self, settings: PoolingRewards, beside: VllmSettings | None = None) -> None:
         """
         Args:
-            settings: of kind ``pooling``.
+            settings: of the reward model.
             beside: of the engine that shares the device.
 
         Raises:
             EngineStartError: if vLLM is not installed.
         """
         require_vllm()
-        assert settings.model is not None
         self._settings = settings
         self._model = settings.model
         self._beside = beside
@@ -117,7 +116,7 @@ class PoolingReward:
             self._check_share(self._beside)
         return build(pooling_arguments(self._settings, on_cpu=on_cpu))
 
-    def _check_share(self, main: EngineSettings) -> None:
+    def _check_share(self, main: VllmSettings) -> None:
         """vLLM's own refusal names no setting of ours."""
         if main.gpu_memory_utilization is None:
             raise EngineStartError(
@@ -265,9 +264,8 @@ class PoolingReward:
         return list(self._tokenizer.encode(text, add_special_tokens=False))
 
 
-def pooling_arguments(settings: RewardSettings, *, on_cpu: bool) -> dict[str, Any]:
+def pooling_arguments(settings: PoolingRewards, *, on_cpu: bool) -> dict[str, Any]:
     """vLLM's arguments for ``settings``; what a setting leaves open follows the hardware."""
-    assert settings.model is not None
     cache_gib = settings.cache_gib or (_CPU_CACHE_GIB if on_cpu else _GPU_CACHE_GIB)
     arguments: dict[str, Any] = {
         "model": model_folder(settings.model),

@@ -22,15 +22,15 @@ import aiohttp
 import anyio
 import structlog
 
-from ..config import RewardSettings
+from ..config import RemoteRewards
 from ..errors import EngineClosed
 from ..http_endpoints import (
-    FIRST_PAUSE,
-    LONGEST_PAUSE,
     SHOWN_CHARS,
     TRY_AGAIN,
+    TryAgain,
     authorization,
     retry_after,
+    with_retries,
 )
 from .inputs import Template, aggregate, conversation, question_text, split_steps
 from .protocol import Scoring
@@ -42,8 +42,8 @@ class EndpointError(Exception):
     """The endpoint gave no scores for a request."""
 
 
-class _OverloadedError(EndpointError):
-    """It may, if it is asked again ``after`` some seconds."""
+class _OverloadedError(EndpointError, TryAgain):
+    """It may, if it is asked again."""
 
     def __init__(self, message: str, after: float = 0.0) -> None:
         super().__init__(message)
@@ -62,12 +62,11 @@ class _Call:
 class RemoteReward:
     """A ``RewardModel`` behind a URL; needs asyncio, as aiohttp does."""
 
-    def __init__(self, settings: RewardSettings) -> None:
+    def __init__(self, settings: RemoteRewards) -> None:
         """
         Args:
             settings: of kind ``remote``.
         """
-        assert settings.url is not None
         self._settings = settings
         self._url = settings.url
         self._template = Template.parse(settings.template) if settings.template else None
@@ -121,21 +120,15 @@ class RemoteReward:
             EndpointError: with its complaint.
         """
         until = anyio.current_time() + self._settings.timeout
-        pause, left = FIRST_PAUSE, self._settings.retries
-        while True:
+
+        async def post() -> Any:
             try:
                 with anyio.fail_after(until - anyio.current_time()):
                     return await self._post(body)
             except TimeoutError:
                 raise EndpointError(f"no answer in {self._settings.timeout:g} s") from None
-            except _OverloadedError as error:
-                wait = max(pause, error.after)
-                again = anyio.current_time() + wait
-                # The caller's own deadline, if it set one, holds as well as ours.
-                if not left or again >= min(until, anyio.current_effective_deadline()):
-                    raise
-            await anyio.sleep(wait)
-            pause, left = min(2 * pause, LONGEST_PAUSE), left - 1
+
+        return await with_retries(post, retries=self._settings.retries, until=until)
 
     async def _post(self, body: Mapping[str, Any]) -> Any:
         session = self._session

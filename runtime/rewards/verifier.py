@@ -13,7 +13,7 @@ from math import exp
 import anyio
 import structlog
 
-from ..config import RewardSettings
+from ..config import VerifierRewards
 from ..engines.next_tokens import TellsNextTokens
 from ..engines.protocol import Engine, Generation, Sampling
 from ..errors import EngineError
@@ -39,7 +39,7 @@ _ABORT_LIMIT = 1.0
 class VerifierReward:
     """A ``RewardModel`` that asks the engine on which the branches run."""
 
-    def __init__(self, settings: RewardSettings, engine: Engine) -> None:
+    def __init__(self, settings: VerifierRewards, engine: Engine) -> None:
         """
         Args:
             settings: of kind ``verifier``. Its template is a user's turn.

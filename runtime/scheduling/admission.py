@@ -1,4 +1,4 @@
-"""Who may race now: the engine's places, shared among races.
+"""Who may race now: the engine's slots, shared among races.
 
 The engine runs ``capacity`` requests at a time. A race wants a number of branches and can do with a
 minimum. It is admitted with what is free, if that is no fewer than its minimum and nobody with an
@@ -6,11 +6,12 @@ earlier deadline waits; else it waits in a bounded queue, the earliest deadline 
 overtakes: a race that can do with less would else keep one that needs more waiting for ever. So
 each waits for races with earlier deadlines only, and no longer than until its own.
 
-Places come back one by one, as branches end, and go on to those who wait in the same moment (see
-``places`` for what counts). ``branches_to_grant`` alone says how many a race gets of what is free.
+Slots come back one by one, as branches end, and go on to those who wait in the same moment (see
+``racing.slots`` for what counts). ``branches_to_grant`` alone says how many a race gets of what is
+free.
 
 Refused with ``Overloaded`` is a race for which the queue has no place, and one whose wait would not
-end in time by what places have taken to come back of late; at once, both. One that waited in vain
+end in time by what slots have taken to come back of late; at once, both. One that waited in vain
 is refused when too little time is left for it to say anything.
 """
 
@@ -25,9 +26,9 @@ import anyio
 
 from ..errors import EngineClosed, Overloaded
 
-#: Places given back sooner (seconds) were never used: the race launched fewer branches.
+#: Slots given back sooner (seconds) were never used: the race launched fewer branches.
 _UNUSED = 0.001
-#: Places given back lately whose mean holding time is what is expected of the next.
+#: Slots given back lately whose mean holding time is what is expected of the next.
 _LATELY = 256
 #: Nobody is told to come back sooner (seconds).
 _SOONEST = 0.1
@@ -36,13 +37,13 @@ _SOONEST = 0.1
 def branches_to_grant(wanted: int, minimum: int, free: int, waiting: int) -> int:
     """How many branches the race that is first in the queue is granted now; 0: it must wait.
 
-    With nobody behind it, all it wants of the free places. With others, its share of them, the free
-    places evenly divided among all that wait, but never fewer than its minimum.
+    With nobody behind it, all it wants of the free slots. With others, its share of them, the free
+    slots evenly divided among all that wait, but never fewer than its minimum.
 
     Args:
         wanted: branches asked for.
         minimum: the fewest that it can do with, at least 1 and at most ``wanted``.
-        free: places that nobody holds.
+        free: slots that nobody holds.
         waiting: races that wait behind it.
     """
     if free < minimum:
@@ -53,22 +54,22 @@ def branches_to_grant(wanted: int, minimum: int, free: int, waiting: int) -> int
 def expected_wait(
     needed: int, holding: float | None, holders: Sequence[tuple[float, int]]
 ) -> float:
-    """Seconds until ``needed`` places have been given back.
+    """Seconds until ``needed`` slots have been given back.
 
-    By Little's law, ``held`` places of a mean holding time T come free at the rate held / T. And a
+    By Little's law, ``held`` slots of a mean holding time T come free at the rate held / T. And a
     race ends by its deadline, so the wait is never longer than until those with the earliest
-    deadlines, ``needed`` places together, are over.
+    deadlines, ``needed`` slots together, are over.
 
     Args:
-        needed: places; none are waited for if it is not positive.
+        needed: slots; none are waited for if it is not positive.
         holding: T, seconds; None: not known, then no place comes back before its race's deadline.
-        holders: seconds until the deadline, and places, of each race that holds any.
+        holders: seconds until the deadline, and slots, of each race that holds any.
     """
     if needed <= 0:
         return 0.0
     held, over = 0, inf
-    for left, places in sorted(holders):
-        held += places
+    for left, slots in sorted(holders):
+        held += slots
         if held >= needed:
             over = min(over, max(0.0, left))
     if held == 0:
@@ -80,22 +81,21 @@ def expected_wait(
 
 @dataclass(frozen=True, slots=True)
 class AdmissionLoad:
-    """A snapshot of who holds places and who waits."""
+    """A snapshot of who holds slots and who waits."""
 
-    capacity: int = 0  # places
+    capacity: int = 0  # slots
     free: int = 0  # of these, held by nobody
     racing: int = 0  # races admitted and not over
     waiting: int = 0  # races
-    holding_seconds: float | None = None  # mean time a place was held, of late; None: not known
 
     @property
     def granted(self) -> int:
-        """Places that races hold."""
+        """Slots that races hold."""
         return self.capacity - self.free
 
 
 class Admission:
-    """Shares the places of one engine. All in one event loop."""
+    """Shares the slots of one engine. All in one event loop."""
 
     def __init__(self, capacity: int, queue: int) -> None:
         """
@@ -120,13 +120,13 @@ class Admission:
         latest: float | None = None,
         name: str = "",
     ) -> "Lease":
-        """Wait for at least ``minimum`` and at most ``wanted`` places; close what is returned.
+        """Wait for at least ``minimum`` and at most ``wanted`` slots; close what is returned.
 
         Args:
             deadline: of the race, which is its order in the queue (anyio clock, seconds).
             latest: when it is too late to begin (likewise); by default ``deadline``. A race that
                 need not wait is admitted whatever it says.
-            name: for ``hurry``.
+            name: for ``shorten_deadline``.
 
         Raises:
             Overloaded: it would wait in vain, or did; or the queue is full.
@@ -166,7 +166,7 @@ class Admission:
             raise EngineClosed("the runtime was closed before the race could begin")
         raise self._overloaded(waiting, "no branches became free in time")
 
-    def hurry(self, name: str, deadline: float) -> None:
+    def shorten_deadline(self, name: str, deadline: float) -> None:
         """Bring forward the deadline (anyio clock, seconds) of a race that waits, if there is one
         of that name: it waits less long, and begins with that deadline."""
         for waiting in self._waiting:
@@ -179,9 +179,7 @@ class Admission:
         self._wake_first()
 
     def load(self) -> AdmissionLoad:
-        return AdmissionLoad(
-            self._capacity, self._free, len(self._leases), len(self._waiting), self._mean_holding()
-        )
+        return AdmissionLoad(self._capacity, self._free, len(self._leases), len(self._waiting))
 
     def close(self) -> None:
         """Admit nobody any more; those who wait are told so. Races admitted go on."""
@@ -190,7 +188,7 @@ class Admission:
             waiting.woken.set()
 
     def _grant(self, waiting: "_Waiting") -> "Lease | None":
-        """Admit ``waiting``, if it is its turn and there are places enough."""
+        """Admit ``waiting``, if it is its turn and there are slots enough."""
         if self._closed or self._waiting[0] is not waiting:
             return None
         behind = len(self._waiting) - 1
@@ -203,7 +201,7 @@ class Admission:
         return lease
 
     def _wake_first(self) -> None:
-        """Let the head of the queue look whether it can be admitted. It takes its places only when
+        """Let the head of the queue look whether it can be admitted. It takes its slots only when
         its task runs: then it finds all that came back in the same moment, and a cancellation
         cannot come between."""
         if self._waiting and self._free >= self._waiting[0].minimum:
@@ -212,16 +210,16 @@ class Admission:
     # ── what a lease asks ─────────────────────────────────────────────────────────────────────
 
     def take(self, count: int) -> None:
-        """For a lease: ``count`` of the free places."""
+        """For a lease: ``count`` of the free slots."""
         assert 0 <= count <= self._free
         self._free -= count
 
     def spare(self) -> int:
-        """For a lease: the free places that nobody waits for."""
+        """For a lease: the free slots that nobody waits for."""
         return 0 if self._waiting else self._free
 
     def put_back(self, since: Sequence[float]) -> None:
-        """For a lease: give back places, by when they were taken."""
+        """For a lease: give back slots, by when they were taken."""
         now = anyio.current_time()
         self._holding.extend(now - taken for taken in since if now - taken >= _UNUSED)
         self._free += len(since)
@@ -248,7 +246,7 @@ class Admission:
             raise self._overloaded(waiting, "no branches are expected to become free in time")
 
     def _wait_behind(self, others: "Sequence[_Waiting]", waiting: "_Waiting") -> float:
-        """Seconds until ``others`` and then ``waiting`` have the fewest places they can do with."""
+        """Seconds until ``others`` and then ``waiting`` have the fewest slots they can do with."""
         now = anyio.current_time()
         needed = sum(w.minimum for w in others) + waiting.minimum - self._free
         holders = [(x.deadline - now, x.held) for x in self._leases if x.held]
@@ -266,7 +264,7 @@ class Admission:
 
 
 class Lease:
-    """The places of one race, from its admission to its end; satisfies ``Places``.
+    """The slots of one race, from its admission to its end; satisfies ``Slots``.
 
     Use it in a ``with`` block, which gives back what is left.
     """
@@ -274,34 +272,34 @@ class Lease:
     def __init__(self, admission: Admission, granted: int, deadline: float) -> None:
         self.granted = granted  # branches that the race may run at a time
         self.deadline = deadline  # on the anyio clock, seconds
-        self.waited = 0.0  # seconds, for these places
+        self.waited = 0.0  # seconds, for these slots
         self._admission = admission
-        self._since: list[float] = []  # (held,) when each of the places held was taken
+        self._since: list[float] = []  # (held,) when each of the slots held was taken
         self._closed = False
         self._take(granted)
 
     @property
     def held(self) -> int:
-        """Places held now."""
+        """Slots held now."""
         return len(self._since)
 
-    def ask(self, total: int) -> int:
+    def acquire_up_to(self, total: int) -> int:
         if not self._closed:
             self._take(max(0, min(total - self.held, self._admission.spare())))
         return self.held
 
-    def keep(self, total: int) -> None:
+    def release_down_to(self, total: int) -> None:
         back = self._since[: max(0, self.held - total)]  # those held for longest
         if back:
             del self._since[: len(back)]
             self._admission.put_back(back)
 
     def close(self) -> None:
-        """Give back all places for good. Idempotent."""
+        """Give back all slots for good. Idempotent."""
         if not self._closed:
             self._closed = True
             self._admission.end(self)
-            self.keep(0)
+            self.release_down_to(0)
 
     def __enter__(self) -> Self:
         return self

@@ -16,7 +16,7 @@ from frontrunner.strategies.registry import create_strategy, merge_parameters
 
 from ..answers import ComparisonRules, Equivalence, Extractor, make_extractor
 from ..answers.combined import make_clusters
-from ..config import AnswerSettings, SamplingSettings, Settings
+from ..config import AnswerSettings, ForcingSettings, SamplingSettings, Settings
 from ..engines.protocol import Engine, Message, Sampling
 from ..errors import (
     BadBranches,
@@ -30,7 +30,8 @@ from ..events.types import Event
 from ..prompts.messages import plain_messages
 from ..prompts.tokenizing import OffLoop, is_large
 from ..prompts.tool_choice import ToolUse, tool_use
-from ..racing.deadline_reserve import Reserve
+from ..racing.branch_requests import RaceServices
+from ..racing.deadline_reserve import DeadlineReserve
 from ..racing.options import AnswerOptions, Question, RaceOptions, RawPrompt, check_options
 from ..racing.race import Race
 from ..racing.spec import Forcing, RaceSpec
@@ -67,7 +68,7 @@ class RaceMaker:
         rewards: RewardModel | None,
         extractor: Extractor,
         equivalence: Equivalence,
-        reserve: Reserve,
+        reserve: DeadlineReserve,
         planned: Callable[[float, int, int], int] | None = None,
     ) -> None:
         """
@@ -94,14 +95,14 @@ class RaceMaker:
         """
         began = anyio.current_time()
         check_options(options)
-        forcing = self._settings.forcing
-        seconds = self._deadline(options.get("deadline"))
+        forcing = make_forcing(self._settings.forcing, self._engine)
+        seconds = self.deadline(options.get("deadline"))
         use = tool_use(
             options.get("tools"), options.get("tool_choice"), options.get("parallel_tool_calls")
         )
-        messages, prompt = await self._read(question, use.offered or None, began + seconds)
+        messages, prompt = await self.read(question, use.offered or None, began + seconds)
         branches, least = options.get("branches"), options.get("min_branches")
-        drawn, shared_down_to = self._drawn(options), None
+        drawn, shared_down_to = self.drawn(options), None
         if branches is None and (drawn.temperature == 0 or drawn.top_k == 1):
             branches = least or 1  # others would be equal to the first, and their votes say nothing
         if branches is None and self._planned is not None:
@@ -113,9 +114,8 @@ class RaceMaker:
         strategy = _make_strategy(name, parameters)
         needs = self._checked_needs(name, strategy)
         answers, rules, optional = self._answers(options.get("answers"), use)
-        suffix_ids = self._engine.encode(forcing.suffix)
         room = self._engine.info.max_context_tokens - len(prompt)
-        room -= len(suffix_ids) + forcing.max_tokens
+        room -= len(forcing.suffix_ids) + forcing.max_tokens
         if room < 1:
             raise PromptTooLong(len(prompt), self._engine.info.max_context_tokens)
         spec = RaceSpec(
@@ -128,9 +128,7 @@ class RaceMaker:
             ),
             max_tokens=min(room, drawn.max_tokens),
             max_branches=wanted,
-            forcing=Forcing(
-                forcing.suffix, suffix_ids, forcing.max_tokens, forcing.stop, forcing.temperature
-            ),
+            forcing=forcing,
             question=messages,
             seed=options.get("seed"),
             answers=answers,
@@ -145,7 +143,7 @@ class RaceMaker:
     def make(
         self,
         request: RaceRequest,
-        places: Lease,
+        lease: Lease,
         lengths: LengthModel | None,
         publish: Callable[[Event], None] | None = None,
     ) -> Race:
@@ -154,24 +152,15 @@ class RaceMaker:
         Raises:
             BadRequest: the strategy cannot do with so few.
         """
-        spec, strategy, granted = request.spec, request.strategy, places.granted
+        spec, strategy, granted = request.spec, request.strategy, lease.granted
         if granted < spec.max_branches:
             spec = replace(spec, max_branches=granted)
             strategy = _make_strategy(spec.strategy, {**request.parameters, "branches": granted})
         strategy = _with_replies(strategy, spec.answers, optional=request.optional)
         clusters = make_clusters(spec.answers, self._equivalence, spec.rules)
-        race = Race(
-            spec,
-            self._engine,
-            strategy,
-            clusters,
-            self._reserve,
-            places=places,
-            lengths=lengths,
-            rewards=self._rewards,
-            publish=publish,
-        )
-        race.hurry(places.deadline)  # it may have been brought forward in the queue
+        services = RaceServices(self._engine, clusters, self._reserve, self._rewards)
+        race = Race(spec, strategy, services, slots=lease, lengths=lengths, publish=publish)
+        race.shorten_deadline(lease.deadline)  # it may have been brought forward in the queue
         return race
 
     # ── time and branches ─────────────────────────────────────────────────────────────────────
@@ -180,7 +169,12 @@ class RaceMaker:
     def _step(self) -> float:
         return self._engine.load().step_seconds or self._reserve.fallback_step
 
-    def _deadline(self, deadline: float | None) -> float:
+    def deadline(self, deadline: float | None) -> float:
+        """Seconds that a request gets.
+
+        Raises:
+            BadDeadline, DeadlineTooShort: it cannot be met.
+        """
         seconds = self._settings.race.deadline if deadline is None else deadline
         if not math.isfinite(seconds) or seconds <= 0:
             raise BadDeadline(seconds)
@@ -251,10 +245,16 @@ class RaceMaker:
 
     # ── the question ──────────────────────────────────────────────────────────────────────────
 
-    async def _read(
+    async def read(
         self, question: Question, tools: Sequence[Mapping[str, Any]] | None, deadline: float
     ) -> tuple[Sequence[Message], tuple[int, ...]]:
-        """``_encoded``, by ``deadline``, without holding others up."""
+        """A question as a conversation, where it is one, and its token ids, by ``deadline`` (anyio
+        clock, seconds), without holding others up.
+
+        Raises:
+            BadRequest: it cannot be read.
+            Overloaded: others are read until then.
+        """
         raw = question.content if isinstance(question, RawPrompt) else question
         if isinstance(raw, tuple) or not is_large(raw, tools or ()):
             return self._encoded(question, tools)
@@ -302,7 +302,7 @@ class RaceMaker:
         made = kind == settings.kind and "json_schema" not in said
         found = use.answers(self._extractor if made else make_extractor(chosen))
         forcible = self._forcible("tool_call" if use.required else kind)
-        return replace(found, forcible=forcible), chosen.rules, optional
+        return replace(found, forcible=found.forcible and forcible), chosen.rules, optional
 
     def _forcible(self, kind: str) -> bool:
         """Whether what the forcing suffix opens can be an answer of this kind."""
@@ -312,8 +312,12 @@ class RaceMaker:
             return kind != "text"
         return kind not in _UNBOXED and (opens not in _UNBOXED or opens == "text")
 
-    def _drawn(self, options: RaceOptions) -> SamplingSettings:
-        """How tokens are drawn, and how many at most."""
+    def drawn(self, options: RaceOptions) -> SamplingSettings:
+        """How tokens are drawn, and how many at most.
+
+        Raises:
+            BadRequest: one of the options is out of range.
+        """
         said = {
             key: value
             for key in ("temperature", "top_p", "top_k", "max_tokens", "stop")
@@ -337,6 +341,17 @@ def _with_replies(strategy: Strategy, answers: Extractor, *, optional: bool) -> 
         most=answers.voted,
         wait=needs_of(strategy).rewards,  # which are to decide
         answers_count=not answers.voted,
+    )
+
+
+def make_forcing(settings: ForcingSettings, engine: Engine) -> Forcing:
+    """How branches on ``engine`` are made to answer."""
+    return Forcing(
+        settings.suffix,
+        engine.encode(settings.suffix),
+        settings.max_tokens,
+        settings.stop,
+        settings.temperature,
     )
 
 

@@ -53,7 +53,7 @@ class Sharing:
             newcomer = Contender(seconds, len(spec.prompt), least=spec.shared_down_to)
             share = self._share([newcomer, *contenders])
         for race in sharers:
-            race.share(share)
+            race.set_branch_limit(share)
 
     def _sharers(self) -> list[Race]:
         return [r for r in self._races() if r.spec.shared_down_to is not None and _running(r)]

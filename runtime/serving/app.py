@@ -22,6 +22,7 @@ from .openai import chat, completions, models
 from .playground import routes as playground
 from .replies.races import ClientGone
 from .requests.limits import is_uncompressed
+from .requests.slices import SLICES, Slices
 from .responses import routes as responses
 from .runs.run import Runs
 from .security.cors import Origins, cors_headers, origin_middleware
@@ -66,6 +67,7 @@ def create_app(runtime: Runtime, *, owns_runtime: bool = False) -> web.Applicati
     app.on_response_prepare.append(cors_headers(origins))
     app.on_response_prepare.append(_name_request)
     app[RUNTIME], app[SETTINGS], app[RUNS] = runtime, settings, Runs(runtime)
+    app[SLICES] = Slices()
     app.on_shutdown.append(_drain)  # before those that close connections
     for add_routes in ROUTES:
         add_routes(app)

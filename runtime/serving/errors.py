@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from ..errors import BadRequest, EngineError, FrontrunnerError, PromptTooLong
-from .runs.frames import dump
+from ..json_bytes import json_bytes
 from .runs.replay_buffer import FramesExpired
 
 #: How a body may be compressed, as the header says it.
@@ -157,7 +157,7 @@ def json_response(
 ) -> web.Response:
     """``data`` as JSON."""
     return web.Response(
-        body=dump(data), status=status, headers=headers, content_type="application/json"
+        body=json_bytes(data), status=status, headers=headers, content_type="application/json"
     )
 
 

@@ -5,8 +5,15 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
+from frontrunner._plugins import is_reference
+from frontrunner.strategies.parameter_texts import parse_parameter, spelled
 from frontrunner.strategies.protocol import Strategy
-from frontrunner.strategies.registry import create_strategy, parameter_names
+from frontrunner.strategies.registry import (
+    create_strategy,
+    load_plugins,
+    strategy_names,
+    takes_parameter,
+)
 
 from ..errors import BadRequest
 
@@ -20,30 +27,36 @@ class StrategySpec:
 
     @classmethod
     def parse(cls, text: str) -> "StrategySpec":
-        """``name`` or ``name:key=value,key=value``; numbers, true and false become values.
+        """``name`` or ``name:key=value,key=value``; numbers, true and false become values. The name
+        may be of the form ``package.module:Class``.
 
         Raises:
             BadRequest: it is not of this form.
         """
         name, colon, rest = text.strip().partition(":")
+        attribute, more, after = rest.partition(":")
+        if name not in strategy_names() and is_reference(f"{name}:{attribute}"):
+            name, colon, rest = f"{name}:{attribute}", more, after
         parameters: dict[str, Any] = {}
         for part in rest.split(",") if colon else ():
-            key, equals, value = (piece.strip() for piece in part.partition("="))
-            if not equals or not key.isidentifier() or key in parameters:
-                raise BadRequest(
-                    f"a strategy is given as name:key=value,key=value, not as {text!r}"
-                )
-            parameters[key] = _value(value)
+            try:
+                key, value = parse_parameter(part)
+            except ValueError as error:
+                raise _malformed(text) from error
+            if key in parameters:
+                raise _malformed(text)
+            parameters[key] = value
         return cls(name.strip(), tuple(parameters.items()))
 
     @property
     def label(self) -> str:
         """As it is given on the command line."""
-        given = ",".join(f"{key}={_spelled(value)}" for key, value in self.parameters)
+        given = ",".join(f"{key}={spelled(value)}" for key, value in self.parameters)
         return f"{self.name}:{given}" if given else self.name
 
     def create(self, branches: int, *, forced: bool) -> Strategy:
-        """A fresh strategy for a race of ``branches`` branches.
+        """A fresh strategy for a race of ``branches`` branches. It imports what its name and its stop
+        rule refer to.
 
         Raises:
             BadRequest: unknown name or parameter, or a value out of range.
@@ -51,18 +64,15 @@ class StrategySpec:
         for own, option in (("branches", "--branches"), ("force_answers", "--forced")):
             if own in dict(self.parameters):
                 raise BadRequest(f"{self.label}: {own} is given by {option}")
+        given = dict(self.parameters)
         try:
-            known = parameter_names(self.name)
-        except KeyError:
-            known = ()  # said better below
-        offered = {"branches": branches, "force_answers": forced}
-        ours = {key: value for key, value in offered.items() if key in known}
-        try:
-            return create_strategy(self.name, {**dict(self.parameters), **ours})
+            load_plugins(self.name, given)
+            given["branches"] = branches
+            if takes_parameter(self.name, "force_answers"):
+                given["force_answers"] = forced
+            return create_strategy(self.name, given)
         except ValueError as error:
             raise BadRequest(str(error)) from error
-        except TypeError as error:
-            raise BadRequest(f"{self.label}: a parameter is of another type ({error})") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +103,5 @@ def cells_of(
     )
 
 
-def _value(text: str) -> Any:
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
-
-
-def _spelled(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _malformed(text: str) -> BadRequest:
+    return BadRequest(f"a strategy is given as name:key=value,key=value, not as {text!r}")

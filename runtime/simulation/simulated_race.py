@@ -1,34 +1,37 @@
 """One race of a live strategy over recorded branches, under a virtual clock.
 
-The strategy is the object that decides live races, and what it is shown and what becomes of its
-commands follows ``runtime.race``; what is simulated is the engine and the clock. Branches advance
+The strategy is the object that decides live races, and the core that carries out its commands is
+that of live races, too; what is simulated is the engine and the clock. Branches advance
 at equal speed, one token in each unit of time, and nothing else takes time unless ``Timing`` says
 so. A race of 16 branches takes a fraction of a millisecond.
 """
 
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from math import inf
 
-from frontrunner.strategies import protocol as told
 from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.protocol import (
     BranchStatus,
     Command,
     Decide,
+    Extend,
+    Fork,
     Observation,
-    ProbeAnswer,
+    RaceView,
     Strategy,
     needs_of,
 )
 
 from ..errors import BadRequest
+from ..racing import effects as e
+from ..racing.branch_state import BranchState
+from ..racing.core import RaceCore
+from ..racing.state import CoreOptions
 from ..traces.reading import RecordedBranch
 
-_RUNNING, _FORCING = BranchStatus.RUNNING, BranchStatus.FORCING
-_FINISHED = BranchStatus.FINISHED
+_RUNNING, _FINISHED = BranchStatus.RUNNING, BranchStatus.FINISHED
 
 # What happens at the same moment happens in this order.
 _MARK, _END, _SIDE, _CALL, _FORCED, _STOP = range(6)
@@ -91,50 +94,27 @@ class Outcome:
     """Branches that ran to their own end."""
 
 
-class SimulatedBranch:
-    """A branch as its strategy sees it; satisfies ``BranchView``."""
+@dataclass(slots=True, eq=False)
+class SideAnswer:
+    """What a probe, or a forced answer, will have said; satisfies ``BackgroundAnswer``."""
 
-    __slots__ = (
-        "answer",
-        "began",
-        "confidences",
-        "forced",
-        "forced_in",
-        "index",
-        "marked",
-        "parent",
-        "probes",
-        "probing",
-        "record",
-        "score",
-        "scored_tokens",
-        "status",
-        "steps",
-        "tokens",
-    )
-
-    def __init__(self, index: int, record: RecordedBranch, began: float) -> None:
-        self.index = index
-        self.record = record
-        self.began = began
-        self.status = _RUNNING
-        self.tokens = 0
-        self.marked = 0  # its tokens when its progress was last told
-        self.answer: str | None = None
-        self.score: float | None = None
-        self.scored_tokens = 0
-        self.probing: ProbeAnswer | None = None  # what the probe under way will say
-        self.forced: ProbeAnswer | None = None  # what the forced answer asked last will say
-        self.forced_in = False  # and whether it has come
-        self.probes: list[ProbeAnswer] = []
-        self.parent: int | None = None
-        self.steps: Sequence[int] = ()
-        self.confidences: Sequence[float] = ()
+    tokens: int  # of the branch when it was asked
+    said: str | None
+    came: bool = False
 
     @property
-    def truncated(self) -> bool:
-        """Recorded branches are taken to have ended by themselves."""
-        return False
+    def answer(self) -> str | None:
+        return self.said if self.came else None
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class SimulatedBranch(BranchState):
+    """A recorded branch that is replayed."""
+
+    record: RecordedBranch
+    began: float
+    marked: int = 0  # its tokens when its progress was last told
+    forcing: SideAnswer | None = None  # its forced answer to come, after it was stopped for that
 
     @property
     def text(self) -> str:
@@ -142,12 +122,25 @@ class SimulatedBranch:
         text = self.record.text or ""
         return text[: len(text) * self.tokens // self.record.tokens]
 
+    def tokens_generated(self) -> int:
+        return self.tokens
 
-_Event = tuple[float, int, int, SimulatedBranch | None, ProbeAnswer | float | None]
+    def side_answer(self) -> SideAnswer:
+        """What it would have answered, as it stands."""
+        return SideAnswer(self.tokens, self.record.forced_answer(self.tokens))
+
+
+@dataclass(frozen=True, slots=True)
+class _Score:
+    tokens: int
+    value: float | None
+
+
+_Event = tuple[float, int, int, SimulatedBranch | None, SideAnswer | _Score | None]
 
 
 class SimulatedRace:
-    """One race; satisfies ``RaceView`` for its strategy, also after ``run``."""
+    """One race: the shell around ``RaceCore`` that owns a virtual clock; satisfies ``RaceHost``."""
 
     def __init__(
         self,
@@ -163,50 +156,29 @@ class SimulatedRace:
             records: the branches that it may launch, in this order; as many may run at a time.
             lengths: what is known beforehand of how long branches get.
         """
-        self._strategy = strategy
         self._records = records
         self._timing = timing
         self._prior = lengths
         self._posterior: tuple[int, LengthModel | None] = (0, lengths)
-        self._progress = needs_of(strategy).progress
         self._now = 0.0
-        self._branches: dict[int, SimulatedBranch] = {}
-        self._arrivals: list[int] = []
         self._live: dict[int, SimulatedBranch] = {}  # those that generate
         self._finished: list[int] = []  # their lengths
-        self._observations: deque[Observation] = deque()
-        self._decision: Decide | None = None
         # (time, kind, number, branch, what it will have said); the number orders what is left.
         self._queue: list[_Event] = []
         self._scheduled = 0
-
-    # ── what the strategy sees ────────────────────────────────────────────────────────────────
+        # A strategy that fails is to be seen: a replay is no place to make do.
+        options = CoreOptions(len(records), len(records), tolerant=False)
+        self._core: RaceCore[SimulatedBranch] = RaceCore(_Replayed(strategy), self, options)
 
     @property
     def branches(self) -> Mapping[int, SimulatedBranch]:
-        return self._branches
+        """All branches launched, in launch order."""
+        return self._core.branches
 
     @property
     def arrivals(self) -> Sequence[int]:
-        return self._arrivals
-
-    @property
-    def reachable_tokens(self) -> float | None:
-        if self._timing.deadline == inf:
-            return None
-        if not any(b.tokens > 1 for b in self._live.values()):
-            return None  # a live race needs two tokens of a branch to know its speed
-        return max(0.0, self._timing.deadline - self._now)
-
-    @property
-    def lengths(self) -> LengthModel | None:
-        if self._prior is None:
-            return None
-        known, model = self._posterior
-        if known != len(self._finished):
-            model = self._prior.updated(self._finished)
-            self._posterior = (len(self._finished), model)
-        return model
+        """Indices of the branches that finished or were forced, in order of arrival."""
+        return self._core.arrivals
 
     # ── running ───────────────────────────────────────────────────────────────────────────────
 
@@ -216,25 +188,23 @@ class SimulatedRace:
         Raises:
             CannotReplay: the strategy asks for what was not recorded.
 
-        Whatever else the strategy raises is passed on: a replay is no place to make do.
+        Whatever else the strategy raises is passed on.
         """
-        timing = self._timing
-        self._execute(self._strategy.start(self))
+        timing, core = self._timing, self._core
+        self._perform(core.start())
         if timing.deadline < inf:
             self._schedule(max(0.0, timing.deadline - timing.reserve), _CALL)
             self._schedule(timing.deadline, _STOP)
-        self._drain()
-        while self._decision is None and self._queue:
+        while core.decision is None and self._queue:
             self._happen(*heappop(self._queue))
-        if self._decision is None:
-            self._decision = self._strategy.conclude(self)
+        core.conclude()
+        assert core.decision is not None
         tokens = ended = 0
-        for branch in self._branches.values():
+        for branch in core.branches.values():
             tokens += branch.tokens
             ended += branch.tokens == branch.record.tokens
-            if branch.status.active:
-                branch.status = BranchStatus.CANCELLED
-        return Outcome(self._decision, self._now, tokens, ended)
+        core.close("")  # nobody needs the effects
+        return Outcome(core.decision, self._now, tokens, ended)
 
     def _happen(
         self,
@@ -242,84 +212,51 @@ class SimulatedRace:
         kind: int,
         number: int,
         branch: SimulatedBranch | None,
-        said: ProbeAnswer | float | None,
+        said: SideAnswer | _Score | None,
     ) -> None:
+        core = self._core
         if branch is None:
             self._advance(time)
-            if kind == _CALL:
-                self._observe(told.CallTimeReached())
-            else:
-                self._stop()
+            self._perform(core.reach_call_time() if kind == _CALL else core.reach_hard_stop())
             return
-        status = branch.status
+        running = branch.status is _RUNNING
         if kind == _END:
-            if status is not _RUNNING:
-                return
-            self._advance(time)
-            self._end(branch)
-        elif kind == _MARK:
-            if status is not _RUNNING:
-                return
-            before = branch.marked
-            self._advance(time)
-            self._mark(branch)
-            self._observe(told.BranchProgressed(branch.index, branch.marked - before))
-        elif kind == _FORCED:
-            assert isinstance(said, ProbeAnswer)
-            if branch.forced is not said:  # it has been asked anew
-                return
-            if status is _RUNNING:
-                branch.forced_in = True  # it speaks only if the branch does not
-            elif status is _FORCING:
+            if running:
                 self._advance(time)
-                self._arrive(branch, said.answer, BranchStatus.FORCED)
-                self._observe(told.BranchForced(branch.index))
-        elif isinstance(said, ProbeAnswer):
-            if branch.probing is not said:
-                return
+                self._end(branch)
+        elif kind == _MARK:
+            if running:
+                before = branch.marked
+                self._advance(time)
+                self._mark(branch)
+                self._perform(core.progressed(branch, branch.marked - before))
+        elif isinstance(said, _Score):
             self._advance(time)
-            branch.probing = None
-            branch.probes.append(said)
-            self._observe(told.BranchProbed(branch.index))
-        else:
+            self._perform(core.scored(branch, said.tokens, said.value))
+        elif kind == _FORCED:
+            self._take_forced(time, branch, said)
+        elif said is not None and branch.probe is said:
             self._advance(time)
-            branch.score = said
-            self._observe(told.BranchScored(branch.index))
+            self._perform(core.probed(branch, said, said.tokens, said.said))
+
+    def _take_forced(self, time: float, branch: SimulatedBranch, said: SideAnswer | None) -> None:
+        if said is None:
+            return
+        if branch.background is said:
+            said.came = True  # it speaks only if the branch does not
+        elif branch.forcing is said and branch.status is BranchStatus.FORCING:
+            self._advance(time)
+            self._perform(self._core.arrived(branch, said.said, BranchStatus.FORCED))
 
     def _end(self, branch: SimulatedBranch) -> None:
         """A branch ends by itself."""
         branch.tokens = branch.record.tokens
-        if (branch.record.lost or branch.record.answer is None) and self._speaks_forced(branch):
-            self._observe(told.BranchForced(branch.index))
-        elif branch.record.lost:
-            del self._live[branch.index]
-            branch.status, branch.probing = BranchStatus.FAILED, None
-            self._observe(told.BranchFailed(branch.index))
-        else:
-            self._finished.append(branch.tokens)
-            self._arrive(branch, branch.record.answer, _FINISHED)
-            self._observe(told.BranchFinished(branch.index))
-
-    def _speaks_forced(self, branch: SimulatedBranch) -> bool:
-        """Whether the forced answer that came beside ``branch`` now stands for it."""
-        if branch.forced is None or branch.forced.answer is None or not branch.forced_in:
-            return False
-        self._arrive(branch, branch.forced.answer, BranchStatus.FORCED)
-        return True
-
-    def _arrive(self, branch: SimulatedBranch, answer: str | None, status: BranchStatus) -> None:
-        self._live.pop(branch.index, None)
-        branch.answer, branch.status, branch.probing = answer, status, None
-        self._arrivals.append(branch.index)
-
-    def _stop(self) -> None:
-        """The hard stop: all forced answers that are in, then the best answer known."""
-        for branch in list(self._live.values()):
-            if self._speaks_forced(branch):
-                self._observations.append(told.BranchForced(branch.index))
-        self._drain()
-        if self._decision is None:
-            self._decision = self._strategy.conclude(self)
+        if branch.record.lost:
+            self._perform(self._core.lost(branch, "recorded as lost"))
+            return
+        self._finished.append(branch.tokens)
+        effects = self._core.arrived(branch, branch.record.answer, BranchStatus.FINISHED)
+        self._perform(effects)
 
     def _advance(self, time: float) -> None:
         """Let all running branches generate until ``time``."""
@@ -334,59 +271,10 @@ class SimulatedRace:
         time: float,
         kind: int,
         branch: SimulatedBranch | None = None,
-        said: ProbeAnswer | float | None = None,
+        said: SideAnswer | _Score | None = None,
     ) -> None:
         self._scheduled += 1
         heappush(self._queue, (time, kind, self._scheduled, branch, said))
-
-    # ── observations and commands ─────────────────────────────────────────────────────────────
-
-    def _observe(self, observation: Observation) -> None:
-        commands = self._strategy.observe(observation, self)
-        if commands:
-            self._execute(commands)
-            self._drain()
-
-    def _drain(self) -> None:
-        """Hand over what commands brought about."""
-        while self._observations and self._decision is None:
-            commands = self._strategy.observe(self._observations.popleft(), self)
-            if commands:
-                self._execute(commands)
-
-    def _execute(self, commands: Sequence[Command]) -> None:
-        for command in commands:
-            match command:
-                case told.Decide():
-                    self._decision = command
-                    return
-                case told.Launch(count):
-                    self._launch(count)
-                case told.Cancel(indices):
-                    self._cancel(indices)
-                case told.Force(indices, let_run):
-                    self._force(indices, let_run)
-                case told.Probe(indices):
-                    self._probe(indices)
-                case told.Score(indices):
-                    self._score(indices)
-                case told.Fork() | told.Extend():
-                    raise CannotReplay(
-                        "this strategy cannot be replayed on recorded branches: it makes new ones "
-                        "out of them (forks or extensions), and nobody knows how those would go on"
-                    )
-
-    def _launch(self, count: int) -> None:
-        active = sum(b.status.active for b in self._branches.values())
-        room = min(len(self._records) - active, len(self._records) - len(self._branches))
-        for _ in range(min(count, room)):
-            index = len(self._branches)
-            branch = SimulatedBranch(index, self._records[index], self._now)
-            self._branches[index] = self._live[index] = branch
-            self._schedule(self._now + branch.record.tokens, _END, branch)
-            if self._progress:
-                self._mark(branch)
-            self._observations.append(told.BranchStarted(index))
 
     def _mark(self, branch: SimulatedBranch) -> None:
         """Note where ``branch`` is, and when to tell of its progress next."""
@@ -399,59 +287,126 @@ class SimulatedRace:
         if following < branch.record.tokens:
             self._schedule(branch.began + following, _MARK, branch)
 
-    def _cancel(self, indices: Sequence[int]) -> None:
-        for branch in self._select(indices):
-            if branch.status.active:
-                branch.status, branch.probing = BranchStatus.CANCELLED, None
-                self._live.pop(branch.index, None)
+    # ── effects ───────────────────────────────────────────────────────────────────────────────
 
-    def _force(self, indices: Sequence[int], let_run: bool) -> None:
-        chosen: dict[int, SimulatedBranch] = {}
-        for branch in self._select(indices):
-            if branch.status is _RUNNING:
-                if branch.record.probes is None:
-                    raise CannotReplay(
-                        "these traces hold no forced answers for unfinished branches: replay "
-                        "without forced answers (--forced off)"
-                    )
-            elif branch.status is not _FINISHED or branch.answer is not None:
-                continue
-            branch.probing = None
-            said = ProbeAnswer(branch.tokens, branch.record.forced_answer(branch.tokens))
-            branch.forced, branch.forced_in = said, False
-            if not let_run or branch.status is not _RUNNING:
-                self._live.pop(branch.index, None)
-                branch.status = _FORCING
-                chosen[branch.index] = branch
+    def _perform(self, effects: Sequence[e.Effect[SimulatedBranch]]) -> None:
+        for effect in effects:
+            match effect:
+                case e.BranchEnded(branch):
+                    self._live.pop(branch.index, None)
+                case e.StartBranch(branch):
+                    self._schedule(self._now + branch.record.tokens, _END, branch)
+                    if self._core.needs.progress:
+                        self._mark(branch)
+                case e.StopBranches(branches):
+                    self._core.stopped(len(branches))
+                case e.ForceBranches(branches):
+                    self._force(branches)
+                case e.ForceInBackground(branches, answers):
+                    for branch, said in zip(branches, answers, strict=True):
+                        self._schedule(self._now + self._timing.forced_cost, _FORCED, branch, said)
+                case e.SendProbe(branch, probe):
+                    self._schedule(self._now + self._timing.probe_cost, _SIDE, branch, probe)
+                case e.ScoreBranches(tasks):
+                    for branch, score in tasks:
+                        self._schedule(self._now + self._timing.score_delay, _SIDE, branch, score)
+                case _:
+                    pass
+
+    def _force(self, branches: Sequence[SimulatedBranch]) -> None:
+        for branch in branches:
+            self._live.pop(branch.index, None)
+            _check_probed(branch)
+            branch.forcing = said = branch.side_answer()
             self._schedule(self._now + self._timing.forced_cost, _FORCED, branch, said)
-        if chosen:
-            self._arrivals = [i for i in self._arrivals if i not in chosen]
 
-    def _probe(self, indices: Sequence[int]) -> None:
-        for branch in self._select(indices):
-            if branch.status is not _RUNNING or branch.probing is not None:
-                continue
-            if branch.record.probes is None:
-                raise CannotReplay(
-                    "this strategy cannot be replayed on these traces: it probes running branches, "
-                    "and no probes were recorded"
-                )
-            said = ProbeAnswer(branch.tokens, branch.record.forced_answer(branch.tokens))
-            branch.probing = said
-            self._schedule(self._now + self._timing.probe_cost, _SIDE, branch, said)
+    # ── what the core asks ────────────────────────────────────────────────────────────────────
 
-    def _score(self, indices: Sequence[int]) -> None:
-        for branch in self._select(indices):
-            score = branch.record.score if branch.status is _FINISHED else None
-            if branch.status is _RUNNING or (branch.status is _FINISHED and score is None):
-                what = "unfinished branches" if branch.status is _RUNNING else "branches"
-                raise CannotReplay(
-                    "this strategy cannot be replayed on these traces: it asks for scores of "
-                    f"{what}, and none were recorded"
-                )
-            branch.scored_tokens = branch.tokens
-            self._schedule(self._now + self._timing.score_delay, _SIDE, branch, score)
+    def launch(self, index: int, parent: SimulatedBranch | None, tokens: int) -> SimulatedBranch:
+        assert parent is None, "forks are refused"
+        branch = SimulatedBranch(index=index, record=self._records[index], began=self._now)
+        self._live[index] = branch
+        return branch
 
-    def _select(self, indices: Sequence[int]) -> list[SimulatedBranch]:
-        known = self._branches
-        return [known[i] for i in dict.fromkeys(indices) if i in known]
+    def resume(self, branch: SimulatedBranch, before: str, text: str) -> None:
+        raise AssertionError("extensions are refused")
+
+    def adopt(self, branch: SimulatedBranch, background: SideAnswer, still_running: bool) -> None:
+        """Its text is not looked at any more."""
+
+    def new_probe(self, branch: SimulatedBranch) -> SideAnswer:
+        if branch.record.probes is None:
+            raise CannotReplay(
+                "this strategy cannot be replayed on these traces: it probes running branches, "
+                "and no probes were recorded"
+            )
+        return branch.side_answer()
+
+    def new_background_answer(self, branch: SimulatedBranch) -> SideAnswer:
+        _check_probed(branch)
+        return branch.side_answer()
+
+    def to_score(self, branch: SimulatedBranch) -> tuple[SimulatedBranch, _Score]:
+        score = branch.record.score if branch.status is _FINISHED else None
+        if branch.status is _RUNNING or (branch.status is _FINISHED and score is None):
+            what = "unfinished branches" if branch.status is _RUNNING else "branches"
+            raise CannotReplay(
+                "this strategy cannot be replayed on these traces: it asks for scores of "
+                f"{what}, and none were recorded"
+            )
+        return branch, _Score(branch.tokens, score)
+
+    def room_beside(self) -> float:
+        return inf
+
+    def lingering(self) -> int:
+        return 0
+
+    def reachable_tokens(self) -> float | None:
+        if self._timing.deadline == inf:
+            return None
+        if not any(b.tokens > 1 for b in self._live.values()):
+            return None  # a live race needs two tokens of a branch to know its speed
+        return max(0.0, self._timing.deadline - self._now)
+
+    def lengths(self) -> LengthModel | None:
+        if self._prior is None:
+            return None
+        known, model = self._posterior
+        if known != len(self._finished):
+            model = self._prior.updated(self._finished)
+            self._posterior = (len(self._finished), model)
+        return model
+
+
+class _Replayed:
+    """A strategy whose commands are looked at: recorded branches cannot go another way."""
+
+    def __init__(self, strategy: Strategy) -> None:
+        self._strategy = strategy
+        self.needs = needs_of(strategy)
+
+    def start(self, view: RaceView) -> Sequence[Command]:
+        return self._checked(self._strategy.start(view))
+
+    def observe(self, observation: Observation, view: RaceView) -> Sequence[Command]:
+        return self._checked(self._strategy.observe(observation, view))
+
+    def conclude(self, view: RaceView) -> Decide:
+        return self._strategy.conclude(view)
+
+    def _checked(self, commands: Sequence[Command]) -> Sequence[Command]:
+        if commands and any(isinstance(command, Fork | Extend) for command in commands):
+            raise CannotReplay(
+                "this strategy cannot be replayed on recorded branches: it makes new ones out of "
+                "them (forks or extensions), and nobody knows how those would go on"
+            )
+        return commands
+
+
+def _check_probed(branch: SimulatedBranch) -> None:
+    if branch.record.probes is None and branch.tokens < branch.record.tokens:
+        raise CannotReplay(
+            "these traces hold no forced answers for unfinished branches: replay without forced "
+            "answers (--forced off)"
+        )

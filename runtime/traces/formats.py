@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, Val
 
 from frontrunner.strategies.protocol import BranchStatus, ProbeAnswer
 
-from .reading import RecordedBranch, RecordedQuestion, TraceError
+from .recordings import RecordedBranch, RecordedQuestion, TraceError
 
 #: The version of Frontrunner's own format; a reader refuses newer ones.
 VERSION = 1

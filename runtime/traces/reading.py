@@ -1,4 +1,4 @@
-"""Recorded branches: what a race would have seen of them, had it been called differently.
+"""Reading recorded branches from files.
 
 Three formats are read, told apart by what is in the file:
 
@@ -10,66 +10,14 @@ Three formats are read, told apart by what is in the file:
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from frontrunner.strategies.protocol import ProbeAnswer
 
 from ..answers import AnswerClusters, Equivalence
-from ..errors import BadRequest
-
-
-class TraceError(BadRequest):
-    """A trace cannot be read; the message names the file and the place in it."""
-
-    def __init__(self, path: Path, problem: str, place: str = "") -> None:
-        super().__init__(f"{path}, {place}: {problem}" if place else f"{path}: {problem}")
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedBranch:
-    """One branch from its start to its own end."""
-
-    tokens: int
-    """Its length, at least 1."""
-    answer: str | None
-    """What it answered in the end; None: nothing that could be read."""
-    correct: bool | None = None
-    """As judged in the recording; None: to be judged by the gold answer."""
-    probes: tuple[ProbeAnswer, ...] | None = None
-    """Answers that it was forced to give on the way, in order; None: it was never asked."""
-    score: float | None = None
-    """The reward model's for the whole branch; None: not recorded."""
-    lost: bool = False
-    """Whether it ended by an error instead: a missing vote."""
-    seconds: float | None = None
-    """From its launch to its end, as recorded."""
-    text: str | None = None
-
-    def forced_answer(self, tokens: int) -> str | None:
-        """What it would have answered after ``tokens`` tokens: the last recorded probe by then."""
-        said = None
-        for probe in self.probes or ():
-            if probe.tokens > tokens:
-                break
-            said = probe.answer
-        return said
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedQuestion:
-    """A question with its recorded branches."""
-
-    name: str
-    """Where it comes from: file and place."""
-    gold: str | None
-    branches: tuple[RecordedBranch, ...]
-    right: frozenset[str] = frozenset()
-    """Those of its answers that are right; filled in by ``unified``."""
-    left_out: int = 0
-    """Recorded branches that were cut or forced: nobody knows how they would have ended."""
-    question: str | None = None
-
+from .formats import read_own, read_probed, read_scored
+from .recordings import RecordedBranch, RecordedQuestion, TraceError
 
 Reader = Callable[[Path, bytes], Iterator[RecordedQuestion]]
 
@@ -141,9 +89,6 @@ def _refuted(gold: str, branches: Sequence[RecordedBranch]) -> bool:
 
 
 def _reader_of(path: Path, content: bytes) -> Reader:
-    # Here, because the formats need the classes above.
-    from .formats import read_own, read_probed, read_scored
-
     start = content[:65_536].lstrip()
     if not start:
         raise TraceError(path, "is empty")

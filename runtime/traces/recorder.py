@@ -15,7 +15,6 @@ open end, and a replay leaves it out; to record whole branches, wait for all of 
 (``majority`` with ``stop=none``) with a generous deadline.
 """
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -23,18 +22,9 @@ import orjson
 from frontrunner.strategies.protocol import BranchStatus
 
 from .. import events
-from ..result import BranchReport, Result
+from ..events.fold import RaceState
+from ..result import BranchReport
 from .formats import VERSION
-
-
-@dataclass(slots=True)
-class _Marks:
-    """What is noted of a branch while it runs."""
-
-    tokens: int = 0
-    times: list[tuple[int, float]] = field(default_factory=list[tuple[int, float]])
-    probes: list[tuple[int, str | None]] = field(default_factory=list[tuple[int, str | None]])
-    scores: list[tuple[int, float | None]] = field(default_factory=list[tuple[int, float | None]])
 
 
 class TraceRecorder:
@@ -68,49 +58,51 @@ class TraceRecorder:
         self._gold = gold
         self._text = text
         self._every = max(1, times_every)
-        self._marks: dict[int, _Marks] = {}
+        self._race = RaceState()
+        self._times: dict[int, list[tuple[int, float]]] = {}  # by branch: tokens, seconds
         self._commands: list[dict[str, Any]] = []
-        self._extended: set[int] = set()
-        self._result: Result | None = None
 
     @property
     def complete(self) -> bool:
         """Whether the race's last event has come."""
-        return self._result is not None
+        return self._race.result is not None
 
     def push(self, event: events.Event) -> None:
         """Take in an event of the race, in its turn."""
+        self._race.apply(event)
         match event:
             case events.BranchStarted(at, branch, _, parent, inherited):
-                self._marks[branch] = _Marks(inherited, [(inherited, at)])
+                self._times[branch] = [(inherited, at)]
                 if parent is None:
                     self._command(at, "launch", branch)
                 else:
                     self._command(at, "fork", branch, parent=parent, tokens=inherited)
-            case events.BranchProgressed(at, branch, _, tokens, forced) if not forced:
-                marks = self._marks.setdefault(branch, _Marks())
-                marks.tokens += tokens
-                if not marks.times or marks.tokens - marks.times[-1][0] >= self._every:
-                    marks.times.append((marks.tokens, at))
+            case events.BranchProgressed(at, branch, _, _, forced) if not forced:
+                self._note_time(branch, at, self._every)
             case events.BranchForcing(at, branch):
                 self._command(at, "force", branch)
             case events.BranchExtended(at, branch, text):
-                self._extended.add(branch)
+                self._drop_times(branch, event.kept_tokens)
                 self._command(at, "extend", branch, text=text)
-            case events.BranchProbed(_, branch, tokens, answer):
-                self._marks.setdefault(branch, _Marks()).probes.append((tokens, answer))
-            case events.BranchScored(_, branch, tokens, score):
-                self._marks.setdefault(branch, _Marks()).scores.append((tokens, score))
             case events.BranchEnded(at, branch, status, _, _, reason):
-                marks = self._marks.setdefault(branch, _Marks())
-                if marks.times and marks.tokens > marks.times[-1][0]:
-                    marks.times.append((marks.tokens, at))
+                self._note_time(branch, at, 1)
                 if status is BranchStatus.CANCELLED:
                     self._command(at, "cancel", branch, reason=reason)
-            case events.RaceDecided(_, result):
-                self._result = result
             case _:
                 pass
+
+    def _note_time(self, index: int, at: float, every: int) -> None:
+        """Note when the branch reached its length, if it grew by ``every`` tokens since the last
+        time."""
+        times = self._times.setdefault(index, [])
+        tokens = self._race.branches[index].own_tokens
+        if not times or tokens - times[-1][0] >= every:
+            times.append((tokens, at))
+
+    def _drop_times(self, index: int, kept: int | None) -> None:
+        """Forget the times of tokens that were taken back."""
+        if kept is not None:
+            self._times[index] = [t for t in self._times.get(index, []) if t[0] <= kept]
 
     def line(self) -> bytes:
         """``record`` as a line of JSON.
@@ -127,9 +119,9 @@ class TraceRecorder:
         Raises:
             ValueError: the race has not ended.
         """
-        if self._result is None:
+        result = self._race.result
+        if result is None:
             raise ValueError("the race has not ended: its last event is RaceDecided")
-        result = self._result
         return {
             "frontrunner_trace": VERSION,
             "race": result.race_id,
@@ -149,7 +141,7 @@ class TraceRecorder:
         }
 
     def _branch(self, report: BranchReport) -> dict[str, Any]:
-        marks = self._marks.get(report.index, _Marks())
+        known = self._race.branches.get(report.index)
         tokens = report.inherited_tokens + report.tokens - report.forced_tokens
         said: dict[str, Any] = {
             "branch": report.index,
@@ -157,18 +149,18 @@ class TraceRecorder:
             "tokens": tokens,
             "seconds": report.seconds,
             "answer": None if report.forced else report.answer,
-            "times": marks.times,
+            "times": [t for t in self._times.get(report.index, []) if t[0] <= tokens],
         }
         if report.parent is not None:
             said["parent"] = report.parent
-        if report.index in self._extended:
+        if known is not None and known.extensions:
             said["extended"] = True
         if report.error is not None:
             said["error"] = report.error
-        if marks.probes:
-            said["probes"] = marks.probes
-        if marks.scores:
-            said["scores"] = marks.scores
+        if known is not None and known.probes:
+            said["probes"] = [(probe.tokens, probe.answer) for probe in known.probes]
+        if known is not None and known.scores:
+            said["scores"] = known.scores
         if report.forced:
             said["forced"] = (tokens, report.answer)
         if self._text:

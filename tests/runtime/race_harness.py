@@ -13,7 +13,8 @@ from frontrunner.runtime.engines.protocol import Chunk, EngineInfo, Generation, 
 from frontrunner.runtime.engines.scripted import BranchScript, Piece, Script, ScriptedEngine
 from frontrunner.runtime.errors import EngineClosed
 from frontrunner.runtime.events.types import Event
-from frontrunner.runtime.racing.deadline_reserve import Reserve
+from frontrunner.runtime.racing.branch_requests import RaceServices
+from frontrunner.runtime.racing.deadline_reserve import DeadlineReserve
 from frontrunner.runtime.racing.race import Race
 from frontrunner.runtime.racing.spec import Forcing, RaceSpec
 from frontrunner.runtime.result import Result
@@ -169,7 +170,7 @@ class Setup:
     forced_tokens: int = 16
     return_margin: float = MARGIN
     abort_limit: float = 1.0
-    reserve: Reserve | None = None
+    reserve: DeadlineReserve | None = None
     lengths: LengthModel | None = None
     rewards: Rewards | None = None
     workers: KeySource | None = None
@@ -180,7 +181,7 @@ class Setup:
         """The race, ready to run from now on."""
         if isinstance(self.engine.failure, EngineClosed):
             await self.engine.start()
-        self.reserve = self.reserve or Reserve(self.return_margin, fallback_step=0.05)
+        self.reserve = self.reserve or DeadlineReserve(self.return_margin, fallback_step=0.05)
         now = anyio.current_time()
         spec = RaceSpec(
             race_id="race",
@@ -197,12 +198,9 @@ class Setup:
         clusters = AnswerClusters(Equivalence(self.workers))
         return Race(
             spec,
-            self.engine,
             self.strategy,
-            clusters,
-            self.reserve,
+            RaceServices(self.engine, clusters, self.reserve, self.rewards),
             lengths=self.lengths,
-            rewards=self.rewards,
             publish=self.publish,
         )
 
@@ -215,7 +213,7 @@ class Setup:
 
     def call_time(self, running: int, factor: float = 1.5) -> float:
         """When the race must ask ``running`` branches for their answers, in seconds."""
-        fresh = Reserve(self.return_margin, fallback_step=0.05, factor=factor)
+        fresh = DeadlineReserve(self.return_margin, fallback_step=0.05, factor=factor)
         predicted = fresh.round_seconds(
             running,
             len(self.engine.encode(SUFFIX)),

@@ -279,6 +279,6 @@ def test_a_bare_name_is_a_folder_only_if_a_model_is_there(file: Path, tmp_path: 
 def test_a_draft_model_is_relative_to_the_file_as_well(file: Path, tmp_path: Path) -> None:
     file.write_text('[engine.speculation]\nmethod = "draft_model"\nmodel = "./draft"\n')
     speculation = Settings.from_toml(file).engine.speculation
-    assert speculation.model == str(tmp_path / "draft")
+    assert speculation.draft_model == str(tmp_path / "draft")
     file.write_text('[engine.speculation]\nmethod = "ngram"\n')
-    assert Settings.from_toml(file).engine.speculation.model is None
+    assert Settings.from_toml(file).engine.speculation.draft_model is None

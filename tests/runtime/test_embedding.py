@@ -236,7 +236,7 @@ async def while_another_task_reads(runtime: Runtime) -> None:
 async def out_of_order_with_other_blocks(runtime: Runtime) -> None:
     """A timeout for entering alone, as with an exit stack."""
     async with AsyncExitStack() as stack:
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             events = await stack.enter_async_context(a_stream(runtime))
         with anyio.CancelScope():
             await at_work(events)
@@ -545,7 +545,7 @@ async def test_a_runtime_may_be_entered_in_one_task_and_left_in_another() -> Non
     engine = WatchedEngine([says("a", 0.001)] * BRANCHES)
     runtime = Runtime(engine, settings())
     async with no_tasks_left():
-        with anyio.fail_after(5):  # a block that is left before the runtime is
+        with anyio.fail_after(60):  # a block that is left before the runtime is
             await in_a_task_of_its_own(runtime.__aenter__)
         assert [event async for event in a_stream(runtime)]
         await in_a_task_of_its_own(runtime.__aexit__)

@@ -129,7 +129,7 @@ async def test_what_a_call_says_goes_before_the_settings() -> None:
 async def test_the_parameters_of_the_settings_are_for_their_own_strategy_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(registry, "_STRATEGIES", dict(registry._STRATEGIES))
+    monkeypatch.setattr(registry.STRATEGY_PLUGINS, "registered", {})
     made: list[dict[str, Any]] = []
 
     def factory(**parameters: Any) -> Majority:

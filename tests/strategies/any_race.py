@@ -11,7 +11,7 @@ Derive a machine for one strategy and let hypothesis run it::
             ...  # what holds for its decisions beyond what holds for all
 
     TestAnyBestOfN = AnyBestOfN.TestCase
-    TestAnyBestOfN.settings = settings(max_examples=200, stateful_step_count=60)
+    TestAnyBestOfN.settings = settings(max_examples=examples(200), stateful_step_count=60)
 
 What is checked of every strategy: one decision and no command after it; commands only for branches
 that are there and in a state to take them; no score asked for twice at once; what it needs it said
@@ -29,6 +29,7 @@ from frontrunner.strategies.protocol import (
     BranchFailed,
     BranchFinished,
     BranchForced,
+    BranchLimitLowered,
     BranchProbed,
     BranchProgressed,
     BranchScored,
@@ -48,7 +49,6 @@ from frontrunner.strategies.protocol import (
     Probe,
     ProbeAnswer,
     Score,
-    ShareShrank,
     StopReason,
 )
 
@@ -302,7 +302,7 @@ class AnyRace(RuleBasedStateMachine):
     @rule(share=st.integers(1, 8))
     def shrink(self, share: int) -> None:
         """Other races need the engine."""
-        self.observe(ShareShrank(share))
+        self.observe(BranchLimitLowered(share))
 
     @precondition(lambda self: self.decision is None and not self.called)
     @rule()

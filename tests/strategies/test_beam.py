@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize
+from tests.profiles import examples
 
 from frontrunner.strategies.beam import Beam, Best, Dvts
 from frontrunner.strategies.protocol import (
@@ -263,4 +264,4 @@ class AnyBeam(AnyRewardedRace):
 
 
 TestAnyBeam = AnyBeam.TestCase
-TestAnyBeam.settings = settings(max_examples=200, stateful_step_count=60)
+TestAnyBeam.settings = settings(max_examples=examples(200), stateful_step_count=60)

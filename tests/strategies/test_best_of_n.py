@@ -4,6 +4,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize
+from tests.profiles import examples
 
 from frontrunner.strategies.best_of_n import BestOfN
 from frontrunner.strategies.lengths import LengthModel
@@ -228,4 +229,4 @@ class AnyBestOfN(AnyRewardedRace):
 
 
 TestAnyBestOfN = AnyBestOfN.TestCase
-TestAnyBestOfN.settings = settings(max_examples=150, stateful_step_count=40)
+TestAnyBestOfN.settings = settings(max_examples=examples(150), stateful_step_count=40)

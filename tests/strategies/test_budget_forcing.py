@@ -6,6 +6,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize
+from tests.profiles import examples
 
 from frontrunner.strategies.budget_forcing import BudgetForcing
 from frontrunner.strategies.protocol import (
@@ -163,4 +164,4 @@ class AnyBudgetForcing(AnyRace):
 
 
 TestAnyBudgetForcing = AnyBudgetForcing.TestCase
-TestAnyBudgetForcing.settings = settings(max_examples=150, stateful_step_count=40)
+TestAnyBudgetForcing.settings = settings(max_examples=examples(150), stateful_step_count=40)

@@ -8,6 +8,7 @@ from math import exp, prod
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.profiles import examples
 
 from frontrunner.strategies.certificates import certified, weakest_evidence
 from frontrunner.strategies.stopping import log_pair_evidence, majority_probability
@@ -102,7 +103,7 @@ def test_evidence_from_before_an_answer_appeared_neither_helps_nor_harms_it() ->
 ballots = st.text("abc", max_size=30)
 
 
-@settings(max_examples=1_000)
+@settings(max_examples=examples(1_000))
 @given(ballots, st.sampled_from([0.01, 0.05, 0.2, 0.5]))
 def test_a_further_vote_for_it_takes_no_certificate_away_and_one_against_it_gives_none(
     answers: str, alpha: float
@@ -115,7 +116,7 @@ def test_a_further_vote_for_it_takes_no_certificate_away_and_one_against_it_give
         assert not certified("a", whole(answers + "b"), alpha)
 
 
-@settings(max_examples=1_000)
+@settings(max_examples=examples(1_000))
 @given(ballots, ballots)
 def test_what_is_needed_is_the_weakest_of_all_pairs_the_unseen_answer_among_them(
     before: str, answers: str
@@ -125,7 +126,7 @@ def test_what_is_needed_is_the_weakest_of_all_pairs_the_unseen_answer_among_them
     assert weakest_evidence("a", whole(answers)) == pytest.approx(min(pairs))
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.floats(0.0, 1.0)), max_size=20))
 def test_weighted_evidence_is_a_martingale_against_a_vote_that_is_as_often_for_the_other(
     votes: list[tuple[str, float]],

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize
+from tests.profiles import examples
 
 from frontrunner.strategies.confidence import Confidence
 from frontrunner.strategies.group_confidence import GroupConfidence
@@ -266,4 +267,4 @@ class AnyConfidence(AnyRace):
 
 
 TestAnyConfidence = AnyConfidence.TestCase
-TestAnyConfidence.settings = settings(max_examples=200, stateful_step_count=50)
+TestAnyConfidence.settings = settings(max_examples=examples(200), stateful_step_count=50)

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
+from tests.profiles import examples
 
 from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.protocol import StopReason
@@ -30,7 +31,7 @@ def any_race_of(name: str) -> type[AnyRace]:
 @pytest.mark.parametrize("name", strategy_names())
 def test_it_keeps_to_what_every_race_must_keep_to(name: str) -> None:
     run_state_machine_as_test(
-        any_race_of(name), settings=settings(max_examples=60, stateful_step_count=50)
+        any_race_of(name), settings=settings(max_examples=examples(60), stateful_step_count=50)
     )
 
 

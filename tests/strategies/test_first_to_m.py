@@ -2,6 +2,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize
+from tests.profiles import examples
 
 from frontrunner.strategies.first_to_m import FirstToM
 from frontrunner.strategies.protocol import (
@@ -84,4 +85,4 @@ class AnyFirstToM(AnyRace):
 
 
 TestAnyFirstToM = AnyFirstToM.TestCase
-TestAnyFirstToM.settings = settings(max_examples=200, stateful_step_count=40)
+TestAnyFirstToM.settings = settings(max_examples=examples(200), stateful_step_count=40)

@@ -3,13 +3,14 @@ from statistics import fmean, quantiles
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.profiles import examples
 
 from frontrunner.strategies.group_confidence import GroupConfidence, percentile
 
 tokens = st.lists(st.floats(0.0, 20.0), max_size=60)
 
 
-@settings(max_examples=2_000)
+@settings(max_examples=examples(2_000))
 @given(tokens, st.integers(1, 12), st.lists(st.integers(0, 60), max_size=6))
 def test_it_is_that_of_all_groups_however_the_tokens_come(
     confidences: list[float], window: int, pauses: list[int]

@@ -6,10 +6,11 @@ from statistics import median
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.profiles import examples
 
 from frontrunner.strategies.lengths import LengthModel, expected_arrivals
 
-many = settings(max_examples=500)
+many = settings(max_examples=examples(500))
 models = st.builds(
     LengthModel,
     mu=st.floats(log(5), log(50_000)),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize
+from tests.profiles import examples
 
 from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.majority import Majority
@@ -502,6 +503,6 @@ class AnyWeighted(AnyRace):
 
 
 TestAnyMajority = AnyMajority.TestCase
-TestAnyMajority.settings = settings(max_examples=400, stateful_step_count=40)
+TestAnyMajority.settings = settings(max_examples=examples(400), stateful_step_count=40)
 TestAnyWeighted = AnyWeighted.TestCase
-TestAnyWeighted.settings = settings(max_examples=200, stateful_step_count=50)
+TestAnyWeighted.settings = settings(max_examples=examples(200), stateful_step_count=50)

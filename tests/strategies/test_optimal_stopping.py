@@ -3,6 +3,7 @@ from math import exp, inf, isfinite, pi, sqrt
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from tests.profiles import examples
 
 from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.optimal_stopping import (
@@ -14,7 +15,7 @@ from frontrunner.strategies.optimal_stopping import (
     wait_per_arrival,
 )
 
-THOROUGH = settings(max_examples=10_000)
+THOROUGH = settings(max_examples=examples(10_000))
 means = st.floats(-2.0, 2.0)
 deviations = st.floats(0.01, 2.0)
 scores = st.lists(st.floats(0.0, 1.0), min_size=1, max_size=12)
@@ -57,7 +58,7 @@ def test_without_any_deviation_the_excess_is_the_difference() -> None:
     assert expected_excess(0.75, 0.25, 0.0) == 0.0
 
 
-@settings(max_examples=2_000)
+@settings(max_examples=examples(2_000))
 @given(st.floats(1e-9, 3.0), means, deviations)
 def test_at_the_fair_cap_one_more_score_is_worth_its_cost(
     cost: float, mean: float, deviation: float
@@ -83,7 +84,7 @@ def test_at_the_threshold_a_score_clipped_at_one_is_worth_its_cost(
     assert exact == pytest.approx(cost, rel=1e-3, abs=1e-6)
 
 
-@settings(max_examples=2_000)
+@settings(max_examples=examples(2_000))
 @given(scores, st.floats(0.0, 1.0), st.floats(0.0, 1.0))
 def test_thresholds_fall_as_waiting_gets_dearer(
     seen: list[float], cost: float, more: float
@@ -122,7 +123,7 @@ def test_waiting_is_priced_at_its_cheapest_moment() -> None:
     assert wait >= min(grid) * 0.99
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.lists(st.integers(0, 5_000), min_size=1, max_size=16), st.floats(1.0, 1e5))
 def test_more_branches_or_more_time_make_one_arrival_no_dearer(
     running: list[int], reachable: float

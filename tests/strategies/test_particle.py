@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize
+from tests.profiles import examples
 
 from frontrunner.strategies.particle import (
     ParticleFilter,
@@ -29,7 +30,7 @@ def weight_lists(draw: st.DrawFn) -> list[float]:
     return [w / sum(raw) for w in raw]
 
 
-@settings(max_examples=2_000)
+@settings(max_examples=examples(2_000))
 @given(weight_lists(), st.integers(1, 40), st.floats(0.0, 1.0, exclude_max=True))
 def test_systematic_draws_are_within_one_of_their_expectation(
     weights: list[float], count: int, offset: float
@@ -41,7 +42,7 @@ def test_systematic_draws_are_within_one_of_their_expectation(
         assert abs(n - count * weight) < 1.0 + 1e-6
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(weight_lists(), st.integers(1, 20))
 def test_systematic_draws_are_unbiased(weights: list[float], count: int) -> None:
     grid = 400
@@ -236,4 +237,4 @@ class AnyParticleFilter(AnyRewardedRace):
 
 
 TestAnyParticleFilter = AnyParticleFilter.TestCase
-TestAnyParticleFilter.settings = settings(max_examples=150, stateful_step_count=60)
+TestAnyParticleFilter.settings = settings(max_examples=examples(150), stateful_step_count=60)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize
+from tests.profiles import examples
 
 from frontrunner.strategies.probe import Mode, Probing
 from frontrunner.strategies.protocol import (
@@ -312,4 +313,4 @@ class AnyProbing(AnyRace):
 
 
 TestAnyProbing = AnyProbing.TestCase
-TestAnyProbing.settings = settings(max_examples=200, stateful_step_count=50)
+TestAnyProbing.settings = settings(max_examples=examples(200), stateful_step_count=50)

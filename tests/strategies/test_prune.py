@@ -4,6 +4,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize
+from tests.profiles import examples
 
 from frontrunner.strategies.protocol import (
     BranchStatus,
@@ -178,4 +179,4 @@ class AnyPrune(AnyRewardedRace):
 
 
 TestAnyPrune = AnyPrune.TestCase
-TestAnyPrune.settings = settings(max_examples=150, stateful_step_count=50)
+TestAnyPrune.settings = settings(max_examples=examples(150), stateful_step_count=50)

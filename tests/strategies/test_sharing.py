@@ -11,7 +11,7 @@ from frontrunner.strategies.budget_forcing import BudgetForcing
 from frontrunner.strategies.first_to_m import FirstToM
 from frontrunner.strategies.majority import Majority
 from frontrunner.strategies.probe import Probing
-from frontrunner.strategies.protocol import BranchStatus, Cancel, Decide, ShareShrank, StopReason
+from frontrunner.strategies.protocol import BranchStatus, Cancel, Decide, BranchLimitLowered, StopReason
 from frontrunner.strategies.sharing import REASON, give_back
 
 from .views import FakeView
@@ -60,8 +60,8 @@ def test_strategies_of_branches_that_are_alike_do(strategy: Any) -> None:
     (launch,) = strategy.start(view)
     for _ in range(launch.count):
         view.add()
-    assert strategy.observe(ShareShrank(3), view) == [Cancel((3, 4, 5, 6, 7), REASON)]
-    assert strategy.observe(ShareShrank(8), view) == []
+    assert strategy.observe(BranchLimitLowered(3), view) == [Cancel((3, 4, 5, 6, 7), REASON)]
+    assert strategy.observe(BranchLimitLowered(8), view) == []
 
 
 def test_with_fewer_votes_to_come_a_lead_may_be_clinched() -> None:
@@ -70,8 +70,8 @@ def test_with_fewer_votes_to_come_a_lead_may_be_clinched() -> None:
         view.branches[index].answer = "a"
         view.arrivals.append(index)
     strategy = Majority(6, stop="clinch")
-    cut, decision = strategy.observe(ShareShrank(1), view)
+    cut, decision = strategy.observe(BranchLimitLowered(1), view)
     assert cut == Cancel((3, 4, 5), REASON)
     assert isinstance(decision, Decide)
     assert (decision.answer, decision.stop_reason) == ("a", StopReason.CLINCHED)
-    assert Majority(6, stop="clinch").observe(ShareShrank(3), view) == [Cancel((5,), REASON)]
+    assert Majority(6, stop="clinch").observe(BranchLimitLowered(3), view) == [Cancel((5,), REASON)]

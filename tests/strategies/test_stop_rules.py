@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.profiles import examples
 
 from frontrunner.strategies.stop_rules import STOP_NAMES, Poll, StopName, make_rule, rule_parameters
 from frontrunner.strategies.stopping import leader_probability
 
-THOROUGH = settings(max_examples=10_000)
+THOROUGH = settings(max_examples=examples(10_000))
 RULES: list[StopName] = [name for name in STOP_NAMES if name not in ("none", "clinch")]
 #: Rules that look at the counts alone.
 COUNTING: list[StopName] = [name for name in RULES if name not in ("esc", "certified")]
@@ -94,7 +95,7 @@ def test_the_leader_needs_as_many_votes_as_published(
         assert rule.settled(poll_of("b" * runner_up + "a" * least))
 
 
-@settings(max_examples=1_000)
+@settings(max_examples=examples(1_000))
 @given(ballots.filter(bool), st.sampled_from([0.5, 0.8, 0.95]), st.integers(2, 5))
 def test_the_bounds_that_spare_the_integral_change_nothing(
     answers: str, threshold: float, top: int
@@ -107,7 +108,7 @@ def test_the_bounds_that_spare_the_integral_change_nothing(
         assert rule.settled(poll_of(answers)) == (probability >= threshold and not tied)
 
 
-@settings(max_examples=1_000)
+@settings(max_examples=examples(1_000))
 @given(st.text("ab", max_size=20), st.integers(2, 5))
 def test_esc_stops_on_a_unanimous_window_of_those_that_follow_each_other(
     answers: str, window: int

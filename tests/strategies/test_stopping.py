@@ -6,6 +6,7 @@ from math import comb, exp, factorial, isfinite, log, prod
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests.profiles import examples
 
 from frontrunner.strategies.stopping import (
     clinched,
@@ -16,7 +17,7 @@ from frontrunner.strategies.stopping import (
     sprt_log_ratio,
 )
 
-THOROUGH = settings(max_examples=10_000)
+THOROUGH = settings(max_examples=examples(10_000))
 
 
 @st.composite
@@ -96,7 +97,7 @@ def test_flip_risk_falls_with_every_further_vote_of_the_lead(
         assert flip_risk(leader, runner_up - 1, expected) <= risk + 1e-12
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(votes(30))
 def test_flip_risk_tends_to_the_probability_that_the_model_prefers_the_runner_up(
     counts: tuple[int, int],
@@ -176,7 +177,7 @@ def test_majority_probability_of_weights_is_the_mass_of_their_posterior(
     assert majority_probability(runner_up, leader) == pytest.approx(1 - expected, abs=1e-6)
 
 
-@settings(max_examples=1_000)
+@settings(max_examples=examples(1_000))
 @given(votes(60), st.integers(0, 60))
 def test_weights_next_to_whole_numbers_give_nearly_what_these_give(
     counts: tuple[int, int], expected: int
@@ -192,7 +193,7 @@ def test_weights_next_to_whole_numbers_give_nearly_what_these_give(
 weights = st.floats(0.0, 60.0)
 
 
-@settings(max_examples=1_000)
+@settings(max_examples=examples(1_000))
 @given(weights, weights, st.integers(0, 60), st.floats(0.0, 3.0))
 def test_flip_risk_of_weights_is_a_probability_that_falls_with_the_lead(
     one: float, other: float, expected: int, more: float
@@ -256,7 +257,7 @@ def test_answers_beyond_the_top_do_not_count() -> None:
 rivals = st.lists(st.floats(0.0, 20.0), max_size=4)
 
 
-@settings(max_examples=1_000)
+@settings(max_examples=examples(1_000))
 @given(st.floats(0.0, 40.0), rivals, st.floats(0.0, 3.0))
 def test_the_leader_probability_is_one_that_grows_with_the_lead(
     leader: float, others: list[float], more: float

@@ -3,19 +3,20 @@ from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.profiles import examples
 
 from frontrunner.strategies.protocol import BranchStatus
 from frontrunner.strategies.votes import count, supporter, tally
 
 from .views import FakeView, view_of
 
-THOROUGH = settings(max_examples=10_000)
+THOROUGH = settings(max_examples=examples(10_000))
 answers = st.sampled_from("abcd")
 #: Votes in order of arrival, one letter each: a text is much cheaper to draw than a list.
 ballots = st.text("abcd", max_size=12)
 
 
-@settings(max_examples=2_000)
+@settings(max_examples=examples(2_000))
 @given(ballots, ballots, st.integers(0, 2**32))
 def test_the_order_of_votes_changes_neither_the_counts_nor_how_many_votes_win(
     finished: str, forced: str, seed: int

@@ -3,6 +3,7 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.profiles import examples
 
 from frontrunner.strategies.protocol import BranchStatus
 from frontrunner.strategies.votes import tally
@@ -10,7 +11,7 @@ from frontrunner.strategies.weights import ConfidenceWeights, OneEach, RewardWei
 
 from .views import FakeView, view_of
 
-THOROUGH = settings(max_examples=1_000)
+THOROUGH = settings(max_examples=examples(1_000))
 ballots = st.lists(
     st.tuples(st.sampled_from("abc"), st.none() | st.floats(0.0, 1.0, allow_subnormal=False)),
     min_size=1,

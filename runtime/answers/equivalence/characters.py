@@ -51,6 +51,9 @@ _SCRIPTS: Final = tuple(
 )
 # `5m²` is an area, where `5m^2` may well be a product.
 _SQUARE_UNIT: Final = re.compile(r"(?<=\d)(m|ft|in|yd|mi)(?=[²³])")
+# Brackets that only mark an answer, as Chinese texts do. Around a list they are those of a range,
+# and behind other text they hold a note. `[5]` is a list of one.
+_MARKED: Final = re.compile(r"(^|[:：=＝])\s*[【〔]([^【】〔〕\[\],，、]*)[】〕]\s*([.。]?\s*)$")
 _RAISED_ROOT: Final = re.compile(r"([³⁴⁵])√")
 
 
@@ -58,6 +61,7 @@ def plain_characters(text: str) -> str:
     """Return `text` with usual digits, signs and spaces, and without what cannot be seen."""
     if text.isascii() and text.isprintable():
         return text.strip()
+    text = _MARKED.sub(r"\1\2\3", text)
     text = _SQUARE_UNIT.sub(r" \1", text)
     text = _RAISED_ROOT.sub(lambda match: f"\\sqrt[{_RAISED[match[1]]}]", text)
     for mark, characters, run in _SCRIPTS:

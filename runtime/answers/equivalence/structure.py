@@ -229,9 +229,10 @@ class _Reader:
         if form[0] not in "([{" or form[-1] not in ")]}" or not encloses(form):
             return None
         parts = split_top_level(form[1:-1], ",")
-        if len(parts) == 1:
-            plain = form[0] + form[-1] in ("()", "{}")
-            return self.read(parts[0], depth + 1) if plain else None
+        if len(parts) == 1 and form[0] + form[-1] in ("()", "{}"):
+            return self.read(parts[0], depth + 1)
+        if len(parts) == 1 and form[0] + form[-1] != "[]":
+            return None
         if len(parts) > MAX_ITEMS or not all(parts) or form[0] == "{":
             return None
         items = [self.read(part, depth + 1) for part in parts]

@@ -93,6 +93,5 @@ TYPESETTING: Final[tuple[Rule, ...]] = (
     replacing(r"(?<=\d)-{2,3}(?=\d)", "-"),
     _degrees_in_functions,
     _rows_as_list,
-    replacing(r"^\[([^\[\],]*)\]$", r"\1"),
     replacing(r"^\{([^{}\\]*|[^{}]*(?:\\[a-z]+\{[^{}]*\})[^{}]*)\}$", r"\1"),
 )

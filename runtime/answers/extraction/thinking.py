@@ -16,6 +16,10 @@ _TAGS: Final = {
 }
 _CLOSING: Final = {closing: opening for opening, closing in _TAGS.items()}
 _TAG: Final = re.compile("|".join(map(re.escape, (*_TAGS, *_CLOSING))))
+#: What ends a thinking while it is being written.
+END_OF_THINKING: Final = re.compile(
+    "|".join((*map(re.escape, _CLOSING), r"<\|channel\|>\s{0,8}final\b"))
+)
 # Characters before a tag in which quotes are counted.
 _LOOKED_BACK: Final = 256
 # OpenAI's harmony format: messages on channels, of which only `final` is for the reader.

@@ -1,10 +1,8 @@
 """``frontrunner calibrate``: the reward threshold of ``best_of_n`` for a wanted precision."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
-from pathlib import Path
 from typing import Any
 
 from ...errors import BadRequest
@@ -18,25 +16,13 @@ from ...experiments.calibration import (
     scored_question,
     split,
 )
-from ...traces.reading import RecordedQuestion
-from ..display.ndjson import json_line
-from ..recordings import load_recordings
-from ..running import ExitStatus, complain
+from ...traces.recordings import RecordedQuestion
+from ..common.console import print_json, print_lines
+from ..common.recordings import load_recordings
+from ..common.running import ExitStatus, complain, warn
+from ..options.calibrate import CalibrateCommand
 
 _BOUNDS = ("wilson", "none")
-
-
-@dataclass(frozen=True, slots=True)
-class CalibrateCommand:
-    """What ``calibrate`` was asked to do."""
-
-    traces: Sequence[Path]
-    precision: float
-    bound: str
-    confidence: float
-    holdout: float
-    seed: int
-    json: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +52,9 @@ def run_calibrate(command: CalibrateCommand) -> int:
         figures(checking, fit.threshold, confidence),
     )
     if command.json:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(json_line(_as_dict(command, confidence, found)))
-        sys.stdout.buffer.flush()
+        print_json(_as_dict(command, confidence, found))
     else:
-        sys.stdout.write("".join(f"{line}\n" for line in _report(command, confidence, found)))
-        sys.stdout.flush()
+        print_lines(_report(command, confidence, found))
     if not fit.reached:
         complain(_shortfall(command, confidence, found))
         return ExitStatus.FAILED
@@ -109,13 +92,13 @@ def _usable(recorded: Sequence[RecordedQuestion]) -> list[ScoredQuestion]:
     cut = sum(question.left_out for question in recorded)
     if cut:
         whole = sum(len(question.branches) for question in recorded)
-        _warn(
+        warn(
             f"{cut} of {cut + whole} recorded branches were cut or forced and are left out, mostly "
             "long ones: record with --strategy best_of_n, no threshold and a generous deadline"
         )
     silent = len(scored) - len(questions)
     if silent:
-        _warn(f"{silent} of {len(scored)} questions have no scored branch and are left out")
+        warn(f"{silent} of {len(scored)} questions have no scored branch and are left out")
     return questions
 
 
@@ -186,16 +169,12 @@ def _shortfall(command: CalibrateCommand, confidence: float | None, found: _Cali
 
 def _warn_if_it_did_not_hold(command: CalibrateCommand, held_out: Figures) -> None:
     if held_out.precision is None:
-        _warn("no held-out question reaches the threshold: nothing is known of its precision there")
+        warn("no held-out question reaches the threshold: nothing is known of its precision there")
     elif held_out.precision < command.precision:
-        _warn(
+        warn(
             f"on the held-out questions its precision is {_percent(held_out.precision)}, below the "
             f"{_short(command.precision)} that it was fitted for"
         )
-
-
-def _warn(text: str) -> None:
-    print(f"warning: {text}", file=sys.stderr)
 
 
 def _percent(share: float | None) -> str:

@@ -1,34 +1,34 @@
 """``frontrunner demo``: races on built-in problems whose answers are known."""
 
 import sys
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
-from io import StringIO
 from pathlib import Path
 from shutil import which
 from typing import Final
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from frontrunner.strategies.protocol import BranchStatus
 
 from ...answers import Equivalence
-from ...config import Settings, demo_config_path
+from ...config import demo_config_path
 from ...demo.problems import LEVELS, hard_problems
 from ...demo.problems import problems as generated
 from ...runtime import Runtime
+from ..common.console import plain_lines
+from ..common.engine_startup import RuntimeFactory, started
+from ..common.output import Output, is_terminal, standard_output
+from ..common.printable import one_line
+from ..common.questions import Asked
+from ..common.races import Outcome, RaceOptions, load_settings, run_race
+from ..common.running import ExitStatus, run
 from ..display.displays import LiveDisplay, PlainDisplay
 from ..display.ndjson import json_line
-from ..display.output import Output, is_terminal, standard_output
-from ..display.texts import one_line
-from ..engine_startup import started
-from ..questions import Asked
-from ..races import Outcome, RaceOptions, load_settings, run_race
-from ..running import ExitStatus, run
+from ..options.demo import DemoCommand
 
 #: Of the table in a pipe or a file.
 _PLAIN_WIDTH = 80
@@ -47,36 +47,26 @@ Or from Python, in a file of its own:
 """
 
 
-def run_demo(
-    options: RaceOptions,
-    count: int,
-    config: Path | None,
-    make_runtime: Callable[[Settings], Runtime],
-) -> int:
-    """Race ``count`` problems and return the exit status.
-
-    Args:
-        options: of the races; its seed also draws the problems.
-        count: how many.
-        config: None: the shipped one.
-        make_runtime: see ``main``.
+def run_demo(command: DemoCommand, make_runtime: RuntimeFactory) -> int:
+    """Race built-in problems and return the exit status.
 
     Raises:
         FrontrunnerError: before anything was raced.
         OutputClosed: nobody reads standard output any more.
         Interrupted: a signal came.
     """
-    settings = load_settings(config)
+    settings = load_settings(command.config)
+    options = RaceOptions(command.deadline, command.branches, command.seed)
     options.check(settings)
     with ExitStack() as stack:
         output = None if is_terminal() else stack.enter_context(standard_output())
-        return run(lambda: _demo(options, count, config, make_runtime(settings), output))
+        return run(lambda: _demo(command, options, make_runtime(settings), output))
 
 
 async def _demo(
-    options: RaceOptions, count: int, config: Path | None, runtime: Runtime, output: Output | None
+    command: DemoCommand, options: RaceOptions, runtime: Runtime, output: Output | None
 ) -> int:
-    seed = options.seed or 0
+    seed, count, config = command.seed, command.count, command.config
     # The split that nothing was trained on, and that is not kept for reported numbers.
     problems = hard_problems("select", count, seed=seed)
     console = Console(highlight=False)
@@ -100,7 +90,8 @@ async def _demo(
         console.print(_table(outcomes), _totals(outcomes), "", sep="\n")
         console.print(farewell, markup=False, soft_wrap=True)
     else:
-        await output.write(_plain(_table(outcomes), _totals(outcomes), "", farewell))
+        shown = plain_lines(_table(outcomes), _totals(outcomes), "", farewell, width=_PLAIN_WIDTH)
+        await output.write("".join(f"{line}\n" for line in shown).encode())
     in_time = all(outcome.in_time for outcome in outcomes)
     return ExitStatus.DONE if in_time else ExitStatus.FAILED
 
@@ -143,12 +134,3 @@ def _totals(outcomes: list[Outcome]) -> str:
 
 def _mark(good: bool) -> Text:
     return Text("✓", "green") if good else Text("✗", "red")
-
-
-def _plain(*parts: RenderableType) -> bytes:
-    """What a terminal would show, without colours."""
-    text = StringIO()
-    console = Console(file=text, width=_PLAIN_WIDTH, color_system=None, highlight=False)
-    for part in parts:
-        console.print(part, markup=False, soft_wrap=isinstance(part, str))
-    return "".join(f"{line.rstrip()}\n" for line in text.getvalue().splitlines()).encode()

@@ -1,7 +1,6 @@
 """``frontrunner doctor``: is everything there, and what to do about what is not."""
 
 import sys
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -10,64 +9,47 @@ from rich.text import Text
 
 from ...config import Settings
 from ...errors import FrontrunnerError
-from ...runtime import Runtime
+from ..common.engine_startup import RuntimeFactory, spinner
+from ..common.output import Output, is_terminal, standard_output
+from ..common.races import load_settings
+from ..common.running import ExitStatus, run
 from ..display.ndjson import json_line
-from ..display.output import Output, is_terminal, standard_output
-from ..engine_startup import spinner
-from ..races import load_settings
-from ..running import ExitStatus, run
+from ..options.doctor import DoctorCommand
 from . import doctor_checks as checks
 from .doctor_checks import Finding, Level
 
 _SIGNS = {Level.GOOD: ("✓", "green"), Level.WARNING: ("!", "yellow"), Level.BAD: ("✗", "red")}
 
 
-def run_doctor(
-    config: Path | None,
-    make_runtime: Callable[[Settings], Runtime],
-    *,
-    engine: bool,
-    json: bool,
-) -> int:
+def run_doctor(command: DoctorCommand, make_runtime: RuntimeFactory) -> int:
     """Run all checks and return the exit status.
-
-    Args:
-        config: the file whose engine is looked at; None: the shipped one.
-        make_runtime: see ``main``.
-        engine: whether to start the engine.
-        json: one object instead of lines.
 
     Raises:
         OutputClosed: nobody reads standard output any more.
         Interrupted: a signal came.
     """
     with ExitStack() as stack:
-        plain = json or not is_terminal()
+        plain = command.json or not is_terminal()
         output = stack.enter_context(standard_output()) if plain else None
-        return run(lambda: _examine(config, make_runtime, output, engine=engine, json=json))
+        return run(lambda: _examine(command, make_runtime, output))
 
 
 async def _examine(
-    config: Path | None,
-    make_runtime: Callable[[Settings], Runtime],
-    output: Output | None,
-    *,
-    engine: bool,
-    json: bool,
+    command: DoctorCommand, make_runtime: RuntimeFactory, output: Output | None
 ) -> int:
     found: list[Finding] = []
     console = Console(highlight=False)
 
     async def report(*findings: Finding) -> None:
         found.extend(findings)
-        for finding in findings if not json else ():
+        for finding in findings if not command.json else ():
             for line in _lines(finding):
                 if output is None:
                     console.print(line, soft_wrap=True)
                 else:
                     await output.line(line.plain)
 
-    settings, finding = _settings(config)
+    settings, finding = _settings(command.config)
     await report(checks.python(), checks.installation(), finding)
     await report(checks.processor(), checks.memory())
     with spinner("importing torch and vLLM", sys.stderr):
@@ -79,11 +61,11 @@ async def _examine(
     with spinner("comparing two answers", sys.stderr):
         finding = await checks.answer_worker()
     await report(finding)
-    if settings is not None and engine:
+    if settings is not None and command.engine:
         await report(await checks.generation(settings, make_runtime))
 
     healthy = all(finding.level is not Level.BAD for finding in found)
-    if json and output is not None:
+    if command.json and output is not None:
         await output.write(json_line({"healthy": healthy, "findings": found}))
     return ExitStatus.DONE if healthy else ExitStatus.FAILED
 

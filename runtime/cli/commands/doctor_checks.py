@@ -3,7 +3,6 @@
 import os
 import platform
 import sys
-from collections.abc import Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,9 +21,8 @@ from ...config import DEMO_DRAFT_MODEL, DEMO_MODEL, Settings
 from ...engines.protocol import Generation, Sampling
 from ...engines.vllm.engine import model_folder
 from ...errors import FrontrunnerError
-from ...runtime import Runtime
-from ..display.texts import one_line
-from ..engine_startup import started
+from ..common.engine_startup import RuntimeFactory, started
+from ..common.printable import one_line
 
 _GIB = 2**30
 #: What importing vLLM may take on a slow disk, in seconds.
@@ -222,7 +220,7 @@ def plugin(settings: Settings | None) -> Finding:
 def models(settings: Settings) -> list[Finding]:
     if settings.engine.kind != "vllm":
         return []  # the endpoint's own
-    target, draft = settings.engine.model, settings.engine.speculation.model
+    target, draft = settings.engine.model, settings.engine.speculation.draft_model
     found = [_model("model", target, needed=True)]
     if draft is not None:
         return [*found, _model("draft model", draft, needed=True)]
@@ -264,7 +262,7 @@ async def answer_worker() -> Finding:
     return Finding("answers", Level.BAD, detail, advice)
 
 
-async def generation(settings: Settings, make_runtime: Callable[[Settings], Runtime]) -> Finding:
+async def generation(settings: Settings, make_runtime: RuntimeFactory) -> Finding:
     """Generate one token on the configured engine.
 
     Cancelling it stops the engine.

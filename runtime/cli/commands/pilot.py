@@ -1,13 +1,11 @@
 """``frontrunner pilot``: whole branches of questions with known answers, to plan by."""
 
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import orjson
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from frontrunner.strategies.protocol import BranchStatus
@@ -16,30 +14,17 @@ from ...answers import Equivalence, WorkerPool
 from ...config import DEMO_MODEL, Settings
 from ...errors import BadRequest
 from ...events.types import RaceDecided
-from ...runtime import Runtime
-from ..display.output import Output
-from ..engine_startup import started
-from ..questions import Asked, read_file
-from ..races import Display, Outcome, RaceOptions, load_settings, run_races
-from ..running import ExitStatus, run
-from ..tracing import TracingDisplay, trace_file
+from ..common.console import progress_bar
+from ..common.engine_startup import RuntimeFactory, started
+from ..common.output import Output
+from ..common.questions import Asked, read_file
+from ..common.races import Display, Outcome, RaceOptions, load_settings, run_races
+from ..common.running import ExitStatus, run, warn
+from ..common.tracing import TracingDisplay, trace_file
+from ..options.pilot import PilotCommand
 
 
-@dataclass(frozen=True, slots=True)
-class PilotCommand:
-    """What ``pilot`` was asked to do."""
-
-    file: Path | None
-    config: Path | None
-    out: Path
-    count: int
-    branches: int
-    probe_every: int
-    seed: int
-    deadline: float
-
-
-def run_pilot(command: PilotCommand, make_runtime: Callable[[Settings], Runtime]) -> int:
+def run_pilot(command: PilotCommand, make_runtime: RuntimeFactory) -> int:
     """Run the command and return its exit status.
 
     Raises:
@@ -115,16 +100,13 @@ async def _pilot(
     settings: Settings,
     options: RaceOptions,
     questions: Sequence[Asked],
-    make_runtime: Callable[[Settings], Runtime],
+    make_runtime: RuntimeFactory,
     trace: Output,
 ) -> int:
-    console = Console(stderr=True)
     columns = ("[cyan]races[/cyan]", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     async with started(make_runtime(settings), show=True) as runtime:
         async with WorkerPool(1) as pool:
-            with Progress(
-                *columns, console=console, transient=True, disable=not console.is_terminal
-            ) as progress:
+            with progress_bar(*columns) as progress:
                 shown = _Count(progress, len(questions))
                 outcomes, refusals = await run_races(
                     runtime,
@@ -136,7 +118,7 @@ async def _pilot(
         failure = runtime.engine.failure
     _report(command, outcomes)
     for error in refusals:
-        print(f"warning: a question was left out: {error}", file=sys.stderr)
+        warn(f"a question was left out: {error}")
     return ExitStatus.FAILED if failure is not None or not outcomes else ExitStatus.DONE
 
 
@@ -164,7 +146,4 @@ def _report(command: PilotCommand, outcomes: Sequence[Outcome]) -> None:
         file=sys.stderr,
     )
     if whole < 0.98 * len(branches):
-        print(
-            "warning: branches were cut, which makes the others look typical: raise --deadline",
-            file=sys.stderr,
-        )
+        warn("branches were cut, which makes the others look typical: raise --deadline")

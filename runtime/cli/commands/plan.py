@@ -2,13 +2,11 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 from ...config import Settings
@@ -22,37 +20,23 @@ from ...planning.plan import (
     make_plan,
     planned_settings,
     runtime_models,
+    settings_toml,
     space_of,
 )
 from ...planning.planner import exhaustive, greedy
 from ...planning.profile import Profile, write_whole
-from ...planning.toml import toml
-from ...traces.reading import RecordedQuestion
-from ..display.ndjson import json_line
-from ..races import load_settings
-from ..recordings import load_recordings, warn_of_cut_branches
-from ..running import ExitStatus
+from ...traces.recordings import RecordedQuestion
+from ..common.console import plain_lines, print_json, print_lines
+from ..common.races import load_settings
+from ..common.recordings import load_recordings, warn_of_cut_branches
+from ..common.running import ExitStatus, warn
+from ..options.plan import PlanCommand
 
 #: Races that are replayed for each candidate, about.
 _RACES = 600
+#: Columns of the table.
+_WIDTH = 160
 _SEARCHES = {"exhaustive": exhaustive, "greedy": greedy}
-
-
-@dataclass(frozen=True, slots=True)
-class PlanCommand:
-    """What ``plan`` was asked to do; lists as they were written."""
-
-    deadline: str
-    profile: Path
-    pilot: Sequence[Path]
-    config: Path | None
-    load: int
-    search: str
-    branches: int | None
-    draws: int | None
-    seed: int
-    out: Path | None
-    json: bool
 
 
 def run_plan(command: PlanCommand) -> int:
@@ -70,7 +54,7 @@ def run_plan(command: PlanCommand) -> int:
     settings = load_settings(command.config)
     profile = Profile.read(command.profile)
     models = engine_models(profile)
-    questions = load_recordings(command.pilot)
+    questions = load_recordings(command.pilot or [Path("pilot.ndjson")])
     warn_of_cut_branches(questions, remedy="record with frontrunner pilot")
     estimator = Estimator(
         models,
@@ -100,13 +84,9 @@ def run_plan(command: PlanCommand) -> int:
         said |= {"profile": _origin(profile), "load": command.load}
         if len(plans) > 1:
             said["curve"] = [as_dict(p, models[p.chosen.candidate.method]) for p in plans]
-        sys.stdout.flush()
-        sys.stdout.buffer.write(json_line(said))
-        sys.stdout.buffer.flush()
+        print_json(said)
     else:
-        lines = _report(profile, plans, models, estimator)
-        sys.stdout.write("".join(f"{line}\n" for line in lines))
-        sys.stdout.flush()
+        print_lines(_report(profile, plans, models, estimator))
     if written:
         print(f"wrote {' and '.join(map(str, written))}", file=sys.stderr)
     return ExitStatus.DONE
@@ -151,7 +131,7 @@ def _circumstances(
 ) -> Circumstances:
     silent = any(b.probes is None for q in questions for b in q.branches)
     if silent:
-        _warn(
+        warn(
             "the pilot does not say what unfinished branches answer when forced (see frontrunner "
             "pilot --probe-every): the plan counts on finished branches only"
         )
@@ -184,7 +164,7 @@ def _most_branches(
     if room is not None and not estimator.fitting(most, room):
         while most > 1 and not estimator.fitting(most, room):
             most = (most + 1) // 2
-        _warn(f"the KV cache ({room:,} tokens) holds no more than {most} branches of a race")
+        warn(f"the KV cache ({room:,} tokens) holds no more than {most} branches of a race")
     return most
 
 
@@ -217,7 +197,7 @@ def _document(plan: Plan, profile: Profile, data: dict[str, Any]) -> str:
         "",
         "",
     ]
-    return "\n".join(lines) + toml(data)
+    return "\n".join(lines) + settings_toml(data)
 
 
 def _report(
@@ -255,10 +235,7 @@ def _table(plans: Sequence[Plan]) -> list[str]:
             f"{e.p95:.3g} s",
             f"{e.tokens:,.0f}",
         )
-    console = Console(width=160, color_system=None, highlight=False)
-    with console.capture() as captured:
-        console.print(table)
-    return [line.rstrip() for line in captured.get().splitlines() if line.strip()]
+    return [line for line in plain_lines(table, width=_WIDTH) if line]
 
 
 def _why(plan: Plan, model: EngineModel, estimator: Estimator) -> list[str]:
@@ -296,7 +273,3 @@ def _why(plan: Plan, model: EngineModel, estimator: Estimator) -> list[str]:
 
 def _percent(share: float, error: float | None) -> str:
     return f"{100 * share:.1f}" if error is None else f"{100 * share:.1f} ± {196 * error:.1f}"
-
-
-def _warn(text: str) -> None:
-    print(f"warning: {text}", file=sys.stderr)

@@ -1,18 +1,17 @@
 """``frontrunner profile``: what the engine of a config can do."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import anyio
-import orjson
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+from frontrunner.strategies.parameter_texts import parse_value
 
 from ...config import DEMO_MODEL, Settings
 from ...engines.protocol import Sampling
@@ -22,14 +21,16 @@ from ...planning.engine_model import EngineModel, engine_models
 from ...planning.plots import draw_surfaces, matplotlib
 from ...planning.profile import Profile, Variant, hardware, versions
 from ...planning.profiler import Extent, Profiler, measure_in_turns
-from ...racing.spec import Forcing
 from ...runtime import Runtime
+from ...scheduling.race_factory import make_forcing
+from ..common.console import plain_lines, progress_bar
+from ..common.engine_startup import RuntimeFactory, started
+from ..common.output import Output, standard_output
+from ..common.questions import read_file
+from ..common.races import load_settings
+from ..common.running import ExitStatus, run
 from ..display.ndjson import json_line
-from ..display.output import Output, standard_output
-from ..engine_startup import started
-from ..questions import read_file
-from ..races import load_settings
-from ..running import ExitStatus, run
+from ..options.profile import ProfileCommand
 
 #: Asked where nothing else is said: reasoning in words, some of it long.
 _QUESTIONS = (
@@ -49,27 +50,11 @@ _QUESTIONS = (
 #: Questions of the demo's own kind for the demo's model; more than a profile asks, as an answer
 #: given before flatters ``cross_branch``.
 _DEMO_QUESTIONS = 512
+#: Columns of the table.
+_WIDTH = 160
 
 
-@dataclass(frozen=True, slots=True)
-class ProfileCommand:
-    """What ``profile`` was asked to do."""
-
-    config: Path | None
-    out: Path
-    quick: bool
-    engine_args: Sequence[str]
-    in_turns: bool
-    questions: Path | None
-    fresh: bool
-    simulate: str | None
-    draft: str | None
-    acceptance: float
-    plot: bool
-    json: bool
-
-
-def run_profile(command: ProfileCommand, make_runtime: Callable[[Settings], Runtime]) -> int:
+def run_profile(command: ProfileCommand, make_runtime: RuntimeFactory) -> int:
     """Run the command and return its exit status.
 
     Raises:
@@ -89,7 +74,7 @@ def run_profile(command: ProfileCommand, make_runtime: Callable[[Settings], Runt
     if command.draft is not None:
         raise BadRequest("--draft is for --simulate; for an engine, name it in --engine-args")
     settings = load_settings(command.config)
-    variants = variants_of(settings, command.engine_args)
+    variants = variants_of(settings, command.engine_args or [])
     questions = _questions(command.questions, settings)
     known = None if command.fresh else _known(command, settings)
     with standard_output() as output:
@@ -139,7 +124,7 @@ def _expanded(text: str) -> list[dict[str, Any]]:
                 f"speculation.method=ngram,speculation.tokens=3|5, not {text!r}"
             )
         alternatives = [
-            _with(tables, path, _value(value.strip()))
+            _with(tables, path, parse_value(value.strip()))
             for tables in alternatives
             for value in values.split("|")
         ]
@@ -150,13 +135,6 @@ def _with(tables: dict[str, Any], path: Sequence[str], value: Any) -> dict[str, 
     first, *rest = path
     inner = tables.get(first, {}) if rest else None
     return {**tables, first: _with(inner or {}, rest, value) if rest else value}
-
-
-def _value(text: str) -> Any:
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return text
 
 
 def _name(change: dict[str, Any], k: int) -> str:
@@ -214,7 +192,7 @@ async def _profile(
     variants: Sequence[tuple[Variant, Settings]],
     questions: Sequence[str],
     known: Profile | None,
-    make_runtime: Callable[[Settings], Runtime],
+    make_runtime: RuntimeFactory,
     output: Output,
 ) -> int:
     profile = known
@@ -256,17 +234,11 @@ def _profiler(
     *,
     quick: bool,
 ) -> Profiler:
-    engine, forcing, sampling = runtime.engine, settings.forcing, settings.sampling
+    engine, sampling = runtime.engine, settings.sampling
     return Profiler(
         engine,
         Sampling(sampling.temperature, sampling.top_p, sampling.top_k, sampling.stop),
-        Forcing(
-            forcing.suffix,
-            engine.encode(forcing.suffix),
-            forcing.max_tokens,
-            forcing.stop,
-            forcing.temperature,
-        ),
+        make_forcing(settings.forcing, engine),
         sampling.max_tokens,
         questions,
         Extent.of(engine.info.max_branches, quick=quick),
@@ -292,7 +264,6 @@ def _fresh(runtime: Runtime, settings: Settings, profiler: Profiler, *, quick: b
 async def _with_progress(
     profilers: Sequence[Profiler], label: str, profile: Profile, out: Path
 ) -> None:
-    console = Console(stderr=True)
     columns = (
         TextColumn("[cyan]{task.description}[/cyan]"),
         BarColumn(),
@@ -300,7 +271,7 @@ async def _with_progress(
         TimeElapsedColumn(),
         TextColumn("{task.fields[what]}"),
     )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as p:
+    with progress_bar(*columns) as p:
         bar = p.add_task(label, total=None, what="")
 
         def progress(done: int, total: int, what: str) -> None:
@@ -395,10 +366,7 @@ def _report(profile: Profile, models: dict[str, EngineModel]) -> list[str]:
                 f"{1000 * model.forced.seconds(16):,.0f}",
                 f"{1000 * model.abort:,.1f}",
             )
-    console = Console(width=160, color_system=None, highlight=False)
-    with console.capture() as captured:
-        console.print(table)
-    lines += [line.rstrip() for line in captured.get().splitlines()]
+    lines += plain_lines(table, width=_WIDTH)
     lines += [
         "",
         "knee: the batch whose steps take twice as long as one branch's. error: median on held-out "

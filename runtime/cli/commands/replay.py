@@ -4,15 +4,12 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from io import StringIO
 from math import inf, isfinite
 from pathlib import Path
 from types import FrameType
 from typing import TypeVar
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 
 from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.stop_rules import STOP_NAMES
@@ -23,10 +20,11 @@ from ...experiments.replay import Job, Replay, Replayed
 from ...experiments.report import draw_plots, table, write_csv
 from ...simulation.cells import StrategySpec, cells_of
 from ...simulation.simulated_race import Timing
-from ...traces.reading import RecordedQuestion
-from ..display.ndjson import json_line
-from ..recordings import load_recordings, warn_of_cut_branches
-from ..running import ExitStatus, Interrupted
+from ...traces.recordings import RecordedQuestion
+from ..common.console import plain_lines, print_json, print_lines, progress_bar
+from ..common.recordings import load_recordings, warn_of_cut_branches
+from ..common.running import ExitStatus, Interrupted
+from ..options.replay import ReplayCommand
 
 #: What is compared if nothing is named: every stop rule, and the first finishers.
 _DEFAULT_STRATEGIES = (
@@ -38,28 +36,6 @@ _DEFAULT_STRATEGIES = (
 _WIDTH = 240
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class ReplayCommand:
-    """What ``replay`` was asked to do; lists as they were written."""
-
-    traces: Sequence[Path]
-    strategies: Sequence[str]
-    branches: str
-    deadlines: str
-    forced: str
-    draws: int
-    seed: int
-    step_seconds: float | None
-    reserve: float
-    forced_cost: float
-    score_delay: float
-    lengths: str
-    baseline: str
-    processes: int | None
-    out: Path | None
-    json: bool
 
 
 def run_replay(command: ReplayCommand) -> int:
@@ -172,11 +148,10 @@ def _lengths(text: str) -> LengthModel | str | None:
 
 
 def _with_progress(replay: Replay) -> Replayed:
-    console = Console(stderr=True)
     columns = ("[cyan]races[/cyan]", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with (
         _signals_noted() as received,
-        Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as p,
+        progress_bar(*columns) as p,
         closing(replay.run()) as steps,
     ):
         bar = p.add_task("", total=replay.races)
@@ -188,21 +163,17 @@ def _with_progress(replay: Replay) -> Replayed:
 
 
 def _show(command: ReplayCommand, rows: Sequence[Row], unit: str) -> None:
-    text = StringIO()
-    Console(file=text, width=_WIDTH, color_system=None, highlight=False).print(table(rows, unit))
-    plain = "".join(f"{line.rstrip()}\n" for line in text.getvalue().splitlines())
+    plain = plain_lines(table(rows, unit), width=_WIDTH)
     if command.json:
-        sys.stdout.flush()
-        for row in rows:
-            sys.stdout.buffer.write(json_line(row.as_dict()))
-        sys.stdout.buffer.flush()
+        print_json(*(row.as_dict() for row in rows))
     else:
-        sys.stdout.write(plain)
-        sys.stdout.flush()
+        print_lines(plain)
     if command.out is None:
         return
     try:
-        (command.out / "table.txt").write_text(plain, encoding="utf-8")
+        (command.out / "table.txt").write_text(
+            "".join(f"{line}\n" for line in plain), encoding="utf-8"
+        )
         write_csv(rows, command.out / "cells.csv")
         drawn = draw_plots(rows, command.out, unit)
     except OSError as error:

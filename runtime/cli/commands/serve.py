@@ -2,9 +2,6 @@
 
 import signal
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
 import anyio
 from aiohttp import web
@@ -16,9 +13,10 @@ from ...serving.app import create_app
 from ...serving.drain import drain
 from ...serving.http_server import Runner
 from ...serving.security.keys import Keys, warn_if_open
-from ..engine_startup import started
-from ..races import load_settings
-from ..running import ExitStatus, run
+from ..common.engine_startup import RuntimeFactory, started
+from ..common.races import load_settings
+from ..common.running import ExitStatus, run
+from ..options.serve import ServeCommand
 
 #: Seconds that requests which are no races get when the server ends.
 _LAST_REQUESTS = 2.0
@@ -26,27 +24,7 @@ _LAST_REQUESTS = 2.0
 _BACKLOG = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class ServeCommand:
-    """What the command says; None: as in the settings."""
-
-    config: Path | None
-    host: str | None = None
-    port: int | None = None
-    uvloop: bool = False
-
-    def settings(self) -> Settings:
-        """
-        Raises:
-            ConfigError: the file is wrong.
-        """
-        settings = load_settings(self.config)
-        said = {"host": self.host, "port": self.port}
-        update = {key: value for key, value in said.items() if value is not None}
-        return settings.model_copy(update={"server": settings.server.model_copy(update=update)})
-
-
-def run_serve(command: ServeCommand, make_runtime: Callable[[Settings], Runtime]) -> int:
+def run_serve(command: ServeCommand, make_runtime: RuntimeFactory) -> int:
     """Serve until a signal comes, and return the exit status.
 
     Raises:
@@ -55,7 +33,7 @@ def run_serve(command: ServeCommand, make_runtime: Callable[[Settings], Runtime]
         EngineStartError: the engine does not start.
         Interrupted: a signal came before the server listened.
     """
-    settings = command.settings()
+    settings = _settings(command)
     keys = Keys.from_settings(settings.server)  # what is wrong shows before an engine starts
     server = _Server()
 
@@ -65,6 +43,18 @@ def run_serve(command: ServeCommand, make_runtime: Callable[[Settings], Runtime]
         return ExitStatus.DONE
 
     return run(body, uvloop=command.uvloop, end_gently=server.end)
+
+
+def _settings(command: ServeCommand) -> Settings:
+    """Those of the config, with what the command says of them.
+
+    Raises:
+        ConfigError: the file is wrong.
+    """
+    settings = load_settings(command.config)
+    said = {"host": command.host, "port": command.port}
+    update = {key: value for key, value in said.items() if value is not None}
+    return settings.model_copy(update={"server": settings.server.model_copy(update=update)})
 
 
 class _Server:

@@ -1,41 +1,24 @@
 """``frontrunner solve``: race one question, or all those of a file."""
 
-from collections.abc import Callable
 from contextlib import AsyncExitStack, ExitStack
-from dataclasses import dataclass
-from pathlib import Path
 
 from rich.console import Console
 
 from ...answers import Equivalence, WorkerPool
-from ...config import Settings
 from ...errors import BadRequest
 from ...runtime import Runtime
+from ..common.engine_startup import RuntimeFactory, started
+from ..common.output import Output, is_terminal, standard_output
+from ..common.questions import Asked, read_file, read_question
+from ..common.races import Display, Outcome, RaceOptions, load_settings, read_parameters, run_races
+from ..common.running import ExitStatus, complain, run
+from ..common.tracing import TracingDisplay, trace_file
 from ..display.displays import AnswerDisplay, LiveDisplay, NdjsonDisplay, PlainDisplay, closing_line
-from ..display.output import Output, is_terminal, standard_output
 from ..display.texts import STOP_REASONS
-from ..engine_startup import started
-from ..questions import Asked, read_file, read_question
-from ..races import Display, Outcome, RaceOptions, load_settings, run_races
-from ..running import ExitStatus, complain, run
-from ..tracing import TracingDisplay, trace_file
+from ..options.solve import SolveCommand
 
 
-@dataclass(frozen=True, slots=True)
-class SolveCommand:
-    """What ``solve`` was asked to do."""
-
-    question: str | None  # None or "-": standard input
-    file: Path | None
-    config: Path | None
-    options: RaceOptions
-    json: bool = False
-    quiet: bool = False
-    uvloop: bool = False
-    trace: Path | None = None
-
-
-def run_solve(command: SolveCommand, make_runtime: Callable[[Settings], Runtime]) -> int:
+def run_solve(command: SolveCommand, make_runtime: RuntimeFactory) -> int:
     """Run the command and return its exit status.
 
     Raises:
@@ -43,8 +26,15 @@ def run_solve(command: SolveCommand, make_runtime: Callable[[Settings], Runtime]
         OutputClosed: nobody reads standard output any more.
         Interrupted: a signal came.
     """
+    options = RaceOptions(
+        command.deadline,
+        command.branches,
+        command.seed,
+        command.strategy,
+        read_parameters(command.parameters or []),
+    )
     settings = load_settings(command.config)
-    command.options.check(settings)
+    options.check(settings)
     if command.file is not None and command.question is not None:
         raise BadRequest("give a question or --file, not both")
     if command.file is not None:
@@ -56,16 +46,16 @@ def run_solve(command: SolveCommand, make_runtime: Callable[[Settings], Runtime]
         live = is_terminal() and not command.json and not command.quiet
         output = None if live else stack.enter_context(standard_output())
         return run(
-            lambda: _solve(command, settings, questions, make_runtime, output, trace),
+            lambda: _solve(command, options, make_runtime(settings), questions, output, trace),
             uvloop=command.uvloop,
         )
 
 
 async def _solve(
     command: SolveCommand,
-    settings: Settings,
+    options: RaceOptions,
+    runtime: Runtime,
     questions: list[Asked],
-    make_runtime: Callable[[Settings], Runtime],
     output: Output | None,
     trace: Output | None,
 ) -> int:
@@ -74,13 +64,11 @@ async def _solve(
     if trace is not None:
         display = TracingDisplay(display, trace)
     async with AsyncExitStack() as stack:
-        runtime = await stack.enter_async_context(
-            started(make_runtime(settings), show=not command.quiet)
-        )
+        await stack.enter_async_context(started(runtime, show=not command.quiet))
         judge = any(asked.answer is not None for asked in questions)
         pool = await stack.enter_async_context(WorkerPool(1)) if judge else None
         outcomes, refusals = await run_races(
-            runtime, questions, command.options, display, Equivalence(pool)
+            runtime, questions, options, display, Equivalence(pool)
         )
         failure = runtime.engine.failure
     if refusals and not several:

@@ -11,14 +11,15 @@ from rich.text import Text
 
 from ...errors import BadRequest
 from ...events.types import Event, RaceDecided
-from ..questions import Asked
-from ..races import Display, Outcome
-from ..running import complain
+from ..common.output import Output
+from ..common.printable import one_line
+from ..common.questions import Asked
+from ..common.races import Display, Outcome
+from ..common.running import complain
 from .live import LiveView
 from .ndjson import event_line, json_line
-from .output import Output
 from .scoreboard import Scoreboard
-from .texts import facts, one_line
+from .texts import facts
 
 #: Drawings of the live view a second; chosen, not measured: text is still readable as it runs.
 _FRAMES = 8

@@ -13,8 +13,10 @@ from rich.text import Text
 
 from frontrunner.strategies.protocol import BranchStatus
 
-from .scoreboard import Lane, Scoreboard
-from .texts import STATUSES, STOP_REASONS, one_line, why_cut
+from ...events.fold import BranchState, RaceState
+from ..common.printable import one_line, printable
+from .scoreboard import Scoreboard
+from .texts import STATUSES, STOP_REASONS, why_cut
 
 _SIGNS = {
     BranchStatus.RUNNING: ("●", "cyan"),
@@ -25,6 +27,8 @@ _SIGNS = {
     BranchStatus.FAILED: ("!", "red"),
 }
 _CELL = 12  # columns, the gap included
+#: Characters of a branch's newest text that are looked at; more than the widest terminal shows.
+_TAIL = 300
 _WIDE = 60  # columns from which a row has room for words
 
 
@@ -51,8 +55,9 @@ class LiveView:
         room = budget - of_question - of_votes - 2
         yield from self._question(console, width, of_question)
         yield self._status(width)
-        lanes = list(board.lanes.values())
-        yield from _branches(lanes, max(board.branches, len(lanes)), width, room)
+        branches = list(board.race.branches.values())
+        count = max(board.race.max_branches, len(branches))
+        yield from _branches(branches, count, width, room)
         yield from self._votes(width, of_votes)
         yield self._time(width)
 
@@ -69,14 +74,14 @@ class LiveView:
             yield lines[position] if position < len(lines) else Text()
 
     def _status(self, width: int) -> Text:
-        board = self._board
+        race = self._board.race
         parts = [Text(self._title, "default")] if self._title else []
         for status, (_, style) in _SIGNS.items():
-            if count := board.counted(status):
+            if count := race.counted(status):
                 parts.append(Text(f"{count} {STATUSES[status]}", style))
-        if board.result is not None:
-            parts.append(Text(STOP_REASONS[board.result.stop_reason].partition(":")[0], "bold"))
-        elif board.called:
+        if race.result is not None:
+            parts.append(Text(STOP_REASONS[race.result.stop_reason].partition(":")[0], "bold"))
+        elif race.called_at is not None:
             parts.append(Text("call time: asking for answers", "yellow"))
         line = Text(style="bright_black")
         for part in parts:
@@ -84,17 +89,14 @@ class LiveView:
         return line.append("─" * max(0, width - cell_len(line.plain)))
 
     def _votes(self, width: int, count: int) -> Iterator[Text]:
-        board = self._board
-        votes, forced = board.votes, board.forced_votes
-        ranked = list(dict.fromkeys([*votes, *forced]))
+        race = self._board.race
+        votes, forced = race.votes, race.forced_votes
+        ranked = race.ranking()
         shown = ranked if len(ranked) <= count else ranked[: max(1, count - 1)]
         label = min(width // 4, max((cell_len(one_line(a)) for a in shown), default=0))
         most = max((votes.get(a, 0) + forced.get(a, 0) for a in shown), default=0)
-        scale = max(1, width - label - 27) / max(1, board.branches, most)
-        lines = [
-            _bar(answer, votes.get(answer, 0), forced.get(answer, 0), label, scale, leads=not place)
-            for place, answer in enumerate(shown)
-        ]
+        scale = max(1, width - label - 27) / max(1, race.max_branches, most)
+        lines = [_bar(race, answer, label, scale) for answer in shown]
         if len(ranked) > count > 1:
             lines.append(Text(f"and {len(ranked) - len(shown)} other answers", "bright_black"))
         elif len(ranked) > count:
@@ -108,85 +110,94 @@ class LiveView:
     def _time(self, width: int) -> Text:
         board = self._board
         line = Text("time  ", style="bright_black")
-        if board.deadline is None:
+        deadline = board.race.deadline
+        if deadline is None:
             return line
         elapsed = board.elapsed()
-        if board.result is None:
-            said = f" {max(0.0, board.deadline - elapsed):.1f} s left of {board.deadline:g} s"
+        if board.race.result is None:
+            said = f" {max(0.0, deadline - elapsed):.1f} s left of {deadline:g} s"
         else:
-            said = f" {elapsed:.2f} s of {board.deadline:g} s"
+            said = f" {elapsed:.2f} s of {deadline:g} s"
         bar = max(1, width - 6 - max(len(said), 22))
-        used = min(bar, round(bar * elapsed / board.deadline))
-        late = elapsed > 0.8 * board.deadline
+        used = min(bar, round(bar * elapsed / deadline))
+        late = elapsed > 0.8 * deadline
         line.append("━" * used, style="yellow" if late else "cyan")
         return line.append("─" * (bar - used), style="bright_black").append(said)
 
 
-def _branches(lanes: list[Lane], count: int, width: int, room: int) -> Iterator[Text]:
+def _branches(branches: list[BranchState], count: int, width: int, room: int) -> Iterator[Text]:
     """``room`` lines with all branches, as detailed as they fit."""
     per_line = max(1, (width + 1) // _CELL)
     if count <= room:
         label = min(
-            width // 5, max((cell_len(one_line(lane.answer or "")) for lane in lanes), default=0)
+            width // 5,
+            max((cell_len(one_line(branch.answer or "")) for branch in branches), default=0),
         )
-        lines = [_row(lane, width, label) for lane in lanes]
+        lines = [_row(branch, width, label) for branch in branches]
     elif count <= room * per_line:
-        lines = [_joined(lanes[i : i + per_line]) for i in range(0, len(lanes), per_line)]
+        lines = [_joined(branches[i : i + per_line]) for i in range(0, len(branches), per_line)]
     else:
-        lines = [_signs(lanes[i : i + width]) for i in range(0, len(lanes), width)]
+        lines = [_signs(branches[i : i + width]) for i in range(0, len(branches), width)]
         if len(lines) > room:
-            lines = [*lines[: room - 1], Text(f"and {len(lanes) - (room - 1) * width} branches")]
+            lines = [*lines[: room - 1], Text(f"and {len(branches) - (room - 1) * width} branches")]
     if count > room > len(lines) + 1:
         # Where each has only a cell, some of those that still reason are seen at it.
-        active = [lane for lane in lanes if lane.status.active]
-        lines += [Text(), *(_row(lane, width, 0) for lane in active[: room - len(lines) - 1])]
+        active = [branch for branch in branches if branch.status.active]
+        lines += [Text(), *(_row(branch, width, 0) for branch in active[: room - len(lines) - 1])]
     yield from lines
     yield from (Text() for _ in range(room - len(lines)))
 
 
-def _bar(answer: str, finished: int, forced: int, label: int, scale: float, *, leads: bool) -> Text:
-    """An answer with its votes; ``scale`` is the length of one in columns."""
-    style = "bold green" if leads else "green"
+def _bar(race: RaceState, answer: str, label: int, scale: float) -> Text:
+    """An answer with its votes, and its weight where that is another number; ``scale`` is the
+    length of a vote in columns."""
+    finished, forced = race.votes.get(answer, 0), race.forced_votes.get(answer, 0)
+    style = "bold green" if answer == race.leader else "green"
     line = Text(_fit(one_line(answer), label), style).append(" ")
     line.append("█" * round(finished * scale), style)
     line.append("░" * round(forced * scale), "yellow")
     line.append(f" {finished}", style)
-    return line.append(f" + {forced} forced", "yellow") if forced else line
+    if forced:
+        line.append(f" + {forced} forced", "yellow")
+    counted = finished or forced
+    weight = race.weights.get(answer, counted)
+    return line if weight == counted else line.append(f", weighs {weight:.2f}", style)
 
 
-def _row(lane: Lane, width: int, label: int) -> Text:
-    sign, style = _SIGNS[lane.status]
-    line = Text(f"{lane.index:>3} ", style="bright_black")
+def _row(branch: BranchState, width: int, label: int) -> Text:
+    sign, style = _SIGNS[branch.status]
+    line = Text(f"{branch.index:>3} ", style="bright_black")
     line.append(f"{sign} ", style=style)
     if width >= _WIDE:
-        line.append(f"{STATUSES[lane.status]:<9}", style=style)
-    line.append(f"{lane.tokens:>5} ", style="bright_black")
+        line.append(f"{STATUSES[branch.status]:<9}", style=style)
+    line.append(f"{branch.tokens:>5} ", style="bright_black")
     if label:
-        line.append(_fit(one_line(lane.answer or ""), label), style=f"bold {style}").append(" ")
+        line.append(_fit(one_line(branch.answer or ""), label), style=f"bold {style}").append(" ")
     rest = width - cell_len(line.plain)
-    if lane.reason is not None:
-        line.append(why_cut(lane.reason), style=style)
+    if branch.reason is not None:
+        line.append(why_cut(branch.reason), style=style)
     else:
-        line.append(_last_cells(lane.tail, rest), style="" if lane.status.active else "dim")
+        words = _last_cells(printable(branch.tail(_TAIL)), rest)
+        line.append(words, style="" if branch.status.active else "dim")
     return line
 
 
-def _joined(lanes: list[Lane]) -> Text:
+def _joined(branches: list[BranchState]) -> Text:
     """A line of cells: index, sign, and the answer or else the number of tokens."""
     line = Text()
-    for lane in lanes:
-        sign, style = _SIGNS[lane.status]
-        line.append(f"{lane.index:>3}", style="bright_black").append(sign, style=style)
-        value = lane.tokens if lane.answer is None else one_line(lane.answer)
-        bold = "" if lane.answer is None else "bold "
+    for branch in branches:
+        sign, style = _SIGNS[branch.status]
+        line.append(f"{branch.index:>3}", style="bright_black").append(sign, style=style)
+        value = branch.tokens if branch.answer is None else one_line(branch.answer)
+        bold = "" if branch.answer is None else "bold "
         line.append(_fit(str(value), _CELL - 5), style=f"{bold}{style}").append(" ")
     return line
 
 
-def _signs(lanes: list[Lane]) -> Text:
+def _signs(branches: list[BranchState]) -> Text:
     line = Text()
-    for lane in lanes:
-        sign, style = _SIGNS[lane.status]
+    for branch in branches:
+        sign, style = _SIGNS[branch.status]
         line.append(sign, style=style)
     return line
 

@@ -5,6 +5,7 @@ from typing import Final
 from frontrunner.strategies.protocol import BranchStatus, StopReason
 
 from ...result import Result
+from ..common.printable import one_line
 
 #: Why a race was called.
 STOP_REASONS: Final = {
@@ -44,17 +45,6 @@ def why_cut(reason: str | None) -> str:
         if reason == known:
             return words
     return one_line(reason or "")
-
-
-def one_line(text: str) -> str:
-    """``text`` as one line that a terminal only prints: white space becomes single blanks, and
-    control characters, which could move the cursor or set colours, go."""
-    return printable(" ".join(text.split()))
-
-
-def printable(text: str) -> str:
-    """``text`` without control characters; each white space becomes a blank."""
-    return "".join(c if c.isprintable() else " " if c.isspace() else "" for c in text)
 
 
 def facts(result: Result) -> list[tuple[str, str]]:

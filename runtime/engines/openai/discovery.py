@@ -10,7 +10,7 @@ import structlog
 
 from ...errors import EngineError, EngineStartError
 from ..protocol import Generation, Sampling
-from .http import EndpointClient, Refused, Unreachable, described
+from .http import NOT_TAKEN, EndpointClient, Refused, Unreachable, described
 from .placeholder_ids import Conversation
 from .sse import EventDecoder, EventTooLong
 from .wire import Abilities, BadAnswer, Delta, chat_body, completion_body, read_event
@@ -22,8 +22,6 @@ _TEXT = "1 + 1 ="
 _CHAT = Conversation('{"messages": [{"role": "user", "content": "1 + 1 = ?"}], "tools": []}')
 #: Bytes of an event of a probe's stream.
 _LONGEST_EVENT = 2**18
-#: Answers that mean the request was understood and not liked, or not known here.
-_NO = frozenset({400, 404, 405, 415, 422, 501})
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +82,7 @@ async def _served(client: EndpointClient, model: str) -> Mapping[str, Any]:
     try:
         answer = await client.get("models")
     except Refused as error:
-        if error.status not in _NO:
+        if error.status not in NOT_TAKEN:
             raise
     else:
         listed = answer.get("data") if isinstance(answer, Mapping) else None
@@ -122,7 +120,7 @@ async def _abilities(client: EndpointClient, model: str, tokens: Sequence[int]) 
             # Lenient endpoints take what they do not know, and answer without it.
             delta = await _first(client, "completions", body, abilities)
         except Refused as error:
-            if error.status not in _NO:
+            if error.status not in NOT_TAKEN:
                 raise
             refusal = error
             continue
@@ -154,7 +152,7 @@ async def _with_chat(
             try:
                 delta = await _first(client, "chat/completions", body, abilities)
             except Refused as error:
-                if error.status not in _NO:
+                if error.status not in NOT_TAKEN:
                     raise
                 continue
             if delta is not None:

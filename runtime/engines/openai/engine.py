@@ -30,9 +30,10 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
-from ...config import EngineSettings
+from ...config import OpenAISettings
 from ...errors import BadRequest, EngineClosed, EngineError, EngineStartError
-from ...http_endpoints import authorization
+from ...http_endpoints import SHOWN_CHARS, authorization
+from ..logprobs import ScoredChunk
 from ..protocol import (
     Chunk,
     EngineInfo,
@@ -45,12 +46,20 @@ from ..protocol import (
     TokenTimes,
 )
 from .discovery import Discovered, discover, read_tokens
-from .http import EndpointClient
+from .http import NOT_TAKEN, EndpointClient, Refused
 from .placeholder_ids import Conversation, read_parts, spell, spell_conversation
 from .slots import Slots
 from .stream import DeltaStream, LiveRequest
 from .tokens import LocalTokenizer, RemoteTokenizer
-from .wire import BadAnswer, Delta, chat_body, completion_body, prompt_parts
+from .wire import (
+    BadAnswer,
+    Delta,
+    chat_body,
+    completion_body,
+    prompt_parts,
+    read_scored,
+    scoring_body,
+)
 
 #: Seconds for the questions of the start.
 _START_LIMIT = 60.0
@@ -65,12 +74,11 @@ _WARM_UP_TOKENS = 16
 class OpenAIEngine:
     """An ``Engine`` behind a URL; needs asyncio, as aiohttp does."""
 
-    def __init__(self, settings: EngineSettings) -> None:
+    def __init__(self, settings: OpenAISettings) -> None:
         """
         Args:
             settings: of kind ``openai``.
         """
-        assert settings.url is not None
         self._settings = settings
         self._url = _base_url(settings.url)
         self._client: EndpointClient | None = None
@@ -198,6 +206,22 @@ class OpenAIEngine:
                 top = delta.top[0] if delta.top and not top else top
         return sorted(top.items(), key=lambda entry: -entry[1])[:k]
 
+    async def scored(
+        self, request: Generation, *, prompt: bool = False
+    ) -> AsyncGenerator[ScoredChunk, None]:
+        """Log probabilities (see ``TellsLogprobs``), all in one chunk: the endpoint is asked by
+        ``echo`` and ``logprobs``."""
+        if self._client is None:
+            raise EngineClosed("the remote engine is not running")
+        live = self._live[request.request_id] = LiveRequest(self._slots)
+        try:
+            told = await live.unless_aborted(lambda: self._scored(request, live, repeat=prompt))
+        finally:
+            live.close()
+            if self._live.get(request.request_id) is live:
+                del self._live[request.request_id]
+        yield told or ScoredChunk("", (), FinishReason.ABORT)
+
     async def abort(self, request_ids: Sequence[str]) -> None:
         for request_id in request_ids:
             if (live := self._live.get(request_id)) is not None:
@@ -260,6 +284,33 @@ class OpenAIEngine:
         live.response = await client.open(path, body, request.request_id)
         exact = found.abilities.token_ids
         return DeltaStream(live.response, request, self._took, client.redact, token_ids=exact)
+
+    async def _scored(self, request: Generation, live: LiveRequest, *, repeat: bool) -> ScoredChunk:
+        client, found = self._client, self._started
+        assert client is not None
+        wanted, asked = ("echo", "echo with logprobs") if repeat else ("logprobs", "logprobs")
+        parts = read_parts(request.prompt)
+        if found.abilities.token_ids and self._remote is not None:
+            prompt = await self._remote.ids(parts)
+        elif all(isinstance(part, str) for part in parts):
+            prompt = "".join(str(part) for part in parts)
+        else:
+            prompt = request.prompt  # as the client sent them, for the endpoint's own tokenizer
+        body = scoring_body(found.model, prompt, request, found.abilities, repeat=repeat)
+        await self._slots.acquire(request.priority)
+        live.holds_slot = True
+        try:
+            answer = await client.post("completions", body)
+            return read_scored(answer, request, repeated=repeat)
+        except (Refused, BadAnswer) as error:
+            if isinstance(error, Refused) and error.status not in NOT_TAKEN:
+                raise
+            said = client.redact(str(error))[:SHOWN_CHARS]
+            raise BadRequest(
+                f"{wanted}: the endpoint does not answer {asked} ({said}): use an engine that "
+                "does, such as vLLM's server",
+                wanted,
+            ) from error
 
     async def _question(self, request: Generation) -> tuple[str, dict[str, Any]]:
         """The path and the body of a request."""

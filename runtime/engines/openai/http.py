@@ -1,6 +1,5 @@
 """The HTTP side of a remote engine: requests to one endpoint, and whether it can be reached."""
 
-import random
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,11 +8,13 @@ import anyio
 import orjson
 
 from ...errors import EngineClosed, EngineError
-from ...http_endpoints import FIRST_PAUSE, LONGEST_PAUSE, SHOWN_CHARS, TRY_AGAIN, retry_after
+from ...http_endpoints import SHOWN_CHARS, TRY_AGAIN, TryAgain, retry_after, with_retries
 from .wire import complaint
 
-#: Tries over the first one, before the first token.
-_RETRIES = 2
+#: Statuses that mean the request was understood and not liked, or not known there.
+NOT_TAKEN = frozenset({400, 404, 405, 415, 422, 501})
+#: Tries over the first one, before the first token, and the seconds waited at most for each.
+_RETRIES, _LONGEST_WAIT = 2, 5.0
 #: Bytes of an answer that is not a stream: a token is up to 8 of them in /tokenize's.
 _LONGEST_ANSWER = 16 * 2**20
 #: Bytes of a refusal that are read.
@@ -32,7 +33,7 @@ class Refused(EngineError):
         super().__init__(f"the endpoint answered HTTP {status}: {said[:SHOWN_CHARS]}")
 
 
-class Unreachable(EngineError):
+class Unreachable(EngineError, TryAgain):
     """The endpoint gave no HTTP answer at all."""
 
 
@@ -123,22 +124,14 @@ class EndpointClient:
         Raises:
             EngineError: it is refused.
         """
-        pause, left = FIRST_PAUSE, _RETRIES
-        while True:
-            wait = 0.0
-            try:
-                return await self.send("POST", path, body, {"X-Request-Id": request_id})
-            except _OverloadedError as error:
-                refusal, wait = error.refusal, error.after
-            except Unreachable as error:
-                refusal = error
-            # Of many branches that were refused together, not all come back together.
-            wait = max(wait, pause * random.uniform(0.5, 1.0))
-            again = anyio.current_time() + wait
-            if not left or wait > LONGEST_PAUSE or again >= anyio.current_effective_deadline():
-                raise refusal
-            await anyio.sleep(wait)
-            pause, left = 2 * pause, left - 1
+
+        async def post() -> aiohttp.ClientResponse:
+            return await self.send("POST", path, body, {"X-Request-Id": request_id})
+
+        try:
+            return await with_retries(post, retries=_RETRIES, longest_wait=_LONGEST_WAIT)
+        except _OverloadedError as error:
+            raise error.refusal from error
 
     async def send(
         self,
@@ -182,7 +175,7 @@ class EndpointClient:
         raise refusal
 
 
-class _OverloadedError(EngineError):
+class _OverloadedError(EngineError, TryAgain):
     """``refusal``, which may be lifted after some seconds."""
 
     def __init__(self, refusal: Refused, after: float) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from ..logprobs import ScoredChunk, TokenLogprob, likeliest
 from ..protocol import Chunk, FinishReason, Generation
 from .placeholder_ids import Conversation, Part, spell_piece
 
@@ -88,6 +89,29 @@ def completion_body(
         body["logprobs"] = request.sampling.logprobs
     if abilities.vllm and isinstance(prompt, str):
         body["add_special_tokens"] = False  # those that belong there are in the text
+    return body
+
+
+def scoring_body(
+    model: str,
+    prompt: Sequence[int] | str,
+    request: Generation,
+    abilities: Abilities,
+    *,
+    repeat: bool,
+) -> dict[str, Any]:
+    """For ``/v1/completions``, answered whole, with log probabilities.
+
+    Args:
+        repeat: whether the prompt and those of its tokens are told too.
+    """
+    body = completion_body(model, prompt, request, abilities)
+    body |= {"logprobs": request.sampling.logprobs, "stream": False}
+    body["max_tokens"] = max(1, request.max_tokens)  # not every server takes 0
+    for key in ("return_token_ids", "include_stop_str_in_output"):
+        body.pop(key, None)
+    if repeat:
+        body["echo"] = True
     return body
 
 
@@ -193,6 +217,44 @@ def read_event(data: bytes, *, token_ids: bool) -> Delta | None:
         ids = ids or ()
         return Delta(text, len(ids), ids, finish, top)
     return Delta(text, max(len(top), bool(text)), None, finish, top)
+
+
+def read_scored(answer: Any, request: Generation, *, repeated: bool) -> ScoredChunk:
+    """What ``scoring_body`` is answered with.
+
+    Raises:
+        BadAnswer: with what is wrong or missing.
+    """
+    try:
+        choice = answer["choices"][0]
+        text, found = choice["text"], choice["logprobs"]
+        tokens = _scored_tokens(found)
+        generated = answer["usage"]["completion_tokens"] if repeated else len(tokens)
+    except (TypeError, KeyError, ValueError, AttributeError, IndexError):
+        raise BadAnswer("no completion with log probabilities") from None
+    if not isinstance(text, str) or type(generated) is not int or generated > len(tokens):
+        raise BadAnswer("log probabilities that do not fit their text")
+    prompt = tokens[: len(tokens) - generated]
+    if repeated and (not prompt or prompt[0].logprob is not None):
+        raise BadAnswer("no log probabilities of the prompt")
+    reason = str(choice.get("finish_reason"))
+    finish = _FINISHES.get(reason, FinishReason.STOP)
+    if not request.max_tokens:
+        return ScoredChunk("", (), FinishReason.LENGTH, prompt)
+    text = text[sum(len(token.text) for token in prompt) :]
+    return ScoredChunk(text, tokens[len(prompt) :], finish, prompt)
+
+
+def _scored_tokens(found: Any) -> tuple[TokenLogprob, ...]:
+    tops = found.get("top_logprobs") or [None] * len(found["tokens"])
+    return tuple(
+        TokenLogprob(
+            str(text),
+            None if logprob is None else float(logprob),
+            likeliest((str(t), float(value)) for t, value in (top or {}).items()),
+        )
+        for text, logprob, top in zip(found["tokens"], found["token_logprobs"], tops, strict=True)
+    )
 
 
 def _text(choice: Mapping[str, Any]) -> str:

@@ -15,8 +15,9 @@ import anyio
 import anyio.to_thread
 import structlog
 
-from ...config import DEMO_MODEL, EngineSettings
+from ...config import DEMO_MODEL, VllmSettings
 from ...errors import EngineClosed, EngineDead, EngineError, EngineStartError
+from ..logprobs import ScoredChunk
 from ..next_tokens import vllm_next_tokens
 from ..openai.tokens import LocalTokenizer
 from ..protocol import (
@@ -30,6 +31,7 @@ from ..protocol import (
     StepTimes,
     TokenTimes,
 )
+from .logprobs import vllm_scored
 from .speculation import check_speculation, speculation_arguments
 from .start import (
     build,
@@ -58,7 +60,7 @@ _FINISHES = {
 _LONGEST_STEP = 2.0
 
 
-def check_model_folder(settings: EngineSettings) -> None:
+def check_model_folder(settings: VllmSettings) -> None:
     """See that a model given as a folder is there; hub names are vLLM's to check.
 
     Raises:
@@ -66,7 +68,7 @@ def check_model_folder(settings: EngineSettings) -> None:
     """
     for key, model in (
         ("engine.model", settings.model),
-        ("engine.speculation.model", settings.speculation.model),
+        ("engine.speculation.model", settings.speculation.draft_model),
     ):
         check_model(key, model or "")
 
@@ -74,7 +76,7 @@ def check_model_folder(settings: EngineSettings) -> None:
 class VllmEngine:
     """An ``Engine`` on vLLM's ``AsyncLLM``."""
 
-    def __init__(self, settings: EngineSettings) -> None:
+    def __init__(self, settings: VllmSettings) -> None:
         require_vllm()
         self._settings = settings
         self._llm: AsyncLLM | None = None
@@ -221,6 +223,25 @@ class VllmEngine:
         except Exception as error:
             raise EngineError(f"vLLM lost the request: {first_line(error)}") from error
 
+    async def scored(
+        self, request: Generation, *, prompt: bool = False
+    ) -> AsyncGenerator[ScoredChunk, None]:
+        """Log probabilities (see ``TellsLogprobs``)."""
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        if self.failure is not None or self._llm is None:
+            raise self.failure or EngineClosed("the vLLM engine is not running")
+        try:
+            async with aclosing(vllm_scored(self._llm, request, prompt=prompt)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        except EngineDeadError as error:
+            raise EngineDead("the vLLM engine died; its log says why") from error
+        except EngineError:
+            raise
+        except Exception as error:
+            raise EngineError(f"vLLM lost the request: {first_line(error)}") from error
+
     async def abort(self, request_ids: Sequence[str]) -> None:
         if self._llm is None or not request_ids:
             return
@@ -327,7 +348,7 @@ class _Stats:
             self._accepted += speculation.num_accepted_tokens
 
 
-def engine_arguments(settings: EngineSettings, *, on_cpu: bool) -> dict[str, Any]:
+def engine_arguments(settings: VllmSettings, *, on_cpu: bool) -> dict[str, Any]:
     """vLLM's arguments for ``settings``; what a setting leaves open follows the hardware."""
     arguments: dict[str, Any] = {
         "model": model_folder(settings.model),
@@ -350,7 +371,7 @@ def engine_arguments(settings: EngineSettings, *, on_cpu: bool) -> dict[str, Any
     return {key: value for key, value in arguments.items() if value is not None}
 
 
-def _cache_bytes(settings: EngineSettings, on_cpu: bool) -> int | None:
+def _cache_bytes(settings: VllmSettings, on_cpu: bool) -> int | None:
     gib = settings.cache_gib or (1.0 if on_cpu else None)
     return int(gib * 2**30) if gib is not None else None
 

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any, Final
 
-from ...config import SpeculationSettings
+from ...config import NoSpeculation, SpeculationSettings
+from ...config.speculation import CrossBranchSpeculation, NgramSpeculation, SuffixSpeculation
 from ...drafting import PROPOSER, SETTINGS_KEY
 from ...errors import EngineStartError
 from .start import model_folder
@@ -43,31 +44,31 @@ def check_speculation(
 
 def speculation_arguments(settings: SpeculationSettings) -> dict[str, Any]:
     """vLLM's ``speculative_config`` and whatever else the method needs; empty for none."""
-    if settings.method == "none":
+    if isinstance(settings, NoSpeculation):
         return {}
     config: dict[str, Any] = {
         "method": settings.method,
         "num_speculative_tokens": settings.most_tokens,
     }
-    schedule = [list(entry) for entry in settings.tokens_per_batch_size]
+    schedule = [list(entry) for entry in settings.schedule]
     if schedule and settings.method != "cross_branch":
         config["num_speculative_tokens_per_batch_size"] = schedule
-    if settings.model is not None:
-        config["model"] = model_folder(settings.model)
-    match settings.method:
-        case "ngram":
+    if settings.draft_model is not None:
+        config["model"] = model_folder(settings.draft_model)
+    match settings:
+        case NgramSpeculation():
             config |= {
                 "prompt_lookup_min": settings.ngram_min,
                 "prompt_lookup_max": settings.ngram_max,
             }
-        case "suffix":
+        case SuffixSpeculation():
             config |= {
                 "suffix_decoding_max_tree_depth": settings.suffix_depth,
                 "suffix_decoding_max_cached_requests": settings.suffix_cached_requests,
                 "suffix_decoding_max_spec_factor": settings.suffix_factor,
                 "suffix_decoding_min_token_prob": settings.min_probability,
             }
-        case "cross_branch":
+        case CrossBranchSpeculation():
             config |= {"method": "custom_class", "model": PROPOSER}
             # vLLM does not tell a custom class what K is scheduled: it keeps the schedule itself.
             drafting = {

@@ -163,12 +163,17 @@ async def _relay_response(
 
 
 async def _start(send: Send, status: int, headers: RawHeaders, kind: str = "http.response") -> None:
-    kept = [
+    kept = _passed_on(headers, _HOP_BY_HOP | _SERVERS_OWN)
+    await send({"type": f"{kind}.start", "status": status, "headers": kept})
+
+
+def _passed_on(headers: RawHeaders, left_out: frozenset[str]) -> list[tuple[bytes, bytes]]:
+    """The headers of a response as ASGI has them, but those that the ASGI server writes itself."""
+    return [
         (name.lower(), value)
         for name, value in headers
-        if name.decode("latin-1").lower() not in _HOP_BY_HOP | _SERVERS_OWN
+        if name.decode("latin-1").lower() not in left_out
     ]
-    await send({"type": f"{kind}.start", "status": status, "headers": kept})
 
 
 async def _body(
@@ -202,7 +207,10 @@ async def relay_socket(
         await refuse(scope, send, EngineError("the server is ending"))
         return
     try:
-        await send({"type": "websocket.accept", "subprotocol": socket.protocol})
+        # aiohttp has no other way to what the server said with the handshake.
+        said = socket._response.raw_headers  # pyright: ignore[reportPrivateUsage]
+        headers = _passed_on(said, _HOP_BY_HOP | _HANDSHAKE | _SERVERS_OWN)
+        await send({"type": "websocket.accept", "subprotocol": socket.protocol, "headers": headers})
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_to_server, socket, receive, tasks.cancel_scope)
             await _to_client(socket, send)

@@ -4,6 +4,10 @@ Only the API is used, and only where it is installed (``pip install opentelemetr
 to configure it); without it, or while it is not configured, nothing is done. Questions and answers
 are not recorded.
 
+``gen_ai.usage.*`` is what OpenAI's ``usage`` is: the prompt, and the tokens of the branch that the
+result shows, however many branches were raced. What the race cost is
+``frontrunner.tokens_generated`` and ``frontrunner.tokens_saved``.
+
 The names of the GenAI attributes are those of the semantic conventions
 (https://github.com/open-telemetry/semantic-conventions-genai), which still change; they stand here
 and nowhere else.
@@ -21,6 +25,7 @@ from frontrunner.strategies.protocol import BranchStatus
 from ...events.types import CallTimeReached, Event, RaceDecided
 from ...racing.spec import RaceSpec
 from ...result import Result
+from ..replies.winner import shown_tokens
 
 try:
     from opentelemetry import context, propagate, trace
@@ -156,7 +161,8 @@ def _asked(spec: RaceSpec, model: str) -> Mapping[str, Any]:
 def _came_out(result: Result) -> Mapping[str, Any]:
     count: Callable[[BranchStatus], int] = result.counted
     return {
-        _OUTPUT_TOKENS: result.tokens_generated,
+        _OUTPUT_TOKENS: shown_tokens(result),
+        "frontrunner.tokens_generated": result.tokens_generated,
         "frontrunner.stop_reason": result.stop_reason.value,
         "frontrunner.confidence": result.confidence,
         "frontrunner.elapsed": result.elapsed,

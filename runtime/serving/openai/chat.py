@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
-from ...engines.protocol import Message
+from ...prompts.messages import Conversation
 from ...racing.options import RaceOptions
 from ...result import Result
 from ..app_keys import RUNTIME, SETTINGS
@@ -18,18 +18,19 @@ from ..replies.races import (
     check_model,
     choices_of,
     completion,
+    count_ahead,
     stream_race,
     wants_events,
 )
 from ..replies.usage import Account
 from ..requests.bounds import Items
-from ..requests.history import turn
 from ..requests.hosted_tools import left_out, tool_types
 from ..requests.ignored_fields import CHAT, ignored_fields
-from ..requests.limits import read_json
-from ..requests.options import Sampled, checked, race_options, stop_strings
+from ..requests.options import Sampled, race_options, stop_strings
+from ..requests.reading import read_messages, read_request
 from ..requests.reply_kinds import Asked, ReplyKind, reply_kind
 from ..requests.response_format import ChatFormat, JsonReply
+from ..requests.slices import SLICES
 from ..runs.frames import Frame, TextFrame
 from .chat_tool_calls import CalledFunction, EarlierCall
 from .chunks import ChunkEncoder
@@ -72,30 +73,6 @@ class ChatMessage(BaseModel):
     function_call: CalledFunction | None = None
     """A call as it was told before there were ``tool_calls``."""
     audio: None = None
-
-    def plain(self, at: str = "") -> Message:
-        """The turn as chat templates know it, its text in one piece; ``at`` is its path.
-
-        Raises:
-            BadParameter: the arguments of a call are none.
-        """
-        content = self.content
-        if isinstance(content, list):
-            content = "".join(part.text for part in content)
-        calls = [
-            call.plain(f"{at}.tool_calls[{place}]")
-            for place, call in enumerate(self.tool_calls or ())
-        ]
-        if self.function_call is not None:
-            calls.append(self.function_call.plain(f"{at}.function_call"))
-        return turn(
-            self.role,
-            content or self.refusal or "",
-            name=self.name,
-            reasoning_content=self.reasoning_content or self.reasoning or None,
-            tool_calls=calls or None,
-            tool_call_id=self.tool_call_id,
-        )
 
 
 class ChatRequest(Sampled):
@@ -268,14 +245,14 @@ def _called(choice: Choice, run_id: str, index: int, *, legacy: bool) -> dict[st
 
 async def chat_completions(request: web.Request) -> web.StreamResponse:
     """Answer a conversation."""
-    body = checked(ChatRequest, await read_json(request, request.app[SETTINGS]))
+    body = await read_request(request, ChatRequest, request.app[SETTINGS])
     model = check_model(request.app, body.model)
     account = Account.of(request.app, body.without_effect())
     kind = await body.reply_kind(request.app, account.count)
     account = replace(account, form=kind.form)
     options = body.options(request, kind)
-    plain = [m.plain(f"messages[{place}]") for place, m in enumerate(body.messages)]
-    messages = kind.told_in(plain)
+    turns = await read_messages(body.messages, request.app[SLICES])
+    messages = Conversation(kind.told_in(turns))
     asked, choices = body.frontrunner, body.n or 1
     if body.stream:
         encoder = ChatEncoder(
@@ -288,6 +265,7 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
         )
         return await stream_race(request, messages, options, encoder, asked, prefix="chatcmpl-")
     run_id, result = await answer_race(request, messages, options, asked, prefix="chatcmpl-")
+    await count_ahead(result, choices, account)
     whole = [
         _whole(choice, run_id, index, legacy=body.legacy)
         for index, choice in enumerate(choices_of(result, choices, kind.form))

@@ -4,8 +4,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Tag
 
-from ..requests.history import custom_call, function_call
-
 
 class CalledFunction(BaseModel):
     """A function, and what it was called with."""
@@ -14,10 +12,6 @@ class CalledFunction(BaseModel):
 
     name: str
     arguments: str | dict[str, Any] | None = None
-
-    def plain(self, at: str, call_id: str | None = None) -> dict[str, Any]:
-        """The call as chat templates know it."""
-        return function_call(self.name, self.arguments, f"{at}.arguments", call_id)
 
 
 class FunctionToolCall(BaseModel):
@@ -28,10 +22,6 @@ class FunctionToolCall(BaseModel):
     type: Literal["function"] = "function"
     id: str | None = None
     function: CalledFunction
-
-    def plain(self, at: str) -> dict[str, Any]:
-        """The call as chat templates know it."""
-        return self.function.plain(f"{at}.function", self.id)
 
 
 class CalledCustom(BaseModel):
@@ -51,10 +41,6 @@ class CustomToolCall(BaseModel):
     type: Literal["custom"]
     id: str | None = None
     custom: CalledCustom
-
-    def plain(self, at: str) -> dict[str, Any]:
-        """The call as chat templates know it."""
-        return custom_call(self.custom.name, self.custom.input, self.id)
 
 
 def _kind(call: Any) -> str | None:

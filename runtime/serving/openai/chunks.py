@@ -9,8 +9,9 @@ from ...errors import FrontrunnerError
 from ...events.types import BranchProgressed, Event
 from ...result import Result
 from ..errors import error_object
+from ..replies.live_reasoning import LiveReasoning
 from ..replies.race_events import extra_frame, extra_payload
-from ..replies.races import choices_of, usage
+from ..replies.races import choices_of, count_ahead, usage
 from ..replies.usage import Account
 from ..runs.frames import DataFrame, Frame, TextFrame
 from ..runs.leader_stream import Answer, Decided, Extra, Narrated, Reasoning
@@ -22,12 +23,15 @@ class ChunkEncoder(ABC):
 
     #: What a chunk calls itself.
     object: ClassVar[str]
+    #: What tells the texts of one race from those of others in the same stream.
+    key = ""
 
     def __init__(
         self, model: str, *, choices: int, events: bool, include_usage: bool, account: Account
     ) -> None:
         self._model = model
         self._account = account
+        self._live = LiveReasoning(account.form)
         self._unopened: dict[int, Mapping[str, Any]] = {}
         self._choices = choices
         self._events = events
@@ -59,8 +63,10 @@ class ChunkEncoder(ABC):
 
     def encode(self, item: Narrated) -> Iterable[Frame]:
         match item:
-            case Reasoning(text):
-                frame = TextFrame(text, self._wrap_reasoning, key="reasoning")
+            case Reasoning():
+                if not (text := self._live.told(item)):
+                    return []
+                frame = TextFrame(text, self._wrap_reasoning, key=f"{self.key}reasoning")
                 return [*self._opening(0), frame]
             case Answer(text):
                 frames = list(self._answered(text))
@@ -69,6 +75,9 @@ class ChunkEncoder(ABC):
                 return [self._extra(event)] if self._events else []
             case Decided(result):
                 return self._last(result)
+
+    async def before_decided(self, result: Result) -> None:
+        await count_ahead(result, self._choices, self._account)
 
     def content(self, result: Result) -> str:
         return choices_of(result, 1, self._account.form)[0].content
@@ -108,7 +117,7 @@ class ChunkEncoder(ABC):
         return TextFrame(
             frame.text,
             lambda text, tokens: self._beside(frame.wrap(text, tokens)),
-            key=frame.key,
+            key=f"{self.key}{frame.key}",
             tokens=frame.tokens,
         )
 

@@ -1,115 +1,42 @@
 """``POST /v1/completions``: a bare prompt, which the model goes on with as it is."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from secrets import token_hex
+from typing import Any
 
 import anyio
 from aiohttp import web
-from pydantic import Field, NonNegativeInt
 
 from ...errors import FrontrunnerError
-from ...racing.options import RaceOptions, RawPrompt
+from ...racing.options import AnswerOptions, RaceOptions, RawPrompt, answer_kind
 from ...result import Result
-from ..app_keys import RUNTIME, SETTINGS
-from ..errors import BadParameter
+from ..app_keys import SETTINGS
+from ..replies.content import ReplyForm
 from ..replies.races import (
     ClientGone,
     answer_race,
-    branches_for,
     check_model,
     choices_of,
     completion,
+    start_streamed,
     stream_race,
+    usage,
     wants_events,
 )
 from ..replies.usage import Account
-from ..requests.bounds import Items
-from ..requests.ignored_fields import COMPLETIONS, NO_LOGPROBS, ignored_fields
+from ..requests.ignored_fields import COMPLETIONS, ignored_fields
 from ..requests.limits import read_json
-from ..requests.options import FrontrunnerOptions, Sampled, checked, race_options, stop_strings
-from ..runs.frames import Frame
-from .chat import Seed, Stop, StreamOptions
+from ..requests.options import FrontrunnerOptions, checked
+from ..runs.frames import DataFrame, Frame
+from ..runs.replay_buffer import RunLog
+from ..runs.written import stream_written
 from .chunks import ChunkEncoder
+from .completion_choices import choice
+from .completion_request import CompletionRequest
+from .likelihoods import is_unraced, likelihoods, repeated_texts, without_effect
 
-Token = Annotated[int, Field(ge=0, lt=2**31)]
-
-
-#: Prompts of one request: each is a race.
-MOST_PROMPTS = 128
-
-
-class CompletionRequest(Sampled):
-    """The body."""
-
-    prompt: str | Items[str] | Items[Token] | Items[Items[Token]]
-    n: Annotated[int, Field(ge=1, le=128)] | None = None
-    stop: Stop | Items[Stop] | None = None
-    seed: Seed | None = None
-    max_tokens: NonNegativeInt | None = None
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
-    echo: bool | None = None
-
-    def questions(self) -> list[RawPrompt]:
-        """The prompts, at least one.
-
-        Raises:
-            BadParameter: there are none, or more than one request may have.
-        """
-        prompt = self.prompt
-        several = isinstance(prompt, list) and prompt and not isinstance(prompt[0], int)
-        prompts: list[Any] = list(prompt) if several else [prompt]
-        if len(prompts) > MOST_PROMPTS:
-            raise BadParameter(f"prompt: at most {MOST_PROMPTS} prompts a request", "prompt")
-        for place, content in enumerate(prompts):
-            if not content:
-                at = f"prompt[{place}]" if several else "prompt"
-                raise BadParameter(f"{at}: must hold something", at)
-        return [RawPrompt(p if isinstance(p, str) else tuple(p)) for p in prompts]
-
-    def check(self, questions: Sequence[RawPrompt]) -> None:
-        """
-        Raises:
-            BadParameter: something is asked for that a race does not do.
-        """
-        if self.max_tokens == 0:
-            raise BadParameter(
-                "max_tokens: 0 asks for no text, only for the likelihood of the prompt: "
-                f"{NO_LOGPROBS}",
-                "max_tokens",
-            )
-        if self.echo and not all(isinstance(question.content, str) for question in questions):
-            raise BadParameter(
-                "echo: prompts of token ids are not repeated: send them as text", "echo"
-            )
-        if self.stream and len(questions) > 1:
-            raise BadParameter(
-                "stream: several prompts are answered whole: leave it out, or send one prompt a "
-                "request",
-                "stream",
-            )
-
-    def options(self, request: web.Request) -> RaceOptions:
-        """What the race is told.
-
-        Raises:
-            BadParameter: what is asked for does not go together.
-        """
-        settings = request.app[RUNTIME].settings
-        options = race_options(
-            self.frontrunner,
-            request.headers,
-            settings,
-            streams=bool(self.stream),
-            seed=self.seed,
-            stop=stop_strings(self.stop),
-            max_tokens=self.max_tokens,
-            temperature=self.temperature,
-            top_p=self.top_p,
-            top_k=self.top_k,
-        )
-        options.update(branches_for(self.n or 1, self.frontrunner, settings.race.branches))
-        return options
+__all__ = ["CompletionRequest", "add_routes", "completions"]
 
 
 class CompletionEncoder(ChunkEncoder):
@@ -136,49 +63,146 @@ class CompletionEncoder(ChunkEncoder):
         return []
 
     def _reasoning(self, text: str) -> Mapping[str, Any]:
-        return {**_choice("", 0, None), "reasoning_content": text}
+        return {**choice("", 0, None), "reasoning_content": text}
 
     def _answered(self, text: str) -> Iterable[Frame]:
         return []
 
     def _decided(self, result: Result) -> Sequence[Mapping[str, Any]]:
         return [
-            _choice(self._echo + choice.text, index, choice.finish_reason)
-            for index, choice in enumerate(choices_of(result, self._choices, self._account.form))
+            choice(self._echo + told.content, index, told.finish_reason)
+            for index, told in enumerate(choices_of(result, self._choices, self._account.form))
         ]
 
 
-def _choice(text: str, index: int, reason: str | None) -> dict[str, Any]:
-    return {"index": index, "text": text, "logprobs": None, "finish_reason": reason}
+class OneOfSeveral(CompletionEncoder):
+    """The chunks of one prompt of a list, whose streams are one. It does not end that."""
+
+    def of(self, run_id: str, place: int) -> None:
+        """Say which stream, and which prompt of the list."""
+        self._shared_id, self._place = run_id, place
+        self.key = f"{place} "
+        self.result: Result | None = None
+
+    def start(self, run_id: str) -> Iterable[Frame]:
+        return super().start(self._shared_id)
+
+    def fail(self, error: FrontrunnerError) -> Iterable[Frame]:
+        # A run whose log has no last frame is taken for one that was cancelled.
+        return [] if self.result is not None else super().fail(error)
+
+    def end(self, results: Sequence[Result]) -> Frame:
+        """The last chunk of the whole stream; this one's account is that of all."""
+        end = {
+            **self._base(),
+            "choices": [],
+            "frontrunner": self._account.summary(*results),
+        }
+        if self._include_usage:
+            end["usage"] = usage(results, self._choices, self._account)
+        return DataFrame(end, terminal=True)
+
+    def _last(self, result: Result) -> list[Frame]:
+        self.result = result
+        told = {"frontrunner": self._account.summary(result)}
+        *others, last = self._decided(result)
+        return [
+            *(DataFrame(self._chunk(other)) for other in others),
+            DataFrame({**self._chunk(last), **told}),
+        ]
+
+    def _chunk(self, choice: Mapping[str, Any]) -> dict[str, Any]:
+        index = self._place * self._choices + choice["index"]
+        return super()._chunk({**choice, "index": index})
+
+    def _beside(self, extra: Mapping[str, Any]) -> dict[str, Any]:
+        return super()._beside({**extra, "prompt": self._place})
 
 
 async def completions(request: web.Request) -> web.StreamResponse:
-    """Go on with a prompt."""
+    """Go on with a prompt, or with each of several."""
     body = checked(CompletionRequest, await read_json(request, request.app[SETTINGS]))
     model = check_model(request.app, body.model)
-    account = Account.of(request.app, ignored_fields(body, COMPLETIONS))
+    ignored = ignored_fields(body, COMPLETIONS)
     questions, options = body.questions(), body.options(request)
-    body.check(questions)
-    asked, choices = body.frontrunner, body.n or 1
-    echoes = [str(q.content) if body.echo else "" for q in questions]
+    if is_unraced(body):
+        account = Account.of(request.app, (*ignored, *without_effect(body)))
+        return await likelihoods(request, body, model, questions, options, account)
+    said = options.get("answers")
+    if answer_kind(said) is None:
+        # Nobody asked for an answer of the usual kind: what has none is a completion all the same.
+        more: AnswerOptions = {} if said is None or isinstance(said, str) else said
+        options["answers"] = {**more, "optional": True}
+    if body.frontrunner.content is not None:
+        ignored = (*ignored, "frontrunner.content")
+    live, stop = body.frontrunner.stream_leader, tuple(options.get("stop") or ())
+    form = ReplyForm(raw=True, stream_leader=live, stop=stop)
+    account = replace(Account.of(request.app, ignored), form=form)
+    echoes = [""] * len(questions)
+    if body.echo:
+        began, seconds = anyio.current_time(), options.get("deadline") or 0.0
+        echoes = await repeated_texts(request, body, questions, seconds)
+        options["deadline"] = seconds - (anyio.current_time() - began)
     if body.stream:
-        encoder = CompletionEncoder(
+        return await _stream(request, body, model, options, account, echoes)
+    choices = body.n or 1
+    ids, results = await _answer_all(request, questions, options, body.frontrunner)
+    replies = [
+        (echo + told.content, told.finish_reason)
+        for echo, result in zip(echoes, results, strict=True)
+        for told in choices_of(result, choices, account.form)
+    ]
+    whole = [choice(text, index, reason) for index, (text, reason) in enumerate(replies)]
+    return completion(ids[0], "text_completion", model, whole, results, account)
+
+
+async def _stream(
+    request: web.Request,
+    body: CompletionRequest,
+    model: str,
+    options: RaceOptions,
+    account: Account,
+    echoes: Sequence[str],
+) -> web.StreamResponse:
+    asked, questions = body.frontrunner, body.questions()
+    kind = OneOfSeveral if len(questions) > 1 else CompletionEncoder
+    encoders = [
+        kind(
             model,
-            choices=choices,
+            choices=body.n or 1,
             events=wants_events(request.app, asked),
             include_usage=bool(body.stream_options and body.stream_options.include_usage),
             account=account,
-            echo=echoes[0],
+            echo=echo,
         )
-        return await stream_race(request, questions[0], options, encoder, asked, prefix="cmpl-")
-    ids, results = await _answer_all(request, questions, options, asked)
-    replies = [
-        (echo + choice.text, choice.finish_reason)
-        for echo, result in zip(echoes, results, strict=True)
-        for choice in choices_of(result, choices, account.form)
+        for echo in echoes
     ]
-    whole = [_choice(text, index, reason) for index, (text, reason) in enumerate(replies)]
-    return completion(ids[0], "text_completion", model, whole, results, account)
+    several = [encoder for encoder in encoders if isinstance(encoder, OneOfSeveral)]
+    if not several:
+        (question,), (encoder,) = questions, encoders
+        return await stream_race(request, question, options, encoder, asked, prefix="cmpl-")
+    shared_id = f"cmpl-{token_hex(12)}"
+    for place, encoder in enumerate(several):
+        encoder.of(shared_id, place)
+
+    async def write(log: RunLog) -> None:
+        async def copy(place: int) -> None:
+            run = await start_streamed(
+                request, questions[place], options, several[place], asked, prefix="cmpl-"
+            )
+            with run.frames() as frames:
+                while batch := await frames.batch():
+                    log.extend(frame for _, frame in batch)
+
+        await _all_of(copy, len(questions))
+        results = [encoder.result for encoder in several if encoder.result is not None]
+        if len(results) == len(several):  # else the log has the error of one, as its end
+            log.extend([several[0].end(results)], final=True)
+
+    response = await stream_written(request, write)
+    if response is None:
+        raise ClientGone
+    return response
 
 
 async def _answer_all(
@@ -193,22 +217,37 @@ async def _answer_all(
         FrontrunnerError, ClientGone: see ``answer_race``. The other races are cancelled.
     """
     answered: dict[int, tuple[str, Result]] = {}
+
+    async def answer(place: int) -> None:
+        answered[place] = await answer_race(
+            request, questions[place], options, asked, prefix="cmpl-"
+        )
+
+    await _all_of(answer, len(questions))
+    ids, results = zip(*(answered[place] for place in range(len(questions))), strict=True)
+    return ids, results
+
+
+async def _all_of(work: Callable[[int], Awaitable[None]], count: int) -> None:
+    """Do ``work`` for each place, at once.
+
+    Raises:
+        FrontrunnerError, ClientGone: the first of ``work``. What else is done is cancelled.
+    """
     failures: list[Exception] = []
 
-    async def answer(place: int, question: RawPrompt) -> None:
+    async def do(place: int) -> None:
         try:
-            answered[place] = await answer_race(request, question, options, asked, prefix="cmpl-")
+            await work(place)
         except (FrontrunnerError, ClientGone) as error:
             failures.append(error)  # raised outside, where no ExceptionGroup wraps it
             tasks.cancel_scope.cancel()
 
     async with anyio.create_task_group() as tasks:
-        for place, question in enumerate(questions):
-            tasks.start_soon(answer, place, question)
+        for place in range(count):
+            tasks.start_soon(do, place)
     if failures:
         raise failures[0]
-    ids, results = zip(*(answered[place] for place in range(len(questions))), strict=True)
-    return ids, results
 
 
 def add_routes(app: web.Application) -> None:

@@ -1,13 +1,14 @@
 """What may be asked of a server: its strategies with their parameters, its defaults and limits."""
 
-from dataclasses import MISSING, fields
-from types import NoneType, UnionType
-from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
+from dataclasses import MISSING
+from types import NoneType
+from typing import Any, Final, get_args
 
 from aiohttp import web
 
+from frontrunner.strategies.parameters import Parameter
 from frontrunner.strategies.protocol import needs_of
-from frontrunner.strategies.registry import create_strategy, parameter_names, strategy_names
+from frontrunner.strategies.registry import create_strategy, strategy_names, strategy_parameters
 
 from ..app_keys import RUNTIME, served_model
 
@@ -45,32 +46,27 @@ def offer(app: web.Application) -> dict[str, Any]:
 
 def _strategy(name: str, has_rewards: bool) -> dict[str, Any]:
     try:
+        parameters = strategy_parameters(name)
         made = create_strategy(name, {})
-    except (TypeError, ValueError):  # a registered one that cannot do without parameters
+    except ValueError:  # of an installed package that is broken, or one that needs parameters
         return {"name": name, "summary": "", "available": True, "parameters": []}
     summary = (type(made).__doc__ or "").strip().partition("\n")[0]
     return {
         "name": name,
         "summary": summary,
         "available": has_rewards or not needs_of(made).rewards,
-        "parameters": _parameters(name, type(made)),
+        # The number of branches is a field of the request itself.
+        "parameters": [_parameter(p) for p in parameters if p.name != "branches"],
     }
 
 
-def _parameters(name: str, factory: Any) -> list[dict[str, Any]]:
-    # The number of branches is a field of the request itself.
-    names = [parameter for parameter in parameter_names(name) if parameter != "branches"]
-    if not names:
-        return []
-    types = get_type_hints(factory)
-    defaults = {field.name: field.default for field in fields(factory)}
-    return [_parameter(key, types[key], defaults[key]) for key in names]
-
-
-def _parameter(name: str, of: Any, default: Any) -> dict[str, Any]:
-    if isinstance(of, UnionType):  # "or None": it may be left out
-        of = next(kind for kind in get_args(of) if kind is not NoneType)
-    told = {"name": name, "default": None if default is MISSING else default}
-    if get_origin(of) is Literal:
-        return {**told, "kind": "choice", "choices": list(get_args(of))}
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    default = None if parameter.default is MISSING else parameter.default
+    told = {"name": parameter.name, "default": default}
+    choices = parameter.choices
+    if choices is not None:
+        return {**told, "kind": "choice", "choices": list(choices)}
+    kinds = [kind for kind in get_args(parameter.type) if kind is not NoneType]
+    # "Or None": it may be left out.
+    of = kinds[0] if kinds else parameter.type
     return {**told, "kind": _KINDS.get(of, "text")}

@@ -18,6 +18,8 @@ from ...answers.combined import ToolCall, read_calls
 from ...answers.extraction.thinking import without_thinking
 
 Content = Literal["answer", "reply"]
+#: Characters of a token, of which there are hardly fewer.
+_USUAL: Final = 8
 #: How often the tokens of a beginning are counted to find one that fits.
 _GUESSES: Final = 16
 Reason = Literal["stop", "length", "tool_calls"]
@@ -31,6 +33,8 @@ class Told:
     """Of calls their canonical JSON, which no API shows."""
     finish_reason: Reason
     calls: tuple[ToolCall, ...] = ()
+    repeated: str = ""
+    """What of the text the content repeats, before it was cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +43,24 @@ class ReplyForm:
 
     Attributes:
         content: what it is where a branch has answered.
+        raw: whether the content is the text as it was written, spaces and thinking included.
         exact: whether the content is a reply wherever it is cut.
         stop: strings before which the content ends.
         max_tokens: of the content, at most.
         calls: whether an answer may be a call of a tool.
+        stream_leader: whether a stream tells the text of the branch in front before the reply is
+            decided.
         only_answers: whether a reply without an answer is an unfinished one.
         count: the tokens of a text.
     """
 
     content: Content = "reply"
+    raw: bool = False
     exact: bool = False
     stop: tuple[str, ...] = ()
     max_tokens: int | None = None
     calls: bool = False
+    stream_leader: bool = True
     only_answers: bool = False
     count: Callable[[str], int] = len
 
@@ -65,15 +74,20 @@ class ReplyForm:
         """
         if self.calls and (calls := read_calls(answer)):
             return Told(answer or "", "tool_calls", tuple(calls))
+        if self.raw:
+            content, reason = self._cut(text)
+            whole = ended or (answer is not None and forced_at is not None)
+            return Told(content, reason or ("stop" if whole else "length"))
         if answer is None:
-            content, reason = self._cut(_said(text, forced_at))
+            said = _said(text, forced_at)
+            content, reason = self._cut(said)
             unfinished = self.only_answers or not ended
-            return Told(content, "length" if unfinished else reason or "stop")
+            return Told(content, "length" if unfinished else reason or "stop", repeated=said)
         reply = _said(text, forced_at) if self.content == "reply" else ""
         content, reason = self._cut(reply or answer)
         if reply and reason is not None and not self.exact and self._loses(answer, reply, content):
             content, reason = self._cut(answer)
-        return Told(content, reason or "stop")
+        return Told(content, reason or "stop", repeated=reply)
 
     def _cut(self, text: str) -> tuple[str, Literal["stop", "length"] | None]:
         """``text`` up to the first stop string, and to the token limit; and which of them cut it,
@@ -97,10 +111,16 @@ class ReplyForm:
 @lru_cache(maxsize=64)  # what is told is asked for again when its tokens are counted
 def _first(text: str, most: int, count: Callable[[str], int]) -> str:
     """A beginning of ``text`` of at most so many tokens, and hardly fewer; all of it if it fits."""
-    # A token is a byte at least, so that short texts need not be counted.
-    if len(text) * 4 <= most or (tokens := count(text)) <= most:
+    # A token is a byte at least, so that short texts need not be counted. Of a long one no more is
+    # counted than about as much as is kept.
+    if len(text) * 4 <= most:
         return text
-    low, fewer, high, more = 0, 0, len(text), tokens
+    high = min(len(text), most * _USUAL)
+    while (more := count(text[:high])) <= most:
+        if high == len(text):
+            return text
+        high = min(len(text), 2 * high)
+    low, fewer = 0, 0
     for _ in range(_GUESSES):
         if high - low < 2:
             break

@@ -6,6 +6,7 @@ from time import time
 from typing import Any
 
 import anyio
+import anyio.to_thread
 from aiohttp import web
 
 from frontrunner.strategies.protocol import BranchStatus, StopReason
@@ -20,8 +21,12 @@ from ..runs.frames import Encoder
 from ..runs.run import Run
 from ..runs.sse import LOOK, stream_run
 from ..security.keys import key_name
-from .content import ReplyForm
+from .content import ReplyForm, Told
 from .usage import Account, Spent
+from .winner import shown_branch, shown_tokens
+
+#: Characters of a race's choices that are counted on the event loop.
+_COUNTED_AT_ONCE = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +97,25 @@ async def stream_race(
     Raises:
         FrontrunnerError: see ``Runs.start``.
     """
-    run = await request.app[RUNS].start(
+    run = await start_streamed(request, question, options, encoder, asked, prefix=prefix)
+    return await stream_run(request, run, done=b"[DONE]")
+
+
+async def start_streamed(
+    request: web.Request,
+    question: Question,
+    options: RaceOptions,
+    encoder: Encoder,
+    asked: FrontrunnerOptions,
+    *,
+    prefix: str,
+) -> Run:
+    """Start a race whose frames are streamed; hold it before the next ``await``.
+
+    Raises:
+        FrontrunnerError: see ``Runs.start``.
+    """
+    return await request.app[RUNS].start(
         question,
         options,
         encoder,
@@ -102,7 +125,6 @@ async def stream_race(
         owner=key_name(request),
         wanted=lambda: request.transport is not None,
     )
-    return await stream_run(request, run, done=b"[DONE]")
 
 
 async def answer_race(
@@ -169,7 +191,7 @@ async def result_of(request: web.Request, run: Run) -> Result:
 
 def choices_of(result: Result, count: int, form: ReplyForm) -> list[Choice]:
     """The winner, and behind it the best placed other branches, at most ``count`` in all."""
-    branch = _shown(result)
+    branch = shown_branch(result)
     # Without an answer what the branch was forced to say is not shown.
     whole = branch is not None and len(branch.text) == len(result.text)
     winner = _choice(
@@ -180,7 +202,7 @@ def choices_of(result: Result, count: int, form: ReplyForm) -> list[Choice]:
         ended=result.stop_reason is not StopReason.DEADLINE
         if branch is None
         else _ended_itself(branch),
-        tokens=_tokens_shown(result),
+        tokens=shown_tokens(result),
     )
     return [winner, *(_choice_of(branch, form) for branch in _placed(result)[: count - 1])]
 
@@ -190,14 +212,7 @@ def usage(results: Sequence[Result], choices: int, account: Account) -> dict[str
     the races cost stands in ``frontrunner``."""
     parts = [spent_on(result, choices, account) for result in results]
     spent = Spent(*(sum(part) for part in zip(*map(astuple, parts), strict=True)))
-    return {
-        "prompt_tokens": spent.prompt,
-        "completion_tokens": spent.completion,
-        "total_tokens": spent.prompt + spent.completion,
-        "prompt_tokens_details": {"cached_tokens": 0},
-        "completion_tokens_details": {"reasoning_tokens": spent.reasoning},
-        "frontrunner": account.summary(*results),
-    }
+    return {**spent.as_usage(), "frontrunner": account.summary(*results)}
 
 
 def spent_on(result: Result, choices: int, account: Account) -> Spent:
@@ -213,25 +228,16 @@ def spent_on(result: Result, choices: int, account: Account) -> Spent:
     return Spent(result.prompt_tokens, completion, reasoning)
 
 
-def _shown(result: Result) -> BranchReport | None:
-    """The branch whose text is the result's."""
-    standing = [b for b in result.branches if b.text.startswith(result.text)]
-    return next((b for b in standing if b.answer == result.answer), next(iter(standing), None))
-
-
-def _tokens_shown(result: Result) -> int:
-    """Tokens of the result's text."""
-    branch = _shown(result)
-    if branch is None or not result.text:
-        return 0
-    # Without an answer what the branch was forced to say is not shown.
-    hidden = branch.forced_tokens if len(branch.text) > len(result.text) else 0
-    return branch.tokens + branch.inherited_tokens - hidden
+async def count_ahead(result: Result, choices: int, account: Account) -> None:
+    """Count the tokens of so many choices in a thread if that takes long; they are remembered, so
+    that telling the choices does not hold others up."""
+    if choices * len(result.text) > _COUNTED_AT_ONCE:
+        await anyio.to_thread.run_sync(spent_on, result, choices, account)
 
 
 def _placed(result: Result) -> Sequence[BranchReport]:
     """All branches but the winner's: finished ones first, of these the most agreed on, …"""
-    shown = _shown(result)
+    shown = shown_branch(result)
     votes = {**result.forced_votes, **result.votes}
 
     def place(branch: BranchReport) -> tuple[Any, ...]:
@@ -271,12 +277,20 @@ def _choice(
     return Choice(
         content=told.content,
         calls=told.calls,
-        reasoning="" if told.content == text else text,
+        reasoning="" if form.raw else _without(text, told),
         finish_reason=told.finish_reason,
         answer=answer,
         text=text,
         tokens=tokens,
     )
+
+
+def _without(text: str, told: Told) -> str:
+    """What the model wrote before the reply; all of it where the content is something else."""
+    if told.content == text:
+        return ""
+    whole = text.rstrip()
+    return whole.removesuffix(told.repeated).rstrip() if told.repeated else text
 
 
 def _ended_itself(branch: BranchReport) -> bool:

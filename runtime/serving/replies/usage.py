@@ -3,6 +3,7 @@ are OpenAI's ``usage``, and the fields of the request that had no effect."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from aiohttp import web
@@ -16,6 +17,8 @@ from .race_summary import summary
 #: Characters of a content that are counted by the tokenizer, on the event loop; of a longer one its
 #: share of the text is taken.
 _COUNTED = 16_384
+#: Texts of one request's replies whose tokens are remembered.
+_REMEMBERED = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,16 @@ class Spent:
     prompt: int
     completion: int  # of all that the client received
     reasoning: int  # of these, what is no content
+
+    def as_usage(self) -> dict[str, Any]:
+        """The same as OpenAI's completion APIs have it."""
+        return {
+            "prompt_tokens": self.prompt,
+            "completion_tokens": self.completion,
+            "total_tokens": self.prompt + self.completion,
+            "prompt_tokens_details": {"cached_tokens": 0},
+            "completion_tokens_details": {"reasoning_tokens": self.reasoning},
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +56,7 @@ class Account:
         """An account that counts as the engine of ``app`` does."""
         engine = app[RUNTIME].engine
 
+        @lru_cache(maxsize=_REMEMBERED)  # replies are told, cut and accounted for one after another
         def count(text: str) -> int:
             # Models can write lone surrogates, which no tokenizer reads.
             return len(engine.encode(text.encode("utf-8", "replace").decode()))

@@ -60,40 +60,51 @@ HIGHEST: Final[Mapping[str, int]] = {"top_logprobs": 20, "logprobs": 20}
 _PARTS: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
 _COLON: Final = re.compile(rb"\s*:")
 _LOOKED_AT: Final = 64 << 10
+#: Values that are looked at before others have their turn.
+_SEEN_AT_ONCE: Final = 8_192
 _MOST_PARTS: Final = 2_048
 _LONGEST_NAME: Final = 64
 
 
-def check_size(data: bytes, param: str | None = None) -> None:
-    """See that JSON holds no more values than can be read quickly.
+def check_size(data: bytes, param: str | None = None) -> Iterator[None]:
+    """See that JSON holds no more values than can be read quickly; those in texts are none.
 
     Args:
         data: JSON, or what claims to be.
         param: the field that it stands in, as text.
 
+    Yields:
+        after each millisecond's work or less, so that others can have their turn.
+
     Raises:
         BadParameter: too many lists and objects, strings, or values.
     """
-    openings, commas = data.count(b"[") + data.count(b"{"), data.count(b",")
-    strings = data.count(b'"') // 2
-    if openings <= MOST_CONTAINERS and strings <= MOST_STRINGS and openings + commas < MOST_VALUES:
-        return
-    # Those in texts are no values. Where so many were counted it is worth a closer look.
-    bare = data.replace(b"\\\\", b"").replace(b'\\"', b"")
-    strings = bare.count(b'"') // 2
-    if strings > MOST_STRINGS:
-        raise _too_many(param or _fullest(data), MOST_STRINGS, "strings")
-    outside = b"".join(bare.split(b'"')[::2])
-    openings = outside.count(b"[") + outside.count(b"{")
-    if openings > MOST_CONTAINERS:
-        raise _too_many(param or _fullest(data), MOST_CONTAINERS, "lists and objects")
-    if openings + outside.count(b",") >= MOST_VALUES:
-        raise _too_many(param or _fullest(data), MOST_VALUES, "values")
+    quotes = openings = commas = 0
+    escape = b""  # what a piece ends with, and the next may say what it means
+    for begin in range(0, len(data), _LOOKED_AT):
+        piece = escape + data[begin : begin + _LOOKED_AT]
+        kept = piece.rstrip(b"\\")
+        escape = piece[len(kept) :]
+        parts = kept.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
+        outside = b"".join(parts[quotes % 2 :: 2])
+        quotes += len(parts) - 1
+        openings += outside.count(b"[") + outside.count(b"{")
+        commas += outside.count(b",")
+        if quotes // 2 > MOST_STRINGS:
+            raise _too_many(param or _fullest(data), MOST_STRINGS, "strings")
+        if openings > MOST_CONTAINERS:
+            raise _too_many(param or _fullest(data), MOST_CONTAINERS, "lists and objects")
+        if openings + commas >= MOST_VALUES:
+            raise _too_many(param or _fullest(data), MOST_VALUES, "values")
+        yield
 
 
-def check_shape(value: Any, depth: int, param: str | None = None) -> None:
+def check_shape(value: Any, depth: int, param: str | None = None) -> Iterator[None]:
     """See that a value is nested at most ``depth`` deep (``[]`` is 1), and holds no list or object
     of more than ``MOST_ITEMS`` items, but for lists of whole numbers.
+
+    Yields:
+        as ``check_size``.
 
     Raises:
         BadParameter: it does not; named is the field of ``value`` where it is an object, else
@@ -101,26 +112,30 @@ def check_shape(value: Any, depth: int, param: str | None = None) -> None:
     """
     # Level by level, since a walk that recurses would itself be what deep nesting attacks.
     level = [(param, value)] if isinstance(value, (dict, list)) else []
-    reached = 0
+    reached = seen = 0
     while level:
         reached += 1
         if reached > depth:
             place = level[0][0]
             what = f"{place}: nested" if place else "the JSON is nested"
             raise BadParameter(f"{what} deeper than {depth}", place)
-        large = [(place, node) for place, node in level if len(node) > MOST_ITEMS]
-        for place, node in large:
-            if not _whole_numbers(node):
-                raise _too_many(place, MOST_ITEMS, "items")
-        if large:  # with nothing in them to look into
-            level = [(place, node) for place, node in level if len(node) <= MOST_ITEMS]
         named = reached == 1 and param is None
-        level = [
-            (str(key) if named and isinstance(node, dict) else place, child)
-            for place, node in level
-            for key, child in (node.items() if isinstance(node, dict) else enumerate(node))
-            if isinstance(child, (dict, list))
-        ]
+        inner: list[tuple[str | None, Any]] = []
+        for place, node in level:
+            if len(node) > MOST_ITEMS:
+                if not _whole_numbers(node):
+                    raise _too_many(place, MOST_ITEMS, "items")
+                continue  # with nothing in them to look into
+            inner += [
+                (str(key) if named and isinstance(node, dict) else place, child)
+                for key, child in (node.items() if isinstance(node, dict) else enumerate(node))
+                if isinstance(child, (dict, list))
+            ]
+            seen += 1 + len(node)
+            if seen > _SEEN_AT_ONCE:
+                seen = 0
+                yield
+        level = inner
 
 
 def check_fields(body: Any) -> None:

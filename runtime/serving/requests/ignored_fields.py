@@ -119,9 +119,9 @@ CHAT: Final[Fields] = {
 COMPLETIONS: Final[Fields] = {
     **_COMPLETION,
     "prompt": _honoured("text or token ids, one or a list"),
-    "echo": _honoured("of prompts that are text"),
+    "echo": _honoured("of token ids where the engine tells what they stand for"),
     "suffix": _refused("text is only added at the end: put both parts into the prompt", ""),
-    "logprobs": _refused(NO_LOGPROBS),
+    "logprobs": _honoured("without a race, up to 20, where the engine tells them"),
     "best_of": _ignored("a race always takes the best of `frontrunner.branches`", 1),
 }
 

@@ -1,7 +1,7 @@
 """What one request may take: bytes, depth, time to arrive, and races beside it."""
 
 import zlib
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -14,12 +14,11 @@ from aiohttp import hdrs, web
 from ...config import ServerSettings
 from ...errors import BadRequest
 from ..errors import BadParameter, TooLarge, TooManyRaces, UnsupportedEncoding
-from .bounds import check_fields, check_shape, check_size
+from .bounds import MOST_ITEMS, check_fields, check_shape, check_size
+from .slices import SLICES, Slices
 
 #: Bytes that are uncompressed before others have their turn.
 _SLICE: Final = 64 << 10
-#: Bytes of JSON that are read without giving others a turn in between.
-_AT_ONCE: Final = 64 << 10
 
 
 async def read_json(request: web.Request, settings: ServerSettings) -> Any:
@@ -33,13 +32,7 @@ async def read_json(request: web.Request, settings: ServerSettings) -> Any:
             (``BadParameter`` names it).
     """
     data = await read_body(request, settings)
-    if len(data) > _AT_ONCE:
-        await anyio.lowlevel.checkpoint()  # others first: each step here may take milliseconds
-    body = parse_json(data, settings.json_depth)
-    check_fields(body)
-    if len(data) > _AT_ONCE:
-        await anyio.lowlevel.checkpoint()
-    return body
+    return await parse_request(data, settings.json_depth, request.app[SLICES])
 
 
 async def read_body(request: web.Request, settings: ServerSettings) -> bytes:
@@ -69,6 +62,18 @@ async def read_body(request: web.Request, settings: ServerSettings) -> bytes:
     raise BadRequest(f"the request's body did not arrive within {settings.header_timeout:g} s")
 
 
+async def parse_request(data: bytes | str, depth: int, slices: Slices) -> Any:
+    """The value of a request's body or a message; raises as ``parse_json``, and where its fields
+    are larger than ``bounds`` allow. A large one is read in slices."""
+    encoded = _encoded(data)
+    await slices.through(check_size(encoded), len(data))
+    async with slices.turn_for(len(data)):
+        value = _loaded(encoded)
+    await slices.through(check_shape(value, depth), len(data))
+    check_fields(value)
+    return value
+
+
 def parse_json(data: bytes | str, depth: int, param: str | None = None) -> Any:
     """The value that ``data`` says, nested at most ``depth`` deep (``[]`` is 1).
 
@@ -80,16 +85,27 @@ def parse_json(data: bytes | str, depth: int, param: str | None = None) -> Any:
     Raises:
         BadRequest: it is none, is nested deeper, or holds too much (see ``bounds``).
     """
-    if isinstance(data, str):
-        data = data.encode("utf-8", "surrogatepass")
-    check_size(data, param)
+    encoded = _encoded(data)
+    # Most texts, such as the arguments of a call, are too short to hold too much of anything.
+    short = len(encoded) <= MOST_ITEMS
+    if not short:
+        deque(check_size(encoded, param), maxlen=0)
+    value = _loaded(encoded, param)
+    if not short or encoded.count(b"{") + encoded.count(b"[") > depth:
+        deque(check_shape(value, depth, param), maxlen=0)
+    return value
+
+
+def _encoded(data: bytes | str) -> bytes:
+    return data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+
+
+def _loaded(data: bytes, param: str | None = None) -> Any:
     try:
-        value = orjson.loads(data)
+        return orjson.loads(data)
     except orjson.JSONDecodeError as error:
         place = f"{param}: " if param else ""
         raise BadParameter(f"{place}not valid JSON: {error}", param) from None
-    check_shape(value, depth, param)
-    return value
 
 
 # ── compressed bodies ─────────────────────────────────────────────────────────────────────────

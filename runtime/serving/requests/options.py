@@ -76,6 +76,9 @@ class FrontrunnerOptions(BaseModel):
     """What ``content`` is: the answer, or all that the winning branch wrote outside its thinking.
     None: the answer where ``answers`` or a response format names a kind, else the server's
     default."""
+    stream_leader: bool = True
+    """Whether a stream tells the text of the branch in front, as reasoning, before the reply is
+    decided."""
     max_tokens: PositiveInt | None = None
     """Of one branch, its thinking included; OpenAI's parameters of such names are about the
     content. None: the server's default."""

@@ -80,6 +80,7 @@ def reply_kind(app: web.Application, asked: Asked, count: Callable[[str], int]) 
         stop=asked.stop,
         max_tokens=asked.max_tokens,
         calls=bool(use.callable) or kind == "tool_call",
+        stream_leader=options.stream_leader,
         only_answers=asked.format is not None or use.required,
         count=count,
     )

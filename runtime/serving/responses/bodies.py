@@ -11,14 +11,17 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter
 
 from ...engines.protocol import Message
+from ...prompts.history import History, custom_call, function_call, read_text, turn
 from ..errors import NotFound
 from ..requests.bounds import Items
-from ..requests.history import History, custom_call, function_call, turn
 from ..requests.hosted_tools import left_out
 from ..requests.ignored_fields import ITEMS, RESPONSES, ignored_fields
+from ..requests.limits import parse_json
 from ..requests.options import Sampled
+from ..requests.reading import weight
 from ..requests.reply_kinds import Asked, ReplyKind, reply_kind
 from ..requests.response_format import JsonReply, ResponseFormat
+from ..requests.slices import Slices
 
 Role = Literal["user", "assistant", "system", "developer"]
 
@@ -218,24 +221,30 @@ class ResponseBody(Sampled):
         told = [turn("system", self.instructions)] if self.instructions else []
         return [*told, *earlier, *turns]
 
-    def turns(self, find: Callable[[str], Mapping[str, Any]]) -> list[Message]:
+    async def turns(
+        self, find: Callable[[str], Mapping[str, Any]], slices: Slices
+    ) -> list[Message]:
         """The input as chat messages.
 
         Args:
             find: the output item with an id; it raises ``NotFound``.
+            slices: in which many items are read.
 
         Raises:
-            BadParameter: the arguments of a call are none.
+            BadRequest: the arguments of a call are none.
             ItemNotFound: a reference leads nowhere.
         """
         if isinstance(self.input, str):
             return [turn("user", self.input)]
         history = History()
-        for place, item in enumerate(self.input):
+
+        def read(place: int, item: Any) -> None:
             at = f"input[{place}]"
             if isinstance(item, ItemReference):
                 item = _referenced(item.id, find, at)
             _tell(history, item, at)
+
+        await slices.each(self.input, weight, read)
         return history.turns
 
     def without_effect(self) -> tuple[str, ...]:
@@ -326,21 +335,21 @@ def _tell(history: History, item: Any, at: str) -> None:
     """Add an item to a conversation; ``at`` is its path."""
     match item:
         case InputMessage():
-            history.say(item.role, _text(item.content))
+            history.say(item.role, _text(item.content, f"{at}.content"))
         case FunctionCall():
-            call = function_call(item.name, item.arguments, f"{at}.arguments", item.call_id)
+            path, call_id = f"{at}.arguments", item.call_id
+            call = function_call(item.name, item.arguments, path, parse_json, call_id)
             history.call(call)
         case CustomToolCall():
             history.call(custom_call(item.name, item.input, item.call_id))
         case CallOutput():
-            history.say("tool", _text(item.output), tool_call_id=item.call_id)
+            text = _text(item.output, f"{at}.output")
+            history.say("tool", text, tool_call_id=item.call_id)
         case ReasoningItem():
             history.reason(item.text)
         case _:
             pass
 
 
-def _text(content: str | Sequence[TextPart | Refusal]) -> str:
-    if isinstance(content, str):
-        return content
-    return "".join(part.refusal if isinstance(part, Refusal) else part.text for part in content)
+def _text(content: str | Sequence[TextPart | Refusal], at: str) -> str:
+    return read_text(content, at) or ""

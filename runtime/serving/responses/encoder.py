@@ -27,8 +27,9 @@ from ...errors import FrontrunnerError
 from ...events.types import Event
 from ...result import Result
 from ..errors import RunCancelled
+from ..replies.live_reasoning import LiveReasoning
 from ..replies.race_events import extra_frame
-from ..replies.races import choices_of, spent_on
+from ..replies.races import choices_of, count_ahead, spent_on
 from ..replies.usage import Account
 from ..runs.frames import DataFrame, Frame, TextFrame
 from ..runs.leader_stream import Answer, Decided, Extra, Narrated, Reasoning
@@ -61,6 +62,7 @@ class ResponseEncoder:
         """
         self._events = events
         self._account = account
+        self._live = LiveReasoning(account.form)
         self._calls_tools = calls_tools
         self._on_end = on_end
         self._pieces: list[str] = []  # of the item that is being written
@@ -99,7 +101,8 @@ class ResponseEncoder:
         """The events for what was told."""
         match item:
             case Reasoning():
-                return self._reason(item.text)
+                text = self._live.told(item)
+                return self._reason(text) if text else ()
             case Answer() if self._calls_tools and (calls := read_calls(item.text)):
                 return self._call(calls)
             case Answer():
@@ -108,6 +111,10 @@ class ResponseEncoder:
                 return (_extra(item.event),) if self._events else ()
             case Decided():
                 return self._decide(item.result)
+
+    async def before_decided(self, result: Result) -> None:
+        """Count what is told, in a thread if it is long."""
+        await count_ahead(result, 1, self._account)
 
     def content(self, result: Result) -> str:
         """What is told as the answer: the content of the reply, or its calls as JSON."""

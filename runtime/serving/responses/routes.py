@@ -18,8 +18,7 @@ from ...errors import FrontrunnerError
 from ..app_keys import RUNS, SETTINGS
 from ..errors import BadParameter, json_response
 from ..replies.races import ClientGone
-from ..requests.limits import read_json
-from ..requests.options import checked
+from ..requests.reading import read_request
 from ..runs.run import Run
 from ..runs.sse import LOOK, stream_run, streamed
 from ..security.keys import key_name
@@ -52,11 +51,11 @@ def add_routes(app: web.Application) -> None:
 
 async def create(request: web.Request) -> web.StreamResponse:
     """``POST /v1/responses``"""
-    body = checked(ResponseBody, await read_json(request, request.app[SETTINGS]))
+    body = await read_request(request, ResponseBody, request.app[SETTINGS])
     memory = Memory(request.app, key_name(request))
     try:
         if body.only_prepares:
-            _, encoder, frames = prepare_response(request.app, body, memory)
+            _, encoder, frames = await prepare_response(request.app, body, memory)
             return streamed(frames) if body.stream else json_response(encoder.response)
         run, encoder = await start_response(request.app, body, request.headers, memory)
     except PreviousNotFound as error:

@@ -9,12 +9,15 @@ from aiohttp import web
 
 from ...engines.protocol import Message
 from ...errors import FrontrunnerError
+from ...json_bytes import json_bytes
+from ...prompts.messages import Conversation
 from ..app_keys import RUNS, RUNTIME
 from ..errors import BadParameter, NotFound, error_object, status_of
 from ..replies.races import check_model, wants_events
 from ..replies.usage import Account
 from ..requests.options import race_options
-from ..runs.frames import Frame, dump
+from ..requests.slices import SLICES
+from ..runs.frames import Frame
 from ..runs.replay_buffer import FramesExpired
 from ..runs.run import Run
 from .bodies import ResponseBody
@@ -100,7 +103,7 @@ class Memory:
         return own if own is not None and response_id in own else self._shared
 
 
-def prepare_response(
+async def prepare_response(
     app: web.Application, body: ResponseBody, memory: Memory
 ) -> tuple[str, ResponseEncoder, Sequence[Frame]]:
     """A response for which nothing is generated: its id, and all of its events. A later one goes on
@@ -111,8 +114,8 @@ def prepare_response(
     """
     model, earlier = check_model(app, body.model), memory.conversation(body.previous_response_id)
     account = Account.of(app, body.without_effect())
-    turns = [*earlier, *body.turns(memory.item)]
-    if len(dump(turns)) > _MOST_PREPARED:
+    turns = [*earlier, *await body.turns(memory.item, app[SLICES])]
+    if len(json_bytes(turns)) > _MOST_PREPARED:
         raise BadParameter(f"input: over {_MOST_PREPARED:,} bytes with what came before", "input")
     encoder = ResponseEncoder(body.echo(model), events=False, account=account)
     response_id = f"{PREFIX}{token_hex(12)}"
@@ -134,7 +137,7 @@ async def start_response(
     account = Account.of(app, body.without_effect())
     kind = await body.reply_kind(app, account.count)
     account = replace(account, form=kind.form)
-    turns = body.turns(memory.item)
+    turns = await body.turns(memory.item, app[SLICES])
     options = race_options(
         asked,
         headers,
@@ -155,7 +158,7 @@ async def start_response(
         on_end=lambda response: memory.ended(response["id"]),
     )
     run = await app[RUNS].start(
-        kind.told_in(body.messages(earlier, turns)),
+        Conversation(kind.told_in(body.messages(earlier, turns))),
         options,
         encoder,
         prefix=PREFIX,

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..errors import BadParameter
-from ..requests.bounds import check_fields
-from ..requests.limits import parse_json
+from ..requests.limits import parse_request
 from ..requests.options import checked
+from ..requests.slices import Slices
 from .bodies import ResponseBody
 
 _Name = Annotated[str, Field(min_length=1, max_length=128)]
@@ -52,23 +52,24 @@ class Create:
 SocketMessage = Create | Cancel | Resume
 
 
-def read_message(data: str, depth: int) -> SocketMessage:
+async def read_message(data: str, depth: int, slices: Slices) -> SocketMessage:
     """The message that ``data`` says.
 
     Args:
         data: JSON.
         depth: how deep it may be nested.
+        slices: in which a large one is read.
 
     Raises:
         BadRequest: it is none; ``BadParameter`` names what is wrong in it.
     """
-    said = parse_json(data, depth)
-    check_fields(said)
+    said = await parse_request(data, depth, slices)
     if not isinstance(said, dict):
         raise BadParameter("a message is a JSON object")
     match said.get("type"):
         case "response.create":
-            return Create(checked(ResponseBody, said))
+            async with slices.turn_for(len(data)):
+                return Create(checked(ResponseBody, said))
         case "response.cancel":
             return checked(Cancel, said)
         case "response.resume":

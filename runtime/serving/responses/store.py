@@ -8,8 +8,8 @@ from typing import Any
 import anyio
 
 from ...engines.protocol import Message
+from ...json_bytes import json_bytes
 from ..errors import NotFound
-from ..runs.frames import dump
 from .bodies import reply_turns
 from .encoder import ResponseEncoder, response_of
 
@@ -72,7 +72,7 @@ class ResponseStore:
             owner: the only one who gets it.
             turns: the conversation that it answers, without instructions.
         """
-        size = len(dump(turns)) + len(dump(encoder.response))
+        size = len(json_bytes(turns)) + len(json_bytes(encoder.response))
         self._kept[response_id] = _Kept(encoder, owner, tuple(turns), self._clock(), size)
         self._size += size
         self._forget()
@@ -80,7 +80,7 @@ class ResponseStore:
     def ended(self, response_id: str) -> None:
         """Count what a response has become."""
         if (kept := self._kept.get(response_id)) is not None:
-            size = len(dump(kept.turns)) + len(dump(kept.encoder.response))
+            size = len(json_bytes(kept.turns)) + len(json_bytes(kept.encoder.response))
             self._size += size - kept.size
             kept.size = size
             self._forget()

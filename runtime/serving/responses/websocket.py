@@ -37,9 +37,10 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from anyio.abc import TaskGroup
 
 from ...errors import BadRequest, FrontrunnerError
+from ...json_bytes import json_bytes
 from ..app_keys import RUNS, SETTINGS
 from ..errors import BadParameter, Draining, json_response
-from ..runs.frames import dump
+from ..requests.slices import SLICES
 from ..runs.replay_buffer import FramesExpired
 from ..runs.run import Run
 from ..security.keys import key_name
@@ -167,7 +168,8 @@ class ResponseSocket:
         """Do what a message asks for. Nothing here waits for a race."""
         message: SocketMessage | None = None
         try:
-            message = read_message(data, self._app[SETTINGS].json_depth)
+            depth, slices = self._app[SETTINGS].json_depth, self._app[SLICES]
+            message = await read_message(data, depth, slices)
             match message:
                 case Create():
                     self._admit(message, tasks)
@@ -211,7 +213,7 @@ class ResponseSocket:
             self._active -= 1
 
     async def _prepare(self, message: Create) -> None:
-        response_id, _, frames = prepare_response(self._app, message.body, self._memory)
+        response_id, _, frames = await prepare_response(self._app, message.body, self._memory)
         place = _opening(response_id, message.stream_id)
         for number, frame in enumerate(frames):
             await self._send(place + frame.encode(number)[1:])
@@ -296,7 +298,7 @@ class ResponseSocket:
             event["stream_id"] = message.stream_id
         if isinstance(message, Cancel | Resume) and message.response_id is not None:
             event["response_id"] = message.response_id
-        await self._send(dump(event))
+        await self._send(json_bytes(event))
 
     async def _send(self, message: bytes) -> None:
         """Send a message, or close the connection."""
@@ -317,4 +319,4 @@ def _opening(response_id: str, lane: str | None) -> bytes:
     place: Mapping[str, str] = {"response_id": response_id}
     if lane is not None:
         place = {**place, "stream_id": lane}
-    return dump(place)[:-1] + b","
+    return json_bytes(place)[:-1] + b","

@@ -4,9 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-import orjson
-
 from ...errors import FrontrunnerError
+from ...json_bytes import json_bytes
 from ...result import Result
 from .leader_stream import Narrated
 
@@ -62,6 +61,10 @@ class Encoder(Protocol):
         """What ``item`` is in this API; the last frame for ``Decided`` is terminal."""
         ...
 
+    async def before_decided(self, result: Result) -> None:
+        """Do what takes long of telling a result; called before it is told."""
+        ...
+
     def content(self, result: Result) -> str:
         """What is told as the ``Answer`` of a race that was decided; empty: nothing."""
         ...
@@ -90,7 +93,7 @@ class DataFrame:
         return None
 
     def encode(self, number: int) -> bytes:
-        return dump(self.payload if self.numbered is None else _with(self, number))
+        return json_bytes(self.payload if self.numbered is None else _with(self, number))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,34 +125,9 @@ class TextFrame:
         return replace(self, text=self.text + later.text, tokens=self.tokens + later.tokens)
 
     def encode(self, number: int) -> bytes:
-        return dump(self.payload if self.numbered is None else _with(self, number))
+        return json_bytes(self.payload if self.numbered is None else _with(self, number))
 
 
 def _with(frame: DataFrame | TextFrame, number: int) -> dict[str, Any]:
     assert frame.numbered is not None
     return {**frame.payload, frame.numbered: number}
-
-
-def dump(value: Any) -> bytes:
-    """``value`` as JSON. What JSON cannot say becomes what is closest: numbers that it does not
-    have null, lone surrogates question marks."""
-    try:
-        return orjson.dumps(value)
-    except TypeError:
-        return orjson.dumps(_sayable(value))
-
-
-def _sayable(value: Any) -> Any:
-    match value:
-        case str():
-            return value.encode("utf-8", "replace").decode()
-        case bool() | float() | None:
-            return value
-        case int():
-            return value if -(2**63) <= value < 2**64 else float(value)
-        case Mapping():
-            return {str(_sayable(key)): _sayable(item) for key, item in value.items()}
-        case list() | tuple():
-            return [_sayable(item) for item in value]
-        case _:
-            return str(value)

@@ -186,6 +186,7 @@ class Run:
                 final = isinstance(event, RaceDecided)
                 if isinstance(event, RaceDecided):
                     self._result = _not_lost(event.result)
+                    await encoder.before_decided(event.result)
                 for item in narrator.tell(event):
                     log.extend(encoder.encode(item), final=final)
 
@@ -209,6 +210,7 @@ class Runs:
         self._settings = settings or runtime.settings.server
         self._runs: dict[str, Run] = {}  # that have not ended
         self._ended: OrderedDict[str, Run] = OrderedDict()  # oldest first
+        self._unraced: dict[str, anyio.CancelScope] = {}  # by name
         self._limit = RaceLimit(self._settings.per_key_races)
         self._tasks: TaskGroup | None = None
         self._scope: anyio.CancelScope | None = None
@@ -226,8 +228,8 @@ class Runs:
 
     @property
     def running(self) -> int:
-        """Races that have not ended."""
-        return len(self._runs)
+        """Races that have not ended, and requests without one."""
+        return len(self._runs) + len(self._unraced)
 
     async def serve(
         self,
@@ -320,6 +322,29 @@ class Runs:
             raise run.refused
         return run
 
+    @contextmanager
+    def unraced(self, owner: str | None) -> Iterator[str]:
+        """A request to the engine that is no race, for as long as the block lasts. It counts as one
+        of its key's, and ``drain`` shortens its deadline by the name that the block gets, and cancels it.
+
+        Raises:
+            Draining, TooManyRaces: as ``start``.
+            RunCancelled: it was cancelled.
+        """
+        if self._refusing:
+            raise Draining
+        name = token_hex(12)
+        with self._limit.held(owner):
+            scope = self._unraced[name] = anyio.CancelScope()
+            try:
+                with scope:
+                    yield name
+            finally:
+                del self._unraced[name]
+                self._wake()
+        if scope.cancelled_caught:
+            raise RunCancelled
+
     def get(self, run_id: str) -> Run | None:
         """The run of this id, if it runs or its frames are still kept."""
         self._forget()
@@ -331,16 +356,18 @@ class Runs:
         self.leaving = self._refusing = True
         end = anyio.current_time() + limit
         with anyio.move_on_after(limit + self.overrun):
-            while self._runs:
+            while self.running:
                 # Again and again: one that was only just taken may not have begun.
-                for run in self._runs.values():
-                    self._runtime.hurry(run.race_id, end - anyio.current_time())
+                for name in (*(run.race_id for run in self._runs.values()), *self._unraced):
+                    self._runtime.shorten_deadline(name, end - anyio.current_time())
                 with anyio.move_on_after(_HURRY_STEP):
-                    await self._until(lambda: not self._runs)
+                    await self._until(lambda: not self.running)
         for run in list(self._runs.values()):
             run.cancel()
+        for scope in list(self._unraced.values()):
+            scope.cancel()
         with anyio.move_on_after(_ABORT_LIMIT):
-            await self._until(lambda: not self._runs)
+            await self._until(lambda: not self.running)
         # Their last frames are still on the way; a client that does not take them is cut off.
         with anyio.move_on_after(self._settings.stall_limit):
             await self._until(lambda: not any(run.held for run in self._ended.values()))
@@ -376,6 +403,9 @@ class Runs:
         """A run has ended, or somebody holds it no more."""
         if run.done and not run.held and not run.kept:
             self._ended.pop(run.id, None)
+        self._wake()
+
+    def _wake(self) -> None:
         if self._change is not None:
             self._change.set()
             self._change = None

@@ -48,28 +48,40 @@ async def stream_run(
     Raises:
         FramesExpired: before anything is sent, if the first frame is not kept any more.
     """
-    settings = request.app[SETTINGS]
     with run.frames(after) as frames:
-        response = web.StreamResponse(headers={**_HEADERS, **(headers or {})})
-        try:
-            await response.prepare(request)
-            if request.transport is not None:
-                # What waits here is not joined any more.
-                request.transport.set_write_buffer_limits(high=settings.writer_limit)
-            silence = _Silence(response, settings, read_timeout(request.headers), ids=ids)
-            while (batch := await _next(request, silence, frames)) is not None:
-                piece = b"".join(_event(frame, number, ids) for number, frame in batch)
+        return await stream_frames(request, frames, ids=ids, done=done, headers=headers)
+
+
+async def stream_frames(
+    request: web.Request,
+    frames: LogReader,
+    *,
+    ids: bool = False,
+    done: bytes = b"",
+    headers: Mapping[str, str] | None = None,
+) -> web.StreamResponse:
+    """Send what a reader has to its end; see ``stream_run``."""
+    settings = request.app[SETTINGS]
+    response = web.StreamResponse(headers={**_HEADERS, **(headers or {})})
+    try:
+        await response.prepare(request)
+        if request.transport is not None:
+            # What waits here is not joined any more.
+            request.transport.set_write_buffer_limits(high=settings.writer_limit)
+        silence = _Silence(response, settings, read_timeout(request.headers), ids=ids)
+        while (batch := await _next(request, silence, frames)) is not None:
+            piece = b"".join(_event(frame, number, ids) for number, frame in batch)
+            if not batch:
+                piece = b"data: " + done + b"\n\n" if done else b""
+            with anyio.fail_after(settings.stall_limit):
+                if piece:
+                    await response.write(piece)
                 if not batch:
-                    piece = b"data: " + done + b"\n\n" if done else b""
-                with anyio.fail_after(settings.stall_limit):
-                    if piece:
-                        await response.write(piece)
-                    if not batch:
-                        await response.write_eof()
-                        return response
-        except (ConnectionError, TimeoutError, FramesExpired):
-            pass
-        cut_off(request)
+                    await response.write_eof()
+                    return response
+    except (ConnectionError, TimeoutError, FramesExpired):
+        pass
+    cut_off(request)
     return response
 
 

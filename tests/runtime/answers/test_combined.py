@@ -88,3 +88,23 @@ async def test_a_call_equals_no_answer() -> None:
     other = '{"arguments":{"a":2},"name":"add"}'
     assert clusters.assign_now(other) == other
     assert clusters.assign_now("\\frac12") == "1/2"
+
+
+class CountedTools(list[Any]):
+    """Tools that count how often they are read."""
+
+    read = 0
+
+    def __iter__(self) -> Any:
+        self.read += 1
+        return super().__iter__()
+
+
+@pytest.mark.parametrize("required", [True, False], ids=["required", "auto"])
+def test_tools_are_read_once_for_all_branches(required: bool) -> None:
+    tools = CountedTools(TOOLS)
+    boxed = make_extractor(AnswerSettings())
+    extractor = call_extractor(tools) if required else with_calls(boxed, tools)
+    for text in (CALL, "\\boxed{7}", CALL, "<tool_call>{"):
+        extractor.find(text)
+    assert tools.read == 1

@@ -1,5 +1,4 @@
 import re
-from collections.abc import Iterator
 
 import pytest
 
@@ -17,11 +16,8 @@ BUILT_IN = ("boxed", "last_number", "multiple_choice", "json", "tool_call", "cod
 
 
 @pytest.fixture(autouse=True)
-def _no_others_afterwards() -> Iterator[None]:
-    before = dict(registered._REGISTERED)
-    yield
-    registered._REGISTERED.clear()
-    registered._REGISTERED.update(before)
+def _no_others_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registered.EXTRACTOR_PLUGINS, "registered", {})
 
 
 def extractor(**settings: object) -> Extractor:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.backends import run_virtual
+from tests.profiles import examples
 
 from frontrunner.runtime.answers import AnswerClusters, Equivalence, WorkerPool
 
@@ -17,6 +18,11 @@ PATIENT_S = 30.0
 DOCUMENTATION = Path(__file__).parents[3] / "docs" / "answers.md"
 
 SAME = [
+    ("【5】", "5"),
+    ("【5】。", "5"),
+    ("x=〔5〕", "x=5"),
+    ("【0，1】", "[0,1]"),
+    ("[5]", r"\left[ 5 \right]"),
     ("5 m", "5"),
     (r"5\text{ m}", "5"),
     (r"5\text{m}", "5"),
@@ -397,6 +403,11 @@ DIFFERENT = [
     ("2,2,3", "2,3"),
     (r"\{3,4\}", "(3,4)"),
     ("[3,4]", "(3,4)"),
+    ("[5]", "5"),
+    ("[5]", "【5】"),
+    (r"\left[ 5 \right]", "5"),
+    ("5【1】", "51"),
+    ("5【1】", "5"),
     ("(3,4)", "3,4"),
     ("x=1,y=2", "x=2,y=1"),
     ("0,250", "250"),
@@ -588,7 +599,7 @@ FAMILIES = st.one_of(numbers(), lists(), points(), ranges())
 
 
 @given(st.lists(FAMILIES, min_size=1, max_size=3), st.randoms(use_true_random=False))
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_a_family_is_one_class_whatever_comes_first(
     families: list[list[str]], shuffle: random.Random
 ) -> None:

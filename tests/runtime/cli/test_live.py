@@ -1,5 +1,6 @@
 """The live view fits any terminal, and its height stays."""
 
+from collections.abc import Callable
 from io import StringIO
 from itertools import product
 from typing import Any
@@ -10,13 +11,15 @@ from rich.console import Console
 from rich.live import Live
 
 from frontrunner.runtime import events
+from frontrunner.runtime.cli.common.questions import Asked
+from frontrunner.runtime.cli.common.races import Outcome
 from frontrunner.runtime.cli.display.displays import answer_panel
 from frontrunner.runtime.cli.display.live import LiveView
 from frontrunner.runtime.cli.display.scoreboard import Scoreboard
-from frontrunner.runtime.cli.questions import Asked
-from frontrunner.runtime.cli.races import Outcome
 from frontrunner.runtime.result import BranchReport, Result
 from frontrunner.strategies.protocol import BranchStatus, StopReason
+
+from ..events.recorded_races import recorded
 
 SIZES = [(80, 24), (40, 12), (200, 60), (20, 5)]
 QUESTION = "Nora has 120 shells and [bold]markup[/bold]. " * 8 + "漢字 " * 30
@@ -38,11 +41,12 @@ def history(branches: int) -> list[events.Event]:
     ]
     told += [e for e in ended if e.branch < branches]
     votes = {"4\x1b[31m2" + "0" * 40: 1, "38": branches, "41/3": 2, "5": 1, "6": 1}
-    told.append(events.VoteChanged(2.5, votes, {"7": 1, "38": 2}, "38"))
+    forced = {"7": 1, "38": 2}
+    told.append(events.VoteChanged(2.5, votes, forced, "38"))
     told.append(events.CallTimeReached(4.5, 0.5))
     report = BranchReport(0, BranchStatus.FINISHED, 120, 0, "38", False, 2.0, "…")
     result = Result(
-        "r", "38", "…", 0.9, StopReason.DEADLINE, 4.9, 5.0, votes, {"7": 1}, (report,) * branches
+        "r", "38", "…", 0.9, StopReason.DEADLINE, 4.9, 5.0, votes, forced, (report,) * branches
     )
     told.append(events.RaceDecided(4.9, result))
     return told
@@ -124,6 +128,35 @@ def test_votes_are_ranked_and_forced_ones_marked() -> None:
     assert "4.90 s of 5 s" in text
     assert "2.5 s left of 5 s" in drawn(8, until=2.5)
     assert "none yet" in drawn(8, until=1.0)
+
+
+def shown_of(name: str, *, until: Callable[[events.Event], bool]) -> list[str]:
+    """The view of a recorded race after the first event of that kind."""
+    board = Scoreboard("How many?", clock=lambda: 0.0)
+    for event in recorded(name):
+        board.take(event)
+        if until(event):
+            break
+    lines = console(100, 24).render_lines(LiveView(board), pad=False)
+    return ["".join(segment.text for segment in line) for line in lines]
+
+
+def test_a_branch_that_goes_on_is_shown_running() -> None:
+    lines = shown_of("extended", until=lambda e: isinstance(e, events.BranchExtended))
+    (row,) = [line for line in lines if line.startswith("  0 ")]
+    assert "● running" in row
+    assert row.endswith("so 𝟮·𝟯 Wait")
+    lines = shown_of("forced_beside", until=lambda e: isinstance(e, events.BranchForcing))
+    assert "● running" in next(line for line in lines if line.startswith("  0 "))
+    lines = shown_of("forced", until=lambda e: isinstance(e, events.BranchForcing))
+    assert any("◔ forcing" in line for line in lines)
+
+
+def test_the_leader_is_the_strategy_s_and_comes_first() -> None:
+    lines = shown_of("best_of_n", until=lambda e: isinstance(e, events.RaceDecided))
+    votes = next(place for place, line in enumerate(lines) if line.startswith("votes "))
+    assert lines[votes].split()[1] == "7"
+    assert lines[votes + 1].split()[0] == "42"
 
 
 def test_the_panel_says_what_came_out() -> None:

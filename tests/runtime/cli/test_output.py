@@ -8,7 +8,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from frontrunner.runtime.cli.display.output import Output, OutputClosed, OutputFailed
+from frontrunner.runtime.cli.common.output import Output, OutputClosed, OutputFailed
 
 from .conftest import RunCli, read_until, scripted_process
 

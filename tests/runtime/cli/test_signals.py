@@ -7,9 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from frontrunner.runtime.engines.vllm.engine import model_folder
-
-from .conftest import assert_they_end, cli_process, read_until, scripted_process, session_members
+from .conftest import assert_they_end, read_until, scripted_process
 
 
 @pytest.mark.parametrize("to_group", [True, False])
@@ -55,40 +53,3 @@ def test_a_second_signal_ends_it_at_once(talkative: str) -> None:
         os.kill(started.pid, signal.SIGINT)
         assert started.wait() == 130
         assert_they_end([child])
-
-
-# What the model says at this temperature seldom ends before its limit.
-_LONG = """
-max_context_tokens = 1024
-dtype = "bfloat16"
-[sampling]
-temperature = 2.0
-max_tokens = 900
-[race]
-branches = 32
-deadline = 60
-[race.parameters]
-stop = "none"
-"""
-
-
-@pytest.mark.engine
-def test_ctrl_c_ends_a_race_on_vllm_and_all_its_processes(tmp_path: Path) -> None:
-    pytest.importorskip("vllm")
-    # FRONTRUNNER_TEST_MODEL names another checkpoint, as for the other tests on the engine.
-    model = os.environ.get("FRONTRUNNER_TEST_MODEL", "demo")
-    if not Path(model_folder(model), "config.json").exists():
-        pytest.skip("the demo model is not there")
-    config, questions = tmp_path / "long.toml", tmp_path / "questions.txt"
-    config.write_text(f'[engine]\nmodel = "{model}"\n{_LONG}')
-    questions.write_text("Tom has 12 shells. He finds 30 more. How many has he?\n" * 200)
-    arguments = ("solve", "--file", str(questions), "--config", str(config), "--json")
-    with cli_process(*arguments) as started:
-        read_until(started.stdout, b"branch_progressed")
-        below = psutil.Process(started.pid).children(recursive=True)
-        assert below, "the engine runs in processes of its own"
-        os.killpg(started.pid, signal.SIGINT)  # as a terminal does
-        started.communicate()
-        assert started.returncode == 130
-        assert_they_end(below)
-        assert_they_end(session_members(started.pid))

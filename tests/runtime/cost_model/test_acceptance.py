@@ -3,6 +3,7 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.profiles import examples
 
 from frontrunner.runtime.cost_model.acceptance import (
     NOTHING_ACCEPTED,
@@ -16,7 +17,7 @@ probabilities = st.floats(0, 1)
 
 
 @given(probabilities, st.integers(0, 8))
-@settings(max_examples=10_000)
+@settings(max_examples=examples(10_000))
 def test_a_step_yields_between_one_token_and_all(probability: float, k: int) -> None:
     expected = expected_tokens(probability, k)
     assert 1.0 <= expected <= k + 1
@@ -27,7 +28,7 @@ def test_a_step_yields_between_one_token_and_all(probability: float, k: int) -> 
 
 
 @given(probabilities, st.lists(st.integers(1, 6), min_size=1, max_size=4))
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 def test_expected_counts_give_the_probability_back(probability: float, ks: list[int]) -> None:
     steps = 1_000_000
     counts = [

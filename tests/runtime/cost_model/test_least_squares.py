@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.profiles import examples
 
 from frontrunner.runtime.cost_model.least_squares import nonnegative_least_squares
 
@@ -22,7 +23,7 @@ def distance(rows: list[list[float]], targets: list[float], x: list[float]) -> f
 
 
 @given(problems)
-@settings(max_examples=1_000)
+@settings(max_examples=examples(1_000))
 def test_nothing_nearby_is_better(points: list[tuple[list[float], float]]) -> None:
     rows, targets = [row for row, _ in points], [target for _, target in points]
     x = nonnegative_least_squares(rows, targets)

@@ -4,6 +4,7 @@ from dataclasses import astuple
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.profiles import examples
 
 from frontrunner.runtime.cost_model.step_time import (
     StepPoint,
@@ -34,7 +35,7 @@ def grid(model: StepTime, *, noise: float = 0.0, seed: int = 0) -> list[StepPoin
 
 
 @given(models, st.integers(1, 256), st.floats(0, 1e5), st.integers(0, 8))
-@settings(max_examples=10_000)
+@settings(max_examples=examples(10_000))
 def test_more_of_anything_never_makes_a_step_shorter(
     model: StepTime, batch: int, context: float, k: int
 ) -> None:
@@ -47,7 +48,7 @@ def test_more_of_anything_never_makes_a_step_shorter(
 
 
 @given(models, st.floats(0, 1e4), st.integers(0, 5))
-@settings(max_examples=2_000)
+@settings(max_examples=examples(2_000))
 def test_the_knee_is_the_first_batch_of_twice_the_time(
     model: StepTime, context: float, k: int
 ) -> None:
@@ -94,7 +95,7 @@ def test_the_roof_is_found() -> None:
         max_size=8,
     )
 )
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_coefficients_are_never_negative(points: list[StepPoint]) -> None:
     assert all(value >= 0.0 for value in astuple(fit_step_time(points)))
 

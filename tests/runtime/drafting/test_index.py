@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.profiles import examples
 
 pytest.importorskip("numba")
 
@@ -87,7 +88,7 @@ def test_the_longer_match_decides_where_both_are_trusted_alike() -> None:
 
 
 @given(st.lists(st.sampled_from([4, 5, 6]), min_size=1, max_size=40))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_a_majority_of_the_continuations_is_drafted(continuations: list[int]) -> None:
     token, count = Counter(continuations).most_common(1)[0]
     index = make(mib=0.1, longest=1, shared=False)
@@ -105,7 +106,7 @@ def test_a_majority_of_the_continuations_is_drafted(continuations: list[int]) ->
     st.integers(0, K),
     st.floats(0, 1),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_drafts_are_short_enough_and_made_of_tokens_met(
     rows: list[list[int]], most: int, least: float
 ) -> None:

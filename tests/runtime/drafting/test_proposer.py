@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.profiles import examples
 
 pytest.importorskip("numba")
 
@@ -62,7 +63,7 @@ ROWS_OF_TOKENS = st.lists(
 
 
 @given(st.lists(ROWS_OF_TOKENS, max_size=6))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_any_sequence_of_batches_gets_drafts_that_vllm_can_take(
     shared: CrossBranchProposer, steps: list[list[tuple[list[int], int]]]
 ) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.profiles import examples
 
 pytest.importorskip("numba")
 
@@ -89,7 +90,7 @@ UNMET = st.text("136789", min_size=3, max_size=3).map(int)
 
 
 @given(UNMET, UNMET)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_the_last_number_is_copied_into_a_sentence_known_with_another(one: int, two: int) -> None:
     drafting = Drafting()
     drafting.after("?", " = 4 books. there are 4 books.\n = 25 books. there are 25 books.\n" * 8)

@@ -10,13 +10,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
-from frontrunner.runtime.config import Settings, demo_config_path
 from frontrunner.runtime.cost_model.acceptance import Acceptance
 from frontrunner.runtime.cost_model.step_time import StepTime
 from frontrunner.runtime.engines.protocol import Engine, Generation
 from frontrunner.runtime.engines.scripted import BranchScript, Piece, Script, ScriptedEngine
 from frontrunner.runtime.engines.simulated import SimulatedEngine, SimulatedHardware, constant_k
-from frontrunner.runtime.engines.vllm.engine import VllmEngine
 from frontrunner.runtime.engines.workloads import Course
 
 from .conformance import EASY
@@ -86,17 +84,6 @@ def _remote(**abilities: bool) -> Factory:
     return factory
 
 
-@asynccontextmanager
-async def vllm() -> AsyncGenerator[Engine, None]:
-    """The real one, with the embedded model."""
-    engine = VllmEngine(Settings.from_toml(demo_config_path()).engine)
-    await engine.start()
-    try:
-        yield engine
-    finally:
-        await engine.aclose()
-
-
 ENGINES = [
     pytest.param(scripted, id="scripted"),
     pytest.param(_simulated(0), id="simulated"),
@@ -104,7 +91,6 @@ ENGINES = [
     pytest.param(_remote(), id="openai-token-ids"),
     pytest.param(_remote(vllm=False), id="openai-text"),
     pytest.param(_remote(vllm=False, completions=False, logprobs=False), id="openai-chat"),
-    pytest.param(vllm, id="vllm", marks=pytest.mark.engine),
 ]
 
 

@@ -11,7 +11,7 @@ import orjson
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from frontrunner.runtime.config import EngineSettings
+from frontrunner.runtime.config import OpenAISettings
 from frontrunner.runtime.engines.openai.engine import OpenAIEngine
 
 MODEL = "writer"
@@ -32,6 +32,7 @@ class FakeEndpoint:
     vllm: bool = True  # token ids, /tokenize, and parameters of vLLM's own
     priority: bool = True
     logprobs: bool = True
+    echo: bool = True  # with log probabilities; others answer as if it was not asked for
     completions: bool = True
     chat: bool = True
     strict: bool = True  # refuses parameters that it does not know
@@ -115,7 +116,26 @@ class FakeEndpoint:
         fault = self.fault(body, number)
         if fault is not None and (answer := await fault(request, None)) is not None:
             return answer
+        if not body["stream"]:
+            return await self._whole(body)
         return await self._stream(request, body, chat, fault)
+
+    async def _whole(self, body: dict[str, Any]) -> web.Response:
+        """A completion with log probabilities. A prompt's tokens are its words or its ids."""
+        prompt, most, k = body["prompt"], body["max_tokens"], body["logprobs"]
+        await anyio.sleep(self.delay)
+        told = prompt.split() if isinstance(prompt, str) else [str(i) for i in prompt]
+        told = [f"{word} " for word in told]
+        written = [self.write(len(told) + n) for n in range(most)]
+        tokens = [*(told if body.get("echo") and self.echo else ()), *written]
+        own: list[float | None] = [-1.0 - place for place in range(len(tokens))]
+        tops: list[Any] = [{t: p, **({"x": -9.0} if k > 1 else {})} for t, p in zip(tokens, own)]  # noqa: B905
+        if len(tokens) > most:
+            own[0] = tops[0] = None
+        logprobs = {"tokens": tokens, "token_logprobs": own, "top_logprobs": tops}
+        choice = {"index": 0, "text": "".join(tokens), "finish_reason": "length"}
+        usage = {"prompt_tokens": len(told), "completion_tokens": most}
+        return web.json_response({"choices": [{**choice, "logprobs": logprobs}], "usage": usage})
 
     def _refusal(self, body: dict[str, Any]) -> str | None:
         ours = {"top_k", "min_p", "repetition_penalty", "include_stop_str_in_output"} | {
@@ -202,7 +222,7 @@ async def endpoint(**abilities: Any) -> AsyncGenerator[FakeEndpoint, None]:
 
 
 def engine_for(fake: FakeEndpoint, **settings: Any) -> OpenAIEngine:
-    return OpenAIEngine(EngineSettings(kind="openai", url=fake.url, **settings))
+    return OpenAIEngine(OpenAISettings(url=fake.url, **settings))
 
 
 @asynccontextmanager

@@ -8,10 +8,11 @@ import pytest
 import structlog
 from aiohttp import web
 
-from frontrunner.runtime.config import EngineSettings
+from frontrunner.runtime.config import OpenAISettings
+from frontrunner.runtime.engines.logprobs import ScoredChunk, TellsLogprobs
 from frontrunner.runtime.engines.next_tokens import TellsNextTokens
 from frontrunner.runtime.engines.openai.engine import OpenAIEngine
-from frontrunner.runtime.engines.protocol import Chunk, Generation, Sampling
+from frontrunner.runtime.engines.protocol import Chunk, FinishReason, Generation, Sampling
 from frontrunner.runtime.errors import BadRequest, EngineError, EngineStartError
 
 from ...backends import until
@@ -174,6 +175,56 @@ async def test_the_next_tokens_are_told() -> None:
             assert top == [("t0", 0.0), ("t1", -1.0), ("t2", -2.0)]
 
 
+async def score(engine: OpenAIEngine, prompt: tuple[int, ...], most: int) -> ScoredChunk:
+    request = Generation("s", prompt, most, Sampling(0.0, logprobs=1))
+    async with aclosing(engine.scored(request, prompt=True)) as chunks:
+        (told,) = [chunk async for chunk in chunks]
+    return told
+
+
+async def test_log_probabilities_of_a_prompt_are_told() -> None:
+    for vllm in (True, False):
+        async with endpoint(vllm=vllm) as fake, engine_on(fake) as engine:
+            assert isinstance(engine, TellsLogprobs)
+            for most in (0, 2):
+                told = await score(engine, engine.encode("six times seven"), most)
+                body = fake.bodies("/v1/completions")[-1]
+                assert (body["echo"], body["stream"], body["logprobs"]) == (True, False, 1)
+                assert body["max_tokens"] == max(1, most)
+                words = body["prompt"] if vllm else ["six", "times", "seven"]
+                assert [token.text for token in told.prompt] == [f"{word} " for word in words]
+                assert [token.logprob for token in told.prompt] == [None, -2.0, -3.0]
+                assert told.prompt[1].top == {told.prompt[1].text: -2.0}
+                assert told.text == "w3 w4 " * (most > 0)
+                assert [token.text for token in told.tokens] == ["w3 ", "w4 "][:most]
+                assert told.finish is FinishReason.LENGTH
+            assert engine.load().running == 0
+
+
+async def test_an_endpoint_that_does_not_repeat_is_named() -> None:
+    async with endpoint(echo=False) as fake, engine_on(fake) as engine:
+        with pytest.raises(BadRequest, match="echo") as caught:
+            await score(engine, engine.encode("six times seven"), 1)
+        assert caught.value.param == "echo"
+        assert engine.load().running == 0
+
+
+async def test_a_scored_request_is_aborted() -> None:
+    async with endpoint() as fake, engine_on(fake) as engine:
+        fake.delay = 60.0
+        told: list[ScoredChunk] = []
+
+        async def ask() -> None:
+            told.append(await score(engine, engine.encode("six times seven"), 1))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask)
+            await until(lambda: engine.load().running == 1)
+            await engine.abort(["s"])
+        assert [chunk.finish for chunk in told] == [FinishReason.ABORT]
+        assert engine.load().running == 0
+
+
 # ── what stops a start ────────────────────────────────────────────────────────────────────────
 
 
@@ -199,7 +250,7 @@ async def test_a_start_that_fails_says_which_setting(
 
 
 async def test_nobody_there_is_told_at_the_start(free_tcp_port: int) -> None:
-    engine = OpenAIEngine(EngineSettings(kind="openai", url=f"http://127.0.0.1:{free_tcp_port}"))
+    engine = OpenAIEngine(OpenAISettings(url=f"http://127.0.0.1:{free_tcp_port}"))
     with pytest.raises(EngineStartError, match="is it running"):
         await engine.start()
     await engine.aclose()

@@ -22,7 +22,7 @@ SETTINGS = Settings.from_dict(
     {"answers": {"workers": 0}, "sampling": {"max_tokens": 8}, "race": {"return_margin": 0.02}}
 )
 DEADLINE = 1.0  # seconds
-HANGS = 20.0  # seconds after which a race that should have ended long ago counts as hung
+HANGS = 120.0  # seconds after which a race that should have ended long ago counts as hung
 
 #: Answers a request (given None), or goes on where its stream has begun; None: nothing happens.
 Fault = Callable[[web.Request, web.StreamResponse | None], Awaitable[web.StreamResponse | None]]

@@ -8,6 +8,7 @@ import orjson
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests.profiles import examples
 
 from frontrunner.runtime.engines.openai.placeholder_ids import (
     Conversation,
@@ -53,7 +54,7 @@ pieces = st.sampled_from(
 )
 
 
-@settings(max_examples=1_000)
+@settings(max_examples=examples(1_000))
 @given(st.lists(pieces, max_size=30).map(b"".join), st.lists(st.integers(0, 60), max_size=8))
 @example(b"\xef\xbb\xbfdata: a\r\n\r\n", [1, 11, 12])
 @example(b"data: a\r\rdata: b\r\n\r\n", [8, 9, 19])
@@ -108,7 +109,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(st.binary(max_size=40) | json_values.map(orjson.dumps), st.booleans())
 def test_whatever_an_event_says_it_is_read_or_refused(data: bytes, token_ids: bool) -> None:
     try:

@@ -4,14 +4,15 @@ from typing import Any
 
 import pytest
 
-from frontrunner.runtime.config import Settings, SpeculationSettings
-from frontrunner.runtime.config.speculation import METHODS_OF
+from frontrunner.runtime.config import NoSpeculation, Settings, SpeculationSettings
+from frontrunner.runtime.config.tables import tables
 from frontrunner.runtime.drafting import SETTINGS_KEY
 from frontrunner.runtime.drafting.settings import DraftingSettings
 from frontrunner.runtime.engines.vllm import speculation
 from frontrunner.runtime.engines.vllm.speculation import check_speculation, speculation_arguments
 from frontrunner.runtime.errors import ConfigError, EngineStartError
 
+TABLE = tables(Settings)["engine.speculation"]
 METHODS = ("ngram", "draft_model", "eagle3", "mtp", "suffix", "cross_branch")
 #: A value of each key that is not its default.
 VALUES: dict[str, Any] = {
@@ -42,14 +43,16 @@ def loaded(**keys: Any) -> SpeculationSettings:
 
 
 def test_every_key_is_known_to_belong_to_methods() -> None:
-    assert set(METHODS_OF) == set(SpeculationSettings.model_fields) - {"method"} == set(VALUES)
+    keys = {key for model in TABLE.sections.values() for key in model.model_fields}
+    assert keys - {"method"} == set(VALUES)
+    assert list(TABLE.sections) == ["none", *METHODS]
 
 
 @pytest.mark.parametrize("method", ["none", *METHODS])
 @pytest.mark.parametrize("key", VALUES)
 def test_a_key_is_taken_by_its_methods_and_refused_by_the_others(method: str, key: str) -> None:
     keys = table(method) | {key: VALUES[key]}
-    if method in METHODS_OF[key]:
+    if method in TABLE.takes(key):
         assert getattr(loaded(**keys), key) is not None
     else:
         with pytest.raises(ConfigError) as caught:
@@ -61,7 +64,7 @@ def test_a_key_is_taken_by_its_methods_and_refused_by_the_others(method: str, ke
 @pytest.mark.parametrize(
     ("keys", "path", "says"),
     [
-        (table("eagle3", model=None), "engine.speculation", "needs speculation.model"),
+        ({"method": "eagle3"}, "engine.speculation", "needs speculation.model"),
         (
             table("ngram", tokens_per_batch_size=[[2, 8, 3]]),
             "engine.speculation.tokens_per_batch_size",
@@ -107,7 +110,7 @@ def test_what_cannot_work_is_refused_by_its_path(
 
 
 def test_no_speculation_tells_vllm_nothing() -> None:
-    assert speculation_arguments(SpeculationSettings()) == {}
+    assert speculation_arguments(NoSpeculation()) == {}
 
 
 @pytest.mark.parametrize("method", ["ngram", "draft_model", "eagle3", "mtp"])
@@ -133,7 +136,7 @@ def test_cross_branch_keeps_the_schedule_itself_and_tells_vllm_the_largest_k() -
 
 
 def test_the_proposer_is_told_every_setting_of_its_own() -> None:
-    own = {key for key, methods in METHODS_OF.items() if "cross_branch" in methods} - {"tokens"}
+    own = set(TABLE.sections["cross_branch"].model_fields) - {"method", "tokens"}
     arguments = speculation_arguments(loaded(method="cross_branch"))
     assert set(arguments["additional_config"][SETTINGS_KEY]) == own
 

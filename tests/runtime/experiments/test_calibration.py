@@ -10,6 +10,7 @@ from statistics import NormalDist
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from tests.profiles import examples
 
 from frontrunner.runtime.answers import Equivalence
 from frontrunner.runtime.experiments.calibration import (
@@ -91,7 +92,7 @@ def by_hand(questions: list[ScoredQuestion], confidence: float | None) -> list[t
 # ── the fit ───────────────────────────────────────────────────────────────────────────────────
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(_questions, _precisions, _confidences)
 def test_the_threshold_is_the_smallest_allowed(
     questions: list[ScoredQuestion], precision: float, confidence: float | None
@@ -106,7 +107,7 @@ def test_the_threshold_is_the_smallest_allowed(
         assert fit == Fit(min(t for t, value in values if value == best), False, best)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(_questions, _precisions, _confidences)
 def test_what_was_fitted_reaches_the_precision(
     questions: list[ScoredQuestion], precision: float, confidence: float | None
@@ -119,7 +120,7 @@ def test_what_was_fitted_reaches_the_precision(
     assert fit.reached == (fit.smoothed >= precision)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(_questions, _precisions, _confidences, st.data())
 def test_more_right_branches_never_raise_it(
     questions: list[ScoredQuestion],
@@ -143,7 +144,7 @@ def test_more_right_branches_never_raise_it(
         assert after.threshold <= before.threshold
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(_questions, _precisions, _confidences, st.randoms(use_true_random=False))
 def test_the_order_of_questions_changes_nothing(
     questions: list[ScoredQuestion], precision: float, confidence: float | None, random: Random
@@ -210,7 +211,7 @@ def test_figures() -> None:
     assert (nothing.precision, nothing.precision_bound, nothing.tokens_saved) == (None, None, 0.0)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     st.lists(
         st.lists(
@@ -312,7 +313,7 @@ _different = _questions.map(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(_different, st.randoms(use_true_random=False))
 def test_the_order_of_questions_does_not_change_a_split(
     questions: list[ScoredQuestion], random: Random

@@ -9,6 +9,7 @@ from random import Random
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests.profiles import examples
 
 from frontrunner.runtime.answers import Equivalence
 from frontrunner.runtime.errors import BadRequest
@@ -184,7 +185,7 @@ def test_times_in_seconds_are_times_in_tokens_by_the_step() -> None:
     assert (seconds.deadline, seconds.tokens_mean) == (45.0, tokens.tokens_mean)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(seed=st.integers(0, 10_000), branches=st.integers(1, 12))
 @example(seed=4370, branches=4)  # two branches end at the same moment
 def test_no_earlier_stop_is_sure_to_keep_the_final_majority(seed: int, branches: int) -> None:

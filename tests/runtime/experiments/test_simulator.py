@@ -9,17 +9,18 @@ import pytest
 import trio.testing
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests.profiles import examples
 
 from frontrunner.runtime.engines.protocol import FinishReason, Generation
 from frontrunner.runtime.engines.scripted import BranchScript, Piece
-from frontrunner.runtime.racing.deadline_reserve import Reserve
+from frontrunner.runtime.racing.deadline_reserve import DeadlineReserve
 from frontrunner.runtime.simulation.simulated_race import (
     CannotReplay,
     SimulatedRace,
     Timing,
     check_replayable,
 )
-from frontrunner.runtime.traces.reading import RecordedBranch
+from frontrunner.runtime.traces.recordings import RecordedBranch
 from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.majority import Majority
 from frontrunner.strategies.protocol import (
@@ -74,7 +75,7 @@ def simulated(
 # ── against the live race ─────────────────────────────────────────────────────────────────────
 
 
-class FixedReserve(Reserve):
+class FixedReserve(DeadlineReserve):
     """Always the same, and learns nothing."""
 
     def __init__(self, reserve: float) -> None:
@@ -141,7 +142,7 @@ def recorded_races(draw: st.DrawFn) -> list[RecordedBranch]:
 @example(  # ends without an answer while it is being forced beside: it is asked anew
     [record(14, None, [None] * 3)], "none", True, 15, 2, 1, None
 )
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(
     records=recorded_races(),
     stop=st.sampled_from(["none", "clinch", "flip_risk"]),

@@ -20,6 +20,7 @@ from frontrunner.runtime.traces.recorder import TraceRecorder
 from frontrunner.strategies.majority import Majority
 from frontrunner.strategies.protocol import ProbeAnswer
 
+from ..events.recorded_races import recorded as recorded_race
 from ..race_harness import Setup, WatchedEngine, fails, forced_says, says
 from .data import probed_file, probed_question, real_data, scored_file, scored_line
 
@@ -216,6 +217,30 @@ async def test_probes_and_scores_are_written_and_read(tmp_path: Path) -> None:
     assert question.branches[0].probes == (ProbeAnswer(4, "6"),)
     assert question.branches[0].score == 0.75
     assert question.branches[1].probes is None
+
+
+def written(name: str) -> dict[str, Any]:
+    recorder = TraceRecorder(question="q", gold="7", times_every=1)
+    for event in recorded_race(name):
+        recorder.push(event)
+    return orjson.loads(recorder.line())
+
+
+def test_what_a_branch_took_back_has_no_times() -> None:
+    line = written("extended")
+    (branch,) = line["branches"]
+    assert branch["extended"]
+    tokens = [tokens for tokens, _ in branch["times"]]
+    assert tokens == sorted(set(tokens))
+    assert tokens[-1] == branch["tokens"]
+    assert [c["command"] for c in line["commands"]] == ["launch", "extend", "extend"]
+
+
+def test_a_forced_answer_beside_is_written_down_where_its_branch_ended() -> None:
+    branches = written("forced_beside")["branches"]
+    assert [b["status"] for b in branches] == ["finished", "forced", "forced"]
+    for branch in branches[1:]:
+        assert branch["times"][-1][0] == branch["tokens"] == branch["forced"][0]
 
 
 def test_a_race_that_runs_has_no_line_yet() -> None:

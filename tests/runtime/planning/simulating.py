@@ -9,7 +9,7 @@ from frontrunner.runtime.engines.workloads import DrawnCourses
 from frontrunner.runtime.planning.engine_model import EngineModel, Linear
 from frontrunner.runtime.planning.runtime_models import AccuracyModel, RuntimeModels
 from frontrunner.runtime.planning.schedule import KSchedule
-from frontrunner.runtime.traces.reading import RecordedBranch, RecordedQuestion
+from frontrunner.runtime.traces.recordings import RecordedBranch, RecordedQuestion
 from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.protocol import ProbeAnswer
 

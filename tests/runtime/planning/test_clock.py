@@ -4,6 +4,7 @@ import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.profiles import examples
 
 from frontrunner.runtime.cost_model.acceptance import Acceptance
 from frontrunner.runtime.cost_model.step_time import StepTime
@@ -27,7 +28,7 @@ paces = st.sampled_from(
 
 
 @given(paces, lengths, st.floats(0, 1), st.integers(0, 64), st.floats(0, 4_000))
-@settings(max_examples=2_000)
+@settings(max_examples=examples(2_000))
 def test_it_runs_both_ways(
     pace: Pace, ends: list[int], launch: float, others: int, tokens: float
 ) -> None:
@@ -40,7 +41,7 @@ def test_it_runs_both_ways(
 
 
 @given(lengths, st.integers(1, 50), st.floats(1, 3_000))
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 def test_company_and_slow_steps_cost_time(ends: list[int], others: int, tokens: float) -> None:
     clock = TokenClock(Pace(STEP), ends, prompt=100)
     beside = TokenClock(Pace(STEP), ends, prompt=100, others=others)
@@ -50,7 +51,7 @@ def test_company_and_slow_steps_cost_time(ends: list[int], others: int, tokens: 
 
 
 @given(lengths)
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 def test_branches_that_end_make_the_others_faster(ends: list[int]) -> None:
     clock = TokenClock(Pace(STEP), ends, prompt=100)
     none_end = TokenClock(Pace(STEP), [max(ends)] * len(ends), prompt=100)

@@ -8,7 +8,6 @@ import pytest
 from frontrunner.runtime.config import Settings
 from frontrunner.runtime.cost_model.acceptance import NOTHING_ACCEPTED, Acceptance
 from frontrunner.runtime.engines.simulated import SimulatedEngine, SimulatedHardware, constant_k
-from frontrunner.runtime.engines.workloads import RecordedCourses
 from frontrunner.runtime.errors import BadRequest
 from frontrunner.runtime.planning.engine_model import EngineModel, Linear
 from frontrunner.runtime.planning.estimating import Candidate, Circumstances, Estimator
@@ -16,7 +15,8 @@ from frontrunner.runtime.planning.schedule import KSchedule
 from frontrunner.runtime.result import Result
 from frontrunner.runtime.runtime import Runtime
 from frontrunner.runtime.simulation.cells import StrategySpec
-from frontrunner.runtime.traces.reading import RecordedQuestion
+from frontrunner.runtime.simulation.recorded_courses import RecordedCourses
+from frontrunner.runtime.traces.recordings import RecordedQuestion
 
 from .simulating import STEP, small_pilot
 

@@ -7,6 +7,7 @@ from math import inf
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.profiles import examples
 
 from frontrunner.runtime.planning.estimating import Candidate, Estimate
 from frontrunner.runtime.planning.planner import (
@@ -64,7 +65,7 @@ accuracies = st.lists(
 
 
 @given(accuracies)
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_nothing_that_was_looked_at_is_clearly_better(values: list[tuple[float, float]]) -> None:
     candidates = [
         SPACE.candidate(b, s, stop)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.profiles import examples
 
 from frontrunner.runtime.planning.allocation import BatchSharing, Contender
 
@@ -37,7 +38,7 @@ def alone(sharing: BatchSharing, seconds: float, *, most: int = 64, factor: floa
     st.integers(0, 99),
     st.floats(0.25, 4.0),
 )
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_a_share_comes_out_of_anything(
     sharing: BatchSharing, races: list[Contender], most: int, fixed: int, factor: float
 ) -> None:
@@ -45,7 +46,7 @@ def test_a_share_comes_out_of_anything(
 
 
 @given(contenders, counts, st.integers(0, 64))
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_more_time_reaches_more_tokens_and_a_fuller_batch_fewer(
     sharing: BatchSharing, race: Contender, share: int, others: int
 ) -> None:

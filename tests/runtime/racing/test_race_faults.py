@@ -7,6 +7,7 @@ import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.profiles import examples
 
 from frontrunner.runtime.answers import NoKey
 from frontrunner.runtime.engines.protocol import FinishReason, Generation
@@ -64,7 +65,7 @@ async def test_a_stalled_engine_that_hangs_on_aborts_does_not_hold_back_the_answ
     assert 10.0 - MARGIN < result.elapsed <= 10.0
     # What the engine could not be told is known, for whoever can tell it later.
     forced = {f"{request}-beside" for request in ids(2, 3, 4, 5)}
-    assert set(race.unaborted) == {*ids(2, 3, 4, 5), *forced}
+    assert set(race.unacknowledged) == {*ids(2, 3, 4, 5), *forced}
 
 
 async def test_with_everything_stalled_the_race_ends_in_time_without_an_answer() -> None:
@@ -83,7 +84,7 @@ async def test_a_hanging_abort_delays_an_early_decision_by_no_more_than_its_limi
     result = await race.run()
     assert result.stop_reason is StopReason.CLINCHED
     assert result.elapsed == 2.5
-    assert race.unaborted == list(ids(3))
+    assert race.unacknowledged == list(ids(3))
 
 
 async def test_a_slow_abort_before_the_forced_round_still_leaves_time_for_it() -> None:
@@ -442,7 +443,7 @@ def run_checked(setup: Setup, *, consistent: bool = True) -> Result:
     return result
 
 
-@settings(max_examples=250)
+@settings(max_examples=examples(250))
 @given(engines(), majorities(), st.sampled_from([0.05, 0.2, 1.0, 1.5]), st.booleans())
 def test_any_race_gives_one_result_in_time_and_leaves_nothing(
     engine: WatchedEngine, strategy: Majority, deadline: float, compares: bool
@@ -479,7 +480,7 @@ class Erratic:
         return Majority().conclude(view)
 
 
-@settings(max_examples=250)
+@settings(max_examples=examples(250))
 @given(engines(), st.lists(st.lists(commands, max_size=3), max_size=12), st.booleans())
 def test_whatever_a_strategy_commands_the_race_gives_one_result_in_time_and_leaves_nothing(
     engine: WatchedEngine, plan: list[list[Command]], compares: bool

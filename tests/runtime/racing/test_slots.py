@@ -5,23 +5,24 @@ from dataclasses import dataclass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from tests.profiles import examples
 
-from frontrunner.runtime.racing.slots import NoLimit, Occupancy
+from frontrunner.runtime.racing.slots import NoLimit, SlotAccount
 
 
 @dataclass
 class Shared:
-    """Places of which others take and give back some."""
+    """Slots of which others take and give back some."""
 
     held: int
     free: int
 
-    def ask(self, total: int) -> int:
+    def acquire_up_to(self, total: int) -> int:
         more = max(0, min(total - self.held, self.free))
         self.held, self.free = self.held + more, self.free - more
         return self.held
 
-    def keep(self, total: int) -> None:
+    def release_down_to(self, total: int) -> None:
         back = max(0, self.held - total)
         self.held, self.free = self.held - back, self.free + back
 
@@ -32,7 +33,7 @@ class Race(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.shared = Shared(held=4, free=4)
-        self.occupancy = Occupancy(self.shared, granted=4)
+        self.occupancy = SlotAccount(self.shared, granted=4)
         self.active = 0
 
     @rule(more=st.integers(0, 6))
@@ -47,26 +48,26 @@ class Race(RuleBasedStateMachine):
     @rule()
     def finish(self) -> None:
         self.active -= 1
-        self.occupancy.settle(self.active)
+        self.occupancy.release_unused(self.active)
 
     @precondition(lambda self: self.active)
     @rule()
     def cut(self) -> None:
         self.active -= 1
-        self.occupancy.leaving += 1
-        self.occupancy.settle(self.active)
+        self.occupancy.aborting += 1
+        self.occupancy.release_unused(self.active)
 
-    @precondition(lambda self: self.occupancy.leaving)
+    @precondition(lambda self: self.occupancy.aborting)
     @rule()
     def engine_was_told(self) -> None:
-        self.occupancy.leaving -= 1
-        self.occupancy.settle(self.active)
+        self.occupancy.aborting -= 1
+        self.occupancy.release_unused(self.active)
 
     @precondition(lambda self: self.occupancy.beside)
     @rule()
     def probe_is_over(self) -> None:
         self.occupancy.beside -= 1
-        self.occupancy.settle(self.active)
+        self.occupancy.release_unused(self.active)
 
     @rule(count=st.integers(-4, 4))
     def others(self, count: int) -> None:
@@ -79,12 +80,12 @@ class Race(RuleBasedStateMachine):
 
     @invariant()
     def a_branch_that_is_replaced_at_once_keeps_its_place(self) -> None:
-        if self.active and self.occupancy.leaving:
+        if self.active and self.occupancy.aborting:
             held = self.shared.held - self.occupancy.beside
             assert held >= min(self.occupancy.granted, self.active)
 
 
-Race.TestCase.settings = settings(max_examples=200, stateful_step_count=30)
+Race.TestCase.settings = settings(max_examples=examples(200), stateful_step_count=30)
 TestRace = Race.TestCase
 
 
@@ -93,6 +94,6 @@ def test_a_race_that_has_the_engine_to_itself_runs_what_it_was_granted(
     granted: int, active: int, more: int
 ) -> None:
     active = min(active, granted)
-    occupancy = Occupancy(NoLimit(), granted)
+    occupancy = SlotAccount(NoLimit(), granted)
     assert occupancy.room(active, more) == min(more, granted - active)
     assert occupancy.room_beside(active, more) == more

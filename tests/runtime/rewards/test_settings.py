@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from frontrunner.runtime.config import RewardSettings, Settings
+from frontrunner.runtime.config import NoRewards, PoolingRewards, RemoteRewards, Settings
 from frontrunner.runtime.engines.scripted import Script, ScriptedEngine
 from frontrunner.runtime.errors import ConfigError
 from frontrunner.runtime.rewards import make_reward_model
@@ -80,6 +80,7 @@ def test_a_process_reward_model_may_be_told_how_to_read_its_steps() -> None:
             }
         }
     ).rewards
+    assert isinstance(settings, PoolingRewards)
     assert settings.aggregation == "prod"
     assert settings.step_delimiter == "\n\n"
 
@@ -98,9 +99,13 @@ def test_two_engines_cannot_have_more_than_the_whole_gpu() -> None:
 def test_a_relative_model_folder_is_relative_to_the_file(tmp_path: Path) -> None:
     file = tmp_path / "settings.toml"
     file.write_text('[rewards]\nkind = "pooling"\nmodel = "./judge"\n')
-    assert Settings.from_toml(file).rewards.model == str(tmp_path / "judge")
+    rewards = Settings.from_toml(file).rewards
+    assert isinstance(rewards, PoolingRewards)
+    assert rewards.model == str(tmp_path / "judge")
     file.write_text('[rewards]\nkind = "remote"\nmodel = "./judge"\nurl = "http://a"\n')
-    assert Settings.from_toml(file).rewards.model == "./judge"
+    rewards = Settings.from_toml(file).rewards
+    assert isinstance(rewards, RemoteRewards)
+    assert rewards.model == "./judge"
 
 
 @pytest.mark.parametrize(
@@ -114,13 +119,13 @@ def test_a_relative_model_folder_is_relative_to_the_file(tmp_path: Path) -> None
     ],
 )
 def test_an_endpoints_language_is_known_by_its_path(url: str, api: str) -> None:
-    assert RewardSettings(kind="remote", url=url).endpoint_api == api
-    assert RewardSettings(kind="remote", url=url, api="json").endpoint_api == "json"
+    assert RemoteRewards(url=url).endpoint_api == api
+    assert RemoteRewards(url=url, api="json").endpoint_api == "json"
 
 
 def test_settings_make_the_model_that_they_name() -> None:
     engine = ScriptedEngine(Script([]))
-    assert make_reward_model(RewardSettings(), engine) is None
+    assert make_reward_model(NoRewards(), engine) is None
     for rewards in (POOLING, REMOTE, VERIFIER):
         made = make_reward_model(Settings.from_dict({"rewards": rewards}).rewards, engine)
         assert type(made).__name__.lower() == f"{rewards['kind']}reward"

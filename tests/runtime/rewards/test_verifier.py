@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frontrunner.runtime.config import RewardSettings
+from frontrunner.runtime.config import VerifierRewards
 from frontrunner.runtime.engines.protocol import EngineInfo, Generation
 from frontrunner.runtime.engines.scripted import BranchScript, Piece, Script, ScriptedEngine
 from frontrunner.runtime.errors import EngineError
@@ -53,7 +53,7 @@ class TellingEngine(ScriptedEngine):
 
 
 def verifier(engine: ScriptedEngine, **settings: Any) -> VerifierReward:
-    return VerifierReward(RewardSettings(kind="verifier", **settings), engine)
+    return VerifierReward(VerifierRewards(**settings), engine)
 
 
 async def test_without_log_probabilities_the_score_is_the_share_of_yes() -> None:

@@ -12,6 +12,7 @@ import pytest
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.profiles import examples
 from trio._core import _run as trio_run
 
 from frontrunner.runtime.engines.scripted import BranchScript, Piece
@@ -45,7 +46,7 @@ from ..test_runtime import settings as settings_of
 # ── the rule ──────────────────────────────────────────────────────────────────────────────────
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.data())
 def test_what_is_granted_lies_between_the_minimum_and_what_is_wanted_and_free(
     data: st.DataObject,
@@ -92,7 +93,7 @@ async def test_races_that_wait_share_what_becomes_free(
     assert got == granted
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(
     st.integers(-3, 60),
     st.none() | st.floats(0.001, 100),
@@ -209,18 +210,18 @@ class Queue:
     async def _use(self, lease: Lease, arrival: Arrival) -> None:
         for seconds in arrival.holds:
             await anyio.sleep(seconds)
-            lease.keep(lease.held - 1)
+            lease.release_down_to(lease.held - 1)
             self.check()
         waited_for, free = self.admission.load().waiting, self.admission.load().free
         before = lease.held
-        assert lease.ask(arrival.asks) == lease.held
+        assert lease.acquire_up_to(arrival.asks) == lease.held
         expected = 0 if waited_for else min(free, max(0, arrival.asks - before))
         assert lease.held == before + expected
         self.check()
         await anyio.sleep(sum(arrival.holds))
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.data())
 def test_places_are_shared_out_without_loss_and_in_the_order_of_deadlines(
     data: st.DataObject,
@@ -356,9 +357,9 @@ async def test_a_race_that_waits_can_be_hurried() -> None:
 
 async def hurried(admission: Admission) -> float:
     await anyio.sleep(1)
-    admission.hurry("a", 7.0)
-    admission.hurry("a", 30.0)
-    admission.hurry("nobody", 2.0)
+    admission.shorten_deadline("a", 7.0)
+    admission.shorten_deadline("a", 30.0)
+    admission.shorten_deadline("nobody", 2.0)
     assert [w.name for w in admission._waiting] == ["a", "b"]
     assert admission._waiting[0].latest == 2.0
     return anyio.current_time()
@@ -412,7 +413,7 @@ SCRIPTS = st.one_of(
 )
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(st.data())
 def test_the_engine_never_gets_more_than_it_can_run(data: st.DataObject) -> None:
     capacity = data.draw(st.integers(1, 8))
@@ -620,7 +621,7 @@ async def test_a_fork_takes_the_place_of_the_branch_that_was_cut_for_it() -> Non
             assert runtime.load().running == 4
         assert runtime.admission_load().free == 4
         engine.check_idle()
-    assert statuses(crowd.results[0])[1:4] == ["cancelled"] * 3
+    assert statuses(crowd.results[0])[:4].count("cancelled") == 3
     assert len(crowd.results[0].branches) >= 7
     assert len(crowd.results[1].branches) == 1
 
@@ -713,7 +714,7 @@ async def test_a_race_that_waits_is_hurried_with_the_others() -> None:
         tasks.start_soon(lambda: crowd.race(0, branches=1, deadline=2.0))
         tasks.start_soon(lambda: crowd.race(1, 0.5, branches=1, deadline=60.0, race_id="second"))
         await anyio.sleep(1)
-        runtime.hurry("second", 3.0)
+        runtime.shorten_deadline("second", 3.0)
     assert crowd.results[1].answer == "1"
     assert crowd.results[1].elapsed <= 3.5
 

@@ -123,16 +123,16 @@ async def test_a_race_keeps_what_it_said_it_needs(tmp_path: Path) -> None:
 async def test_a_race_is_told_of_its_share_until_it_is_called() -> None:
     engine = WatchedEngine([stalls("hm ")])
     race = await Setup(engine, Majority(8), deadline=4.0).race()
-    race.share(6)  # before it begins
+    race.set_branch_limit(6)  # before it begins
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(race.run)
         await anyio.sleep(1.0)
         assert engine.told_to_abort == set(ids(6, 7))
-        race.share(2)
+        race.set_branch_limit(2)
         await anyio.sleep(0.5)
         assert engine.told_to_abort == set(ids(*range(2, 8)))
         await anyio.sleep_until(race.deadline - MARGIN - 0.001)
-        race.share(1)
+        race.set_branch_limit(1)
         await anyio.lowlevel.checkpoint()
         assert engine.told_to_abort == set(ids(*range(2, 8)))
     engine.check_idle()

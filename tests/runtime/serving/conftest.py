@@ -51,6 +51,7 @@ async def served(
     *branches: BranchScript,
     forced: Sequence[BranchScript] = (FORCED,),
     settings: dict[str, Any] | None = None,
+    logprobs: bool = False,
     **server: Any,
 ) -> AsyncGenerator[Served, None]:
     """A server whose branches do this; ``server`` are settings of ``[server]``.
@@ -58,7 +59,7 @@ async def served(
     The content of its replies is the answer, unless they or a request say otherwise.
     """
     script = Script(branches or (BranchScript.answering("42", seconds=0.02),), forced=forced)
-    engine = ScriptedEngine(script, step_seconds=0.001)
+    engine = ScriptedEngine(script, step_seconds=0.001, logprobs=logprobs)
     own = {"port": 0, "drain_grace": 0, "content": "answer", **server}
     data = {"server": own, **(settings or {})}
     async with AsyncExitStack() as stack:

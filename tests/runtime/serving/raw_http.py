@@ -10,7 +10,7 @@ from anyio.abc import SocketStream
 from frontrunner.runtime.serving.http_server import Runner
 
 #: Seconds that nothing here takes unless it hangs.
-HANGS = 20.0
+HANGS = 120.0
 
 
 @asynccontextmanager

@@ -16,6 +16,9 @@ from frontrunner.runtime.config import Settings
 from frontrunner.runtime.engines import BranchScript, Script, ScriptedEngine
 from frontrunner.runtime.errors import ConfigError, EngineClosed
 from frontrunner.runtime.runtime import Runtime
+from frontrunner.runtime.serving.app import create_app
+from frontrunner.runtime.serving.app_keys import RUNS
+from frontrunner.runtime.serving.asgi_adapter import application
 from frontrunner.runtime.serving.asgi_adapter.application import AsgiApp, _folder, asgi
 from frontrunner.runtime.serving.asgi_adapter.relay import route, sendable
 
@@ -251,18 +254,34 @@ async def test_a_client_that_leaves_takes_its_branches_with_it(stream: bool) -> 
         await until(lambda: [len(aborted) for aborted in here.engine.aborts] == [3])
 
 
-async def test_a_race_that_was_to_go_on_goes_on() -> None:
+async def test_a_race_that_was_to_go_on_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     runtime = scripted(ENDLESS)
     race = {"branches": 2, "deadline": 60, "on_disconnect": "continue"}
+    inner = list[Any]()
+    monkeypatch.setattr(
+        application, "create_app", lambda *given: inner.append(create_app(*given)) or inner[-1]
+    )
     async with served(by_itself(runtime), runtime) as here:
         stream = await here.openai.responses.create(
             model="scripted", input="?", stream=True, extra_body={"frontrunner": race}
         )
         first: Any = await anext(stream)
         await stream.close()
-        await anyio.sleep(0.05)
-        assert here.engine.load().running == 2
-        await here.openai.responses.cancel(first.response.id)
+        run = inner[-1][RUNS].get(first.response.id)
+        await until(lambda: not run.held)  # the server knows that the client has left
+        asked = len(here.engine.requests)
+
+        async def written() -> int:
+            response = await here.openai.responses.retrieve(run.id)
+            assert response.status == "in_progress"
+            return len(response.model_dump_json())
+
+        before = await written()
+        while await written() == before:  # what was cancelled writes nothing more, and says so
+            pass
+        assert (here.engine.load().running, here.engine.aborts) == (2, [])
+        assert len(here.engine.requests) == asked == 2
+        await here.openai.responses.cancel(run.id)
         await here.idle()
 
 
@@ -274,6 +293,25 @@ async def test_a_websocket_that_closes_takes_its_branches_with_it() -> None:
             await client.until("response.reasoning_summary_text.delta", "response.created")
             await until(lambda: here.engine.load().running == 4)
         await here.idle()
+
+
+async def test_a_websocket_is_accepted_with_what_the_server_says() -> None:
+    runtime = scripted()
+    async with served(by_itself(runtime), runtime) as here:
+        asked: Any = {
+            "additional_headers": {"X-Request-Id": "mine"},
+            "subprotocols": ["other", "openai-responses"],
+        }
+        async with dial(here, **asked) as client:
+            response = client.socket.response
+            assert response is not None
+            assert client.socket.subprotocol == "openai-responses"
+            assert response.headers["X-Request-Id"] == "mine"
+            # What belongs to one connection is there once: the ASGI server's.
+            for name in ("Date", "Upgrade", "Connection", "Sec-WebSocket-Accept"):
+                assert len(response.headers.get_all(name)) == 1, name
+            await client.create()
+            assert (await client.ended())[-1]["type"] == "response.completed"
 
 
 async def test_a_websocket_hears_why_the_server_closes_it() -> None:

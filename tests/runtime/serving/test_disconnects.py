@@ -9,7 +9,7 @@ import anyio
 import orjson
 import pytest
 from anyio.abc import SocketStream
-from tests.backends import until
+from tests.backends import until, virtual_asyncio
 
 from frontrunner.runtime.engines import BranchScript, Piece
 from frontrunner.runtime.serving.app_keys import RUNS
@@ -125,6 +125,7 @@ async def test_what_a_slow_reader_costs_is_bounded(serve: Serve) -> None:
         await client.aclose()
 
 
+@virtual_asyncio
 async def test_a_body_that_does_not_come_is_refused(serve: Serve) -> None:
     async with serve(header_timeout=0.1) as served:
         client = await anyio.connect_tcp("127.0.0.1", served.port)

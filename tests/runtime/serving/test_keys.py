@@ -14,6 +14,7 @@ import structlog.testing
 from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.profiles import examples
 
 from frontrunner.runtime.config import ServerSettings
 from frontrunner.runtime.errors import ConfigError
@@ -56,7 +57,7 @@ text_keys = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size
 # ── which keys there are ──────────────────────────────────────────────────────────────────────
 
 
-@settings(max_examples=1_000)
+@settings(max_examples=examples(1_000))
 @given(st.lists(text_keys, unique=True, max_size=6), st.text(max_size=20), st.data())
 def test_a_key_is_known_exactly_if_it_is_one_of_them(
     known: list[str], other: str, data: st.DataObject
@@ -251,7 +252,7 @@ targets = st.sampled_from(
 )
 methods = st.sampled_from(["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
 over_one_server = settings(
-    max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(200), suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

@@ -12,11 +12,14 @@ from aiohttp import web
 from anyio.abc import SocketStream
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.backends import virtual_asyncio
+from tests.profiles import examples
 
 from frontrunner.runtime.config import ServerSettings
 from frontrunner.runtime.errors import BadRequest, FrontrunnerError
 from frontrunner.runtime.serving.errors import TooManyRaces, error_response
 from frontrunner.runtime.serving.requests.limits import RaceLimit, parse_json, read_json
+from frontrunner.runtime.serving.requests.slices import SLICES, Slices
 
 from .raw_http import HANGS, exchange, head, listening, status_of, until_closed, until_said
 
@@ -36,7 +39,7 @@ def depth_of(value: Any) -> int:
     return 1 + max(map(depth_of, value), default=0) if isinstance(value, list) else 0
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(values, st.integers(1, 6))
 def test_json_is_read_up_to_its_depth_and_not_deeper(value: Any, limit: int) -> None:
     data = orjson.dumps(value)
@@ -57,7 +60,7 @@ def test_deep_nesting_is_refused_and_harms_nobody(opening: str, levels: int) -> 
         parse_json(opening * levels, 64)
 
 
-@settings(max_examples=2_000)
+@settings(max_examples=examples(2_000))
 @given(st.binary(max_size=40) | st.text(max_size=40))
 def test_what_is_no_json_is_a_bad_request(data: bytes | str) -> None:
     try:
@@ -72,7 +75,7 @@ def test_what_is_no_json_is_a_bad_request(data: bytes | str) -> None:
 # ── races of a key ────────────────────────────────────────────────────────────────────────────
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(
     st.one_of(st.none(), st.integers(1, 3)),
     st.lists(st.tuples(st.sampled_from(["a", "b", None]), st.booleans()), max_size=30),
@@ -123,6 +126,7 @@ async def reading(**given_settings: Any) -> AsyncGenerator[int, None]:
 
     # Its own limit would refuse much less.
     app = web.Application(client_max_size=1)
+    app[SLICES] = Slices()
     app.router.add_post("/", handler)
     async with listening(app, header_timeout=server.header_timeout) as port:
         yield port
@@ -168,6 +172,7 @@ async def test_a_body_that_is_not_what_it_says_is_a_bad_request(encoding: str) -
     assert status_of(reply) == 400
 
 
+@virtual_asyncio
 async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
     async with reading(header_timeout=0.1) as port:
         reply = await exchange(port, head("POST /", "Content-Length: 50") + b"[1, ")
@@ -214,6 +219,7 @@ async def drip(stream: SocketStream) -> None:
             pass
 
 
+@virtual_asyncio
 @pytest.mark.parametrize("said", [b"", b"G", b"GET / HTTP/1.1\r\nHost: server\r\n"])
 async def test_a_head_that_does_not_come_ends_the_connection(said: bytes) -> None:
     async with Slow().serve() as port, await anyio.connect_tcp("127.0.0.1", port) as stream:
@@ -222,6 +228,7 @@ async def test_a_head_that_does_not_come_ends_the_connection(said: bytes) -> Non
         assert await until_closed(stream) == b""
 
 
+@virtual_asyncio
 async def test_a_head_byte_by_byte_ends_the_connection_and_no_other() -> None:
     slow = Slow()
     async with (
@@ -244,6 +251,7 @@ async def test_a_head_byte_by_byte_ends_the_connection_and_no_other() -> None:
         await until_said(idle, b"quick")
 
 
+@virtual_asyncio
 async def test_each_further_head_has_its_time_too() -> None:
     async with Slow().serve() as port, await anyio.connect_tcp("127.0.0.1", port) as stream:
         await stream.send(head("GET /"))
@@ -252,6 +260,7 @@ async def test_each_further_head_has_its_time_too() -> None:
         assert await until_closed(stream) == b""
 
 
+@virtual_asyncio
 async def test_requests_sent_at_once_are_all_answered() -> None:
     async with Slow().serve(header_timeout=5.0) as port:
         pipelined = head("GET /") * 5 + head("GET /", "Connection: close")
@@ -259,6 +268,7 @@ async def test_requests_sent_at_once_are_all_answered() -> None:
     assert reply.count(b"quick") == 6
 
 
+@virtual_asyncio
 async def test_an_idle_connection_is_closed_after_the_idle_time() -> None:
     async def handler(request: web.Request) -> web.Response:
         return web.Response(text="quick")

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY, Gauge, Metric
 from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families
+from tests.profiles import examples
 
 import frontrunner
 from frontrunner.runtime.engines.scripted import BranchScript
@@ -67,7 +68,7 @@ scripts = st.lists(
 )
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(scripts, st.booleans(), st.sampled_from([2.5, 10.0]))
 def test_every_branch_and_token_of_a_race_is_counted_once(
     branches: list[BranchScript], answers_when_forced: bool, deadline: float

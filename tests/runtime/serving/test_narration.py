@@ -1,10 +1,14 @@
 """A race told as one text that only grows."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.profiles import examples
 
 from frontrunner.runtime.events.types import (
     BranchEnded,
+    BranchExtended,
+    BranchForcing,
     BranchProgressed,
     BranchStarted,
     Event,
@@ -21,6 +25,8 @@ from frontrunner.runtime.serving.runs.leader_stream import (
     Reasoning,
 )
 from frontrunner.strategies.protocol import BranchStatus, StopReason
+
+from ..events.recorded_races import recorded
 
 
 def started(index: int, parent: int | None = None, inherited: int = 0) -> BranchStarted:
@@ -112,6 +118,69 @@ def test_a_forced_answer_that_cut_its_branch_back() -> None:
     assert reasoning(told) == "thinking too far\nTime is up: 7"
 
 
+def test_a_branch_that_is_extended_goes_on_and_nothing_is_told_twice() -> None:
+    told = tell(
+        started(0),
+        said(0, "so "),
+        said(0, "</think>1"),
+        ended(0, BranchStatus.FINISHED, "1"),
+        BranchExtended(0, 0, "Wait", 1, 1, 3),
+        said(0, ", 2"),
+        ended(0, BranchStatus.FINISHED, "2"),
+        decided("2", "so Wait, 2", report(0, "so Wait, 2", "2")),
+    )
+    assert reasoning(told) == "so </think>1Wait, 2"
+
+
+def test_an_extended_branch_that_is_turned_to_is_told_as_it_is_now() -> None:
+    told = tell(
+        started(0),
+        started(1),
+        said(0, "a"),
+        said(1, "so </think>1"),
+        ended(1, BranchStatus.FINISHED, "1"),
+        BranchExtended(0, 1, "Wait", 1, 1, 3),
+        ended(0, BranchStatus.CANCELLED),
+        said(1, ", 2"),
+    )
+    assert reasoning(told) == f"a{SWITCH}so Wait, 2"
+
+
+def test_a_forced_answer_beside_a_branch_that_ran_on_is_told_once() -> None:
+    text = "thinking \nTime is up: 7"
+    told = tell(
+        started(0),
+        said(0, "thinking "),
+        BranchForcing(0, 0, 1, beside=True),
+        said(0, "too far"),
+        BranchProgressed(0, 0, "\nTime is up: 7", 2, True),
+        ended(0, BranchStatus.FORCED, "7"),
+        decided("7", text, report(0, text, "7")),
+    )
+    assert reasoning(told) == "thinking too far\nTime is up: 7"
+
+
+@pytest.mark.parametrize("name", ["forced", "forced_beside", "extended", "extended_and_cut"])
+def test_of_a_real_race_no_word_is_told_twice(name: str) -> None:
+    """Whatever is told of the branch behind the answer is told once, in its order."""
+    events = recorded(name)
+    last = events[-1]
+    assert isinstance(last, RaceDecided)
+    told = tell(*events)
+    behind = next(b.index for b in last.result.branches if b.text == last.result.text)
+    parts = {
+        branch: "".join(
+            event.text
+            for event in events
+            if isinstance(event, BranchProgressed | BranchExtended) and event.branch == branch
+        )
+        for branch in range(len(last.result.branches))
+    }
+    *before, at_last = reasoning(told).split(SWITCH)
+    assert at_last == parts[behind]
+    assert all(any(part.startswith(piece) for part in parts.values()) for piece in before)
+
+
 def test_without_an_answer_the_text_is_the_reply() -> None:
     told = tell(started(0), said(0, "hello"), decided(None, "hello", report(0, "hello")))
     assert reasoning(told) == "hello"
@@ -119,7 +188,7 @@ def test_without_an_answer_the_text_is_the_reply() -> None:
     assert isinstance(told[-1], Decided)
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(st.data())
 def test_it_ends_with_the_text_behind_the_answer(data: st.DataObject) -> None:
     texts = ["" for _ in range(3)]

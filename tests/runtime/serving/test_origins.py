@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.profiles import examples
 
 from frontrunner.runtime.serving.security.cors import Origins, cors_headers, origin_middleware
 from frontrunner.runtime.serving.security.keys import Keys, key_middleware
@@ -37,7 +38,7 @@ def meant(scheme: str, host: str, port: int | None) -> tuple[str, str, int]:
 places = st.tuples(schemes, hosts, ports)
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(st.lists(places, max_size=4), places)
 def test_an_origin_is_listed_however_it_is_spelt(
     listed: list[tuple[str, str, int | None]], asked: tuple[str, str, int | None]
@@ -47,7 +48,7 @@ def test_an_origin_is_listed_however_it_is_spelt(
     assert origins.lists(spelt(*asked)) == expected
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(places, hosts, ports)
 def test_the_servers_own_pages_are_those_of_its_host_and_port(
     page: tuple[str, str, int | None], host: str, port: int | None

@@ -151,6 +151,23 @@ async def test_forced_answers_and_the_call_time(serve: Serve, browser: Any) -> N
         await driven(steps)
 
 
+async def test_a_branch_that_is_made_to_go_on(serve: Serve, browser: Any) -> None:
+    pieces = (Piece(0.2, "so 𝟮"), Piece(0.2, "</think>"), Piece(0.2, "\\boxed{42}"))
+    race = {"strategy": "budget_forcing", "parameters": {"min_tokens": 9}}
+    async with serve(BranchScript(pieces), settings={"race": race}) as served:
+        page = page_of(browser, served)
+
+        def steps() -> None:
+            page.open().ask(deadline=20, branches=1)
+            page.wait_until_over()
+            page.find(".row")[0].click()
+            assert page.texts("#branch-0 pre") == ["so 𝟮Waitso 𝟮</think>\\boxed{42}"]
+            assert "made to go on once" in page.texts("#branch-0 .about")[0]
+            assert page.complaints() == []
+
+        await driven(steps)
+
+
 async def test_what_the_model_says_stays_text(serve: Serve, browser: Any) -> None:
     said = "<img src=x onerror=alert(1)><script>document.title='taken'</script>"
     hostile = BranchScript.answering(said, seconds=0.2)

@@ -8,8 +8,10 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.profiles import examples
 
-from frontrunner.runtime.serving.runs.frames import DataFrame, TextFrame, dump
+from frontrunner.runtime.json_bytes import json_bytes
+from frontrunner.runtime.serving.runs.frames import DataFrame, TextFrame
 from frontrunner.runtime.serving.runs.replay_buffer import FramesExpired, LogReader, RunLog
 
 
@@ -102,7 +104,7 @@ pieces = st.one_of(
 )
 
 
-@settings(max_examples=1_000)
+@settings(max_examples=examples(1_000))
 @given(st.lists(pieces, max_size=40))
 def test_a_reader_that_keeps_up_misses_nothing(steps: list[TextFrame | DataFrame | None]) -> None:
     async def run() -> None:
@@ -126,5 +128,5 @@ def test_a_reader_that_keeps_up_misses_nothing(steps: list[TextFrame | DataFrame
 
 
 def test_json_says_what_it_can() -> None:
-    said = dump({"a": "\ud800", "b": float("inf"), "c": 2**70})
+    said = json_bytes({"a": "\ud800", "b": float("inf"), "c": 2**70})
     assert said == b'{"a":"?","b":null,"c":1.1805916207174113e+21}'

@@ -71,7 +71,9 @@ async def test_a_race_is_a_span_with_what_was_asked_and_what_came_out() -> None:
     assert attributes["gen_ai.request.stop_sequences"] == ("END",)
     assert attributes["gen_ai.response.id"] == result.race_id
     assert attributes["gen_ai.usage.input_tokens"] == result.prompt_tokens
-    assert attributes["gen_ai.usage.output_tokens"] == result.tokens_generated
+    (tokens,) = {branch.tokens for branch in result.branches if branch.text == result.text}
+    assert attributes["gen_ai.usage.output_tokens"] == tokens
+    assert attributes["frontrunner.tokens_generated"] == result.tokens_generated >= 2 * tokens
     assert attributes["frontrunner.deadline"] == 10.0
     assert attributes["frontrunner.strategy"] == "majority"
     assert attributes["frontrunner.stop_reason"] == result.stop_reason.value

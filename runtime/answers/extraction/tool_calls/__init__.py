@@ -17,7 +17,7 @@ from .bare import read_bare
 from .calls import Call, Offered, calls_in, offered
 from .formats import MARKS, read_marked
 
-__all__ = ["MAX_TOOL_CALLS", "announces_call", "last_tool_call"]
+__all__ = ["MAX_TOOL_CALLS", "Offered", "announces_call", "last_tool_call", "offered"]
 
 MAX_TOOL_CALLS: Final = 32
 # A fence that opens or closes a code block.
@@ -31,7 +31,7 @@ _CUT_MARK_CHARS: Final = 64
 _NAMESPACE: Final = "]<]minimax[>["
 
 
-def last_tool_call(text: str, tools: Sequence[Mapping[str, Any]] = ()) -> str | None:
+def last_tool_call(text: str, tools: Sequence[Mapping[str, Any]] | Offered = ()) -> str | None:
     """The tool calls that the text ends with, as ``{"arguments":{…},"name":"…"}``.
 
     Reads the formats of the usual model families (``formats.py``), and without their marks JSON in
@@ -41,9 +41,9 @@ def last_tool_call(text: str, tools: Sequence[Mapping[str, Any]] = ()) -> str | 
     one: JSON with a name needs arguments, too.
 
     Args:
-        tools: those that were offered, in OpenAI's form. A call of another, or one whose arguments
-            do not satisfy the tool's schema, is no answer. Values that a format writes without
-            types are typed by it. Empty: every call counts.
+        tools: those that were offered, in OpenAI's form or read already (``offered``). A call of
+            another, or one whose arguments do not satisfy the tool's schema, is no answer. Values
+            that a format writes without types are typed by it. Empty: every call counts.
     """
     known = offered(tools)
     tail = text[-JSON_SCAN_CHARS:]
@@ -54,7 +54,7 @@ def last_tool_call(text: str, tools: Sequence[Mapping[str, Any]] = ()) -> str | 
     return canonical_json(answer) if depth_fits(answer) else None
 
 
-def announces_call(text: str, tools: Sequence[Mapping[str, Any]] = ()) -> bool:
+def announces_call(text: str, tools: Sequence[Mapping[str, Any]] | Offered = ()) -> bool:
     """Whether a mark says that there is a call, whole or broken, offered or not."""
     said = _unquoted(text[-JSON_SCAN_CHARS:].replace(_NAMESPACE, ""))
     return _marked_calls(said, offered(tools)).seen

@@ -58,8 +58,11 @@ class Offered:
         return value_of(text)
 
 
-def offered(tools: Sequence[Mapping[str, Any]]) -> Offered:
-    """Reads tools in OpenAI's forms, of chat completions and of responses."""
+def offered(tools: Sequence[Mapping[str, Any]] | Offered) -> Offered:
+    """Reads tools in OpenAI's forms, of chat completions and of responses; what was read already
+    stays as it is, so that a race can read its tools once for all its branches."""
+    if isinstance(tools, Offered):
+        return tools
     schemas: dict[str, Mapping[str, Any]] = {}
     for tool in tools:
         inner = tool.get("function") if isinstance(tool, Mapping) else None

@@ -1,6 +1,16 @@
+// @ts-check
 // A request as code to take away: for curl, and for Python with OpenAI's SDK.
 
-/** `request` is what the form says; `keyed`: the server wants an API key. */
+/**
+ * What the form says.
+ * @typedef {{model: string, input: string, frontrunner: Record<string, unknown>}} Request
+ */
+
+/**
+ * @param {string} base the API's address
+ * @param {Request} request
+ * @param {boolean} keyed the server wants an API key
+ */
 export function asCurl(base, request, keyed) {
   const body = JSON.stringify({ ...request, stream: false }, null, 2).replaceAll("'", "'\\''");
   const key = keyed ? `  -H "Authorization: Bearer $FRONTRUNNER_API_KEY" \\\n` : "";
@@ -11,6 +21,11 @@ export function asCurl(base, request, keyed) {
   );
 }
 
+/**
+ * @param {string} base the API's address
+ * @param {Request} request
+ * @param {boolean} keyed the server wants an API key
+ */
 export function asPython(base, request, keyed) {
   const key = keyed ? `os.environ["FRONTRUNNER_API_KEY"]` : `"none"`;
   return `${keyed ? "import os\n\n" : ""}from openai import OpenAI
@@ -26,7 +41,11 @@ print(response.frontrunner["stop_reason"], response.frontrunner["votes"])
 `;
 }
 
-/** A Python literal. */
+/**
+ * A Python literal.
+ * @param {unknown} value
+ * @returns {string}
+ */
 function literal(value) {
   if (value === null) return "None";
   if (value === true) return "True";

@@ -16,7 +16,7 @@ export function drawCourse(race, now) {
   course.style.setProperty("--now", share(now).toFixed(4));
   toggle(course, "data-over", race.outcome !== null);
   write(byId("label-deadline"), race.deadline === null ? "" : `deadline ${limit(race.deadline)}`);
-  place("call", race.callTime, share);
+  place("call", race.calledAt, share);
   place("decided", race.outcome?.at ?? null, share);
   drawTime(race, now);
 }

@@ -2,7 +2,7 @@
 
 import { make, makeShape, toggle, write } from "./elements.js";
 import { isActive, wholeText } from "./state.js";
-import { count, statusWord, whyEnded } from "./words.js";
+import { count, statusWord, times, whyEnded } from "./words.js";
 
 /** Lanes in the page at a time; searches may launch many more branches. */
 const MOST = 96;
@@ -108,8 +108,8 @@ class Lane {
     this.element.dataset.status = branch.status;
     toggle(this.element, "data-leads", branch.answer !== null && branch.answer === race.leader);
     this.#shape.set(branch.status);
-    write(this.#tail, lastWords(branch.inherited + branch.text));
-    write(this.#said, lastWords(branch.forcedText));
+    write(this.#tail, lastWords(branch.own.text));
+    write(this.#said, lastWords(branch.forced.text));
     this.#rule.style.setProperty("--from", share(branch.startedAt));
     if (branch.endedAt === null) this.#rule.style.removeProperty("--to");
     else this.#rule.style.setProperty("--to", share(branch.endedAt));
@@ -160,13 +160,15 @@ function about(branch) {
   if (branch.parent !== null) {
     told.push(`goes on from branch ${branch.parent + 1} after ${branch.inheritedTokens} tokens`);
   }
-  if (branch.tokensWhenAsked !== null) {
-    told.push(`asked for its answer after ${branch.tokensWhenAsked} tokens`);
+  if (branch.extensions > 0) told.push(`made to go on ${times(branch.extensions)}`);
+  if (branch.askedTokens !== null) {
+    told.push(`asked for its answer after ${branch.askedTokens} tokens`);
   }
   for (const probe of branch.probes.slice(-3)) {
     told.push(`would have said ${probe.answer ?? "nothing"} after ${probe.tokens} tokens`);
   }
-  if (branch.score !== null) told.push(`score ${branch.score.toFixed(3)}`);
+  const score = branch.scores.at(-1)?.score ?? null;
+  if (score !== null) told.push(`score ${score.toFixed(3)}`);
   if (branch.reason) told.push(`${statusWord(branch.status)}: ${whyEnded(branch.reason)}`);
   return `${told.join("; ")}.`;
 }

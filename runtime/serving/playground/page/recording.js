@@ -1,19 +1,31 @@
+// @ts-check
 // The events of a race, kept to see it again from any moment.
 
 import { apply, newRace } from "./state.js";
+
+/** @import { Race, RaceEvent } from "./state.js" */
 
 /** Pieces of one branch's text that came within so many seconds are kept as one. */
 const JOINED = 0.04;
 
 export class Recording {
+  /** @type {(RaceEvent & {at: number})[]} */
   #events = [];
-  #open = new Map(); // by branch: the piece that the next one may be joined to
+  /**
+   * By branch: the piece that the next one may be joined to.
+   * @type {Map<number, RaceEvent & {at: number}>}
+   */
+  #open = new Map();
 
-  /** Keep an event. `at` is in seconds since the start, for those that do not say it. */
+  /**
+   * Keep an event.
+   * @param {RaceEvent} event
+   * @param {number} at seconds since the start, for those that do not say it
+   */
   add(event, at) {
     const delta = event.type === "frontrunner.branch.delta";
     const before = delta ? this.#open.get(event.branch) : undefined;
-    if (before && before.forced === event.forced && event.at - before.at < JOINED) {
+    if (before && before.forced === event.forced && (event.at ?? at) - before.at < JOINED) {
       before.text += event.text;
       before.tokens += event.tokens;
       return;
@@ -30,7 +42,12 @@ export class Recording {
     return this.#events.at(-1)?.at ?? 0;
   }
 
-  /** Take `race`, which has seen `count` events, on to `at` seconds after its start. */
+  /**
+   * Take `race`, which has seen `count` events, on to `at` seconds after its start.
+   * @param {Race} race
+   * @param {number} count
+   * @param {number} at
+   */
   forward(race, count, at) {
     const until = Math.max(at, this.#events[0].at); // the start is always seen
     while (count < this.#events.length && this.#events[count].at <= until) {
@@ -43,14 +60,20 @@ export class Recording {
 
 /** Shows a recording at any moment, or at the pace at which it happened. */
 export class Player {
+  /** @type {Recording} */
   #recording;
+  /** @type {(race: Race, at: number, playing: boolean) => void} */
   #show;
   #race = newRace();
   #count = 0;
+  /** @type {number | null} */
   #frame = null;
   at = 0; // seconds
 
-  /** `show(race, at, playing)` draws a moment. */
+  /**
+   * @param {Recording} recording
+   * @param {(race: Race, at: number, playing: boolean) => void} show draws a moment
+   */
   constructor(recording, show) {
     this.#recording = recording;
     this.#show = show;
@@ -65,11 +88,12 @@ export class Player {
     return this.#frame !== null;
   }
 
+  /** @param {number} at seconds since the start */
   seek(at) {
     const back = at < this.at || this.#count === 0;
     this.at = Math.min(Math.max(at, 0), this.duration);
-    const from = back ? [newRace(), 0] : [this.#race, this.#count];
-    const reached = this.#recording.forward(...from, this.at);
+    const [race, count] = back ? /** @type {const} */ ([newRace(), 0]) : [this.#race, this.#count];
+    const reached = this.#recording.forward(race, count, this.at);
     this.#race = reached.race;
     this.#count = reached.count;
     if (back) for (const index of this.#race.branches.keys()) this.#race.changed.add(index);
@@ -91,7 +115,7 @@ export class Player {
   }
 
   pause() {
-    if (!this.playing) return;
+    if (this.#frame === null) return;
     cancelAnimationFrame(this.#frame);
     this.#frame = null;
     this.#show(this.#race, this.at, false);

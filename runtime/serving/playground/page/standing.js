@@ -41,10 +41,10 @@ function answer({ outcome, leader }) {
   return leader ?? "–";
 }
 
-function why({ outcome, deadline, callTime }) {
+function why({ outcome, deadline, calledAt }) {
   if (!outcome) {
     if (deadline === null) return "Ask something, and watch its branches race to the deadline.";
-    return callTime === null ? "" : "Call time: unfinished branches are asked, if no answer leads.";
+    return calledAt === null ? "" : "Call time: unfinished branches are asked, if no answer leads.";
   }
   if (outcome.summary) return stopReason(outcome.summary.stop_reason);
   if (outcome.status === "cancelled") return "Ended before an answer was decided.";

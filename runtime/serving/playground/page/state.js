@@ -1,38 +1,121 @@
-// A race as the page knows it: what its events say so far. Nothing here draws.
+// @ts-check
+// What is known of a race, made of its events alone. Nothing here draws.
+//
+// `RaceState` in runtime/events/fold.py is the same in Python; recorded streams of events hold both
+// to the same states.
+
+import { GrowingText } from "./growing_text.js";
+
+/**
+ * An event of the websocket, by `type`: its fields are the server's, in runtime/events/types.py.
+ * @typedef {{type: string, at?: number} & Record<string, any>} RaceEvent
+ * @typedef {{status: string, answer: string | null, text: string, error: any, summary: any,
+ *   at: number | undefined}} Outcome
+ * @typedef {ReturnType<typeof newRace>} Race
+ * @typedef {ReturnType<typeof newBranch>} Branch
+ */
 
 /** Statuses of a branch that may still change. */
-const ACTIVE = new Set(["running", "asked"]);
+const ACTIVE = new Set(["running", "forcing"]);
 
 export function newRace() {
   return {
+    raceId: "",
     at: 0, // seconds since the start, of the last event
-    deadline: null, // seconds
-    wanted: 0, // branches asked for
+    /** @type {number | null} */
+    deadline: null, // seconds; null: not begun
+    maxBranches: 0, // that run at a time at most
+    /** @type {Map<number, Branch>} */
     branches: new Map(), // by index
-    votes: {}, // of finished branches, by answer
+    /** @type {Record<string, number>} */
+    votes: {}, // finished branches, by answer
+    /** @type {Record<string, number>} */
     forcedVotes: {},
-    leader: null,
-    callTime: null, // seconds
-    outcome: null, // {status, answer, summary, error}
+    /** @type {Record<string, number>} */
+    weights: {}, // of each answer, for the strategy that decides
+    /** @type {string | null} */
+    leader: null, // the answer that the strategy would decide for now
+    /** @type {number | null} */
+    calledAt: null, // seconds
+    /** @type {Outcome | null} */
+    outcome: null,
+    /** @type {Set<number>} */
     changed: new Set(), // branches to draw again
   };
 }
 
+/** @param {RaceEvent} event */
+function newBranch(event) {
+  return {
+    /** @type {number} */
+    index: event.branch,
+    /** @type {number | null} */
+    parent: null,
+    inheritedTokens: 0, // not in `tokens`
+    status: "running", // also while its forced answer is asked for beside it
+    tokens: 0, // generated, the forced answer's included
+    /** @type {string | null} */
+    answer: null,
+    /** @type {string | null} */
+    reason: null, // why it was cut or lost
+    /** @type {number | null} */
+    askedTokens: null, // its length when it was last asked for its answer
+    askedLength: 0, // likewise, of its text
+    extensions: 0, // how often it was made to go on after its end
+    /** @type {{tokens: number, answer: string | null}[]} */
+    probes: [],
+    /** @type {{tokens: number, score: number | null}[]} */
+    scores: [],
+    startedAt: event.at,
+    /** @type {number | null | undefined} */
+    endedAt: null,
+    own: new GrowingText(), // what it wrote by itself, after what it took from its parent
+    forced: new GrowingText(), // the forcing suffix and what came after it
+  };
+}
+
+/** @param {Branch} branch */
 export function isActive(branch) {
   return ACTIVE.has(branch.status);
 }
 
-/** All that a branch said, the part that it took from its parent first. */
+/**
+ * All of its text, what it took from its parent and its forced answer included.
+ * @param {Branch} branch
+ */
 export function wholeText(branch) {
-  return branch.inherited + branch.text + branch.forcedText;
+  return branch.own.text + branch.forced.text;
 }
 
-/** Nothing more will be heard of the race, `at` seconds after its start. */
+/**
+ * All answers, best first: the leader, then by weight, finished votes, forced ones, spelling.
+ * @param {Race} race
+ */
+export function ranking(race) {
+  const { votes, forcedVotes, weights, leader } = race;
+  const answers = Object.keys({ ...votes, ...forcedVotes, ...weights });
+  /** @param {string} answer */
+  const place = (answer) => {
+    const count = votes[answer] ?? 0;
+    return [Number(answer === leader), weights[answer] ?? count, count, forcedVotes[answer] ?? 0];
+  };
+  return answers.sort((a, b) => compare(place(b), place(a)) || (a < b ? -1 : 1));
+}
+
+/**
+ * Nothing more will be heard of the race, `at` seconds after its start.
+ * @param {Race} race
+ * @param {number} at
+ */
 export function lose(race, at) {
-  conclude(race, { at, response: { status: "lost", error: null, output: [] } });
+  conclude(race, { type: "lost", at, response: { status: "lost", error: null, output: [] } });
 }
 
-/** Take in an event of the websocket. */
+/**
+ * Take in an event of the websocket.
+ * @param {Race} race
+ * @param {RaceEvent} event
+ */
 export function apply(race, event) {
   const handler = HANDLERS[event.type];
   if (!handler) return;
@@ -40,61 +123,59 @@ export function apply(race, event) {
   handler(race, event);
 }
 
+/** @type {Record<string, (race: Race, event: RaceEvent) => void>} */
 const HANDLERS = {
   "frontrunner.race.started": (race, event) => {
+    race.raceId = event.race_id;
     race.deadline = event.deadline;
-    race.wanted = event.branches;
+    race.maxBranches = event.branches;
   },
   "frontrunner.branch.started": (race, event) => {
-    const parent = race.branches.get(event.parent);
-    race.branches.set(event.branch, {
-      index: event.branch,
-      parent: event.parent,
-      inherited: parent ? textUpTo(parent, event.inherited_tokens) : "",
-      inheritedTokens: event.inherited_tokens,
-      text: "",
-      forcedText: "",
-      marks: [], // [tokens, length of the text] after each piece
-      tokens: 0,
-      status: "running",
-      answer: null,
-      reason: null,
-      probes: [],
-      score: null,
-      textWhenAsked: null, // length
-      tokensWhenAsked: null,
-      startedAt: event.at,
-      endedAt: null,
-    });
+    const branch = newBranch(event);
+    branch.parent = event.parent;
+    branch.inheritedTokens = event.inherited_tokens;
+    branch.own = inherited(race.branches.get(event.parent), event);
+    race.branches.set(event.branch, branch);
     race.changed.add(event.branch);
   },
   "frontrunner.branch.delta": withBranch((branch, event) => {
-    branch.tokens += event.tokens;
     if (event.forced) {
-      cutToWhenAsked(branch);
-      branch.forcedText += event.text;
-      return;
+      // A forced answer stands after the text as it was when the branch was asked; what was
+      // generated since counts nevertheless.
+      if (branch.askedTokens !== null && branch.own.length > branch.askedLength) {
+        branch.own.cut(branch.askedLength, branch.own.tokens);
+      }
+      branch.forced.append(event.text, event.tokens);
+    } else {
+      branch.own.append(event.text, event.tokens);
     }
-    branch.text += event.text;
-    branch.marks.push([branch.tokens, branch.text.length]);
+    count(branch);
   }),
   "frontrunner.branch.forcing": withBranch((branch, event) => {
-    branch.status = "asked";
+    branch.askedTokens = event.tokens;
+    branch.askedLength = branch.own.length;
+    if (event.beside) return;
+    branch.status = "forcing"; // it is stopped for that
     branch.endedAt = null;
-    branch.textWhenAsked = branch.text.length;
-    branch.tokensWhenAsked = event.tokens;
   }),
   "frontrunner.branch.probed": withBranch((branch, event) => {
     branch.probes.push({ tokens: event.tokens, answer: event.answer });
   }),
   "frontrunner.branch.scored": withBranch((branch, event) => {
-    branch.score = event.score;
+    branch.scores.push({ tokens: event.tokens, score: event.score });
   }),
   "frontrunner.branch.extended": withBranch((branch, event) => {
+    if (typeof event.kept_tokens === "number" && typeof event.kept_characters === "number") {
+      branch.own.cut(branch.own.lengthOf(event.kept_characters), event.kept_tokens);
+    }
+    branch.own.append(event.text, event.text_tokens ?? 0);
     branch.status = "running";
-    branch.answer = null;
     branch.endedAt = null;
-    branch.text += event.text;
+    branch.answer = null;
+    branch.reason = null;
+    branch.askedTokens = null;
+    branch.extensions += 1;
+    count(branch);
   }),
   "frontrunner.branch.ended": withBranch((branch, event) => {
     branch.status = event.status;
@@ -106,26 +187,55 @@ const HANDLERS = {
   "frontrunner.vote": (race, event) => {
     race.votes = event.votes;
     race.forcedVotes = event.forced_votes;
+    race.weights = event.weights ?? {};
     race.leader = event.leader;
     for (const index of race.branches.keys()) race.changed.add(index);
   },
   "frontrunner.call_time": (race, event) => {
-    race.callTime = event.at;
+    race.calledAt = event.at ?? race.at;
   },
   "response.completed": conclude,
   "response.incomplete": conclude,
   "response.failed": conclude,
 };
 
+/**
+ * @param {(branch: Branch, event: RaceEvent) => void} handler
+ * @returns {(race: Race, event: RaceEvent) => void}
+ */
 function withBranch(handler) {
   return (race, event) => {
-    const branch = race.branches.get(event.branch);
-    if (!branch) return;
+    const branch = race.branches.get(event.branch) ?? newBranch(event);
+    race.branches.set(event.branch, branch);
     handler(branch, event);
     race.changed.add(event.branch);
   };
 }
 
+/**
+ * What a branch begins with. Of an unknown parent only the number of tokens is known.
+ * @param {Branch | undefined} parent
+ * @param {RaceEvent} event
+ */
+function inherited(parent, event) {
+  const tokens = event.inherited_tokens;
+  if (!parent) return new GrowingText(tokens);
+  const length =
+    typeof event.inherited_characters === "number"
+      ? parent.own.lengthOf(event.inherited_characters)
+      : parent.own.lengthAfter(tokens);
+  return parent.own.copy(length, tokens);
+}
+
+/** @param {Branch} branch */
+function count(branch) {
+  branch.tokens = branch.own.tokens - branch.inheritedTokens + branch.forced.tokens;
+}
+
+/**
+ * @param {Race} race
+ * @param {RaceEvent} event
+ */
 function conclude(race, event) {
   const { response } = event;
   const summary = response.frontrunner ?? null;
@@ -153,7 +263,9 @@ function conclude(race, event) {
   }
 }
 
+/** @param {any} response */
 function messageText(response) {
+  /** @type {string[]} */
   const parts = [];
   for (const item of response.output ?? []) {
     if (item.type === "message") for (const part of item.content) parts.push(part.text ?? "");
@@ -162,18 +274,12 @@ function messageText(response) {
   return parts.join("");
 }
 
-/** A forced answer stands after the text as it was when the branch was asked. */
-function cutToWhenAsked(branch) {
-  if (branch.textWhenAsked === null || branch.text.length <= branch.textWhenAsked) return;
-  branch.text = branch.text.slice(0, branch.textWhenAsked);
-}
-
-function textUpTo(branch, tokens) {
-  const own = tokens - branch.inheritedTokens;
-  let length = 0;
-  for (const [reached, end] of branch.marks) {
-    if (reached > own) break;
-    length = end;
-  }
-  return branch.inherited + branch.text.slice(0, length);
+/**
+ * Negative if list `a` comes before `b`, element by element.
+ * @param {number[]} a
+ * @param {number[]} b
+ */
+function compare(a, b) {
+  const at = a.findIndex((value, place) => value !== b[place]);
+  return at < 0 ? 0 : a[at] - b[at];
 }

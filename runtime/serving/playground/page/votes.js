@@ -1,6 +1,7 @@
 // The vote as bars: finished votes solid, forced ones hatched.
 
 import { make, toggle, write } from "./elements.js";
+import { ranking } from "./state.js";
 
 /** Answers that get a bar. */
 const MOST = 6;
@@ -16,7 +17,7 @@ export class Votes {
   }
 
   draw(race) {
-    const ranked = rank(race);
+    const ranked = ranking(race).map((answer) => entryOf(race, answer));
     const shown = ranked.slice(0, MOST);
     const answers = new Set(shown.map(({ answer }) => answer));
     for (const [answer, bar] of this.#bars) {
@@ -25,7 +26,7 @@ export class Votes {
       this.#bars.delete(answer);
     }
     // Of all branches that may vote: so the bars say how far the vote has come.
-    const voters = Math.max(race.wanted, ...ranked.map((entry) => entry.votes + entry.forced), 1);
+    const voters = Math.max(race.maxBranches, ...ranked.map((entry) => entry.votes + entry.forced), 1);
     shown.forEach((entry, place) => {
       const bar = this.#bars.get(entry.answer) ?? this.#add(entry.answer);
       bar.draw(entry, place, voters, entry.answer === race.leader);
@@ -57,28 +58,22 @@ class Bar {
     );
   }
 
-  draw({ votes, forced }, place, voters, leads) {
+  draw({ votes, forced, weight }, place, voters, leads) {
     this.element.style.setProperty("--place", String(place));
     this.#votes.style.setProperty("--share", String(votes / voters));
     this.#forced.style.setProperty("--share", String(forced / voters));
     toggle(this.element, "data-leads", leads);
     const said = votes > 0 || forced === 0 ? [String(votes)] : [];
     if (forced > 0) said.push(`${forced} forced`);
-    write(this.#count, said.join(" + "));
+    const weighed = weight === null ? "" : `, weighs ${weight.toFixed(2)}`;
+    write(this.#count, said.join(" + ") + weighed);
   }
 }
 
-/** All answers, best first. */
-function rank(race) {
-  const { votes, forcedVotes, leader } = race;
-  const answers = new Set([...Object.keys(votes), ...Object.keys(forcedVotes)]);
-  const entries = [...answers].map((answer) => ({
-    answer,
-    votes: votes[answer] ?? 0,
-    forced: forcedVotes[answer] ?? 0,
-  }));
-  const first = (entry) => (entry.answer === leader ? 1 : 0);
-  return entries.sort(
-    (a, b) => first(b) - first(a) || b.votes - a.votes || b.forced - a.forced,
-  );
+/** `weight` is null where it is no more than the number of votes. */
+function entryOf({ votes, forcedVotes, weights }, answer) {
+  const entry = { answer, votes: votes[answer] ?? 0, forced: forcedVotes[answer] ?? 0 };
+  const counted = entry.votes || entry.forced;
+  const weight = weights[answer] ?? counted;
+  return { ...entry, weight: weight === counted ? null : weight };
 }

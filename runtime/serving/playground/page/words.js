@@ -1,5 +1,7 @@
+// @ts-check
 // What is said about races in words.
 
+/** @type {Record<string, string>} */
 const STOP_REASONS = {
   clinched: "Clinched: the lead cannot be overtaken any more.",
   confident_majority: "A clear front-runner: the missing votes would hardly change it.",
@@ -10,6 +12,7 @@ const STOP_REASONS = {
   cancelled: "Cancelled.",
   failed: "Every branch was lost.",
 };
+/** @type {Record<string, string>} */
 const CUTS = {
   clinched: "the lead could not be overtaken",
   confident_majority: "there was a clear front-runner",
@@ -21,15 +24,16 @@ const CUTS = {
   failed: "all others were lost",
   lost: "the connection was lost",
 };
+/** @type {Record<string, string>} */
 const STATUSES = {
   running: "running",
-  asked: "asked",
-  forcing: "asked",
+  forcing: "forcing",
   finished: "finished",
   forced: "forced",
   cancelled: "cut",
   failed: "lost",
 };
+/** @type {Record<string, string>} */
 const ADVICE = {
   invalid_api_key: "Enter an API key of this server above, and start again.",
   unsendable_key: "Use another key: its characters must be allowed in a header token.",
@@ -43,37 +47,59 @@ const ADVICE = {
   invalid_request: "Change what it names, and start again.",
 };
 
+/** @param {string} reason */
 export function stopReason(reason) {
   return STOP_REASONS[reason] ?? reason;
 }
 
+/** @param {string} status */
 export function statusWord(status) {
   return STATUSES[status] ?? status;
 }
 
-/** Why a branch was cut or lost. */
+/**
+ * Why a branch was cut or lost.
+ * @param {string} reason
+ */
 export function whyEnded(reason) {
   return CUTS[reason] ?? reason;
 }
 
+/** @param {string} code */
 export function advice(code) {
   return ADVICE[code] ?? ADVICE.invalid_request;
 }
 
+/** @param {number} value */
 export function seconds(value) {
   return `${value.toFixed(value < 10 ? 2 : 1)} s`;
 }
 
-/** A limit as it was given: no zeros that nobody said. */
+/**
+ * A limit as it was given: no zeros that nobody said.
+ * @param {number} value
+ */
 export function limit(value) {
   return `${Number(value.toFixed(2))} s`;
 }
 
+/** @param {number} value */
 export function count(value) {
   return value.toLocaleString("en");
 }
 
-/** "7 finished, 2 forced, 7 cut". */
+/**
+ * "once", "3 times".
+ * @param {number} number
+ */
+export function times(number) {
+  return number === 1 ? "once" : `${number} times`;
+}
+
+/**
+ * "7 finished, 2 forced, 7 cut".
+ * @param {Record<string, number>} branches
+ */
 export function branchCounts(branches) {
   const told = Object.entries(branches)
     .filter(([name, number]) => name !== "launched" && number > 0)

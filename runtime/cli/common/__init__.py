@@ -1,0 +1,1 @@
+"""What commands and displays are built on: the process and its streams, questions, races."""

@@ -1,0 +1,123 @@
+"""Waiting for an engine: a spinner, and what its libraries print kept out of sight."""
+
+import sys
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from math import inf
+from tempfile import TemporaryFile
+from typing import BinaryIO, TextIO
+
+import anyio
+
+from ...config import Settings, VllmSettings
+from ...errors import EngineError
+from ...runtime import Runtime
+from .output import set_aside
+from .printable import printable
+from .running import kill_descendants
+
+#: Makes the runtime that a command's questions are raced on.
+RuntimeFactory = Callable[[Settings], Runtime]
+
+STARTING = "starting the engine: loads the model, ~15 s the first time"
+#: Lines of the engine's own output that are shown if it fails.
+_SHOWN_LINES = 40
+#: Between two looks for processes of an engine that shall not start, in seconds.
+_KILL_PAUSE = 0.1
+
+
+@asynccontextmanager
+async def started(runtime: Runtime, *, show: bool) -> AsyncGenerator[Runtime, None]:
+    """Enter ``runtime``, with a spinner for the time that its engine takes to start.
+
+    What the engine's processes print is shown only if the engine fails, unless the settings ask
+    for more log than errors.
+
+    Raises:
+        EngineStartError: with the reason and what to do.
+
+    Cancelling it stops the engine.
+    """
+    with TemporaryFile() as log:
+        try:
+            async with AsyncExitStack() as stack:
+                with ExitStack() as meanwhile:
+                    terminal: TextIO | None = sys.stderr
+                    if _wants_silence(runtime.settings):
+                        terminal = meanwhile.enter_context(set_aside(log))
+                    meanwhile.enter_context(spinner(STARTING, terminal if show else None))
+                    await _enter(runtime, stack)
+                yield runtime
+                failed = runtime.engine.failure is not None
+        except EngineError:
+            # Of an engine that did not come up because the caller gave up, nobody wants to know.
+            if anyio.current_effective_deadline() > -inf:
+                _replay(log)
+            raise
+        if failed:
+            _replay(log)
+
+
+async def _enter(runtime: Runtime, stack: AsyncExitStack) -> None:
+    """Enter ``runtime``; cancelled, it does not wait until the engine is up.
+
+    An engine is built in a thread, which cannot be cancelled and waits for the engine's processes.
+    Without them it fails at once and cleans up.
+    """
+    entered = False
+
+    async def end_processes() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            with anyio.CancelScope(shield=True):
+                while not entered:  # the thread may only be about to start them
+                    kill_descendants()
+                    await anyio.sleep(_KILL_PAUSE)
+
+    failure: Exception | None = None
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(end_processes)
+        try:
+            await stack.enter_async_context(runtime)
+        except Exception as error:  # noqa: BLE001 - raised again outside the group, unwrapped
+            failure = error
+        finally:
+            entered = True
+            tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+
+
+@contextmanager
+def spinner(message: str, terminal: TextIO | None) -> Iterator[None]:
+    """Show ``message`` and a spinner while the block runs, if ``terminal`` is one."""
+    if terminal is None or not terminal.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.live import Live
+    from rich.spinner import Spinner
+
+    with Live(
+        Spinner("dots", message, style="green"),
+        console=Console(file=terminal),
+        refresh_per_second=12,
+        transient=True,
+        # Or libraries that keep the streams they find now would go on drawing around it.
+        redirect_stdout=False,
+        redirect_stderr=False,
+    ):
+        yield
+
+
+def _wants_silence(settings: Settings) -> bool:
+    quiet = not isinstance(settings.engine, VllmSettings) or settings.engine.log_level == "ERROR"
+    return quiet and settings.log.level in ("warning", "error")
+
+
+def _replay(log: BinaryIO) -> None:
+    log.seek(0)
+    lines = [line for line in log.read().decode(errors="replace").splitlines() if line.strip()]
+    for line in lines[-_SHOWN_LINES:]:
+        print(f"engine: {printable(line)}", file=sys.stderr)

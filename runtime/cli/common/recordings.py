@@ -1,0 +1,37 @@
+"""Recorded branches, read for the commands that work on them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ...answers import Equivalence, WorkerPool
+from ...traces.reading import RecordedQuestion, read_traces, unified
+from .running import ExitStatus, run, warn
+
+
+def load_recordings(paths: Sequence[Path]) -> list[RecordedQuestion]:
+    """The questions in ``paths``, equal answers spelled alike.
+
+    Raises:
+        BadRequest: a file cannot be read.
+        Interrupted: a signal came.
+    """
+    read: list[RecordedQuestion] = []
+
+    async def load() -> int:
+        async with WorkerPool(1) as pool:
+            read.extend(await unified(read_traces(paths), Equivalence(pool)))
+        return ExitStatus.DONE
+
+    run(load)
+    return read
+
+
+def warn_of_cut_branches(questions: Sequence[RecordedQuestion], *, remedy: str) -> None:
+    """Says on stderr how many recorded branches cannot be used, and how to record whole ones."""
+    left = sum(question.left_out for question in questions)
+    if left:
+        whole = sum(len(question.branches) for question in questions)
+        warn(
+            f"{left} of {left + whole} recorded branches were cut or forced and are left "
+            f"out, which makes branches look shorter than they are: {remedy}"
+        )

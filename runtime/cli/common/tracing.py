@@ -1,0 +1,52 @@
+"""Races written down while they are shown."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from ...errors import BadRequest
+from ...events.types import Event, RaceDecided
+from ...json_bytes import json_bytes
+from ...traces.recorder import TraceRecorder
+from .output import Output
+from .questions import Asked
+from .races import Display, Outcome
+
+
+class TracingDisplay(Display):
+    """Shows races as another display does, and writes each down when it has ended."""
+
+    def __init__(self, shown: Display, trace: Output) -> None:
+        self._shown = shown
+        self._trace = trace
+        self._recorder = TraceRecorder()
+
+    def race(self, index: int, asked: Asked) -> AbstractContextManager[None]:
+        self._recorder = TraceRecorder(question=asked.text, gold=asked.answer, text=True)
+        return self._shown.race(index, asked)
+
+    async def happened(self, index: int, event: Event) -> None:
+        self._recorder.push(event)
+        await self._shown.happened(index, event)
+
+    async def decided(self, outcome: Outcome, event: RaceDecided) -> None:
+        await self._trace.write(json_bytes(self._recorder.record()) + b"\n")
+        await self._shown.decided(outcome, event)
+
+    async def refused(self, index: int, asked: Asked, error: BadRequest) -> None:
+        await self._shown.refused(index, asked, error)
+
+
+@contextmanager
+def trace_file(path: Path) -> Iterator[Output]:
+    """A file that races are appended to.
+
+    Raises:
+        BadRequest: it cannot be written.
+    """
+    try:
+        file = path.open("ab")
+    except OSError as error:
+        raise BadRequest(f"cannot write the trace {path} ({error.strerror})") from error
+    with file:
+        yield Output(file.fileno())

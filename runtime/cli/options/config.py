@@ -1,0 +1,42 @@
+"""The options and help texts of ``frontrunner config``."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+HELP = (
+    "Show every key of a config: its meaning, its default and its unit.\n\nWhat is written is "
+    "itself a config that changes nothing; take the lines that you want to change."
+)
+EPILOG = """[bold]Examples[/bold]
+
+[cyan]frontrunner config[/cyan]   all of it
+
+[cyan]frontrunner config race server.max_deadline token_cost[/cyan]   a table, a key, a key by \
+its name
+
+[cyan]frontrunner config > my-engine.toml[/cyan]   a file to begin with
+
+[cyan]frontrunner config --schema > frontrunner.schema.json[/cyan]   for an editor that knows TOML
+
+
+[bold]Exit status[/bold]
+
+0 it is written; 2 there is no such table or key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigCommand:
+    """What ``config`` was asked to do."""
+
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[TABLE|KEY]…", help="What to show. Without it: everything.", show_default=False
+        ),
+    ] = None
+    schema: Annotated[bool, typer.Option("--schema", help="JSON Schema of the file.")] = False
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="The tables of the documentation.")
+    ] = False

@@ -1,0 +1,34 @@
+"""The options and help texts of ``frontrunner doctor``."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from .common import ConfigFile
+
+HELP = "Check the installation, and say what to do about each finding."
+EPILOG = """[bold]Examples[/bold]
+
+[cyan]frontrunner doctor[/cyan]
+
+[cyan]frontrunner doctor --no-engine[/cyan]   without starting the engine
+
+[cyan]frontrunner doctor --config my-engine.toml --json[/cyan]
+
+
+[bold]Exit status[/bold]
+
+0 nothing is wrong (warnings do not count); 1 something is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoctorCommand:
+    """What ``doctor`` was asked to do."""
+
+    config: ConfigFile = None
+    engine: Annotated[
+        bool,
+        typer.Option("--engine/--no-engine", help="Generate a token on the configured engine."),
+    ] = True
+    json: Annotated[bool, typer.Option("--json", help="The findings as one JSON object.")] = False

@@ -1,0 +1,56 @@
+"""What pydantic finds wrong with the settings, in the words of the file."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic_core import ErrorDetails
+
+from .sections import path_in
+from .tables import Table
+
+
+def complaint(
+    fault: ErrorDetails, data: Mapping[str, Any], tables: Mapping[str, Table]
+) -> tuple[str, str]:
+    """The path of the key that is wrong, and what is wrong with it.
+
+    Args:
+        fault: as pydantic tells it.
+        data: the settings as they were given.
+        tables: those of the file.
+    """
+    path = [str(part) for part in path_in(data, fault)]
+    table = tables.get(".".join(path[:-1]))
+    context = fault.get("ctx", {})
+    match fault["type"]:
+        case "extra_forbidden":
+            return ".".join(path), _unknown(path[-1], table, fault)
+        case "missing" if table is not None and table.told_by is not None:
+            needed = f"{_last(table)}.{path[-1]}"
+            said = f'{table.told_by.key} "{_variant(table, fault)}" needs {needed}'
+            return table.path, said
+        case "union_tag_invalid":
+            key = tables[".".join(path)].told_by
+            assert key is not None
+            message = f"input should be one of {context['expected_tags']}"
+            return ".".join([*path, key.key]), message
+        case _:
+            message = str(fault["msg"]).removeprefix("Value error, ")
+            return ".".join(path), message[:1].lower() + message[1:]
+
+
+def _unknown(key: str, table: Table | None, fault: ErrorDetails) -> str:
+    if table is None or table.told_by is None or not table.takes(key):
+        return "unknown key"
+    # A table in a table is told by a key that no other has: its name alone will do.
+    told_by = f"{table.path}.{table.told_by.key}" if "." not in table.path else table.told_by.key
+    return f'has no meaning with {told_by} "{_variant(table, fault)}"'
+
+
+def _variant(table: Table, fault: ErrorDetails) -> str:
+    """Which of a table's sections was complained about: pydantic names it in front of the key."""
+    return str(fault["loc"][-2])
+
+
+def _last(table: Table) -> str:
+    return table.path.rpartition(".")[2]

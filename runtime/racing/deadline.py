@@ -1,0 +1,72 @@
+"""Where the deadline is kept: the call time, when forced answers must be asked for, and the hard
+stop, when the race is called with whatever there is."""
+
+from collections.abc import Callable
+
+import anyio
+
+#: How often the call time is worked out anew while it draws near, in seconds.
+_CALL_TIME_STEP = 0.02
+
+
+class Deadline:
+    """The deadline of one race (anyio clock, seconds). It can come closer, but never go away.
+
+    Args:
+        deadline: when the caller must have the result.
+        margin: seconds kept for handing the result back, at the moment.
+    """
+
+    def __init__(self, deadline: float, margin: Callable[[], float]) -> None:
+        self._deadline = deadline
+        self._margin = margin
+        self._shortened = anyio.Event()
+
+    @property
+    def at(self) -> float:
+        """When the caller must have the result."""
+        return self._deadline
+
+    @property
+    def hard_stop(self) -> float:
+        """When the race is called at the latest."""
+        return self._deadline - self._margin()
+
+    def shorten(self, deadline: float) -> bool:
+        """Bring the deadline forward; a later one than before changes nothing.
+
+        Returns:
+            Whether it is earlier now.
+        """
+        if deadline >= self._deadline:
+            return False
+        self._deadline = deadline
+        self._shortened.set()
+        self._shortened = anyio.Event()
+        return True
+
+    async def wait_for_call_time(self, reserve: Callable[[], float]) -> float:
+        """Wait until only ``reserve`` seconds are left. The reserve follows the engine's load, so
+        the call time is worked out anew on the way.
+
+        Returns:
+            Seconds that are left.
+        """
+        while (left := self._deadline - reserve() - anyio.current_time()) > 0:
+            await self._pause(min(left, max(_CALL_TIME_STEP, left / 2)))
+        return self._deadline - anyio.current_time()
+
+    async def wait_for_hard_stop(self) -> float:
+        """Wait until the race must be called.
+
+        Returns:
+            When that was, on the anyio clock.
+        """
+        while (left := self.hard_stop - anyio.current_time()) > 0:
+            await self._pause(left)
+        return self.hard_stop
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, or until the deadline is brought forward."""
+        with anyio.move_on_after(seconds):
+            await self._shortened.wait()

@@ -1,0 +1,123 @@
+"""From the effects of a race to its events, for whoever watches it."""
+
+from collections.abc import Callable
+
+import anyio
+
+from .. import events
+from ..engines.protocol import Chunk
+from ..result import Result
+from . import effects as e
+from .branch import Branch, Kept
+from .observers import RaceWatcher
+from .spec import RaceSpec
+
+
+class EventPublisher:
+    """Tells of one race."""
+
+    def __init__(self, spec: RaceSpec, publish: Callable[[events.Event], None] | None) -> None:
+        self._spec = spec
+        self._publish = publish
+
+    @property
+    def watched(self) -> bool:
+        """Whether anybody listens."""
+        return self._publish is not None
+
+    def add(self, watcher: RaceWatcher) -> None:
+        """Also tell ``watcher``."""
+        publish = self._publish
+
+        def to_both(event: events.Event) -> None:
+            if publish is not None:
+                publish(event)
+            watcher.event(event)
+
+        self._publish = to_both
+
+    def started(self) -> None:
+        spec = self._spec
+        self._tell(
+            events.RaceStarted(
+                self._at(),
+                spec.race_id,
+                spec.deadline - spec.began,
+                spec.max_branches,
+                len(spec.prompt),
+            )
+        )
+
+    def progressed(self, branch: Branch, chunk: Chunk, *, forced: bool) -> None:
+        """By far the most frequent event."""
+        if self._publish is not None:
+            self._publish(
+                events.BranchProgressed(
+                    self._at(), branch.index, chunk.text, len(chunk.token_ids), forced
+                )
+            )
+
+    def suffix_added(self, branch: Branch) -> None:
+        if self._publish is not None and self._spec.forcing.suffix:
+            suffix = self._spec.forcing.suffix
+            self._publish(events.BranchProgressed(self._at(), branch.index, suffix, 0, True))
+
+    def call_time_reached(self, reserve: float) -> None:
+        self._tell(events.CallTimeReached(self._at(), reserve))
+
+    def decided(self, result: Result) -> None:
+        self._tell(events.RaceDecided(self._at(), result))
+
+    def effect(self, effect: e.Effect[Branch]) -> None:
+        """Tell of ``effect``, if it is one that a viewer must know of."""
+        if self._publish is None:
+            return
+        at = self._at()
+        match effect:
+            case e.StartBranch(branch):
+                self._publish(_started(at, branch))
+            case e.ResumeBranch(branch, text, Kept() as kept):
+                self._publish(
+                    events.BranchExtended(
+                        at, branch.index, text, kept.added_tokens, kept.tokens, kept.characters
+                    )
+                )
+            case e.ForceBranches(branches):
+                for branch in branches:
+                    self._publish(events.BranchForcing(at, branch.index, branch.tokens))
+            case e.ForceInBackground(branches):
+                for branch in branches:
+                    self._publish(
+                        events.BranchForcing(at, branch.index, branch.tokens, beside=True)
+                    )
+            case e.ForcedAnswerAdopted(branch, background) if str(background.text):
+                text, tokens = str(background.text), background.forced_tokens
+                self._publish(events.BranchProgressed(at, branch.index, text, tokens, True))
+            case e.ProbeAnswered(branch, tokens, answer):
+                self._publish(events.BranchProbed(at, branch.index, tokens, answer))
+            case e.BranchScored(branch, tokens, score):
+                self._publish(events.BranchScored(at, branch.index, tokens, score))
+            case e.BranchEnded(branch, status, tokens, answer, reason):
+                self._publish(events.BranchEnded(at, branch.index, status, tokens, answer, reason))
+            case e.StandingChanged(finished, forced, leader, weights):
+                self._publish(events.VoteChanged(at, dict(finished), dict(forced), leader, weights))
+            case _:
+                pass
+
+    def _tell(self, event: events.Event) -> None:
+        if self._publish is not None:
+            self._publish(event)
+
+    def _at(self) -> float:
+        return anyio.current_time() - self._spec.began
+
+
+def _started(at: float, branch: Branch) -> events.BranchStarted:
+    return events.BranchStarted(
+        at,
+        branch.index,
+        branch.seed,
+        branch.parent,
+        branch.inherited_tokens,
+        branch.inherited_characters if branch.parent is not None else None,
+    )

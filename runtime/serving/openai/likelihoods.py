@@ -1,0 +1,251 @@
+"""``/v1/completions`` without a race: log probabilities, and prompts that nothing is to follow.
+
+Evaluation harnesses measure likelihoods so (``echo``, ``logprobs``, ``max_tokens`` 0 or 1). Each
+text is one request to the engine; there is nothing to vote on.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from secrets import token_hex
+from time import time
+from typing import Any
+
+import anyio
+from aiohttp import web
+
+from ...engines.logprobs import ScoredChunk, TokenLogprob
+from ...errors import BadRequest, FrontrunnerError
+from ...racing.options import RaceOptions, RawPrompt
+from ...scheduling.scoring import ScoreOptions, tells_logprobs
+from ..app_keys import RUNS, RUNTIME
+from ..errors import BadParameter, RunCancelled, json_response
+from ..replies.races import ClientGone
+from ..replies.usage import Account, Spent
+from ..requests.ignored_fields import told
+from ..runs.frames import DataFrame, Frame
+from ..runs.replay_buffer import RunLog
+from ..runs.sse import LOOK
+from ..runs.written import stream_written
+from ..security.keys import key_name
+from .completion_choices import LogprobsWriter, choice, joined
+from .completion_request import CompletionRequest
+
+#: Options of ``frontrunner`` that hold without a race.
+_HOLDING = frozenset({"deadline", "max_tokens", "stop"})
+_OPTIONS = ("deadline", "temperature", "top_p", "top_k", "stop", "seed", "max_tokens")
+
+
+def is_unraced(body: CompletionRequest) -> bool:
+    """Whether a request is answered without a race."""
+    return body.logprobs is not None or body.max_tokens == 0
+
+
+def without_effect(body: CompletionRequest) -> tuple[str, ...]:
+    """Options of the race that there is none of."""
+    return tuple(
+        f"frontrunner.{name}"
+        for name in sorted(body.frontrunner.model_fields_set - _HOLDING)
+        if getattr(body.frontrunner, name) is not None
+    )
+
+
+async def repeated_texts(
+    request: web.Request, body: CompletionRequest, prompts: Sequence[RawPrompt], seconds: float
+) -> Sequence[str]:
+    """The prompts as text: the engine tells those of token ids.
+
+    Raises:
+        BadParameter: it cannot.
+        FrontrunnerError: see ``Runtime.score``.
+    """
+    if all(isinstance(prompt.content, str) for prompt in prompts):
+        return [str(prompt.content) for prompt in prompts]
+    _check(request, body)
+    texts = [""] * len(prompts)
+
+    def hear(place: int, chunk: ScoredChunk) -> None:
+        texts[place] += _text(chunk.prompt)
+
+    options = ScoreOptions(deadline=seconds, max_tokens=0, prompt_logprobs=True)
+    await _score_for_client(request, prompts, options, hear)
+    return texts
+
+
+async def likelihoods(
+    request: web.Request,
+    body: CompletionRequest,
+    model: str,
+    prompts: Sequence[RawPrompt],
+    options: RaceOptions,
+    account: Account,
+) -> web.StreamResponse:
+    """Answer a request without a race.
+
+    Raises:
+        BadParameter: the engine cannot tell what is asked for.
+        FrontrunnerError: see ``Runtime.score``.
+        ClientGone: nobody waits for it any more.
+    """
+    ids = any(not isinstance(prompt.content, str) for prompt in prompts)
+    # Without log probabilities a text is repeated as it came; the engine knows what ids stand for.
+    wanted = bool(body.echo) and (body.logprobs is not None or ids)
+    if wanted or body.max_tokens != 0:
+        _check(request, body)
+    asked: Any = {name: options.get(name) for name in _OPTIONS}
+    asked = ScoreOptions(
+        **{**asked, "max_tokens": 0 if body.max_tokens == 0 else asked["max_tokens"]},
+        logprobs=body.logprobs or 0,
+        prompt_logprobs=wanted,
+        choices=body.n or 1,
+    )
+    reply = _Reply(model, body, prompts, account)
+    if not body.stream:
+        pieces = list[dict[str, Any]]()
+        counts = await _score_for_client(
+            request, prompts, asked, lambda place, chunk: pieces.append(reply.hear(place, chunk))
+        )
+        return json_response(reply.whole(pieces, counts))
+
+    async def write(log: RunLog) -> None:
+        counts = await _score(
+            request,
+            prompts,
+            asked,
+            lambda place, chunk: log.extend([reply.frame(reply.hear(place, chunk))]),
+        )
+        log.extend([reply.last_frame(counts)], final=True)
+
+    response = await stream_written(request, write)
+    if response is None:
+        raise ClientGone
+    return response
+
+
+def _check(request: web.Request, body: CompletionRequest) -> None:
+    """
+    Raises:
+        BadParameter: the engine tells no log probabilities.
+    """
+    try:
+        tells_logprobs(request.app[RUNTIME].engine)
+    except BadRequest as error:
+        if body.logprobs is not None:
+            raise
+        raise BadParameter(
+            "echo: this engine cannot say what token ids stand for: send prompts as text", "echo"
+        ) from error
+
+
+async def _score(
+    request: web.Request,
+    prompts: Sequence[RawPrompt],
+    options: ScoreOptions,
+    hear: Callable[[int, ScoredChunk], object],
+) -> Sequence[int]:
+    """``Runtime.score`` as one of the server's requests."""
+    with request.app[RUNS].unraced(key_name(request)) as name:
+        return await request.app[RUNTIME].score(prompts, hear, name=name, **options)
+    raise RunCancelled
+
+
+async def _score_for_client(
+    request: web.Request,
+    prompts: Sequence[RawPrompt],
+    options: ScoreOptions,
+    hear: Callable[[int, ScoredChunk], object],
+) -> Sequence[int]:
+    """``_score``, as long as the client is there.
+
+    Raises:
+        FrontrunnerError: see ``Runtime.score``.
+        ClientGone: it is not any more.
+    """
+    counts: Sequence[int] | None = None
+    failure: FrontrunnerError | None = None
+    async with anyio.create_task_group() as tasks:
+
+        async def leave_with_client() -> None:
+            while request.transport is not None:  # noqa: ASYNC110 - nobody tells when it goes
+                await anyio.sleep(LOOK)
+            tasks.cancel_scope.cancel()
+
+        tasks.start_soon(leave_with_client)
+        try:
+            counts = await _score(request, prompts, options, hear)
+        except FrontrunnerError as error:
+            failure = error  # raised outside, where no ExceptionGroup wraps it
+        tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    if counts is None:
+        raise ClientGone
+    return counts
+
+
+class _Reply:
+    """What is told of a request without a race."""
+
+    def __init__(
+        self, model: str, body: CompletionRequest, prompts: Sequence[RawPrompt], account: Account
+    ) -> None:
+        self._head = {
+            "id": f"cmpl-{token_hex(12)}",
+            "object": "text_completion",
+            "created": int(time()),
+            "model": model,
+        }
+        self._body = body
+        self._account = account
+        self._usage_at_end = bool(body.stream_options and body.stream_options.include_usage)
+        self._began = anyio.current_time()
+        n = body.n or 1
+        self._echoes = [prompt.content if body.echo else "" for prompt in prompts for _ in range(n)]
+        self._writers = [LogprobsWriter() for _ in self._echoes]
+        self._heard: set[int] = set()
+        self._generated = 0  # tokens
+
+    def hear(self, place: int, chunk: ScoredChunk) -> dict[str, Any]:
+        """A chunk as a piece of its choice."""
+        self._generated += len(chunk.tokens)
+        text, told = chunk.text, chunk.tokens
+        if place not in self._heard:
+            self._heard.add(place)
+            echo = self._echoes[place]
+            text = (echo if isinstance(echo, str) else _text(chunk.prompt)) + text
+            told = (*chunk.prompt, *told)
+        asked = self._body.logprobs is not None
+        logprobs = self._writers[place].write(told) if asked else None
+        return choice(text, place, chunk.finish, logprobs)
+
+    def frame(self, piece: Mapping[str, Any]) -> Frame:
+        """A piece of a choice in a stream."""
+        null = {"usage": None} if self._usage_at_end else {}
+        return DataFrame({**self._head, **null, "choices": [piece]})
+
+    def last_frame(self, counts: Sequence[int]) -> Frame:
+        """How it went, in a chunk without choices."""
+        end = {**self._head, "choices": [], **self._account_of(counts)}
+        if not self._usage_at_end:
+            del end["usage"]
+        return DataFrame(end, terminal=True)
+
+    def whole(self, pieces: Sequence[Mapping[str, Any]], counts: Sequence[int]) -> dict[str, Any]:
+        """The reply that is not streamed."""
+        choices: dict[int, dict[str, Any]] = {}
+        for piece in sorted(pieces, key=lambda piece: piece["index"]):
+            before = choices.get(piece["index"])
+            choices[piece["index"]] = joined(before, piece) if before else dict(piece)
+        return {**self._head, "choices": [*choices.values()], **self._account_of(counts)}
+
+    def _account_of(self, counts: Sequence[int]) -> dict[str, Any]:
+        spent = Spent(sum(counts), self._generated, 0)
+        summary = {
+            "raced": False,
+            "tokens_generated": self._generated,
+            "elapsed": round(anyio.current_time() - self._began, 6),
+            "ignored": told(self._account.ignored),
+        }
+        return {"usage": spent.as_usage(), "frontrunner": summary}
+
+
+def _text(tokens: Sequence[TokenLogprob]) -> str:
+    return "".join(token.text for token in tokens)

@@ -1,0 +1,35 @@
+"""Recorded branches as what a simulated engine writes."""
+
+from collections.abc import Callable, Sequence
+
+from ..engines.protocol import Generation
+from ..engines.workloads import CLOSING, Course
+from ..traces.recordings import RecordedQuestion
+
+
+class RecordedCourses:
+    """Recorded branches: branch ``i`` of a race is the ``i``-th of its question's, in an order that
+    the race's seed draws. Questions are told apart by their prompts.
+
+    Args:
+        questions: with ``question`` set.
+        encode: gives the prompt of a question's text, as the engine encodes it.
+    """
+
+    def __init__(
+        self,
+        questions: Sequence[RecordedQuestion],
+        encode: Callable[[str], tuple[int, ...]],
+    ) -> None:
+        self._questions = {encode(q.question or ""): q for q in questions}
+
+    def course(self, request: Generation, written: int) -> Course:
+        known = [p for p in self._questions if request.prompt[: len(p)] == p]
+        if not known:
+            return Course(2, CLOSING.format(0))
+        question = self._questions[max(known, key=len)]
+        record = question.branches[request.branch % len(question.branches)]
+        if request.forced:
+            return Course(2, f"{record.forced_answer(written) or '?'}}}")
+        ending = "I do not know." if record.answer is None else CLOSING.format(record.answer)
+        return Course(record.tokens, ending)

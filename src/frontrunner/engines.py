@@ -1,0 +1,24 @@
+"""What runs branches.
+
+Implement ``Engine`` to race on something else, and pass it to ``Runtime``.
+"""
+
+from frontrunner.runtime.engines.protocol import Chunk as Chunk
+from frontrunner.runtime.engines.protocol import Engine as Engine
+from frontrunner.runtime.engines.protocol import EngineInfo as EngineInfo
+from frontrunner.runtime.engines.protocol import EngineLoad as EngineLoad
+from frontrunner.runtime.engines.protocol import FinishReason as FinishReason
+from frontrunner.runtime.engines.protocol import Generation as Generation
+from frontrunner.runtime.engines.protocol import Message as Message
+from frontrunner.runtime.engines.protocol import Sampling as Sampling
+
+__all__ = [
+    "Chunk",
+    "Engine",
+    "EngineInfo",
+    "EngineLoad",
+    "FinishReason",
+    "Generation",
+    "Message",
+    "Sampling",
+]

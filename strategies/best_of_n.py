@@ -27,6 +27,7 @@ from .protocol import (
 )
 from .scores import Pick, Scores, check_pick
 from .sharing import give_back
+from .standing import Standing
 
 #: How much longer the longest branch gets before waiting is priced anew.
 _PRICED_ANEW = 1.05
@@ -119,6 +120,9 @@ class BestOfN:
 
     def conclude(self, view: RaceView) -> Decide:
         return self._scores.decide(view, StopReason.DEADLINE)
+
+    def standing(self, view: RaceView) -> Standing:
+        return self._scores.standing(view)
 
     def _enough(self, view: RaceView) -> bool:
         final = [self._scores.final(b) for b in view.branches.values()]

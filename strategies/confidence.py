@@ -44,6 +44,7 @@ from .protocol import (
     RaceView,
     StopReason,
 )
+from .standing import Standing, weighed_standing
 from .weights import Weighed, voters, weigh
 
 
@@ -119,6 +120,9 @@ class Confidence:
 
     def conclude(self, view: RaceView) -> Decide:
         return self._decide(view, StopReason.DEADLINE)
+
+    def standing(self, view: RaceView) -> Standing:
+        return weighed_standing(self._votes(view).tally)
 
     # ── the course of the race ────────────────────────────────────────────────────────────────
 

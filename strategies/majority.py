@@ -31,6 +31,7 @@ from .protocol import (
     StopReason,
 )
 from .sharing import give_back
+from .standing import Standing, weighed_standing
 from .stop_rules import (
     STOP_NAMES,
     Poll,
@@ -221,6 +222,9 @@ class Majority:
 
     def conclude(self, view: RaceView) -> Decide:
         return self._decide(view, StopReason.DEADLINE, self._weights.weigh(view, pending_too=True))
+
+    def standing(self, view: RaceView) -> Standing:
+        return weighed_standing(self._weights.weigh(view, pending_too=True).tally)
 
     def _settle(self, view: RaceView, besides: Container[int] = ()) -> Sequence[Command]:
         """``besides`` those branches that are being cancelled in the same breath."""

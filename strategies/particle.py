@@ -9,6 +9,7 @@ from typing import Literal
 
 from .protocol import Command, Decide, Needs, Observation, RaceView
 from .scores import Pick, Scores, check_pick
+from .standing import Standing
 from .step_search import Candidate, Selection, StepSearch, check_search
 
 Resampling = Literal["systematic", "multinomial"]
@@ -138,6 +139,9 @@ class ParticleFilter:
 
     def conclude(self, view: RaceView) -> Decide:
         return self._search.conclude(view)
+
+    def standing(self, view: RaceView) -> Standing:
+        return self._search.standing(view)
 
     def _weight(self, score: float) -> float:
         # Relative to the largest there is, which keeps small temperatures finite.

@@ -23,6 +23,7 @@ from .protocol import (
     StopReason,
 )
 from .scores import Pick, Scores, check_pick
+from .standing import Standing
 
 
 @dataclass(slots=True)
@@ -111,6 +112,9 @@ class Prune:
 
     def conclude(self, view: RaceView) -> Decide:
         return self._scores.decide(view, StopReason.DEADLINE)
+
+    def standing(self, view: RaceView) -> Standing:
+        return self._scores.standing(view)
 
     def _checkpoint(self, branch: BranchView) -> int:
         """How many checkpoints a branch has passed."""

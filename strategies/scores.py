@@ -12,6 +12,7 @@ from typing import Literal
 
 from .closing import Closing, decide_for, over
 from .protocol import BranchStatus, BranchView, Command, Decide, RaceView, Score, StopReason
+from .standing import Standing
 from .stopping import majority_probability
 from .votes import supporter, tally
 
@@ -132,6 +133,13 @@ class Scores:
             total = sum(key[0] for _, key in ranking if key[0] > -inf)
             confidence = min(1.0, value / total) if total > 0 else 0.0
         return decide_for(view, answer, self._shown(view, answer), reason, confidence)
+
+    def standing(self, view: RaceView) -> Standing:
+        """The answer that ``decide`` would give now, and what each answer that has a score is
+        worth: its best score, or its sum of weights."""
+        ranking = self._ranking(view)
+        values = {answer: key[0] for answer, key in ranking if key[0] > -inf}
+        return Standing(ranking[0][0] if ranking else None, values)
 
     def _ranking(self, view: RaceView) -> list[tuple[str, Key]]:
         """All answers with what ranks them, best first."""

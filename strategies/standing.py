@@ -5,7 +5,7 @@ its weights and rewards, and not the one of a plain count of votes.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, cast, runtime_checkable
 
 from .protocol import Decide, RaceView, Strategy
@@ -57,11 +57,15 @@ def standing_of(
             raise TypeError(f"a strategy's standing is a Standing, not {type(standing).__name__}")
     else:
         leader = decided.answer if decided is not None else strategy.conclude(view).answer
-        counted = (votes or tally(view)).finished
-        standing = Standing(leader, {a: float(n) for a, n in ranked(counted).items()})
+        standing = replace(weighed_standing(votes or tally(view)), leader=leader)
     if decided is not None and standing.leader != decided.answer:
-        standing = Standing(decided.answer, standing.weights)
+        standing = replace(standing, leader=decided.answer)
     return standing
+
+
+def weighed_standing(votes: Tally[Any]) -> Standing:
+    """The standing of a strategy that decides by votes, counted or weighed."""
+    return Standing(votes.leader, ranked({a: float(n) for a, n in votes.finished.items()}))
 
 
 def ranked(weights: Mapping[str, float]) -> dict[str, float]:

@@ -32,6 +32,7 @@ from .protocol import (
     StopReason,
 )
 from .scores import Scores
+from .standing import Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +151,9 @@ class StepSearch:
 
     def conclude(self, view: RaceView) -> Decide:
         return self.scores.decide(view, StopReason.DEADLINE)
+
+    def standing(self, view: RaceView) -> Standing:
+        return self.scores.standing(view)
 
     # ── scores of steps ───────────────────────────────────────────────────────────────────────
 

@@ -46,10 +46,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("engine") is not None)
 
 
-def pytest_collection_finish() -> None:
-    """What has been imported and collected stays: no garbage collection need look at it again.
+@pytest.fixture(autouse=True, scope="module")
+def _small_heap() -> None:
+    """What is there already stays: no garbage collection need look at it again.
 
-    Tests that collect garbage, and pytest after each that had any, wait for a whole heap otherwise.
+    Tests that collect garbage wait for a whole heap otherwise, of all that was imported before.
     """
     gc.collect()
     gc.freeze()

@@ -54,9 +54,7 @@ def test_the_wheel_holds_every_file(tmp_path: Path) -> None:
     with ZipFile(wheel) as archive:
         shipped = {name for name in archive.namelist() if ".dist-info/" not in name}
 
-    ours = {f"frontrunner/{path.name}" for path in PACKAGE.glob("*.py")} | {
-        "frontrunner/py.typed"
-    }
+    ours = {f"frontrunner/{path.name}" for path in PACKAGE.glob("*.py")} | {"frontrunner/py.typed"}
     ours |= {
         f"frontrunner/{path.relative_to(tmp_path)}"
         for folder in ("runtime", "strategies", "configs")

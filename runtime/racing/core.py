@@ -35,7 +35,7 @@ from .branch_state import BranchState
 from .commands import checked_commands, checked_decision
 from .effects import BranchScored, Decided, Effect, ProbeAnswered, StandingChanged, StrategyFailed
 from .execution import CommandExecutor
-from .slots import NoLimit
+from .slots import NoLimit, SlotAccount
 from .state import CoreOptions, RaceHost, RaceState
 
 B = TypeVar("B", bound=BranchState)
@@ -70,6 +70,11 @@ class RaceCore(Generic[B]):
     def decision(self) -> Decide | None:
         """What the race was called with."""
         return self._state.decision
+
+    @property
+    def slots(self) -> SlotAccount:
+        """What of the engine the race occupies."""
+        return self._state.slots
 
     @property
     def called(self) -> bool:

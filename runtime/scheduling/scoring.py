@@ -23,6 +23,8 @@ from ..racing.options import RaceOptions, RawPrompt
 from .admission import Admission, Lease
 from .race_factory import RaceMaker
 
+#: Log probabilities of one prompt, which come at once and hold the event loop up meanwhile.
+MOST_PROMPT_LOGPROBS = 1 << 16
 #: Told of each chunk, and whose it is: the place of its request.
 Told = Callable[[int, ScoredChunk], object]
 
@@ -148,6 +150,12 @@ class Scorer:
             _, ids = await self._maker.read(prompt, None, deadline)
             if len(ids) >= context:
                 raise PromptTooLong(len(ids), context)
+            if told and len(ids) * (k + 1) > MOST_PROMPT_LOGPROBS:
+                raise BadRequest(
+                    f"logprobs: {k} of {len(ids)} tokens are too many to tell at once: at most "
+                    f"{MOST_PROMPT_LOGPROBS} of a prompt, each token's own included",
+                    "logprobs",
+                )
             room = min(context - len(ids), drawn.max_tokens)
             requests += [
                 Generation(

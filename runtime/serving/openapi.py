@@ -16,6 +16,7 @@ from frontrunner.strategies.protocol import StopReason
 from frontrunner.strategies.registry import strategy_names
 
 from ..answers.registry import extractor_names
+from ..config import reference
 from .app_keys import RUNTIME, SETTINGS, served_model
 from .errors import json_response
 from .openai.chat import ChatRequest
@@ -24,6 +25,26 @@ from .responses.bodies import ResponseBody
 from .security.keys import public
 
 _REQUESTS: Final[tuple[type[BaseModel], ...]] = (ChatRequest, CompletionRequest, ResponseBody)
+
+#: What a request says in the place of a key of the config, by schema and property.
+_AS_IN_CONFIG: Final[Mapping[str, Mapping[str, str]]] = {
+    "FrontrunnerOptions": {
+        "deadline": "race.deadline",
+        "strategy": "race.strategy",
+        "parameters": "race.parameters",
+        "branches": "race.branches",
+        "min_branches": "race.min_branches",
+        "max_tokens": "sampling.max_tokens",
+        "stop": "sampling.stop",
+        "events": "server.events",
+        "content": "server.content",
+    },
+    "AnswerFields": {key: f"answers.{key}" for key in ("kind", "units", "tolerance", "order")},
+    **{
+        model.__name__: {key: f"sampling.{key}" for key in ("temperature", "top_p", "top_k")}
+        for model in _REQUESTS
+    },
+}
 
 _COUNT: Final = {"type": "integer", "minimum": 0}
 _TEXT: Final = {"type": "string"}
@@ -416,7 +437,19 @@ def _schemas(app: web.Application) -> dict[str, Any]:
         described = schemas[request.__name__]
         model = _one_of(described["properties"]["model"], [served_model(app)])
         described["properties"] = {**described["properties"], "model": model}
+    for name, keys in _AS_IN_CONFIG.items():
+        schemas[name] = _described(schemas[name], keys)
     return schemas
+
+
+def _described(schema: Mapping[str, Any], keys: Mapping[str, str]) -> dict[str, Any]:
+    """``schema`` with what the config's reference says about properties that say the same."""
+    properties = dict(schema["properties"])
+    for name, key in keys.items():
+        if name in properties:
+            told = f"{reference.describe(key)} Not given: as in the server's config ({key})."
+            properties[name] = {**properties[name], "description": told}
+    return {**schema, "properties": properties}
 
 
 def _one_of(described: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:

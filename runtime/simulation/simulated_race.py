@@ -29,7 +29,7 @@ from ..racing import effects as e
 from ..racing.branch_state import BranchState
 from ..racing.core import RaceCore
 from ..racing.state import CoreOptions
-from ..traces.reading import RecordedBranch
+from ..traces.recordings import RecordedBranch
 
 _RUNNING, _FINISHED = BranchStatus.RUNNING, BranchStatus.FINISHED
 
@@ -179,6 +179,11 @@ class SimulatedRace:
     def arrivals(self) -> Sequence[int]:
         """Indices of the branches that finished or were forced, in order of arrival."""
         return self._core.arrivals
+
+    @property
+    def view(self) -> RaceView:
+        """The race as its strategy sees it."""
+        return self._core
 
     # ── running ───────────────────────────────────────────────────────────────────────────────
 

@@ -26,10 +26,11 @@ PROGRAM = """
         print("answer", result.answer, type(asyncio.get_running_loop()).__module__)
 
     def left():
-        # Python's resource tracker ends with the program.
+        # A zombie has ended. Python's resource tracker ends with the program.
         children = psutil.Process().children(recursive=True)
-        running = [c for c in children if c.status() != psutil.STATUS_ZOMBIE]
-        return [c for c in running if "resource_tracker" not in " ".join(c.cmdline())]
+        engines = [c for c in children if c.name().startswith("VLLM")]
+        _, running = psutil.wait_procs(engines, timeout=60)
+        return [c for c in running if c.status() != psutil.STATUS_ZOMBIE]
 
     if __name__ == "__main__":
         for run in {runs}:

@@ -1,3 +1,4 @@
+from itertools import pairwise
 from math import inf
 
 import anyio
@@ -32,7 +33,7 @@ async def test_it_is_asked_again_and_the_pauses_grow() -> None:
     endpoint = Endpoint(*(Overloaded() for _ in range(9)))
     assert await with_retries(endpoint, retries=9) == "answer"
     asked = endpoint.asked
-    pauses = [later - earlier for earlier, later in zip(asked, asked[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in pairwise(asked)]
     for number, pause in enumerate(pauses):
         longest = min(5.0, 0.1 * 2**number)
         assert longest / 2 <= pause <= longest + 1e-9

@@ -1,5 +1,7 @@
 """Beam search and DVTS, by example and under a driver that does anything a race might."""
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -251,12 +253,13 @@ class AnyBeam(AnyRewardedRace):
             )
         )
 
-    def _carry_out(self, commands: list[Command]) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def check_commands(self, commands: Sequence[Command]) -> None:
         for command in commands:
             if isinstance(command, Fork):
                 assert not self.called
                 assert command.tokens in self.view.branches[command.parent].steps
-        super()._carry_out(commands)
+
+    def check_carried_out(self, commands: Sequence[Command]) -> None:
         assert len(self.view.branches) <= self.strategy.max_launches
         assert len(self.view.active) <= self.strategy.branches
         if any(isinstance(command, Cancel) for command in commands):

@@ -135,7 +135,7 @@ class AnyBudgetForcing(AnyRace):
     ) -> None:
         self.start(BudgetForcing(branches, min_tokens, max_tokens, max_extensions))
 
-    def _carry_out(self, commands: Sequence[Command]) -> None:
+    def check_commands(self, commands: Sequence[Command]) -> None:
         for command in commands:
             if isinstance(command, Extend):
                 branch = self.view.branches[command.branch]
@@ -145,7 +145,6 @@ class AnyBudgetForcing(AnyRace):
                 assert self.extended[branch.index] <= self.strategy.max_extensions
                 if branch.answer is not None:
                     self.former[branch.index] = branch.answer
-        super()._carry_out(commands)
 
     def _check_answer(self, decision: Decide) -> None:
         came = [self.view.branches[i] for i in self.view.arrivals]

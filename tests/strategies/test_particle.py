@@ -1,5 +1,6 @@
 """Particle filtering, by example and under a driver that does anything a race might."""
 
+from collections.abc import Sequence
 from math import log
 from random import Random
 
@@ -229,8 +230,7 @@ class AnyParticleFilter(AnyRewardedRace):
         )
         self.start(strategy)
 
-    def _carry_out(self, commands: list[Command]) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        super()._carry_out(commands)
+    def check_carried_out(self, commands: Sequence[Command]) -> None:
         assert len(self.view.branches) <= self.strategy.max_launches
         if any(isinstance(command, Cancel) for command in commands):
             assert self.view.active or self.view.arrivals, "the last one was cut"

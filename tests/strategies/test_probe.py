@@ -268,15 +268,8 @@ class AnyProbing(AnyRace):
         )
         self.start(strategy)
 
-    def _carry_out(self, commands: Sequence[Command]) -> None:
-        # A race lets a branch's probe end before the next: what is asked meanwhile brings nothing.
-        for command in commands:
-            if isinstance(command, Probe):
-                assert not self.called
-                new = tuple(i for i in command.branches if i not in self.probing)
-                super()._carry_out([Probe(new)] if new else [])
-            else:
-                super()._carry_out([command])
+    def check_commands(self, commands: Sequence[Command]) -> None:
+        assert not self.called or not any(isinstance(command, Probe) for command in commands)
 
     def check(self, decision: Decide) -> None:
         finished = Counter(

@@ -11,7 +11,13 @@ from frontrunner.strategies.budget_forcing import BudgetForcing
 from frontrunner.strategies.first_to_m import FirstToM
 from frontrunner.strategies.majority import Majority
 from frontrunner.strategies.probe import Probing
-from frontrunner.strategies.protocol import BranchStatus, Cancel, Decide, BranchLimitLowered, StopReason
+from frontrunner.strategies.protocol import (
+    BranchLimitLowered,
+    BranchStatus,
+    Cancel,
+    Decide,
+    StopReason,
+)
 from frontrunner.strategies.sharing import REASON, give_back
 
 from .views import FakeView

@@ -8,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.profiles import examples
 
-from frontrunner.strategies.stop_rules import STOP_NAMES, Poll, StopName, make_rule, rule_parameters
+from frontrunner.strategies.stop_rules import (
+    STOP_NAMES,
+    Poll,
+    StopName,
+    make_rule,
+    rule_parameters,
+    stops_on_clinch,
+)
 from frontrunner.strategies.stopping import leader_probability
 
 THOROUGH = settings(max_examples=examples(10_000))
@@ -137,8 +144,8 @@ def test_none_and_clinch_leave_it_to_the_race() -> None:
     for name in ("none", "clinch"):
         assert not make_rule(name, {}).settled(poll_of("a" * 50))
         assert rule_parameters(name) == frozenset()
-    assert not make_rule("none", {}).stops_on_clinch
-    assert all(make_rule(name, {}).stops_on_clinch for name in STOP_NAMES if name != "none")
+    assert not stops_on_clinch(make_rule("none", {}))
+    assert all(stops_on_clinch(make_rule(name, {})) for name in STOP_NAMES if name != "none")
 
 
 @pytest.mark.parametrize(

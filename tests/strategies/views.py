@@ -3,26 +3,23 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from frontrunner.runtime.racing.branch_state import BranchState
 from frontrunner.strategies.lengths import LengthModel
-from frontrunner.strategies.protocol import BranchStatus, ProbeAnswer
+from frontrunner.strategies.protocol import BranchStatus
 
 
-@dataclass
-class FakeBranch:
+@dataclass(slots=True, eq=False)
+class FakeBranch(BranchState):
     """Satisfies ``BranchView``."""
 
-    index: int
-    status: BranchStatus = BranchStatus.RUNNING
-    tokens: int = 0
-    text: str = ""
-    truncated: bool = False
-    answer: str | None = None
-    score: float | None = None
-    scored_tokens: int = 0
-    parent: int | None = None
-    steps: list[int] = field(default_factory=list[int])
-    probes: list[ProbeAnswer] = field(default_factory=list[ProbeAnswer])
-    confidences: list[float] = field(default_factory=list[float])
+    written: str = ""
+
+    @property
+    def text(self) -> str:
+        return self.written
+
+    def tokens_generated(self) -> int:
+        return self.tokens
 
 
 @dataclass
@@ -46,7 +43,7 @@ class FakeView:
         self, status: BranchStatus = BranchStatus.RUNNING, answer: str | None = None
     ) -> FakeBranch:
         """A branch in ``status``; finished and forced ones arrive in the order they are added."""
-        branch = FakeBranch(len(self.branches), status, answer=answer)
+        branch = FakeBranch(len(self.branches), status=status, answer=answer)
         self.branches[branch.index] = branch
         if status in (BranchStatus.FINISHED, BranchStatus.FORCED):
             self.arrivals.append(branch.index)

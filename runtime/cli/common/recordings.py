@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...answers import Equivalence, WorkerPool
-from ...traces.reading import RecordedQuestion, read_traces, unified
+from ...config import LogSettings
+from ...logs import configure_logs
+from ...traces.reading import read_traces, unified
+from ...traces.recordings import RecordedQuestion
 from .running import ExitStatus, run, warn
 
 
@@ -15,6 +18,7 @@ def load_recordings(paths: Sequence[Path]) -> list[RecordedQuestion]:
         BadRequest: a file cannot be read.
         Interrupted: a signal came.
     """
+    configure_logs(LogSettings())  # or a warning would stand among the figures
     read: list[RecordedQuestion] = []
 
     async def load() -> int:

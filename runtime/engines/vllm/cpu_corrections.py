@@ -1,4 +1,4 @@
-"""Corrects three faults of vLLM's CPU backend, in every process that vLLM starts.
+"""Corrects four faults of vLLM's CPU backend, in every process that vLLM starts.
 
 **Speculative sampling** (vLLM issue 55005). Without Triton, vLLM's CPU stand-in for
 ``expand_kernel`` writes into a temporary copy of its output whenever the tensor is not int64.
@@ -15,6 +15,10 @@ and a process may touch those only after it has asked the kernel (``arch_prctl``
 worker dies of an illegal instruction in its first step. Whether something else in the process asked
 before is a matter of luck.
 
+**Ranks that are compiled for seconds.** The first request for log probabilities makes vLLM compile
+the function that counts ranks, a comparison and a sum; all requests wait meanwhile. Here it is not
+compiled.
+
 ``register`` is a ``vllm.general_plugins`` entry point. It replaces a function only where it finds
 the fault by trying it: GPUs, Triton and fixed versions are left alone.
 """
@@ -28,6 +32,19 @@ def register() -> None:
     _correct_speculation()
     _correct_seeds()
     _ask_for_amx()
+    _leave_ranks_uncompiled()
+
+
+def _leave_ranks_uncompiled() -> None:
+    try:
+        from vllm.platforms import current_platform
+        from vllm.v1.sample import sampler
+    except ImportError:
+        return  # another vLLM: nothing known to correct
+    counting = getattr(sampler, "batched_count_greater_than", None)
+    plain = getattr(counting, "_torchdynamo_orig_callable", None)
+    if plain is not None and current_platform.is_cpu():
+        setattr(sampler, "batched_count_greater_than", plain)  # noqa: B010 - private to vLLM
 
 
 def _correct_speculation() -> None:

@@ -31,7 +31,7 @@ from ..protocol import (
     StepTimes,
     TokenTimes,
 )
-from .logprobs import vllm_scored
+from .logprobs import TokenTexts, vllm_scored
 from .speculation import check_speculation, speculation_arguments
 from .start import (
     build,
@@ -83,6 +83,7 @@ class VllmEngine:
         self._info: EngineInfo | None = None
         self._stats = _Stats()
         self._local: LocalTokenizer | None = None  # of ``_llm``
+        self._token_texts: TokenTexts | None = None  # likewise
         self._failure: EngineError | None = EngineClosed("the vLLM engine is not running")
 
     # ── life ──────────────────────────────────────────────────────────────────────────────────
@@ -108,7 +109,7 @@ class VllmEngine:
         _log.info("frontrunner.engine_started", seconds=round(time.monotonic() - began, 2))
 
     async def aclose(self) -> None:
-        llm, self._llm, self._local = self._llm, None, None
+        llm, self._llm, self._local, self._token_texts = self._llm, None, None, None
         self._failure = EngineClosed("the vLLM engine is not running")
         if llm is not None:
             await shut_down(llm)
@@ -148,6 +149,12 @@ class VllmEngine:
 
         await run(0)
         self._stats.steps, self._stats.tokens = StepTimes(), TokenTimes()
+        if self.info.logprobs:
+            # Likewise what they need: others would wait for it.
+            asked = Generation("warm-up-scored", prompt, 1, Sampling(logprobs=1))
+            async with aclosing(self.scored(asked, prompt=True)) as scored:
+                async for _ in scored:
+                    pass
         async with anyio.create_task_group() as tasks:
             for index in range(min(16, self._settings.max_branches)):
                 tasks.start_soon(run, index)
@@ -232,7 +239,9 @@ class VllmEngine:
         if self.failure is not None or self._llm is None:
             raise self.failure or EngineClosed("the vLLM engine is not running")
         try:
-            async with aclosing(vllm_scored(self._llm, request, prompt=prompt)) as chunks:
+            async with aclosing(
+                vllm_scored(self._llm, request, self._texts, prompt=prompt)
+            ) as chunks:
                 async for chunk in chunks:
                     yield chunk
         except EngineDeadError as error:
@@ -271,6 +280,12 @@ class VllmEngine:
             waiting=self._stats.waiting,
             cache_usage=self._stats.cache_usage,
         )
+
+    @property
+    def _texts(self) -> TokenTexts:
+        if self._token_texts is None:
+            self._token_texts = TokenTexts(self.llm.get_tokenizer().decode)
+        return self._token_texts
 
     @property
     def _tokenizer(self) -> LocalTokenizer:

@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails
 
 from ...answers.equivalence.rules import Order, Units
 from ...config import Settings
+from ...config.sections import path_in
 from ...racing.options import AnswerOptions, RaceOptions
 from ..errors import BadParameter
 
@@ -38,7 +39,13 @@ _PATIENCES_IF_WHOLE: Final = (_READ_TIMEOUT, "x-stainless-timeout")
 class AnswerFields(BaseModel):
     """What an answer is, and how answers are compared. What is not said is as in ``[answers]``."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        frozen=True,
+        use_attribute_docstrings=True,
+    )
 
     kind: str | None = None
     """A kind of ``[answers]``, such as ``boxed``, ``json``, ``text``."""
@@ -53,7 +60,13 @@ class AnswerFields(BaseModel):
 class FrontrunnerOptions(BaseModel):
     """The ``frontrunner`` object of a request."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        frozen=True,
+        use_attribute_docstrings=True,
+    )
 
     deadline: PositiveFloat | None = None
     """Seconds in which the answer must be there. None: the server's default."""
@@ -102,7 +115,13 @@ class FrontrunnerOptions(BaseModel):
 class Sampled(BaseModel):
     """OpenAI's parameters that all its APIs have. Others are taken too: see ``ignored``."""
 
-    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False, frozen=True)
+    model_config = ConfigDict(
+        extra="allow",
+        strict=True,
+        allow_inf_nan=False,
+        frozen=True,
+        use_attribute_docstrings=True,
+    )
 
     model: str | None = None
     temperature: float | None = Field(default=None, ge=0, le=2)
@@ -128,8 +147,8 @@ def checked(model: type[B], data: Any) -> B:
     except ValidationError as error:
         # Of a field with several forms every form complains: the one that fits best got furthest.
         told = error.errors(include_url=False)
-        worst = max(told, key=lambda fault: len(_path(fault, data)))
-        path, what = _told(worst, _dotted(_path(worst, data)))
+        worst = max(told, key=lambda fault: len(path_in(data, fault)))
+        path, what = _told(worst, _dotted(path_in(data, worst)))
         message = f"{path}: {what}" if path else what
         raise BadParameter(message, path or None) from None
 
@@ -155,23 +174,6 @@ def _dotted(path: Sequence[str | int]) -> str:
     """A path as OpenAI writes it: ``input[0].content``."""
     written = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return written.removeprefix(".")
-
-
-def _path(fault: ErrorDetails, data: Any) -> list[str | int]:
-    """The keys of ``data`` that lead to a fault: without the names of a union's members, which
-    pydantic puts between them."""
-    path: list[str | int] = []
-    last = len(fault["loc"]) - 1
-    for place, part in enumerate(fault["loc"]):
-        absent = fault["type"] == "missing" and place == last
-        if isinstance(data, dict) and (part in data or absent):
-            data = data.get(part)
-        elif isinstance(data, list) and isinstance(part, int):
-            data = data[part] if part < len(data) else None
-        else:
-            continue
-        path.append(part)
-    return path
 
 
 def deadline_of(

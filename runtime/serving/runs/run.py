@@ -325,7 +325,8 @@ class Runs:
     @contextmanager
     def unraced(self, owner: str | None) -> Iterator[str]:
         """A request to the engine that is no race, for as long as the block lasts. It counts as one
-        of its key's, and ``drain`` shortens its deadline by the name that the block gets, and cancels it.
+        of its key's; by the name that the block gets ``drain`` shortens its deadline, and cancels
+        it in the end.
 
         Raises:
             Draining, TooManyRaces: as ``start``.

@@ -9,8 +9,8 @@ from pathlib import Path
 from checking import BASE, check
 
 os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-import lm_eval  # noqa: E402 - it reads the environment
-from lm_eval.tasks import TaskManager  # noqa: E402
+import lm_eval
+from lm_eval.tasks import TaskManager
 
 logging.disable(logging.WARNING)
 TOKENIZER = str(Path(__file__).parents[3] / "runtime/demo/model/target")

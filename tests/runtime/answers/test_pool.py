@@ -9,9 +9,12 @@ import pytest
 from frontrunner.runtime.answers import AnswerClusters, Equivalence, NoKey, WorkerPool
 from frontrunner.runtime.answers.algebra import worker_pool as pools
 from frontrunner.runtime.answers.algebra import worker_process as process
+from frontrunner.runtime.answers.algebra.worker_pool import DEFAULT_TIMEOUT_S
+
+pytestmark = pytest.mark.slow  # it starts processes of its own
 
 # Long enough for any machine: these tests assert what happens, not how fast.
-HANG_GUARD_S = 60.0
+HANG_GUARD_S = 240.0
 PATIENT_S = 30.0
 # Two that no computer ends, but each may be given to a parser.
 ENDLESS = "10^{10^{10}}"
@@ -43,6 +46,16 @@ for line in sys.stdin:
             key = formula if formula != "null" else None
             print(json.dumps({"id": request["id"], "key": key}), flush=True)
 """
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limits that a test does not set itself are beyond what a busy machine needs."""
+    monkeypatch.setattr(process, "START_LIMIT_S", PATIENT_S)
+    monkeypatch.setattr(process, "REAP_LIMIT_S", PATIENT_S)
+    monkeypatch.setattr(pools, "START_LIMIT_S", PATIENT_S)
+    monkeypatch.setattr(pools, "REAP_LIMIT_S", PATIENT_S)
+    monkeypatch.setattr(WorkerPool.key, "__defaults__", (DEFAULT_TIMEOUT_S, PATIENT_S))
 
 
 @pytest.fixture
@@ -439,7 +452,7 @@ async def test_what_a_hostile_formula_costs_its_own_race_costs_no_other() -> Non
     with anyio.fail_after(HANG_GUARD_S):
         async with WorkerPool(1) as pool:
             assert await pool.warm_up()
-            equivalence = Equivalence(pool, timeout_s=1.0)
+            equivalence = Equivalence(pool, timeout_s=3.0)
             one, other = AnswerClusters(equivalence), AnswerClusters(equivalence)
             classes: list[str] = []
 

@@ -14,6 +14,8 @@ from tests.profiles import examples
 
 from frontrunner.runtime.answers import AnswerClusters, Equivalence, WorkerPool
 
+pytestmark = pytest.mark.slow  # it starts processes of its own
+
 PATIENT_S = 30.0
 DOCUMENTATION = Path(__file__).parents[3] / "docs" / "answers.md"
 

@@ -7,10 +7,13 @@ from pathlib import Path
 from subprocess import DEVNULL
 
 import anyio
+import pytest
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from frontrunner.runtime.answers import algebra
+
+pytestmark = pytest.mark.slow  # it starts processes of its own
 
 PROGRAM = Path(algebra.__file__).with_name("worker_main.py")
 

@@ -3,13 +3,14 @@
 import csv
 import io
 import signal
+import sys
 from pathlib import Path
 
 import orjson
 import pytest
 
 from ..experiments.data import probed_file, probed_question, scored_file, scored_line
-from .conftest import PATIENCE, RunCli, assert_they_end, cli_process, session_members
+from .conftest import PATIENCE, RunCli, assert_they_end, cli_process, process, session_members
 from .test_bad_input import assert_one_sentence
 
 KEYS = {
@@ -184,3 +185,15 @@ def test_a_signal_leaves_no_process(tmp_path: Path, number: signal.Signals) -> N
         _, err = started.communicate(timeout=PATIENCE)
         assert (started.returncode, err) == (128 + number, b"")
         assert_they_end(members)
+
+
+def test_a_warning_in_the_log_does_not_stand_among_the_figures(tmp_path: Path) -> None:
+    code = (
+        "import sys, structlog; from frontrunner.runtime.cli import main; main(sys.argv[1:]);"
+        "structlog.get_logger().warning('a comparison took too long')"
+    )
+    argv = ("replay", str(probed_file(tmp_path)), "-b", "2", "-n", "1", "--json")
+    with process(sys.executable, "-c", code, *argv) as started:
+        out, err = started.communicate(timeout=PATIENCE)
+    assert all(orjson.loads(line) for line in out.splitlines())
+    assert b"a comparison took too long" in err

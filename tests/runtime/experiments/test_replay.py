@@ -200,7 +200,7 @@ def test_no_earlier_stop_is_sure_to_keep_the_final_majority(seed: int, branches:
             Majority(branches, stop="none", force_answers=False), records, Timing(moment)
         )
         race.run()
-        return tally(race).leader
+        return tally(race.view).leader
 
     final = leader_at(1000)
     moments = sorted({b.tokens for b in records})

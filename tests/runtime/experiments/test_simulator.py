@@ -200,7 +200,7 @@ def test_it_ends_as_the_live_race_does(
         lengths=lengths,
     )
     outcome = race.run()
-    votes = tally(race)
+    votes = tally(race.view)
     ended = [b for b in race.branches.values() if b.status in ("finished", "failed")]
     assert expected == (
         outcome.decision.answer,

@@ -621,7 +621,7 @@ async def test_a_fork_takes_the_place_of_the_branch_that_was_cut_for_it() -> Non
             assert runtime.load().running == 4
         assert runtime.admission_load().free == 4
         engine.check_idle()
-    assert statuses(crowd.results[0])[:4].count("cancelled") == 3
+    assert statuses(crowd.results[0])[:4].count("cancelled") >= 3
     assert len(crowd.results[0].branches) >= 7
     assert len(crowd.results[1].branches) == 1
 

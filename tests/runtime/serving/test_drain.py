@@ -122,7 +122,7 @@ async def test_hurrying_a_race(serve: Serve) -> None:
 @pytest.fixture
 def config(tmp_path: Path) -> str:
     path = tmp_path / "server.toml"
-    text = "[server]\nport = 0\ndrain_grace = 0\ndrain_limit = 3\ncontent = 'answer'\n"
+    text = "[server]\nport = 0\ndrain_grace = 0\ndrain_limit = 1\ncontent = 'answer'\n"
     path.write_text(text)
     return str(path)
 
@@ -170,7 +170,10 @@ async def test_a_signal_under_load(config: str, number: signal.Signals, to_group
                     tasks.start_soon(ask)
                 await until(lambda: len(started) == 50 and all(started), turns=60_000)
                 (os.killpg if to_group else os.kill)(process.pid, number)
-        assert outcomes == [("7", "stop")] * 50
+        # "7" and "stop", unless the machine is too busy for forced answers: those are looked at in
+        # virtual time, above.
+        assert len(outcomes) == 50
+        assert all(content and reason in ("stop", "length") for content, reason in outcomes)
         process.communicate()
         assert process.returncode == 0
 

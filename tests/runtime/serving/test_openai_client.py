@@ -1,4 +1,4 @@
-"""OpenAI's Python client, on all three APIs: what ``tests/clients`` tries of it, inside the suite."""
+"""OpenAI's Python client, on all three APIs: a part of ``tests/clients``, inside the suite."""
 
 from typing import Any
 

@@ -55,8 +55,8 @@ class StrategySpec:
         return f"{self.name}:{given}" if given else self.name
 
     def create(self, branches: int, *, forced: bool) -> Strategy:
-        """A fresh strategy for a race of ``branches`` branches. It imports what its name and its stop
-        rule refer to.
+        """A fresh strategy for a race of ``branches`` branches. What its name and its stop rule
+        refer to is imported.
 
         Raises:
             BadRequest: unknown name or parameter, or a value out of range.

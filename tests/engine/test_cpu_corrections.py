@@ -21,3 +21,17 @@ def test_amx_is_used_only_with_leave(
     cpu_corrections._ask_for_amx()
     assert torch.cpu._is_amx_tile_supported() is used
     assert len(asked) == supported
+
+
+def test_ranks_are_counted_without_compiling() -> None:
+    import torch
+    from vllm.platforms import current_platform
+    from vllm.v1.sample import sampler
+
+    if not current_platform.is_cpu():
+        pytest.skip("compiled as vLLM means it")
+    cpu_corrections.register()
+    count = sampler.batched_count_greater_than
+    assert not hasattr(count, "_torchdynamo_orig_callable")
+    counted = count(torch.tensor([[0.1, 0.5, 0.4], [3.0, 1.0, 2.0]]), torch.tensor([[0.4], [3.0]]))
+    assert counted.tolist() == [2, 1]

@@ -767,7 +767,6 @@ async def test_progress_adds_up_to_the_text_of_each_branch() -> None:
         mine = [e for e in events if isinstance(e, BranchProgressed) and e.branch == branch.index]
         own = "".join(event.text for event in mine if not event.forced)
         forced = "".join(event.text for event in mine if event.forced)
-        asked = [r for r in engine.forced_requests() if r.branch == branch.index]
         assert branch.text == own + forced
         assert branch.tokens == sum(event.tokens for event in mine)
 

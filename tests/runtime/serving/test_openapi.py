@@ -98,3 +98,13 @@ def test_schemathesis_finds_no_lie_in_it(tmp_path: Path) -> None:
         assert run.returncode == 0, output
         # It is still there, and nothing was a fault of the server.
         assert process.poll() is None
+
+
+async def test_what_the_config_says_too_is_described_as_there(client: Client) -> None:
+    schemas = (await (await client.get("/openapi.json")).json())["components"]["schemas"]
+    options = schemas["FrontrunnerOptions"]["properties"]
+    assert options["deadline"]["description"].startswith(reference.describe("race.deadline"))
+    assert options["on_disconnect"]["description"]
+    units = schemas["AnswerFields"]["properties"]["units"]["description"]
+    assert units.startswith(reference.describe("answers.units"))
+    assert schemas["ChatRequest"]["properties"]["top_p"]["description"]

@@ -23,8 +23,8 @@ from frontrunner.strategies import (
     StopReason,
     decide_by_votes,
     force_unanswered,
-    give_back,
     over,
+    shed_branches,
     tally,
 )
 from frontrunner.testing import BranchScript, run_race
@@ -59,7 +59,7 @@ class Agreement:
             case CallTimeReached():
                 return force_unanswered(view)
             case BranchLimitLowered(limit):
-                return give_back(view, limit)
+                return shed_branches(view, limit)
             case _:
                 return []
 

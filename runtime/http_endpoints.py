@@ -14,10 +14,10 @@ from .errors import EngineStartError
 T = TypeVar("T")
 
 #: Answers after which the same request may succeed.
-TRY_AGAIN = frozenset({429, 502, 503, 504})
+RETRYABLE_STATUSES = frozenset({429, 502, 503, 504})
 #: Seconds before the first retry; they double, up to the longest.
 _FIRST_PAUSE = 0.1
-_LONGEST_PAUSE = 5.0
+_MAX_PAUSE = 5.0
 #: Of an endpoint's complaint, in the log and in errors.
 SHOWN_CHARS = 200
 
@@ -62,7 +62,7 @@ async def with_retries(
             if not left or wait > longest_wait or again >= ends:
                 raise
         await anyio.sleep(wait)
-        pause, left = min(2 * pause, _LONGEST_PAUSE), left - 1
+        pause, left = min(2 * pause, _MAX_PAUSE), left - 1
 
 
 def authorization(setting: str, variable: str | None) -> dict[str, str]:

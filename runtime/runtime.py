@@ -29,8 +29,8 @@ from .racing.stream import RaceStream, StreamedRace
 from .result import Result
 from .rewards import RewardModel, make_reward_model
 from .scheduling.admission import Admission, AdmissionLoad, Lease
-from .scheduling.race_factory import RaceMaker, RaceRequest
-from .scheduling.rebalancer import Sharing
+from .scheduling.race_factory import RaceFactory, RaceRequest
+from .scheduling.rebalancer import BranchRebalancer
 from .scheduling.scoring import ScoreOptions, Scorer, Told
 
 _log = structlog.get_logger("frontrunner.runtime")
@@ -86,15 +86,15 @@ class Runtime:
         equivalence = Equivalence(self._workers, answers.compare_timeout)
         models = self.settings.planning.models
         self._racing: dict[str, Race] = {}
-        self._sharing: Sharing | None = None
+        self._sharing: BranchRebalancer | None = None
         if models is not None:
-            self._sharing = Sharing(
+            self._sharing = BranchRebalancer(
                 RuntimeModels.read(Path(models)),
                 engine,
                 lambda: self._admission.load().granted,
                 self._racing.values,
             )
-        self._maker = RaceMaker(
+        self._maker = RaceFactory(
             engine,
             self.settings,
             rewards,
@@ -141,7 +141,7 @@ class Runtime:
             self._admission = Admission(self.engine.info.max_branches, self.settings.race.queue)
             self._entered = True
             if self._warm:
-                await self._rehearse()
+                await self._warm_up_race()
         except BaseException:
             await self.__aexit__()
             raise
@@ -172,7 +172,7 @@ class Runtime:
         if failure is not None:
             raise failure
 
-    async def _rehearse(self) -> None:
+    async def _warm_up_race(self) -> None:
         """Run a race into its deadline, so that the reserve for forced answers is measured before
         the first one that counts."""
         step = self.engine.load().step_seconds or _FALLBACK_STEP

@@ -6,6 +6,7 @@ What is named here is what a strategy or a stop rule of your own is made of.
 if __name__ == "strategies":  # reached by folder name from the checkout, not as the package
     raise ImportError("import frontrunner.strategies (run: pip install -e .)")
 
+from .branch_limit import shed_branches as shed_branches
 from .closing import Closing as Closing
 from .closing import decide_by_votes as decide_by_votes
 from .closing import decide_for as decide_for
@@ -45,7 +46,6 @@ from .registry import create_strategy as create_strategy
 from .registry import register_strategy as register_strategy
 from .registry import strategy_names as strategy_names
 from .registry import strategy_parameters as strategy_parameters
-from .sharing import give_back as give_back
 from .standing import Standing as Standing
 from .standing import SupportsStanding as SupportsStanding
 from .stop_rules import Poll as Poll
@@ -95,10 +95,10 @@ __all__ = [
     "decide_by_votes",
     "decide_for",
     "force_unanswered",
-    "give_back",
     "over",
     "register_stop_rule",
     "register_strategy",
+    "shed_branches",
     "stop_rule_names",
     "strategy_names",
     "strategy_parameters",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from math import inf, isnan
 from typing import Literal
 
+from .branch_limit import shed_branches
 from .checks import at_least_one
 from .lengths import LengthModel
 from .optimal_stopping import any_threshold, normal_threshold, wait_per_arrival
@@ -26,7 +27,6 @@ from .protocol import (
     StopReason,
 )
 from .scores import Pick, Scores, check_pick
-from .sharing import give_back
 from .standing import Standing
 
 #: How much longer the longest branch gets before waiting is priced anew.
@@ -111,7 +111,7 @@ class BestOfN:
             case BranchForced() | BranchFailed():
                 pass
             case BranchLimitLowered(share):
-                return give_back(view, share)
+                return shed_branches(view, share)
             case _:
                 return []
         if self._enough(view):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from .branch_limit import shed_branches
 from .closing import Closing, decide_for, over
 from .protocol import (
     BranchFailed,
@@ -22,7 +23,6 @@ from .protocol import (
     RaceView,
     StopReason,
 )
-from .sharing import give_back
 from .stopping import clinched, majority_probability
 from .votes import Tally, count, supporter, tally
 
@@ -102,7 +102,7 @@ class BudgetForcing:
             case BranchForced() | BranchFailed():
                 return self._settle(view)
             case BranchLimitLowered(share):
-                return give_back(view, share)
+                return shed_branches(view, share)
             case _:
                 return []
 

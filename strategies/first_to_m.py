@@ -12,6 +12,7 @@ fastest of many is often a hasty one. It cannot tell a close vote from a clear o
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from .branch_limit import shed_branches
 from .checks import at_least_one
 from .closing import Closing, decide_by_votes, over
 from .protocol import (
@@ -27,7 +28,6 @@ from .protocol import (
     RaceView,
     StopReason,
 )
-from .sharing import give_back
 from .votes import tally
 
 
@@ -75,7 +75,7 @@ class FirstToM:
                     )
                 return []
             case BranchLimitLowered(share):
-                return give_back(view, share)
+                return shed_branches(view, share)
             case _:
                 return []
 

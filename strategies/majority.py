@@ -11,6 +11,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from .branch_limit import shed_branches
 from .checks import at_least_one
 from .closing import Closing, decide_by_votes, over
 from .lengths import expected_arrivals
@@ -30,7 +31,6 @@ from .protocol import (
     RaceView,
     StopReason,
 )
-from .sharing import give_back
 from .standing import Standing, weighed_standing
 from .stop_rules import (
     STOP_NAMES,
@@ -215,7 +215,7 @@ class Majority:
                 return self._settle(view)
             case BranchLimitLowered(share):
                 # Fewer votes are to come: the lead may be beyond them now.
-                cut = give_back(view, share)
+                cut = shed_branches(view, share)
                 return [*cut, *self._settle(view, besides=cut[0].branches)] if cut else []
             case _:
                 return []

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from .branch_limit import shed_branches
 from .closing import Closing, decide_for, over
 from .lengths import expected_arrivals
 from .protocol import (
@@ -34,7 +35,6 @@ from .protocol import (
     RaceView,
     StopReason,
 )
-from .sharing import give_back
 from .stopping import clinched, flip_risk, majority_probability
 from .votes import Tally, count, supporter
 
@@ -143,7 +143,7 @@ class Probing:
             case BranchFinished() | BranchForced() | BranchFailed():
                 return self._settle(view)
             case BranchLimitLowered(share):
-                return give_back(view, share)
+                return shed_branches(view, share)
             case _:
                 return []
 

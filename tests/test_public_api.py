@@ -48,7 +48,7 @@ PROMISED = {
         BranchScored BranchStarted BranchStatus BranchStepped BranchView CallTimeReached Cancel
         Closing Command Decide Extend Force Fork Launch LengthModel Needs Observation Parameter Poll
         Probe ProbeAnswer RaceView Score Standing StopReason StopRule Strategy SupportsStanding
-        Tally create_strategy decide_by_votes decide_for force_unanswered give_back over
+        Tally create_strategy decide_by_votes decide_for force_unanswered shed_branches over
         register_stop_rule register_strategy stop_rule_names strategy_names strategy_parameters
         tally unanswered
     """,

@@ -37,7 +37,7 @@ _HALFWAY: Final = 0.25
 _ATTRACTION: Final = 1.5
 LOUDNESS: Final = 5.0
 #: Surprise, in nats, from which on a digit counts as wholly unexpected.
-_MOST_SURPRISED: Final = 10.0
+_MAX_SURPRISED: Final = 10.0
 
 
 def build_model(folder: str) -> Model:
@@ -237,7 +237,7 @@ class Judge(nn.Module):
         chances = (predicted @ self.model.model.embed_tokens.weight.T).float().log_softmax(-1)
         nats = -chances.gather(1, ids[:, 1:][before][:, None]).squeeze(1)
         surprise = torch.zeros(ids.shape, device=ids.device)
-        surprise[digits] = (nats / _MOST_SURPRISED).clamp(0, 1)
+        surprise[digits] = (nats / _MAX_SURPRISED).clamp(0, 1)
         return surprise
 
 

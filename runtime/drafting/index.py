@@ -13,7 +13,7 @@ from .vocabulary import Vocabulary
 #: The salt of the contexts that all races share.
 _SHARED: Final = 0x51ED2701
 #: Units of the longest template that is looked up.
-LONGEST_TEMPLATE: Final = 12
+MAX_TEMPLATE: Final = 12
 
 
 class ContinuationIndex:
@@ -41,7 +41,7 @@ class ContinuationIndex:
         self._table = np.zeros((1 << max(4, sets.bit_length() - 1), WAYS, FIELDS), dtype=np.int32)
         tiers = 2 if shared else 1
         self._token_trust = np.zeros((tiers, longest + 1, BUCKETS, 2))
-        self._template_trust = np.zeros((tiers, LONGEST_TEMPLATE + 1, BUCKETS, 2))
+        self._template_trust = np.zeros((tiers, MAX_TEMPLATE + 1, BUCKETS, 2))
         self._calibration = np.zeros((SOURCES, LEVELS, 2))
         self._vocabulary = vocabulary
         self._shared = shared

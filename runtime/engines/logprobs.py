@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 from .protocol import FinishReason, Generation
 
 #: Log probabilities of a token that engines give at most, beside its own.
-MOST_LOGPROBS = 20
+MAX_LOGPROBS = 20
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 @runtime_checkable
-class TellsNextTokens(Protocol):
+class SupportsNextTokens(Protocol):
     """An engine with one more ability than ``Engine``; ``EngineInfo.logprobs`` says if it is on."""
 
     async def next_tokens(
@@ -30,7 +30,7 @@ class TellsNextTokens(Protocol):
 async def vllm_next_tokens(
     llm: "AsyncLLM", prompt: Sequence[int], k: int, request_id: str, priority: int
 ) -> Sequence[tuple[str, float]]:
-    """``TellsNextTokens.next_tokens`` on vLLM; its errors are vLLM's."""
+    """``SupportsNextTokens.next_tokens`` on vLLM; its errors are vLLM's."""
     from vllm import SamplingParams, TokensPrompt
     from vllm.sampling_params import RequestOutputKind
 

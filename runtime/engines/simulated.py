@@ -31,7 +31,7 @@ from .protocol import (
     StepTimes,
     TokenTimes,
 )
-from .workloads import Course, Courses
+from .workloads import Course, Workload
 
 #: Prompts that are remembered, to know how much of a branch a forced one continues.
 _PROMPTS = 1024
@@ -90,7 +90,7 @@ class _Step:
 class SimulatedEngine:
     """An ``Engine`` on a ``StepTime``."""
 
-    def __init__(self, hardware: SimulatedHardware, courses: Courses) -> None:
+    def __init__(self, hardware: SimulatedHardware, courses: Workload) -> None:
         self.hardware = hardware
         self.courses = courses
         self._requests: dict[str, _Request] = {}

@@ -26,7 +26,7 @@ class Course:
         return self.ending if index == self.tokens - 1 else f"w{position} "
 
 
-class Courses(Protocol):
+class Workload(Protocol):
     """Says what a request writes."""
 
     def course(self, request: Generation, written: int) -> Course:
@@ -35,7 +35,7 @@ class Courses(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class DrawnCourses:
+class SampledWorkload:
     """Lengths from a log-normal, answers from a distribution; the request's seed draws both.
 
     ``answers`` maps an answer to its probability among finished branches. A branch forced early

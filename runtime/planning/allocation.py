@@ -22,17 +22,17 @@ _TOLERANCE = 0.005
 #: cost far more than too few, and a plan that just fits would often not.
 _SPREAD = (0.85, 1.0, 1.2)
 #: Measured times change the model's by no more than this factor, up or down.
-_MOST_CORRECTION = 4.0
+_MAX_CORRECTION = 4.0
 #: Prompts of as many such pieces (tokens) are as long as each other.
 _PROMPT_PIECE = 64
 #: Races that are looked at one by one.
-_MOST_JUDGED = 16
+_MAX_JUDGED = 16
 #: Clocks kept; they differ by branches, others and prompt only.
-_MOST_CLOCKS = 4096
+_MAX_CLOCKS = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Contender:
+class ActiveRace:
     """A race whose branches are chosen here."""
 
     seconds: float
@@ -54,7 +54,7 @@ class Contender:
         return allowed if self.running is None else min(self.running, allowed)
 
 
-class BatchSharing:
+class BranchAllocator:
     """Shares the batch of an engine among races, by the models of a plan."""
 
     def __init__(self, models: RuntimeModels) -> None:
@@ -63,7 +63,7 @@ class BatchSharing:
 
     def share(
         self,
-        contenders: Sequence[Contender],
+        contenders: Sequence[ActiveRace],
         *,
         most: int,
         fixed: int = 0,
@@ -86,7 +86,7 @@ class BatchSharing:
         return next(b for b, e in zip(counts, expected, strict=True) if e >= enough)
 
     def reached_tokens(
-        self, contender: Contender, share: int, others: int, factor: float = 1.0
+        self, contender: ActiveRace, share: int, others: int, factor: float = 1.0
     ) -> float:
         """Tokens that each branch of a race will have written when it is called, beside ``others``
         branches of other races all along."""
@@ -115,15 +115,15 @@ class BatchSharing:
         usual = pace.seconds_per_token(max(1, round(batch)), models.prompt + written, written)
         if usual <= 0:
             return 1.0
-        return min(_MOST_CORRECTION, max(1 / _MOST_CORRECTION, seconds / usual))
+        return min(_MAX_CORRECTION, max(1 / _MAX_CORRECTION, seconds / usual))
 
     def _right(
-        self, contenders: Sequence[Contender], share: int, fixed: int, factor: float
+        self, contenders: Sequence[ActiveRace], share: int, fixed: int, factor: float
     ) -> float:
         """The share of right answers to expect."""
         batch = fixed + sum(c.kept(share) for c in contenders)
         # Every race that begins pays for this: of hundreds, some stand for all.
-        judged = contenders[:: -(-len(contenders) // _MOST_JUDGED)]
+        judged = contenders[:: -(-len(contenders) // _MAX_JUDGED)]
         return fmean(
             self.models.accuracy.at(
                 c.ended + c.kept(share),
@@ -138,7 +138,7 @@ class BatchSharing:
         pieces = -(-tokens // _PROMPT_PIECE)
         clock = self._clocks.get((branches, others, pieces))
         if clock is None:
-            if len(self._clocks) >= _MOST_CLOCKS:
+            if len(self._clocks) >= _MAX_CLOCKS:
                 self._clocks.clear()
             tokens = pieces * _PROMPT_PIECE
             clock = self._clocks[branches, others, pieces] = TokenClock(

@@ -14,7 +14,7 @@ from ..cost_model.acceptance import NOTHING_ACCEPTED, Acceptance
 from ..cost_model.step_time import StepTime
 
 #: Between two knots times are interpolated; contexts grow by no more than this meanwhile.
-_LONGEST_PIECE = 512
+_MAX_PIECE = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class TokenClock:
         for knot in knots:
             batch = len(ends) - ended + others
             while start < knot:
-                end = min(knot, start + _LONGEST_PIECE)
+                end = min(knot, start + _MAX_PIECE)
                 # Linear in the context but for the roof's edge: the middle is the mean.
                 middle = (start + end) / 2
                 each = pace.seconds_per_token(batch, prompt + middle, middle)

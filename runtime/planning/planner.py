@@ -17,7 +17,7 @@ Evaluate = Callable[[Candidate], Estimate]
 #: Accuracy (share) below which a gain is none: then the cheaper candidate is as good. Where the
 #: pilot is small, a gain below its standard error is none either (the one-standard-error rule,
 #: Breiman et al., Classification and Regression Trees, 1984), up to the second figure.
-TOLERANCE, MOST_TOLERANCE = 0.005, 0.015
+TOLERANCE, MAX_TOLERANCE = 0.005, 0.015
 #: Median times with this ratio or a greater one are the same.
 _AS_EARLY = 0.95
 
@@ -59,7 +59,7 @@ class Choice:
 
 def tolerance_between(one: Estimate, other: Estimate) -> float:
     """How much accuracy may differ between two that are as accurate as each other."""
-    return min(MOST_TOLERANCE, max(TOLERANCE, one.gain_over(other)[1]))
+    return min(MAX_TOLERANCE, max(TOLERANCE, one.gain_over(other)[1]))
 
 
 def better(one: Estimate, other: Estimate) -> bool:

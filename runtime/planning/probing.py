@@ -18,7 +18,7 @@ from ..racing.spec import Forcing
 from .profile import AbortPoint, ForcedPoint, LaunchPoint, PacePoint
 
 #: Tokens of a branch below which a pace says too little.
-_FEWEST_TOKENS = 6.0
+_MIN_TOKENS = 6.0
 #: Where acceptance is counted: with more branches a chunk is more often two steps' in one.
 _COUNTED_BATCH = 8
 #: How fine positions are noted for acceptance, in tokens.
@@ -86,7 +86,7 @@ class Measuring:
         ends = min(s.times[-1] for s in streams)
         gained = [s.tokens_at(ends) - s.tokens_at(begins) for s in streams]
         mean = sum(gained) / batch
-        if mean < _FEWEST_TOKENS or ends <= begins:
+        if mean < _MIN_TOKENS or ends <= begins:
             raise CannotMeasure(
                 f"{batch} branches ran together for {max(0.0, mean):.0f} tokens only"
             )

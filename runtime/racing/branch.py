@@ -10,7 +10,7 @@ from frontrunner.strategies.protocol import BranchStatus
 
 from ..engines.protocol import Chunk
 from ..result import BranchReport
-from .branch_state import BranchState
+from .core_branch import CoreBranch
 
 
 class Text:
@@ -108,7 +108,7 @@ class Kept:
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
-class Branch(BranchState):
+class Branch(CoreBranch):
     """One branch on an engine."""
 
     request_id: str

@@ -31,14 +31,14 @@ from frontrunner.strategies.protocol import (
 from frontrunner.strategies.standing import Standing, standing_of
 from frontrunner.strategies.votes import by_votes, tally
 
-from .branch_state import BranchState
 from .commands import checked_commands, checked_decision
+from .core_branch import CoreBranch
+from .core_state import CoreOptions, CoreState, RaceHost
 from .effects import BranchScored, Decided, Effect, ProbeAnswered, StandingChanged, StrategyFailed
 from .execution import CommandExecutor
 from .slots import NoLimit, SlotAccount
-from .state import CoreOptions, RaceHost, RaceState
 
-B = TypeVar("B", bound=BranchState)
+B = TypeVar("B", bound=CoreBranch)
 
 
 class RaceCore(Generic[B]):
@@ -46,7 +46,7 @@ class RaceCore(Generic[B]):
 
     def __init__(self, strategy: Strategy, host: RaceHost[B], options: CoreOptions) -> None:
         self._strategy = strategy
-        self._state = state = RaceState(host, options)
+        self._state = state = CoreState(host, options)
         self._executor = CommandExecutor(state)
         self.needs = needs_of(strategy)
         self.watched = False

@@ -11,9 +11,9 @@ from typing import Any, Generic, TypeVar
 
 from frontrunner.strategies.protocol import BranchStatus, Decide
 
-from .branch_state import BranchState
+from .core_branch import CoreBranch
 
-B = TypeVar("B", bound=BranchState)
+B = TypeVar("B", bound=CoreBranch)
 
 
 @dataclass(slots=True)

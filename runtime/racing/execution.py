@@ -6,7 +6,8 @@ from typing import Generic, TypeVar
 from frontrunner.strategies import protocol as p
 from frontrunner.strategies.protocol import BranchStatus, Command
 
-from .branch_state import BranchState
+from .core_branch import CoreBranch
+from .core_state import CoreState
 from .effects import (
     ForceBranches,
     ForceInBackground,
@@ -16,16 +17,15 @@ from .effects import (
     StartBranch,
     StopBranches,
 )
-from .state import RaceState
 
-B = TypeVar("B", bound=BranchState)
+B = TypeVar("B", bound=CoreBranch)
 
 
 class CommandExecutor(Generic[B]):
     """Carries out commands; what is to be done about them goes to the state's effects. A command
     for a branch that is gone, or in a state that it does not fit, is passed over."""
 
-    def __init__(self, state: RaceState[B]) -> None:
+    def __init__(self, state: CoreState[B]) -> None:
         self._state = state
 
     def execute(self, command: Command) -> None:

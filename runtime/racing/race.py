@@ -31,6 +31,7 @@ from .aborts import Aborts
 from .branch import BackgroundForcing, Branch, ProbeRequest
 from .branch_requests import BranchRequests, RaceServices
 from .core import RaceCore
+from .core_state import CoreOptions
 from .deadline import Deadline
 from .engine_host import EngineHost
 from .event_publisher import EventPublisher
@@ -38,7 +39,6 @@ from .observers import RaceWatcher
 from .result_builder import summarise
 from .slots import NoLimit, Slots
 from .spec import RaceSpec
-from .state import CoreOptions
 
 _log = structlog.get_logger("frontrunner.race")
 

@@ -25,8 +25,8 @@ import structlog
 from ..config import RemoteRewards
 from ..errors import EngineClosed
 from ..http_endpoints import (
+    RETRYABLE_STATUSES,
     SHOWN_CHARS,
-    TRY_AGAIN,
     TryAgain,
     authorization,
     retry_after,
@@ -136,7 +136,7 @@ class RemoteReward:
             raise EndpointError("closed meanwhile")
         try:
             async with session.post(self._url, json=body) as response:
-                if response.status in TRY_AGAIN:
+                if response.status in RETRYABLE_STATUSES:
                     raise _OverloadedError(f"HTTP {response.status}", retry_after(response))
                 if response.status >= 400:
                     complaint = (await response.text())[:SHOWN_CHARS]

@@ -14,7 +14,7 @@ import anyio
 import structlog
 
 from ..config import VerifierRewards
-from ..engines.next_tokens import TellsNextTokens
+from ..engines.next_tokens import SupportsNextTokens
 from ..engines.protocol import Engine, Generation, Sampling
 from ..errors import EngineError
 from .inputs import Template
@@ -82,7 +82,7 @@ class VerifierReward:
     async def _judge(self, item: Scoring, running: set[str]) -> float | None:
         asked = self._template.fill(item.question, item.text)
         prompt = self._engine.encode_chat([{"role": "user", "content": asked}])
-        if self._engine.info.logprobs and isinstance(self._engine, TellsNextTokens):
+        if self._engine.info.logprobs and isinstance(self._engine, SupportsNextTokens):
             request = self._request_id(running)
             top = await self._engine.next_tokens(
                 prompt, TOP_TOKENS, request_id=request, priority=_PRIORITY

@@ -43,7 +43,7 @@ _UNBOXED = frozenset({"json", "code", "tool_call", "text"})
 #: Engine steps that a race which had to wait must be left, besides those for forced answers.
 _STEPS_TO_SAY_ANYTHING = 4
 #: Log probabilities of a token that engines give at most.
-_MOST_LOGPROBS = 20
+_MAX_LOGPROBS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class RaceRequest:
     optional: bool = False  # whether a branch may reply without an answer
 
 
-class RaceMaker:
+class RaceFactory:
     """Checks requests and makes their races; one for a runtime."""
 
     def __init__(
@@ -230,9 +230,9 @@ class RaceMaker:
             raise BadRequest(
                 f"{name} needs a reward model: set [rewards] in the config, or pass one to Runtime"
             )
-        if needs.logprobs > _MOST_LOGPROBS:
+        if needs.logprobs > _MAX_LOGPROBS:
             raise BadRequest(
-                f"{name}: logprobs must be at most {_MOST_LOGPROBS}, which is what engines keep of "
+                f"{name}: logprobs must be at most {_MAX_LOGPROBS}, which is what engines keep of "
                 f"a token, not {needs.logprobs}",
                 "parameters.logprobs",
             )

@@ -8,13 +8,13 @@ import anyio
 from frontrunner.strategies.protocol import BranchStatus
 
 from ..engines.protocol import Engine
-from ..planning.allocation import BatchSharing, Contender
+from ..planning.allocation import ActiveRace, BranchAllocator
 from ..planning.runtime_models import RuntimeModels
 from ..racing.race import Race
 from ..racing.spec import RaceSpec
 
 
-class Sharing:
+class BranchRebalancer:
     """Plans B for races that begin, and cuts down those that run."""
 
     def __init__(
@@ -29,7 +29,7 @@ class Sharing:
             granted: branches that all races may run now.
             races: all that run.
         """
-        self._sharing = BatchSharing(models)
+        self._sharing = BranchAllocator(models)
         self._engine = engine
         self._granted = granted
         self._races = races
@@ -37,7 +37,7 @@ class Sharing:
     def planned(self, seconds: float, prompt: int, least: int) -> int:
         """Branches for a race that is about to begin: with so many seconds until its deadline, a
         prompt of so many tokens, and ``least`` branches at least."""
-        newcomer = Contender(seconds, prompt, least=least)
+        newcomer = ActiveRace(seconds, prompt, least=least)
         return max(least, self._share([newcomer, *map(_contender, self._sharers())]))
 
     def make_room(self, spec: RaceSpec) -> None:
@@ -50,7 +50,7 @@ class Sharing:
             share = self._share(contenders, spec.max_branches)
         else:
             seconds = spec.deadline - anyio.current_time()
-            newcomer = Contender(seconds, len(spec.prompt), least=spec.shared_down_to)
+            newcomer = ActiveRace(seconds, len(spec.prompt), least=spec.shared_down_to)
             share = self._share([newcomer, *contenders])
         for race in sharers:
             race.set_branch_limit(share)
@@ -58,7 +58,7 @@ class Sharing:
     def _sharers(self) -> list[Race]:
         return [r for r in self._races() if r.spec.shared_down_to is not None and _running(r)]
 
-    def _share(self, contenders: Sequence[Contender], more: int = 0) -> int:
+    def _share(self, contenders: Sequence[ActiveRace], more: int = 0) -> int:
         fixed = max(0, self._granted() - sum(c.running or 0 for c in contenders)) + more
         load = self._engine.load()
         return self._sharing.share(
@@ -76,9 +76,9 @@ def _running(race: Race) -> list[int]:
     return [b.tokens for b in race.branches.values() if b.status is BranchStatus.RUNNING]
 
 
-def _contender(race: Race) -> Contender:
+def _contender(race: Race) -> ActiveRace:
     running = _running(race)
-    return Contender(
+    return ActiveRace(
         seconds=race.deadline - anyio.current_time(),
         prompt=len(race.spec.prompt),
         running=len(running),

@@ -15,16 +15,16 @@ from uuid import uuid4
 import anyio
 
 from ..config import RaceSettings
-from ..engines.logprobs import MOST_LOGPROBS, ScoredChunk, TellsLogprobs
+from ..engines.logprobs import MAX_LOGPROBS, ScoredChunk, TellsLogprobs
 from ..engines.protocol import Engine, FinishReason, Generation, Sampling
 from ..errors import BadRequest, EngineError, FrontrunnerError, NotInTime, PromptTooLong
 from ..racing.aborts import Aborts
 from ..racing.options import RaceOptions, RawPrompt
 from .admission import Admission, Lease
-from .race_factory import RaceMaker
+from .race_factory import RaceFactory
 
 #: Log probabilities of one prompt, which come at once and hold the event loop up meanwhile.
-MOST_PROMPT_LOGPROBS = 1 << 16
+MAX_PROMPT_LOGPROBS = 1 << 16
 #: Told of each chunk, and whose it is: the place of its request.
 Told = Callable[[int, ScoredChunk], object]
 
@@ -82,7 +82,7 @@ class Scoring:
 class Scorer:
     """Runs such requests; one for a runtime."""
 
-    def __init__(self, engine: Engine, maker: RaceMaker, settings: RaceSettings) -> None:
+    def __init__(self, engine: Engine, maker: RaceFactory, settings: RaceSettings) -> None:
         self._engine = engine
         self._maker = maker
         self._settings = settings
@@ -139,9 +139,9 @@ class Scorer:
         if told or most != 0:
             tells_logprobs(self._engine)
         k, seed = options.get("logprobs", 0), options.get("seed")
-        if not 0 <= k <= MOST_LOGPROBS:
+        if not 0 <= k <= MAX_LOGPROBS:
             raise BadRequest(
-                f"logprobs: at most {MOST_LOGPROBS} a token, which is what engines keep", "logprobs"
+                f"logprobs: at most {MAX_LOGPROBS} a token, which is what engines keep", "logprobs"
             )
         drawn = self._maker.drawn({**_drawn(options), "max_tokens": most or None})
         sampling = Sampling(drawn.temperature, drawn.top_p, drawn.top_k, drawn.stop, k)
@@ -150,10 +150,10 @@ class Scorer:
             _, ids = await self._maker.read(prompt, None, deadline)
             if len(ids) >= context:
                 raise PromptTooLong(len(ids), context)
-            if told and len(ids) * (k + 1) > MOST_PROMPT_LOGPROBS:
+            if told and len(ids) * (k + 1) > MAX_PROMPT_LOGPROBS:
                 raise BadRequest(
                     f"logprobs: {k} of {len(ids)} tokens are too many to tell at once: at most "
-                    f"{MOST_PROMPT_LOGPROBS} of a prompt, each token's own included",
+                    f"{MAX_PROMPT_LOGPROBS} of a prompt, each token's own included",
                     "logprobs",
                 )
             room = min(context - len(ids), drawn.max_tokens)

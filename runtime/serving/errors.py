@@ -11,7 +11,7 @@ from aiohttp import web
 
 from ..errors import BadRequest, EngineError, FrontrunnerError, PromptTooLong
 from ..json_bytes import json_bytes
-from .runs.replay_buffer import FramesExpired
+from .runs.replay_buffer import EventsExpired
 
 #: How a body may be compressed, as the header says it.
 ENCODINGS = "gzip, deflate"
@@ -110,7 +110,7 @@ _KINDS: tuple[tuple[type[FrontrunnerError], int, str, str], ...] = (
     (TooLarge, 413, "invalid_request_error", "request_too_large"),
     (UnsupportedEncoding, 415, "invalid_request_error", "unsupported_encoding"),
     (TooManyRaces, 429, "rate_limit_error", "too_many_races"),
-    (FramesExpired, 410, "invalid_request_error", "events_expired"),
+    (EventsExpired, 410, "invalid_request_error", "events_expired"),
     (RunCancelled, 503, "server_error", "cancelled"),
     (EngineError, 503, "server_error", "engine_error"),
     # What is left says that the server cannot do it now: it is overloaded, or about to end.

@@ -26,9 +26,9 @@ from frontrunner.strategies.protocol import (
 
 from ..errors import BadRequest
 from ..racing import effects as e
-from ..racing.branch_state import BranchState
 from ..racing.core import RaceCore
-from ..racing.state import CoreOptions
+from ..racing.core_branch import CoreBranch
+from ..racing.core_state import CoreOptions
 from ..traces.recordings import RecordedBranch
 
 _RUNNING, _FINISHED = BranchStatus.RUNNING, BranchStatus.FINISHED
@@ -108,7 +108,7 @@ class SideAnswer:
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
-class SimulatedBranch(BranchState):
+class SimulatedBranch(CoreBranch):
     """A recorded branch that is replayed."""
 
     record: RecordedBranch

@@ -49,7 +49,7 @@ CHAT, COMPLETIONS, RESPONSES = "/v1/chat/completions", "/v1/completions", "/v1/r
 #: Seconds between two samples of the loop's lag.
 SAMPLE = 0.002
 #: Milliseconds by which the loop may be late, at the 99th percentile.
-MOST_LAG = 20
+MAX_LAG = 20
 #: What a question of a branch that never ends begins with.
 ENDLESS = "endless"
 
@@ -339,7 +339,7 @@ class Row:
     @property
     def well(self) -> bool:
         """Whether nobody was late, and the loop no longer away than it may be."""
-        return not self.failed and not any(self.late) and statistics.median(self.p99) < MOST_LAG
+        return not self.failed and not any(self.late) and statistics.median(self.p99) < MAX_LAG
 
     def __str__(self) -> str:
         median = statistics.median

@@ -28,7 +28,7 @@ from frontrunner.runtime.demo.problems import Problem, hard_problems
 from frontrunner.runtime.errors import Overloaded
 from frontrunner.runtime.events.types import BranchEnded, RaceDecided
 from frontrunner.runtime.runtime import Runtime
-from frontrunner.strategies.sharing import REASON as GIVEN_BACK
+from frontrunner.strategies.branch_limit import REASON as GIVEN_BACK
 
 ARGUMENTS = argparse.ArgumentParser(description=__doc__)
 ARGUMENTS.add_argument("--config", required=True, help="TOML file with [planning] models")

@@ -24,7 +24,6 @@ def test_amx_is_used_only_with_leave(
 
 
 def test_ranks_are_counted_without_compiling() -> None:
-    import torch
     from vllm.platforms import current_platform
     from vllm.v1.sample import sampler
 

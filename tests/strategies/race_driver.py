@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from frontrunner.runtime.racing import effects as e
-from frontrunner.runtime.racing.branch_state import BackgroundAnswer
 from frontrunner.runtime.racing.core import RaceCore
-from frontrunner.runtime.racing.state import CoreOptions
+from frontrunner.runtime.racing.core_branch import BackgroundAnswer
+from frontrunner.runtime.racing.core_state import CoreOptions
 from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.protocol import (
     BranchStatus,

@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from frontrunner.runtime.racing.branch_state import BranchState
+from frontrunner.runtime.racing.core_branch import CoreBranch
 from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.protocol import BranchStatus
 
 
 @dataclass(slots=True, eq=False)
-class FakeBranch(BranchState):
+class FakeBranch(CoreBranch):
     """Satisfies ``BranchView``."""
 
     written: str = ""

@@ -31,7 +31,7 @@ _DOTTED: Final = re.compile(
     r"\\dot\{?(?P<end>\d)\}?"
 )
 # Periods of at most so many digits are recognised, after at least so many digits of them.
-_LONGEST_PERIOD: Final = 12
+_MAX_PERIOD: Final = 12
 _DIGITS_SEEN: Final = 3
 
 
@@ -96,7 +96,7 @@ def _repeating(whole: str, first: str, period: str) -> Fraction | None:
 
 def _going_on(whole: str, digits: str) -> Fraction | None:
     """The value of `0.1666…`, if its digits begin to repeat at once or after a few."""
-    for length in range(1, _LONGEST_PERIOD + 1):
+    for length in range(1, _MAX_PERIOD + 1):
         for start in range(len(digits) - max(2 * length, _DIGITS_SEEN) + 1):
             tail = digits[start:]
             if all(tail[i] == tail[i % length] for i in range(len(tail))):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
 #: Keywords that are looked at for one verdict; one takes some microseconds.
-MOST_STEPS: Final = 5_000
+MAX_STEPS: Final = 5_000
 
 # Making a validator costs more than asking one. By identity: a schema cannot be hashed. Each entry
 # keeps its schema alive, so that no other takes its identity.
@@ -82,7 +82,7 @@ def _verdict(value: Any, schema: Mapping[str, Any]) -> bool | None:
     validator = _validator(schema)
     if validator is None:
         return None
-    _steps.left = MOST_STEPS
+    _steps.left = MAX_STEPS
     try:
         return validator.is_valid(value)
     except Exception:  # noqa: BLE001 - a reference that leads nowhere, a recursion without end, …

@@ -13,7 +13,7 @@ from ..protocol import Generation, Sampling
 from .http import NOT_TAKEN, EndpointClient, Refused, Unreachable, described
 from .placeholder_ids import Conversation
 from .sse import EventDecoder, EventTooLong
-from .wire import Abilities, BadAnswer, Delta, chat_body, completion_body, read_event
+from .wire import BadAnswer, Capabilities, Delta, chat_body, completion_body, read_event
 
 _log = structlog.get_logger("frontrunner.engine")
 
@@ -21,20 +21,20 @@ _PROBE = "frontrunner-probe"
 _TEXT = "1 + 1 ="
 _CHAT = Conversation('{"messages": [{"role": "user", "content": "1 + 1 = ?"}], "tools": []}')
 #: Bytes of an event of a probe's stream.
-_LONGEST_EVENT = 2**18
+_MAX_EVENT = 2**18
 
 
 @dataclass(frozen=True, slots=True)
-class Discovered:
+class EndpointInfo:
     """An endpoint as it was found."""
 
     model: str
     max_context_tokens: int | None  # None: it does not say
     tokenizes: bool  # has vLLM's /tokenize
-    abilities: Abilities
+    abilities: Capabilities
 
 
-async def discover(client: EndpointClient, model: str, tokens: Sequence[int]) -> Discovered:
+async def discover(client: EndpointClient, model: str, tokens: Sequence[int]) -> EndpointInfo:
     """What an endpoint can do: a handful of requests of one token each.
 
     Args:
@@ -65,7 +65,7 @@ async def discover(client: EndpointClient, model: str, tokens: Sequence[int]) ->
     if context is None and isinstance(tokenized, Mapping):
         context = _positive(tokenized.get("max_model_len"))
     _log.info("frontrunner.endpoint_found", model=name, context=context, abilities=abilities)
-    return Discovered(name, context, found is not None, abilities)
+    return EndpointInfo(name, context, found is not None, abilities)
 
 
 def read_tokens(answer: Any) -> tuple[int, ...] | None:
@@ -104,12 +104,12 @@ def _positive(value: Any) -> int | None:
     return value if type(value) is int and value > 0 else None
 
 
-async def _abilities(client: EndpointClient, model: str, tokens: Sequence[int]) -> Abilities:
+async def _abilities(client: EndpointClient, model: str, tokens: Sequence[int]) -> Capabilities:
     """The most that a request may ask for without being refused, and that is answered too."""
     request = Generation(_PROBE, (), 1, Sampling(temperature=0.0, logprobs=1), priority=1)
-    asked = [Abilities(logprobs=True), Abilities()]
+    asked = [Capabilities(logprobs=True), Capabilities()]
     if tokens:
-        ours = Abilities(token_ids=True, vllm=True, priority=True, logprobs=True)
+        ours = Capabilities(token_ids=True, vllm=True, priority=True, logprobs=True)
         some = replace(ours, priority=False), replace(ours, logprobs=False)
         asked = [ours, *some, replace(some[0], logprobs=False), *asked]
     refusal: Refused | None = None
@@ -129,7 +129,7 @@ async def _abilities(client: EndpointClient, model: str, tokens: Sequence[int]) 
         # Only an endpoint that speaks vLLM's dialect is known to mean a priority when it takes one.
         abilities = replace(abilities, logprobs=abilities.logprobs and bool(delta.top))
         return await _with_chat(client, model, request, abilities)
-    found = await _with_chat(client, model, request, Abilities(completions=False))
+    found = await _with_chat(client, model, request, Capabilities(completions=False))
     if not found.chat:
         raise refusal or EngineStartError(
             "engine.url: the endpoint answers neither /completions nor /chat/completions with "
@@ -139,8 +139,8 @@ async def _abilities(client: EndpointClient, model: str, tokens: Sequence[int]) 
 
 
 async def _with_chat(
-    client: EndpointClient, model: str, request: Generation, known: Abilities
-) -> Abilities:
+    client: EndpointClient, model: str, request: Generation, known: Capabilities
+) -> Capabilities:
     """``known``, with what was found out about chat."""
     if known.token_ids:
         return known  # conversations are sent as tokens
@@ -161,7 +161,7 @@ async def _with_chat(
 
 
 async def _first(
-    client: EndpointClient, path: str, body: Mapping[str, Any], abilities: Abilities
+    client: EndpointClient, path: str, body: Mapping[str, Any], abilities: Capabilities
 ) -> Delta | None:
     """The first text that a request is answered with; None: no text, or no stream.
 
@@ -169,7 +169,7 @@ async def _first(
         EngineError: refused, or not reached.
     """
     response = await client.open(path, body, _PROBE)
-    decoder = EventDecoder(_LONGEST_EVENT)
+    decoder = EventDecoder(_MAX_EVENT)
     try:
         while data := await response.content.readany():
             for event in decoder.feed(data):

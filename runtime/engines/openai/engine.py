@@ -45,7 +45,7 @@ from ..protocol import (
     StepTimes,
     TokenTimes,
 )
-from .discovery import Discovered, discover, read_tokens
+from .discovery import EndpointInfo, discover, read_tokens
 from .http import NOT_TAKEN, EndpointClient, Refused
 from .placeholder_ids import Conversation, read_parts, spell, spell_conversation
 from .slots import Slots
@@ -82,7 +82,7 @@ class OpenAIEngine:
         self._settings = settings
         self._url = _base_url(settings.url)
         self._client: EndpointClient | None = None
-        self._found: Discovered | None = None
+        self._found: EndpointInfo | None = None
         self._info: EngineInfo | None = None
         self._local: LocalTokenizer | None = None
         self._remote: RemoteTokenizer | None = None
@@ -111,7 +111,7 @@ class OpenAIEngine:
             said = f"no answer in {_START_LIMIT:g} s" if isinstance(error, TimeoutError) else error
             raise EngineStartError(f"engine.url: {self._url}: {said}") from error
 
-    def _take(self, found: Discovered) -> None:
+    def _take(self, found: EndpointInfo) -> None:
         settings, abilities = self._settings, found.abilities
         if abilities.token_ids and self._local is None and found.tokenizes:
             self._remote = RemoteTokenizer(self._tokenize)
@@ -197,7 +197,7 @@ class OpenAIEngine:
     async def next_tokens(
         self, prompt: Sequence[int], k: int, *, request_id: str, priority: int = 0
     ) -> Sequence[tuple[str, float]]:
-        """The ``k`` most likely next tokens (see ``TellsNextTokens``), or as many as it gives."""
+        """The ``k`` most likely next tokens (``SupportsNextTokens``), or as many as it gives."""
         sampling = Sampling(temperature=0.0, logprobs=k)
         request = Generation(request_id, tuple(prompt), 1, sampling, priority=priority)
         top: Mapping[str, float] = {}
@@ -358,7 +358,7 @@ class OpenAIEngine:
         return found
 
     @property
-    def _started(self) -> Discovered:
+    def _started(self) -> EndpointInfo:
         if self._found is None:
             raise EngineClosed("the remote engine is not running")
         return self._found

@@ -8,17 +8,17 @@ import anyio
 import orjson
 
 from ...errors import EngineClosed, EngineError
-from ...http_endpoints import SHOWN_CHARS, TRY_AGAIN, TryAgain, retry_after, with_retries
+from ...http_endpoints import RETRYABLE_STATUSES, SHOWN_CHARS, TryAgain, retry_after, with_retries
 from .wire import complaint
 
 #: Statuses that mean the request was understood and not liked, or not known there.
 NOT_TAKEN = frozenset({400, 404, 405, 415, 422, 501})
 #: Tries over the first one, before the first token, and the seconds waited at most for each.
-_RETRIES, _LONGEST_WAIT = 2, 5.0
+_RETRIES, _MAX_WAIT = 2, 5.0
 #: Bytes of an answer that is not a stream: a token is up to 8 of them in /tokenize's.
-_LONGEST_ANSWER = 16 * 2**20
+_MAX_ANSWER = 16 * 2**20
 #: Bytes of a refusal that are read.
-_LONGEST_REFUSAL = 4096
+_MAX_REFUSAL = 4096
 #: Requests in a row that must fail to be answered before the endpoint counts as lost.
 _FAILURES = 3
 #: Seconds after which an endpoint that was lost may be tried again.
@@ -129,7 +129,7 @@ class EndpointClient:
             return await self.send("POST", path, body, {"X-Request-Id": request_id})
 
         try:
-            return await with_retries(post, retries=_RETRIES, longest_wait=_LONGEST_WAIT)
+            return await with_retries(post, retries=_RETRIES, longest_wait=_MAX_WAIT)
         except _OverloadedError as error:
             raise error.refusal from error
 
@@ -170,7 +170,7 @@ class EndpointClient:
             refusal = Refused(response.status, self.redact(await _refusal(response)))
         finally:
             response.close()
-        if response.status in TRY_AGAIN:
+        if response.status in RETRYABLE_STATUSES:
             raise _OverloadedError(refusal, retry_after(response)) from refusal
         raise refusal
 
@@ -192,7 +192,7 @@ def described(error: BaseException) -> str:
 
 async def _refusal(response: aiohttp.ClientResponse) -> str:
     try:
-        data = await response.content.read(_LONGEST_REFUSAL)
+        data = await response.content.read(_MAX_REFUSAL)
     except (aiohttp.ClientError, OSError) as error:
         return described(error)
     try:
@@ -206,8 +206,8 @@ async def _json(response: aiohttp.ClientResponse) -> Any:
     try:
         while part := await response.content.readany():
             data += part
-            if len(data) > _LONGEST_ANSWER:
-                raise EngineError(f"an answer of over {_LONGEST_ANSWER} bytes")
+            if len(data) > _MAX_ANSWER:
+                raise EngineError(f"an answer of over {_MAX_ANSWER} bytes")
     except (aiohttp.ClientError, OSError) as error:
         raise EngineError(f"the endpoint's answer broke off: {described(error)}") from error
     finally:

@@ -19,10 +19,10 @@ from .wire import BadAnswer, Delta, read_event
 T = TypeVar("T")
 
 #: Bytes of an event; the first one repeats the prompt's token ids, each with up to so many more.
-_LONGEST_EVENT = 2**18
+_MAX_EVENT = 2**18
 _BYTES_PER_TOKEN_ID = 12
 #: A pause longer than this between two chunks is a stall, not a step.
-_LONGEST_STEP = 2.0
+_MAX_STEP = 2.0
 #: Tokens that an estimate may be beyond what was asked for.
 _MISCOUNT = 16
 
@@ -85,7 +85,7 @@ class DeltaStream:
         """
         self._response = response
         self._redact = redact
-        self._decoder = EventDecoder(_LONGEST_EVENT + _BYTES_PER_TOKEN_ID * len(request.prompt))
+        self._decoder = EventDecoder(_MAX_EVENT + _BYTES_PER_TOKEN_ID * len(request.prompt))
         self._room = request.max_tokens + (0 if token_ids else _MISCOUNT)
         self._took = took
         self._token_ids = token_ids
@@ -141,6 +141,6 @@ class DeltaStream:
         if not tokens:
             return
         now = time.monotonic()
-        if self._last is not None and now - self._last < _LONGEST_STEP:
+        if self._last is not None and now - self._last < _MAX_STEP:
             self._took(now - self._last, tokens)
         self._last = now

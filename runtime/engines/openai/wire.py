@@ -26,7 +26,7 @@ class BadAnswer(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Abilities:
+class Capabilities:
     """What an endpoint takes and gives, as it was found out when the engine started."""
 
     token_ids: bool = False  # takes prompts as token ids, and gives the ids that it generated
@@ -81,7 +81,7 @@ def _confidence(top: Mapping[str, float], k: int) -> float:
 
 
 def completion_body(
-    model: str, prompt: Sequence[int] | str, request: Generation, abilities: Abilities
+    model: str, prompt: Sequence[int] | str, request: Generation, abilities: Capabilities
 ) -> dict[str, Any]:
     """For ``/v1/completions``."""
     body = {"model": model, "prompt": prompt, **_sampling(request, abilities)}
@@ -96,7 +96,7 @@ def scoring_body(
     model: str,
     prompt: Sequence[int] | str,
     request: Generation,
-    abilities: Abilities,
+    abilities: Capabilities,
     *,
     repeat: bool,
 ) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def scoring_body(
 
 
 def chat_body(
-    model: str, conversation: Conversation, begun: str, request: Generation, abilities: Abilities
+    model: str, conversation: Conversation, begun: str, request: Generation, abilities: Capabilities
 ) -> dict[str, Any]:
     """For ``/v1/chat/completions``, for endpoints whose chat template we cannot apply ourselves.
 
@@ -137,7 +137,7 @@ def chat_body(
     return body
 
 
-def _sampling(request: Generation, abilities: Abilities) -> dict[str, Any]:
+def _sampling(request: Generation, abilities: Capabilities) -> dict[str, Any]:
     sampling = request.sampling
     body: dict[str, Any] = {
         "max_tokens": request.max_tokens,

@@ -57,7 +57,7 @@ _FINISHES = {
     "abort": FinishReason.ABORT,
 }
 #: A pause longer than this between two engine outputs is idleness, not a step.
-_LONGEST_STEP = 2.0
+_MAX_STEP = 2.0
 
 
 def check_model_folder(settings: VllmSettings) -> None:
@@ -218,7 +218,7 @@ class VllmEngine:
     async def next_tokens(
         self, prompt: Sequence[int], k: int, *, request_id: str, priority: int = 0
     ) -> Sequence[tuple[str, float]]:
-        """The ``k`` most likely next tokens (see ``TellsNextTokens``)."""
+        """The ``k`` most likely next tokens (see ``SupportsNextTokens``)."""
         from vllm.v1.engine.exceptions import EngineDeadError
 
         if self.failure is not None or self._llm is None:
@@ -350,7 +350,7 @@ class _Stats:
     def take(self, scheduler_stats: Any, generated: int) -> None:
         """A step has ended, which brought ``generated`` tokens."""
         now = time.monotonic()
-        if self.running and now - self._last < _LONGEST_STEP:
+        if self.running and now - self._last < _MAX_STEP:
             self.steps.add(now - self._last)
             self.tokens.add(now - self._last, self.running, generated)
         self._last = now

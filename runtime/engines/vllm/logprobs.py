@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from vllm.v1.engine.async_llm import AsyncLLM
 
 #: What stands for bytes that are no whole character, and the most tokens that spell one.
-_BROKEN, _LONGEST_CHARACTER = "\ufffd", 4
+_BROKEN, _MAX_CHARACTER = "\ufffd", 4
 _FINISHES = {
     "stop": FinishReason.STOP,
     "length": FinishReason.LENGTH,
@@ -42,7 +42,7 @@ class TokenTexts:
             if begun or _BROKEN in text:
                 begun.append(token)
                 text = self._decode(begun)
-                if text.endswith(_BROKEN) and len(begun) < _LONGEST_CHARACTER:
+                if text.endswith(_BROKEN) and len(begun) < _MAX_CHARACTER:
                     text = ""
                 else:
                     begun.clear()

@@ -26,7 +26,7 @@ from .relay import Receive, Scope, Send, read_refusal, refuse, relay_request, re
 _log = structlog.get_logger("frontrunner.serving")
 
 #: Characters that the address of a unix-domain socket may have, less those of its name.
-_LONGEST_FOLDER: Final = 80
+_MAX_FOLDER: Final = 80
 #: Seconds that requests which are no races get when the application ends.
 _LAST_REQUESTS: Final = 1.0
 
@@ -232,7 +232,7 @@ def _client(path: str) -> aiohttp.ClientSession:
 
 def _folder() -> str | None:
     """Where to make the socket's folder; None: where temporary ones are made."""
-    return None if len(gettempdir()) <= _LONGEST_FOLDER else "/tmp"
+    return None if len(gettempdir()) <= _MAX_FOLDER else "/tmp"
 
 
 async def _add_slash(scope: Scope, send: Send) -> None:

@@ -14,7 +14,7 @@ from ..replies.race_events import extra_frame, extra_payload
 from ..replies.races import choices_of, count_ahead, usage
 from ..replies.usage import Account
 from ..runs.frames import DataFrame, Frame, TextFrame
-from ..runs.leader_stream import Answer, Decided, Extra, Narrated, Reasoning
+from ..runs.leader_stream import Answer, Decided, Extra, Reasoning, StreamItem
 
 
 class ChunkEncoder(ABC):
@@ -61,7 +61,7 @@ class ChunkEncoder(ABC):
         self._unopened = {choice["index"]: choice for choice in self._first()}
         return []
 
-    def encode(self, item: Narrated) -> Iterable[Frame]:
+    def encode(self, item: StreamItem) -> Iterable[Frame]:
         match item:
             case Reasoning():
                 if not (text := self._live.told(item)):

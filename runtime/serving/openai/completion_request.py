@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from aiohttp import web
 from pydantic import Field, NonNegativeInt
 
-from ...engines.logprobs import MOST_LOGPROBS
+from ...engines.logprobs import MAX_LOGPROBS
 from ...racing.options import RaceOptions, RawPrompt
 from ..app_keys import RUNTIME
 from ..errors import BadParameter
@@ -18,7 +18,7 @@ Token = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 #: Prompts of one request: each is a race.
-MOST_PROMPTS = 128
+MAX_PROMPTS = 128
 
 
 class CompletionRequest(Sampled):
@@ -32,7 +32,7 @@ class CompletionRequest(Sampled):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     echo: bool | None = None
-    logprobs: Annotated[int, Field(ge=0, le=MOST_LOGPROBS)] | None = None
+    logprobs: Annotated[int, Field(ge=0, le=MAX_LOGPROBS)] | None = None
 
     def questions(self) -> list[RawPrompt]:
         """The prompts, at least one.
@@ -43,8 +43,8 @@ class CompletionRequest(Sampled):
         prompt = self.prompt
         several = isinstance(prompt, list) and prompt and not isinstance(prompt[0], int)
         prompts: list[Any] = list(prompt) if several else [prompt]
-        if len(prompts) > MOST_PROMPTS:
-            raise BadParameter(f"prompt: at most {MOST_PROMPTS} prompts a request", "prompt")
+        if len(prompts) > MAX_PROMPTS:
+            raise BadParameter(f"prompt: at most {MAX_PROMPTS} prompts a request", "prompt")
         for place, content in enumerate(prompts):
             if not content:
                 at = f"prompt[{place}]" if several else "prompt"

@@ -29,7 +29,7 @@ from ..requests.ignored_fields import COMPLETIONS, ignored_fields
 from ..requests.limits import read_json
 from ..requests.options import FrontrunnerOptions, checked
 from ..runs.frames import DataFrame, Frame
-from ..runs.replay_buffer import RunLog
+from ..runs.replay_buffer import ReplayBuffer
 from ..runs.written import stream_written
 from .chunks import ChunkEncoder
 from .completion_choices import choice
@@ -185,7 +185,7 @@ async def _stream(
     for place, encoder in enumerate(several):
         encoder.of(shared_id, place)
 
-    async def write(log: RunLog) -> None:
+    async def write(log: ReplayBuffer) -> None:
         async def copy(place: int) -> None:
             run = await start_streamed(
                 request, questions[place], options, several[place], asked, prefix="cmpl-"

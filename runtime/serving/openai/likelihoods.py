@@ -22,7 +22,7 @@ from ..replies.races import ClientGone
 from ..replies.usage import Account, Spent
 from ..requests.ignored_fields import told
 from ..runs.frames import DataFrame, Frame
-from ..runs.replay_buffer import RunLog
+from ..runs.replay_buffer import ReplayBuffer
 from ..runs.sse import LOOK
 from ..runs.written import stream_written
 from ..security.keys import key_name
@@ -105,7 +105,7 @@ async def likelihoods(
         )
         return json_response(reply.whole(pieces, counts))
 
-    async def write(log: RunLog) -> None:
+    async def write(log: ReplayBuffer) -> None:
         counts = await _score(
             request,
             prompts,

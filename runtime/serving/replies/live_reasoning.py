@@ -11,7 +11,7 @@ from ..runs.leader_stream import SWITCH, Reasoning
 from .content import ReplyForm
 
 #: Characters of the longest mark that ends a thinking.
-_LONGEST_MARK = 64
+_MAX_MARK = 64
 
 
 class LiveReasoning:
@@ -34,7 +34,7 @@ class LiveReasoning:
             return ""
         text = self._tail + more.text
         if (end := END_OF_THINKING.search(text)) is None:
-            told, self._tail = more.text, text[-_LONGEST_MARK:]
+            told, self._tail = more.text, text[-_MAX_MARK:]
             return told
         self._over = True
         return text[len(self._tail) : end.end()]

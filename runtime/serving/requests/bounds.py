@@ -22,16 +22,16 @@ T = TypeVar("T")
 Items = Annotated[list[T], Field(fail_fast=True)]
 
 #: Lists and objects in one body or message.
-MOST_CONTAINERS: Final = 8_192
+MAX_CONTAINERS: Final = 8_192
 #: Strings in it, the names of fields included.
-MOST_STRINGS: Final = 65_536
+MAX_STRINGS: Final = 65_536
 #: Values in it; the token ids of a long prompt are as many.
-MOST_VALUES: Final = 140_000
+MAX_VALUES: Final = 140_000
 #: Items of one list, or fields of one object. Token ids may be more.
 MOST_ITEMS: Final = 2_048
 
 #: Items of the lists and objects that a request's fields are, where fewer than ``MOST_ITEMS`` do.
-MOST_OF: Final[Mapping[str, int]] = {
+MAX_OF: Final[Mapping[str, int]] = {
     "stop": 32,
     "tools": 256,
     "functions": 256,
@@ -42,7 +42,7 @@ MOST_OF: Final[Mapping[str, int]] = {
     "modalities": 16,
 }
 #: Fields of a request.
-MOST_FIELDS: Final = 256
+MAX_FIELDS: Final = 256
 #: Characters of the strings in these fields, and of the names in them.
 LONGEST: Final[Mapping[str, int]] = {
     "model": 256,
@@ -62,8 +62,8 @@ _COLON: Final = re.compile(rb"\s*:")
 _LOOKED_AT: Final = 64 << 10
 #: Values that are looked at before others have their turn.
 _SEEN_AT_ONCE: Final = 8_192
-_MOST_PARTS: Final = 2_048
-_LONGEST_NAME: Final = 64
+_MAX_PARTS: Final = 2_048
+_MAX_NAME: Final = 64
 
 
 def check_size(data: bytes, param: str | None = None) -> Iterator[None]:
@@ -90,12 +90,12 @@ def check_size(data: bytes, param: str | None = None) -> Iterator[None]:
         quotes += len(parts) - 1
         openings += outside.count(b"[") + outside.count(b"{")
         commas += outside.count(b",")
-        if quotes // 2 > MOST_STRINGS:
-            raise _too_many(param or _fullest(data), MOST_STRINGS, "strings")
-        if openings > MOST_CONTAINERS:
-            raise _too_many(param or _fullest(data), MOST_CONTAINERS, "lists and objects")
-        if openings + commas >= MOST_VALUES:
-            raise _too_many(param or _fullest(data), MOST_VALUES, "values")
+        if quotes // 2 > MAX_STRINGS:
+            raise _too_many(param or _fullest(data), MAX_STRINGS, "strings")
+        if openings > MAX_CONTAINERS:
+            raise _too_many(param or _fullest(data), MAX_CONTAINERS, "lists and objects")
+        if openings + commas >= MAX_VALUES:
+            raise _too_many(param or _fullest(data), MAX_VALUES, "values")
         yield
 
 
@@ -146,9 +146,9 @@ def check_fields(body: Any) -> None:
     """
     if not isinstance(body, dict):
         return
-    if len(body) > MOST_FIELDS:
-        raise _too_many(None, MOST_FIELDS, "fields")
-    for name, most in MOST_OF.items():
+    if len(body) > MAX_FIELDS:
+        raise _too_many(None, MAX_FIELDS, "fields")
+    for name, most in MAX_OF.items():
         value = body.get(name)
         if isinstance(value, (list, dict)) and len(value) > most:
             raise _too_many(name, most, "items")
@@ -165,7 +165,7 @@ def _fullest(data: bytes) -> str | None:
     """The field of an object that most of its JSON stands in, as far as its beginning shows; None
     where it does not."""
     taken, field, depth, end = Counter[bytes](), b"", 0, 0
-    for part in islice(_PARTS.finditer(data, 0, _LOOKED_AT), _MOST_PARTS):
+    for part in islice(_PARTS.finditer(data, 0, _LOOKED_AT), _MAX_PARTS):
         taken[field if depth else b""] += part.end() - end
         end = part.end()
         if part[0] in b"[{":
@@ -176,7 +176,7 @@ def _fullest(data: bytes) -> str | None:
             field = part[0][1:-1]
     taken[field] += min(len(data), _LOOKED_AT) - end if depth else 0
     name, size = max(taken.items(), key=lambda entry: entry[1], default=(b"", 0))
-    if not name or len(name) > _LONGEST_NAME or 2 * size < sum(taken.values()):
+    if not name or len(name) > _MAX_NAME or 2 * size < sum(taken.values()):
         return None
     return name.decode("utf-8", "replace")
 

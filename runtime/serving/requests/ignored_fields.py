@@ -18,7 +18,7 @@ from ..errors import BadParameter
 Fate = Literal["honoured", "refused", "ignored"]
 
 #: Names of ignored fields that a reply repeats at most, and characters of each.
-_MOST_NAMES, _NAME_LENGTH = 64, 128
+_MAX_NAMES, _NAME_LENGTH = 64, 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +197,8 @@ def ignored_fields(body: BaseModel, fields: Fields) -> tuple[str, ...]:
 
 def told(names: Sequence[str]) -> list[str]:
     """Names of what was ignored, as a reply repeats them: not more of them than somebody reads."""
-    more = len(names) - _MOST_NAMES
-    cut = [name[:_NAME_LENGTH] for name in names[:_MOST_NAMES]]
+    more = len(names) - _MAX_NAMES
+    cut = [name[:_NAME_LENGTH] for name in names[:_MAX_NAMES]]
     return [*cut, f"and {more} more"] if more > 0 else cut
 
 

@@ -19,11 +19,11 @@ from ...racing.options import AnswerOptions
 from ..errors import BadParameter
 
 #: Bytes of a schema.
-MOST_BYTES: Final = 65_536
+MAX_BYTES: Final = 65_536
 #: Lists and objects in a schema.
-MOST_NODES: Final = 1_000
+MAX_NODES: Final = 1_000
 #: Characters of its patterns, with what they repeat written out.
-MOST_REPEATED: Final = 1_024
+MAX_REPEATED: Final = 1_024
 _REPETITION: Final = re.compile(r"(\))?\{(?:\d{0,6},)?(\d{1,6}),?\}")
 
 
@@ -163,12 +163,12 @@ def _all_in(names: Sequence[str], text: str) -> bool:
 
 def _check(schema: Mapping[str, Any], data: bytes, param: str) -> None:
     """See that a schema, as ``data`` in JSON, is small enough to be checked."""
-    if len(data) > MOST_BYTES or data.count(b"{") + data.count(b"[") > MOST_NODES:
+    if len(data) > MAX_BYTES or data.count(b"{") + data.count(b"[") > MAX_NODES:
         raise BadParameter(
-            f"{param}: at most {MOST_BYTES:,} bytes, and {MOST_NODES} lists and objects", param
+            f"{param}: at most {MAX_BYTES:,} bytes, and {MAX_NODES} lists and objects", param
         )
     patterns = patterns_in(schema)
-    if sum(map(_weight, patterns)) > MOST_REPEATED:
+    if sum(map(_weight, patterns)) > MAX_REPEATED:
         raise BadParameter(f"{param}: its patterns repeat too much, or are too many", param)
 
 
@@ -178,7 +178,7 @@ def _weight(pattern: str) -> int:
     for match in _REPETITION.finditer(pattern):
         count = int(match[2])
         if match[1]:
-            groups = min(MOST_REPEATED, groups * max(1, count))
+            groups = min(MAX_REPEATED, groups * max(1, count))
         else:
             once += count
     return once * groups

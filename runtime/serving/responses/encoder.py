@@ -32,7 +32,7 @@ from ..replies.race_events import extra_frame
 from ..replies.races import choices_of, count_ahead, spent_on
 from ..replies.usage import Account
 from ..runs.frames import DataFrame, Frame, TextFrame
-from ..runs.leader_stream import Answer, Decided, Extra, Narrated, Reasoning
+from ..runs.leader_stream import Answer, Decided, Extra, Reasoning, StreamItem
 
 Json = dict[str, Any]
 #: What a frame takes beside its text, about, in bytes.
@@ -97,7 +97,7 @@ class ResponseEncoder:
         yield _event("response.created", {"response": self.response})
         yield _event("response.in_progress", {"response": self.response})
 
-    def encode(self, item: Narrated) -> Iterable[Frame]:
+    def encode(self, item: StreamItem) -> Iterable[Frame]:
         """The events for what was told."""
         match item:
             case Reasoning():

@@ -18,7 +18,7 @@ from ..replies.usage import Account
 from ..requests.options import race_options
 from ..requests.slices import SLICES
 from ..runs.frames import Frame
-from ..runs.replay_buffer import FramesExpired
+from ..runs.replay_buffer import EventsExpired
 from ..runs.run import Run
 from .bodies import ResponseBody
 from .encoder import ResponseEncoder, response_of
@@ -27,7 +27,7 @@ from .store import ResponseStore
 #: What the id of a response begins with.
 PREFIX = "resp_"
 #: Bytes of a conversation for which nothing is generated: only a race finds out what is too long.
-_MOST_PREPARED: Final = 4 << 20
+_MAX_PREPARED: Final = 4 << 20
 
 STORE = web.AppKey("frontrunner.responses", ResponseStore)
 
@@ -39,7 +39,7 @@ class PreviousNotFound(NotFound):
     param = "previous_response_id"
 
 
-class EventsGone(FramesExpired):
+class EventsGone(EventsExpired):
     """The events of a response are not kept any more."""
 
     def __init__(self, response_id: str) -> None:
@@ -115,8 +115,8 @@ async def prepare_response(
     model, earlier = check_model(app, body.model), memory.conversation(body.previous_response_id)
     account = Account.of(app, body.without_effect())
     turns = [*earlier, *await body.turns(memory.item, app[SLICES])]
-    if len(json_bytes(turns)) > _MOST_PREPARED:
-        raise BadParameter(f"input: over {_MOST_PREPARED:,} bytes with what came before", "input")
+    if len(json_bytes(turns)) > _MAX_PREPARED:
+        raise BadParameter(f"input: over {_MAX_PREPARED:,} bytes with what came before", "input")
     encoder = ResponseEncoder(body.echo(model), events=False, account=account)
     response_id = f"{PREFIX}{token_hex(12)}"
     frames = list(encoder.prepare(response_id))

@@ -41,7 +41,7 @@ from ...json_bytes import json_bytes
 from ..app_keys import RUNS, SETTINGS
 from ..errors import BadParameter, Draining, json_response
 from ..requests.slices import SLICES
-from ..runs.replay_buffer import FramesExpired
+from ..runs.replay_buffer import EventsExpired
 from ..runs.run import Run
 from ..security.keys import key_name
 from .runs import Memory, find_events, find_run, prepare_response, start_response, told_error
@@ -265,7 +265,7 @@ class ResponseSocket:
         """Send a response's events.
 
         Raises:
-            FramesExpired: the first of them is not kept any more.
+            EventsExpired: the first of them is not kept any more.
         """
         place = _opening(run.id, lane)
         self._streams[run.id] = lane
@@ -274,7 +274,7 @@ class ResponseSocket:
                 try:
                     async for number, frame in frames:
                         await self._sender.send(place + frame.encode(number)[1:])
-                except (Stalled, FramesExpired):
+                except (Stalled, EventsExpired):
                     _log.info("frontrunner.stalled_reader", response=run.id)
                     self.end(WSCloseCode.TRY_AGAIN_LATER, "events were not taken in time")
                 except Gone:

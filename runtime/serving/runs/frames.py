@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from ...errors import FrontrunnerError
 from ...json_bytes import json_bytes
 from ...result import Result
-from .leader_stream import Narrated
+from .leader_stream import StreamItem
 
 #: Joined text grows to this many bytes, so that one frame is never a large part of a log.
 _JOINED_LIMIT = 16 << 10
@@ -57,7 +57,7 @@ class Encoder(Protocol):
         """What comes first."""
         ...
 
-    def encode(self, item: Narrated) -> Iterable[Frame]:
+    def encode(self, item: StreamItem) -> Iterable[Frame]:
         """What ``item`` is in this API; the last frame for ``Decided`` is terminal."""
         ...
 

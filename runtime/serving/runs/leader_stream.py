@@ -46,10 +46,10 @@ class Decided:
     result: Result
 
 
-Narrated = Reasoning | Answer | Extra | Decided
+StreamItem = Reasoning | Answer | Extra | Decided
 
 
-class Narrator:
+class LeaderStream:
     """Tells one race; feed it every event, in order.
 
     The branch that speaks first is followed for as long as it can still win. When it cannot (it was
@@ -69,14 +69,14 @@ class Narrator:
         self._race = RaceState()
         self._followed: int | None = None
 
-    def tell(self, event: Event) -> list[Narrated]:
+    def tell(self, event: Event) -> list[StreamItem]:
         """What there is to tell after ``event``."""
         if isinstance(event, RaceDecided):
             told = self._decided(event.result)
             self._race.apply(event)
             return told
         self._race.apply(event)
-        told = list[Narrated]()
+        told = list[StreamItem]()
         match event:
             case BranchProgressed():
                 told += self._progressed(event)
@@ -92,7 +92,7 @@ class Narrator:
         """The text of the branch that is followed, all of which was told."""
         return "" if self._followed is None else self._race.branches[self._followed].text
 
-    def _progressed(self, event: BranchProgressed) -> list[Narrated]:
+    def _progressed(self, event: BranchProgressed) -> list[StreamItem]:
         if event.branch == self._followed:
             return self._reason(event.text, event.branch)
         # Only text calls for a look at who is in front: when a race is called all branches are cut
@@ -115,18 +115,18 @@ class Narrator:
             return False
         return self._race.leader is None or branch.answer == self._race.leader
 
-    def _turn_to(self, text: str, index: int) -> list[Narrated]:
+    def _turn_to(self, text: str, index: int) -> list[StreamItem]:
         """Go on with the text of another branch, or with the same one's if it was cut back."""
         said = self._said
         shared = _shared(said, text)
         goes_on = shared == len(said) or index == self._followed
         return self._reason(text[shared:] if goes_on else SWITCH + text, index)
 
-    def _reason(self, text: str, index: int) -> list[Narrated]:
+    def _reason(self, text: str, index: int) -> list[StreamItem]:
         return [Reasoning(text, index)] if text else []
 
-    def _decided(self, result: Result) -> list[Narrated]:
-        told = list[Narrated]()
+    def _decided(self, result: Result) -> list[StreamItem]:
+        told = list[StreamItem]()
         if result.answer is not None and result.text:
             behind = [b for b in result.branches if b.text == result.text]
             voted = [b for b in behind if b.answer == result.answer] or behind

@@ -12,7 +12,7 @@ from .frames import Frame
 _BATCH = 32 << 10
 
 
-class FramesExpired(FrontrunnerError):
+class EventsExpired(FrontrunnerError):
     """What a reader asks for next is not kept any more."""
 
     def __init__(self, wanted: int, first: int) -> None:
@@ -23,7 +23,7 @@ class FramesExpired(FrontrunnerError):
         )
 
 
-class RunLog:
+class ReplayBuffer:
     """A bounded log of numbered frames. Any number of readers, each a cursor; they wait here.
 
     A piece of text is joined to the piece before it that no reader has taken yet: the numbers of
@@ -104,7 +104,7 @@ class RunLog:
         none: there is no further one.
 
         Raises:
-            FramesExpired: the next one is not kept any more.
+            EventsExpired: the next one is not kept any more.
 
         Cancelling it takes nothing.
         """
@@ -116,7 +116,7 @@ class RunLog:
                 self._wake = anyio.Event()
             await self._wake.wait()
         if number < self._first:
-            raise FramesExpired(number, self._first)
+            raise EventsExpired(number, self._first)
         batch, size = list[tuple[int, Frame]](), 0
         while number < self.next and size < _BATCH:
             frame = self._frames[number - self._first]
@@ -130,17 +130,17 @@ class RunLog:
 class LogReader:
     """Reads a log from one place on: an async iterator of numbers and frames."""
 
-    def __init__(self, log: RunLog, after: int = -1) -> None:
+    def __init__(self, log: ReplayBuffer, after: int = -1) -> None:
         """
         Args:
             log: whose frames.
             after: the number of the last frame that is known already.
 
         Raises:
-            FramesExpired: the next one is not kept any more.
+            EventsExpired: the next one is not kept any more.
         """
         if after + 1 < log.first:
-            raise FramesExpired(after + 1, log.first)
+            raise EventsExpired(after + 1, log.first)
         self._log = log
         self._after = after
         self._waiting: deque[tuple[int, Frame]] = deque()
@@ -152,7 +152,7 @@ class LogReader:
         """The next frame and its number.
 
         Raises:
-            FramesExpired: it is not kept any more.
+            EventsExpired: it is not kept any more.
         """
         if not self._waiting:
             self._waiting.extend(await self.batch())
@@ -164,7 +164,7 @@ class LogReader:
         """All frames that wait, up to some bytes, at least one; none: it was the last.
 
         Raises:
-            FramesExpired: the next one is not kept any more.
+            EventsExpired: the next one is not kept any more.
         """
         if self._waiting:
             batch = list(self._waiting)

@@ -22,10 +22,10 @@ from ...runtime import Runtime
 from ..errors import Draining, RaceLost, RunCancelled
 from ..requests.limits import RaceLimit
 from .frames import Encoder
-from .leader_stream import Narrator
-from .replay_buffer import FramesExpired, LogReader, RunLog
+from .leader_stream import LeaderStream
+from .replay_buffer import EventsExpired, LogReader, ReplayBuffer
 
-__all__ = ["FramesExpired", "Run", "Runs"]
+__all__ = ["EventsExpired", "Run", "Runs"]
 
 _log = structlog.get_logger("frontrunner.serving")
 
@@ -45,7 +45,7 @@ class Run:
     def __init__(
         self,
         prefix: str,
-        log: RunLog | None,
+        log: ReplayBuffer | None,
         *,
         keep_on_disconnect: bool,
         kept: bool,
@@ -108,7 +108,7 @@ class Run:
         the run meanwhile.
 
         Raises:
-            FramesExpired: here or while reading, if the next one is not kept any more.
+            EventsExpired: here or while reading, if the next one is not kept any more.
         """
         assert self._log is not None
         with self.holding():
@@ -177,7 +177,7 @@ class Run:
         options: RaceOptions,
         encoder: Encoder,
     ) -> None:
-        log, narrator = self._log, Narrator(encoder.content)
+        log, narrator = self._log, LeaderStream(encoder.content)
         assert log is not None
         async with runtime.stream(question, **options) as events:
             log.extend(encoder.start(self.id))
@@ -301,7 +301,7 @@ class Runs:
         self._limit.take(owner)
         run = Run(
             prefix,
-            RunLog(settings.log_frames, settings.log_bytes) if encoder is not None else None,
+            ReplayBuffer(settings.log_frames, settings.log_bytes) if encoder is not None else None,
             keep_on_disconnect=keep_on_disconnect,
             kept=kept,
             owner=owner,
@@ -383,7 +383,7 @@ class Runs:
         try:
             await run.execute(self._runtime, question, {**options, "race_id": run.race_id}, encoder)
         finally:
-            self._limit.give_back(run.owner)
+            self._limit.shed_branches(run.owner)
             self._runs.pop(run.id, None)
             if run.refused is None:
                 self._ended[run.id] = run

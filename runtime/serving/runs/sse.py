@@ -9,7 +9,7 @@ from ...config import ServerSettings
 from ..app_keys import SETTINGS
 from ..requests.options import read_timeout
 from .frames import Frame
-from .replay_buffer import FramesExpired, LogReader
+from .replay_buffer import EventsExpired, LogReader
 from .run import Run
 
 #: How often a silent client is looked at for whether it has gone, in seconds.
@@ -46,7 +46,7 @@ async def stream_run(
         headers: of the response, beside those of an event stream.
 
     Raises:
-        FramesExpired: before anything is sent, if the first frame is not kept any more.
+        EventsExpired: before anything is sent, if the first frame is not kept any more.
     """
     with run.frames(after) as frames:
         return await stream_frames(request, frames, ids=ids, done=done, headers=headers)
@@ -79,7 +79,7 @@ async def stream_frames(
                 if not batch:
                     await response.write_eof()
                     return response
-    except (ConnectionError, TimeoutError, FramesExpired):
+    except (ConnectionError, TimeoutError, EventsExpired):
         pass
     cut_off(request)
     return response

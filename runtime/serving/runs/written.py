@@ -9,12 +9,12 @@ from ...errors import FrontrunnerError
 from ..app_keys import SETTINGS
 from ..errors import error_object
 from .frames import DataFrame
-from .replay_buffer import LogReader, RunLog
+from .replay_buffer import LogReader, ReplayBuffer
 from .sse import LOOK, stream_frames
 
 
 async def stream_written(
-    request: web.Request, write: Callable[[RunLog], Awaitable[None]]
+    request: web.Request, write: Callable[[ReplayBuffer], Awaitable[None]]
 ) -> web.StreamResponse | None:
     """Stream what ``write`` puts into a log, until it returns; None: the client went away before
     the stream began.
@@ -26,7 +26,7 @@ async def stream_written(
             stream, as its end.
     """
     settings = request.app[SETTINGS]
-    log = RunLog(settings.log_frames, settings.log_bytes)
+    log = ReplayBuffer(settings.log_frames, settings.log_bytes)
     failure: FrontrunnerError | None = None
     response: web.StreamResponse | None = None
 

@@ -12,7 +12,7 @@ from frontrunner.runtime.config import Settings
 from frontrunner.runtime.cost_model.acceptance import Acceptance
 from frontrunner.runtime.cost_model.step_time import StepTime
 from frontrunner.runtime.engines.simulated import SimulatedEngine, SimulatedHardware, constant_k
-from frontrunner.runtime.engines.workloads import DrawnCourses
+from frontrunner.runtime.engines.workloads import SampledWorkload
 from frontrunner.runtime.planning.profile import Profile
 from frontrunner.runtime.planning.runtime_models import RuntimeModels
 from frontrunner.runtime.runtime import Runtime
@@ -30,7 +30,7 @@ def simulated(settings: Settings) -> Runtime:
     speculation = settings.engine.speculation
     k = 0 if speculation.method == "none" else speculation.tokens
     hardware = SimulatedHardware(STEP, Acceptance((0,), (0.6,)), constant_k(k), 16, 1024, 512)
-    courses = DrawnCourses(LengthModel.from_quantiles(60, 90), {"7": 0.7, "8": 0.3})
+    courses = SampledWorkload(LengthModel.from_quantiles(60, 90), {"7": 0.7, "8": 0.3})
     return Runtime(SimulatedEngine(hardware, courses), settings)
 
 

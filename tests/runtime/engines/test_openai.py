@@ -10,7 +10,7 @@ from aiohttp import web
 
 from frontrunner.runtime.config import OpenAISettings
 from frontrunner.runtime.engines.logprobs import ScoredChunk, TellsLogprobs
-from frontrunner.runtime.engines.next_tokens import TellsNextTokens
+from frontrunner.runtime.engines.next_tokens import SupportsNextTokens
 from frontrunner.runtime.engines.openai.engine import OpenAIEngine
 from frontrunner.runtime.engines.protocol import Chunk, FinishReason, Generation, Sampling
 from frontrunner.runtime.errors import BadRequest, EngineError, EngineStartError
@@ -169,7 +169,7 @@ async def test_messages_that_the_template_refuses_cost_the_request() -> None:
 async def test_the_next_tokens_are_told() -> None:
     for vllm in (True, False):
         async with endpoint(vllm=vllm) as fake, engine_on(fake) as engine:
-            assert isinstance(engine, TellsNextTokens)
+            assert isinstance(engine, SupportsNextTokens)
             prompt = engine.encode_chat(ASKED)
             top = await engine.next_tokens(prompt, 3, request_id="v")
             assert top == [("t0", 0.0), ("t1", -1.0), ("t2", -2.0)]

@@ -9,7 +9,7 @@ from frontrunner.runtime.cost_model.acceptance import Acceptance
 from frontrunner.runtime.cost_model.step_time import StepTime
 from frontrunner.runtime.engines.protocol import Chunk, FinishReason, Generation, Sampling
 from frontrunner.runtime.engines.simulated import SimulatedEngine, SimulatedHardware, constant_k
-from frontrunner.runtime.engines.workloads import Course, DrawnCourses
+from frontrunner.runtime.engines.workloads import Course, SampledWorkload
 from frontrunner.strategies.lengths import LengthModel
 
 #: A second for each branch in the step, so that times tell who was in it.
@@ -125,7 +125,9 @@ async def test_speculation_yields_what_is_accepted() -> None:
 
 
 async def test_answers_come_with_their_probabilities() -> None:
-    courses = DrawnCourses(LengthModel.from_quantiles(20, 40), {"7": 0.75, "8": 0.25}, {"9": 1.0})
+    courses = SampledWorkload(
+        LengthModel.from_quantiles(20, 40), {"7": 0.75, "8": 0.25}, {"9": 1.0}
+    )
     own = SimulatedEngine(SimulatedHardware(StepTime(constant=0.01)), courses)
     await own.start()
     said: list[str] = []

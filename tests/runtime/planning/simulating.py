@@ -5,7 +5,7 @@ from random import Random
 from frontrunner.runtime.cost_model.acceptance import NOTHING_ACCEPTED, Acceptance
 from frontrunner.runtime.cost_model.step_time import StepTime
 from frontrunner.runtime.engines.simulated import SimulatedEngine, SimulatedHardware, constant_k
-from frontrunner.runtime.engines.workloads import DrawnCourses
+from frontrunner.runtime.engines.workloads import SampledWorkload
 from frontrunner.runtime.planning.engine_model import EngineModel, Linear
 from frontrunner.runtime.planning.runtime_models import AccuracyModel, RuntimeModels
 from frontrunner.runtime.planning.schedule import KSchedule
@@ -57,7 +57,7 @@ def simulated_engine(
     hardware = SimulatedHardware(
         step, acceptance, constant_k(k), max_branches, 4096, 512, cache_tokens, 16
     )
-    return SimulatedEngine(hardware, DrawnCourses(lengths, {"7": 0.6, "8": 0.3, "9": 0.1}))
+    return SimulatedEngine(hardware, SampledWorkload(lengths, {"7": 0.6, "8": 0.3, "9": 0.1}))
 
 
 def small_pilot(

@@ -15,7 +15,7 @@ from frontrunner.runtime.planning.schedule import KSchedule
 from frontrunner.runtime.result import Result
 from frontrunner.runtime.runtime import Runtime
 from frontrunner.runtime.simulation.cells import StrategySpec
-from frontrunner.runtime.simulation.recorded_courses import RecordedCourses
+from frontrunner.runtime.simulation.recorded_workload import RecordedWorkload
 from frontrunner.runtime.traces.recordings import RecordedQuestion
 
 from .simulating import STEP, small_pilot
@@ -66,8 +66,8 @@ async def raced(
     """Races of the pilot's questions on a simulated engine that is just as fast."""
     k = wanted.schedule(1)
     hardware = SimulatedHardware(STEP, ACCEPTANCE, constant_k(k), max_branches=128)
-    plain = SimulatedEngine(hardware, RecordedCourses([], lambda text: ()))
-    courses = RecordedCourses(
+    plain = SimulatedEngine(hardware, RecordedWorkload([], lambda text: ()))
+    courses = RecordedWorkload(
         pilot, lambda text: plain.encode_chat([{"role": "user", "content": text}])
     )
     results: list[tuple[RecordedQuestion, Result]] = []

@@ -14,7 +14,7 @@ from tests.strategies.views import FakeBranch
 
 from frontrunner.runtime.racing import effects as e
 from frontrunner.runtime.racing.core import RaceCore
-from frontrunner.runtime.racing.state import CoreOptions
+from frontrunner.runtime.racing.core_state import CoreOptions
 from frontrunner.strategies.protocol import (
     BranchFinished,
     BranchStatus,

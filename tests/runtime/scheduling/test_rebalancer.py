@@ -12,12 +12,12 @@ import pytest
 
 from frontrunner.runtime.config import Settings
 from frontrunner.runtime.engines.simulated import SimulatedEngine, SimulatedHardware
-from frontrunner.runtime.engines.workloads import DrawnCourses
+from frontrunner.runtime.engines.workloads import SampledWorkload
 from frontrunner.runtime.events.types import BranchEnded, RaceDecided
 from frontrunner.runtime.result import Result
 from frontrunner.runtime.runtime import Runtime
+from frontrunner.strategies.branch_limit import REASON
 from frontrunner.strategies.majority import Majority
-from frontrunner.strategies.sharing import REASON
 
 from ...backends import no_tasks_left
 from ..planning.simulating import LENGTHS, MODELS, STEP
@@ -38,7 +38,7 @@ async def planning(folder: Path, **race: Any) -> AsyncGenerator[Runtime, None]:
             max_branches=64,
             max_context_tokens=4096,
         ),
-        DrawnCourses(LENGTHS, {"7": 0.4, "8": 0.3, "9": 0.3}),
+        SampledWorkload(LENGTHS, {"7": 0.4, "8": 0.3, "9": 0.3}),
     )
     settings = Settings.from_dict(
         {

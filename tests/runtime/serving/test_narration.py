@@ -20,9 +20,9 @@ from frontrunner.runtime.serving.runs.leader_stream import (
     SWITCH,
     Answer,
     Decided,
-    Narrated,
-    Narrator,
+    LeaderStream,
     Reasoning,
+    StreamItem,
 )
 from frontrunner.strategies.protocol import BranchStatus, StopReason
 
@@ -55,12 +55,12 @@ def content(result: Result) -> str:
     return result.text if result.answer is None else result.answer
 
 
-def tell(*events: Event) -> list[Narrated]:
-    narrator = Narrator(content)
+def tell(*events: Event) -> list[StreamItem]:
+    narrator = LeaderStream(content)
     return [item for event in events for item in narrator.tell(event)]
 
 
-def reasoning(told: list[Narrated]) -> str:
+def reasoning(told: list[StreamItem]) -> str:
     return "".join(item.text for item in told if isinstance(item, Reasoning))
 
 
@@ -192,7 +192,7 @@ def test_without_an_answer_the_text_is_the_reply() -> None:
 @given(st.data())
 def test_it_ends_with_the_text_behind_the_answer(data: st.DataObject) -> None:
     texts = ["" for _ in range(3)]
-    narrator = Narrator(content)
+    narrator = LeaderStream(content)
     told = [item for i in range(3) for item in narrator.tell(started(i))]
     for _ in range(data.draw(st.integers(0, 12))):
         index = data.draw(st.integers(0, 2))

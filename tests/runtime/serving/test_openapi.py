@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from tests.runtime.cli.conftest import read_until, scripted_process
 
+from frontrunner.runtime.config import reference
+
 from .conftest import Serve
 
 CASES = int(os.environ.get("FRONTRUNNER_API_CASES", "150"))
@@ -100,8 +102,9 @@ def test_schemathesis_finds_no_lie_in_it(tmp_path: Path) -> None:
         assert process.poll() is None
 
 
-async def test_what_the_config_says_too_is_described_as_there(client: Client) -> None:
-    schemas = (await (await client.get("/openapi.json")).json())["components"]["schemas"]
+async def test_what_the_config_says_too_is_described_as_there(serve: Serve) -> None:
+    async with serve() as served, served.http.get("openapi.json") as response:
+        schemas = (await response.json())["components"]["schemas"]
     options = schemas["FrontrunnerOptions"]["properties"]
     assert options["deadline"]["description"].startswith(reference.describe("race.deadline"))
     assert options["on_disconnect"]["description"]

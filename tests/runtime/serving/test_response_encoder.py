@@ -13,8 +13,8 @@ from frontrunner.runtime.serving.errors import RaceLost, RunCancelled
 from frontrunner.runtime.serving.replies.usage import Account
 from frontrunner.runtime.serving.responses.bodies import ResponseBody, reply_turns
 from frontrunner.runtime.serving.responses.encoder import ResponseEncoder
-from frontrunner.runtime.serving.runs.leader_stream import Answer, Decided, Narrated, Reasoning
-from frontrunner.runtime.serving.runs.replay_buffer import RunLog
+from frontrunner.runtime.serving.runs.leader_stream import Answer, Decided, Reasoning, StreamItem
+from frontrunner.runtime.serving.runs.replay_buffer import ReplayBuffer
 from frontrunner.strategies.protocol import StopReason
 
 #: Counts words.
@@ -30,20 +30,20 @@ def result(reason: StopReason, answer: str | None = None) -> Result:
 
 
 @st.composite
-def tellings(draw: st.DrawFn) -> list[Narrated]:
+def tellings(draw: st.DrawFn) -> list[StreamItem]:
     """Reasoning, perhaps an answer in pieces, and the end."""
-    told: list[Narrated] = [Reasoning(text, 0) for text in draw(st.lists(texts, max_size=6))]
+    told: list[StreamItem] = [Reasoning(text, 0) for text in draw(st.lists(texts, max_size=6))]
     answer = draw(st.lists(texts, max_size=3))
     told += [Answer(text) for text in answer]
     return [*told, Decided(result(draw(reasons), "".join(answer) or None))]
 
 
-def encoded(told: list[Narrated], *, taken: bool = True, **options: Any) -> list[dict[str, Any]]:
+def encoded(told: list[StreamItem], *, taken: bool = True, **options: Any) -> list[dict[str, Any]]:
     """The events of a run; ``taken``: a reader takes each before the next comes."""
     encoder = ResponseEncoder(
         ResponseBody(input="x").echo("m"), events=False, account=ACCOUNT, **options
     )
-    log = RunLog(10_000, 10_000_000)
+    log = ReplayBuffer(10_000, 10_000_000)
     log.extend(encoder.start("resp_1"))
     for item in told:
         for frame in encoder.encode(item):
@@ -55,7 +55,7 @@ def encoded(told: list[Narrated], *, taken: bool = True, **options: Any) -> list
 
 
 @given(tellings(), st.booleans())
-def test_every_event_has_the_sdks_shape_and_place(told: list[Narrated], taken: bool) -> None:
+def test_every_event_has_the_sdks_shape_and_place(told: list[StreamItem], taken: bool) -> None:
     events = encoded(told, taken=taken)
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     for event in events:
@@ -68,7 +68,7 @@ TERMINAL = ("response.completed", "response.incomplete", "response.failed")
 
 
 @given(tellings(), st.booleans())
-def test_pieces_make_up_the_whole(told: list[Narrated], taken: bool) -> None:
+def test_pieces_make_up_the_whole(told: list[StreamItem], taken: bool) -> None:
     events = encoded(told, taken=taken)
     items: dict[int, dict[str, Any]] = {}
     pieces: dict[int, str] = {}
@@ -96,7 +96,7 @@ def test_pieces_make_up_the_whole(told: list[Narrated], taken: bool) -> None:
 
 
 @given(tellings())
-def test_the_status_follows_the_outcome(told: list[Narrated]) -> None:
+def test_the_status_follows_the_outcome(told: list[StreamItem]) -> None:
     last = encoded(told)[-1]
     end = told[-1]
     assert isinstance(end, Decided)

@@ -12,7 +12,7 @@ from tests.profiles import examples
 
 from frontrunner.runtime.json_bytes import json_bytes
 from frontrunner.runtime.serving.runs.frames import DataFrame, TextFrame
-from frontrunner.runtime.serving.runs.replay_buffer import FramesExpired, LogReader, RunLog
+from frontrunner.runtime.serving.runs.replay_buffer import EventsExpired, LogReader, ReplayBuffer
 
 
 def text(piece: str, key: str = "t") -> TextFrame:
@@ -26,12 +26,12 @@ def event(name: str, **more: Any) -> DataFrame:
     return DataFrame({"event": name}, **more)
 
 
-async def read(log: RunLog, after: int = -1) -> list[tuple[int, dict[str, Any]]]:
+async def read(log: ReplayBuffer, after: int = -1) -> list[tuple[int, dict[str, Any]]]:
     return [(n, orjson.loads(f.encode(n))) async for n, f in LogReader(log, after)]
 
 
 async def test_what_nobody_has_read_is_joined() -> None:
-    log = RunLog(100, 100_000)
+    log = ReplayBuffer(100, 100_000)
     log.extend([text("a"), text("b"), event("x"), text("c"), text("d", "u"), text("e")])
     log.close()
     assert [told for _, told in await read(log)] == [
@@ -43,7 +43,7 @@ async def test_what_nobody_has_read_is_joined() -> None:
 
 
 async def test_what_was_read_stays_as_it_was() -> None:
-    log = RunLog(100, 100_000)
+    log = ReplayBuffer(100, 100_000)
     log.extend([text("a")])
     reader = LogReader(log)
     first = await reader.batch()
@@ -59,19 +59,19 @@ async def test_what_was_read_stays_as_it_was() -> None:
 
 
 async def test_a_reader_that_fell_out_of_it_is_told() -> None:
-    log = RunLog(3, 100_000)
+    log = ReplayBuffer(3, 100_000)
     late = LogReader(log)
     log.extend(event(str(i)) for i in range(10))
     assert log.first == 7
-    with pytest.raises(FramesExpired):
+    with pytest.raises(EventsExpired):
         await late.batch()
-    with pytest.raises(FramesExpired):
+    with pytest.raises(EventsExpired):
         LogReader(log, after=2)
     assert [n for n, _ in await LogReader(log, after=6).batch()] == [7, 8, 9]
 
 
 async def test_the_decision_pushes_nothing_out_and_stays() -> None:
-    log = RunLog(3, 2_000)
+    log = ReplayBuffer(3, 2_000)
     log.extend([text("a" * 500), event("b")])
     final = [text("w" * 5_000), event("c"), event("d"), event("end", terminal=True)]
     log.extend(final, final=True)
@@ -81,7 +81,7 @@ async def test_the_decision_pushes_nothing_out_and_stays() -> None:
 
 
 async def test_readers_wait_and_all_are_woken() -> None:
-    log, told = RunLog(10, 10_000), list[int]()
+    log, told = ReplayBuffer(10, 10_000), list[int]()
 
     async def follow() -> None:
         async for number, _ in LogReader(log):
@@ -108,7 +108,7 @@ pieces = st.one_of(
 @given(st.lists(pieces, max_size=40))
 def test_a_reader_that_keeps_up_misses_nothing(steps: list[TextFrame | DataFrame | None]) -> None:
     async def run() -> None:
-        log = RunLog(1_000, 1_000_000)
+        log = ReplayBuffer(1_000, 1_000_000)
         reader, got = LogReader(log), list[tuple[int, dict[str, Any]]]()
         for step in steps:
             if step is not None:

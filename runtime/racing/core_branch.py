@@ -16,7 +16,7 @@ class BackgroundAnswer(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class BranchState:
+class CoreBranch:
     """The part of a branch that ``RaceCore`` keeps; satisfies ``BranchView``. Only the core changes
     what stands here, but for ``tokens`` and what else a branch writes."""
 

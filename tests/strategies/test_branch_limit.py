@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frontrunner.strategies.best_of_n import BestOfN
+from frontrunner.strategies.branch_limit import REASON, shed_branches
 from frontrunner.strategies.budget_forcing import BudgetForcing
 from frontrunner.strategies.first_to_m import FirstToM
 from frontrunner.strategies.majority import Majority
@@ -18,7 +19,6 @@ from frontrunner.strategies.protocol import (
     Decide,
     StopReason,
 )
-from frontrunner.strategies.sharing import REASON, give_back
 
 from .views import FakeView
 
@@ -39,7 +39,7 @@ def test_the_branches_furthest_from_a_vote_go(
 ) -> None:
     view = view_of(*branches)
     running = {i for i, b in view.branches.items() if b.status is BranchStatus.RUNNING}
-    commands = give_back(view, share)
+    commands = shed_branches(view, share)
     cut = {i for command in commands for i in command.branches}
     assert cut <= running
     assert len(running - cut) == min(len(running), share)
@@ -53,7 +53,7 @@ def test_the_branches_furthest_from_a_vote_go(
 
 def test_of_equals_the_last_launched_go() -> None:
     view = view_of(*[(BranchStatus.RUNNING, 5)] * 4)
-    assert give_back(view, 1) == [Cancel((1, 2, 3), REASON)]
+    assert shed_branches(view, 1) == [Cancel((1, 2, 3), REASON)]
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ from frontrunner.strategies import protocol as p
 from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.protocol import BranchStatus, Decide, Observation
 
-from .branch_state import BackgroundAnswer, BranchState
+from .core_branch import BackgroundAnswer, CoreBranch
 from .effects import BranchEnded, DropSideRequests, Effect, ForcedAnswerAdopted
 from .slots import NoLimit, SlotAccount, Slots
 
-B = TypeVar("B", bound=BranchState)
+B = TypeVar("B", bound=CoreBranch)
 
 # Asked for each branch of every race that is replayed: a tuple of two is faster than a property.
 _ACTIVE = (BranchStatus.RUNNING, BranchStatus.FORCING)
@@ -87,7 +87,7 @@ class CoreOptions:
     slots: Slots = NoLimit()  # noqa: RUF009 - it holds nothing
 
 
-class RaceState(Generic[B]):
+class CoreState(Generic[B]):
     """The branches of a race, what has come of them, and what is to be told and done about it."""
 
     def __init__(self, host: RaceHost[B], options: CoreOptions) -> None:

@@ -7,7 +7,7 @@ from ..engines.workloads import CLOSING, Course
 from ..traces.recordings import RecordedQuestion
 
 
-class RecordedCourses:
+class RecordedWorkload:
     """Recorded branches: branch ``i`` of a race is the ``i``-th of its question's, in an order that
     the race's seed draws. Questions are told apart by their prompts.
 

@@ -6,7 +6,7 @@ from .protocol import BranchStatus, Cancel, RaceView
 REASON = "other races need the engine"
 
 
-def give_back(view: RaceView, share: int) -> list[Cancel]:
+def shed_branches(view: RaceView, share: int) -> list[Cancel]:
     """One ``Cancel`` for the running branches beyond ``share``; nothing if there are none.
 
     Those go that have the fewest tokens, which are furthest from a vote, and of equals the last

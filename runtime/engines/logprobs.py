@@ -40,7 +40,7 @@ class ScoredChunk:
 
 
 @runtime_checkable
-class TellsLogprobs(Protocol):
+class SupportsLogprobs(Protocol):
     """An engine with one more ability than ``Engine``; ``EngineInfo.logprobs`` says if it is on."""
 
     def scored(

@@ -198,7 +198,7 @@ class ScriptedEngine:
     async def scored(
         self, request: Generation, *, prompt: bool = False
     ) -> AsyncGenerator[ScoredChunk, None]:
-        """Log probabilities (see ``TellsLogprobs``)."""
+        """Log probabilities (see ``SupportsLogprobs``)."""
         k = request.sampling.logprobs
         told = tuple(self._scored(i, k) for i in request.prompt) if prompt else ()
         if told:

@@ -15,7 +15,7 @@ from uuid import uuid4
 import anyio
 
 from ..config import RaceSettings
-from ..engines.logprobs import MAX_LOGPROBS, ScoredChunk, TellsLogprobs
+from ..engines.logprobs import MAX_LOGPROBS, ScoredChunk, SupportsLogprobs
 from ..engines.protocol import Engine, FinishReason, Generation, Sampling
 from ..errors import BadRequest, EngineError, FrontrunnerError, NotInTime, PromptTooLong
 from ..racing.aborts import Aborts
@@ -49,13 +49,13 @@ class ScoreOptions(TypedDict, total=False):
     """Continuations of each prompt. By default 1."""
 
 
-def tells_logprobs(engine: Engine) -> TellsLogprobs:
+def require_logprobs(engine: Engine) -> SupportsLogprobs:
     """``engine``, if it tells log probabilities.
 
     Raises:
         BadRequest: it does not, with what to do.
     """
-    if not isinstance(engine, TellsLogprobs) or not engine.info.logprobs:
+    if not isinstance(engine, SupportsLogprobs) or not engine.info.logprobs:
         raise BadRequest(
             "logprobs: this engine tells no log probabilities (vLLM does not do so reliably with "
             "speculation): set engine.speculation.method to none, use an engine that tells them, "
@@ -118,7 +118,7 @@ class Scorer:
                 self._scopes[name] = scope
                 limit = self._settings.abort_limit
                 aborts = Aborts(self._engine, name, scoring.deadline, limit)
-                running = _Running(tells_logprobs(self._engine), scoring, aborts, told)
+                running = _Running(require_logprobs(self._engine), scoring, aborts, told)
                 try:
                     await running.run(places, scope)
                 finally:
@@ -137,7 +137,7 @@ class Scorer:
         deadline = anyio.current_time() + self._maker.deadline(options.get("deadline"))
         most, told = options.get("max_tokens"), bool(options.get("prompt_logprobs"))
         if told or most != 0:
-            tells_logprobs(self._engine)
+            require_logprobs(self._engine)
         k, seed = options.get("logprobs", 0), options.get("seed")
         if not 0 <= k <= MAX_LOGPROBS:
             raise BadRequest(
@@ -183,7 +183,9 @@ def _drawn(options: ScoreOptions) -> RaceOptions:
 class _Running:
     """The requests of one scoring while they run."""
 
-    def __init__(self, engine: TellsLogprobs, scoring: Scoring, aborts: Aborts, told: Told) -> None:
+    def __init__(
+        self, engine: SupportsLogprobs, scoring: Scoring, aborts: Aborts, told: Told
+    ) -> None:
         self._engine = engine
         self._scoring = scoring
         self._aborts = aborts
@@ -202,7 +204,7 @@ class _Running:
 
         Raises:
             NotInTime: of a request nothing was told by the deadline.
-            BadRequest, EngineError: see ``TellsLogprobs``. The other requests are aborted.
+            BadRequest, EngineError: see ``SupportsLogprobs``. The other requests are aborted.
         """
         with scope:
             async with anyio.create_task_group() as tasks:

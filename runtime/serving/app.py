@@ -9,12 +9,13 @@ from typing import Final
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
+from structlog.contextvars import bound_contextvars
 
 from ..config import ServerSettings
 from ..errors import ConfigError, FrontrunnerError
 from ..runtime import Runtime
 from . import openapi
-from .app_keys import RUNS, RUNTIME, SETTINGS
+from .app_keys import RUNTIME, SETTINGS
 from .errors import error_response, plain_error
 from .observability.attach import Watching
 from .observability.tracing import trace_middleware
@@ -24,13 +25,15 @@ from .replies.races import ClientGone
 from .requests.limits import is_uncompressed
 from .requests.slices import SLICES, Slices
 from .responses import routes as responses
-from .runs.run import Runs
+from .runs.run import RUNS, Runs
 from .security.cors import Origins, cors_headers, origin_middleware
 from .security.keys import Keys, is_loopback, key_middleware
 
 _log = structlog.get_logger("frontrunner.serving")
 
 _REQUEST_ID: Final = "X-Request-Id"
+#: Under which a request keeps its name.
+_NAME: Final = web.RequestKey("frontrunner.request_id", str)
 _ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 
 WATCHING = web.AppKey("frontrunner.watching", Watching)
@@ -95,8 +98,11 @@ def _origins(settings: ServerSettings, keys: Keys) -> Origins:
 
 @web.middleware
 async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Whatever goes wrong is said in OpenAI's form."""
-    response = await _answered(request, handler)
+    """Whatever goes wrong is said in OpenAI's form, and whatever is logged meanwhile, by the races
+    of the request, too, has its name."""
+    request[_NAME] = name = _name_of(request)
+    with bound_contextvars(request_id=name):
+        response = await _answered(request, handler)
     _leave_compressed_rest(request)
     return response
 
@@ -135,9 +141,13 @@ def _leave_compressed_rest(request: web.Request) -> None:
 
 
 async def _name_request(request: web.Request, response: web.StreamResponse) -> None:
-    """Give back the name that the client has for its request, or give it one."""
+    """Give back the name that the client has for its request, or that it was given."""
+    response.headers[_REQUEST_ID] = request.get(_NAME) or _name_of(request)
+
+
+def _name_of(request: web.Request) -> str:
     asked = request.headers.get(_REQUEST_ID, "")
-    response.headers[_REQUEST_ID] = asked if _ID.fullmatch(asked) else f"req_{token_hex(12)}"
+    return asked if _ID.fullmatch(asked) else f"req_{token_hex(12)}"
 
 
 async def _runtime_life(app: web.Application) -> AsyncIterator[None]:

@@ -4,7 +4,8 @@ import anyio
 import structlog
 from aiohttp import web
 
-from .app_keys import RUNS, SETTINGS
+from .app_keys import SETTINGS
+from .runs.run import RUNS
 
 _log = structlog.get_logger("frontrunner.serving")
 

@@ -11,12 +11,22 @@ from aiohttp import web
 
 from ..errors import BadRequest, EngineError, FrontrunnerError, PromptTooLong
 from ..json_bytes import json_bytes
-from .runs.replay_buffer import EventsExpired
 
 #: How a body may be compressed, as the header says it.
 ENCODINGS = "gzip, deflate"
 #: Characters of a message, and of a field's name, that are told: both may quote the request.
 _TOLD, _NAMED = 1_000, 200
+
+
+class EventsExpired(FrontrunnerError):
+    """What a reader asks for next is not kept any more."""
+
+    def __init__(self, wanted: int, first: int) -> None:
+        self.wanted, self.first = wanted, first
+        super().__init__(
+            f"message {wanted} is not kept any more: the oldest one is {first}. Reading was too "
+            "slow, or came back too late"
+        )
 
 
 class BadParameter(BadRequest):

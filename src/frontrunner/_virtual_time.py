@@ -21,6 +21,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Virtual seconds since the loop was made."""
         return self._now
 
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """Wait for its threads however long they take: they work in real time."""
+        await super().shutdown_default_executor()
+
     def _jump(self, seconds: float) -> None:
         self._now += seconds
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from frontrunner.runtime.engines.logprobs import ScoredChunk, TellsLogprobs
+from frontrunner.runtime.engines.logprobs import ScoredChunk, SupportsLogprobs
 from frontrunner.runtime.engines.protocol import FinishReason
 from frontrunner.runtime.racing.options import RawPrompt
 from frontrunner.runtime.runtime import Runtime
@@ -32,7 +32,7 @@ async def scored(runtime: Runtime, prompts: list[RawPrompt], **options: Any) -> 
 
 async def test_what_is_written_has_the_same_likelihood_when_it_is_read(runtime: Runtime) -> None:
     engine = runtime.engine
-    assert isinstance(engine, TellsLogprobs)
+    assert isinstance(engine, SupportsLogprobs)
     prompt = engine.encode_chat(QUESTION)
     (written,) = await scored(
         runtime, [RawPrompt(prompt)], temperature=0.0, max_tokens=24, logprobs=2, deadline=30.0
@@ -56,7 +56,7 @@ async def test_what_is_written_has_the_same_likelihood_when_it_is_read(runtime: 
 
 async def test_a_reader_that_leaves_ends_the_request(runtime: Runtime) -> None:
     engine = runtime.engine
-    assert isinstance(engine, TellsLogprobs)
+    assert isinstance(engine, SupportsLogprobs)
     from frontrunner.runtime.engines.protocol import Generation, Sampling
 
     request = Generation("leaving", engine.encode_chat(QUESTION), 200, Sampling(), None)

@@ -20,7 +20,7 @@ from frontrunner.runtime.demo.problems import hard_problems
 from frontrunner.runtime.engines.vllm.engine import VllmEngine
 from frontrunner.runtime.runtime import Runtime
 from frontrunner.runtime.serving import create_app
-from frontrunner.runtime.serving.app_keys import RUNS
+from frontrunner.runtime.serving.runs.run import RUNS
 
 QUESTION = hard_problems("select", 1)[0].question
 #: Clients that go away at a random moment; more where somebody has the time.

@@ -197,7 +197,7 @@ class OpenAIEngine:
     async def next_tokens(
         self, prompt: Sequence[int], k: int, *, request_id: str, priority: int = 0
     ) -> Sequence[tuple[str, float]]:
-        """The ``k`` most likely next tokens (``SupportsNextTokens``), or as many as it gives."""
+        """The ``k`` likeliest next tokens (``SupportsNextTokens``), or as many as it gives."""
         sampling = Sampling(temperature=0.0, logprobs=k)
         request = Generation(request_id, tuple(prompt), 1, sampling, priority=priority)
         top: Mapping[str, float] = {}
@@ -209,7 +209,7 @@ class OpenAIEngine:
     async def scored(
         self, request: Generation, *, prompt: bool = False
     ) -> AsyncGenerator[ScoredChunk, None]:
-        """Log probabilities (see ``TellsLogprobs``), all in one chunk: the endpoint is asked by
+        """Log probabilities (see ``SupportsLogprobs``), all in one chunk: the endpoint is asked by
         ``echo`` and ``logprobs``."""
         if self._client is None:
             raise EngineClosed("the remote engine is not running")

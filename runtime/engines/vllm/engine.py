@@ -233,7 +233,7 @@ class VllmEngine:
     async def scored(
         self, request: Generation, *, prompt: bool = False
     ) -> AsyncGenerator[ScoredChunk, None]:
-        """Log probabilities (see ``TellsLogprobs``)."""
+        """Log probabilities (see ``SupportsLogprobs``)."""
         from vllm.v1.engine.exceptions import EngineDeadError
 
         if self.failure is not None or self._llm is None:

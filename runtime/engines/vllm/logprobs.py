@@ -53,7 +53,7 @@ class TokenTexts:
 async def vllm_scored(
     llm: "AsyncLLM", request: Generation, texts: TokenTexts, *, prompt: bool
 ) -> AsyncGenerator[ScoredChunk, None]:
-    """``TellsLogprobs.scored`` on vLLM; its errors are vLLM's."""
+    """``SupportsLogprobs.scored`` on vLLM; its errors are vLLM's."""
     from vllm import SamplingParams, TokensPrompt
     from vllm.sampling_params import RequestOutputKind
 

@@ -19,8 +19,8 @@ from ...config import Settings
 from ...errors import EngineClosed, FrontrunnerError
 from ...runtime import Runtime
 from ..app import create_app
-from ..app_keys import RUNS
 from ..http_server import Runner
+from ..runs.run import RUNS
 from .relay import Receive, Scope, Send, read_refusal, refuse, relay_request, relay_socket, route
 
 _log = structlog.get_logger("frontrunner.serving")

@@ -15,14 +15,15 @@ from aiohttp import web
 from ...engines.logprobs import ScoredChunk, TokenLogprob
 from ...errors import BadRequest, FrontrunnerError
 from ...racing.options import RaceOptions, RawPrompt
-from ...scheduling.scoring import ScoreOptions, tells_logprobs
-from ..app_keys import RUNS, RUNTIME
+from ...scheduling.scoring import ScoreOptions, require_logprobs
+from ..app_keys import RUNTIME
 from ..errors import BadParameter, RunCancelled, json_response
 from ..replies.races import ClientGone
 from ..replies.usage import Account, Spent
 from ..requests.ignored_fields import told
 from ..runs.frames import DataFrame, Frame
 from ..runs.replay_buffer import ReplayBuffer
+from ..runs.run import RUNS
 from ..runs.sse import LOOK
 from ..runs.written import stream_written
 from ..security.keys import key_name
@@ -126,7 +127,7 @@ def _check(request: web.Request, body: CompletionRequest) -> None:
         BadParameter: the engine tells no log probabilities.
     """
     try:
-        tells_logprobs(request.app[RUNTIME].engine)
+        require_logprobs(request.app[RUNTIME].engine)
     except BadRequest as error:
         if body.logprobs is not None:
             raise

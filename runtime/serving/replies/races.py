@@ -14,11 +14,11 @@ from frontrunner.strategies.protocol import BranchStatus, StopReason
 from ...answers.combined import ToolCall
 from ...racing.options import Question, RaceOptions
 from ...result import BranchReport, Result
-from ..app_keys import RUNS, SETTINGS, served_model
+from ..app_keys import SETTINGS, served_model
 from ..errors import BadParameter, UnknownModel, json_response
 from ..requests.options import FrontrunnerOptions
 from ..runs.frames import Encoder
-from ..runs.run import Run
+from ..runs.run import RUNS, Run
 from ..runs.sse import LOOK, stream_run
 from ..security.keys import key_name
 from .content import ReplyForm, Told

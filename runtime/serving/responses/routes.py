@@ -15,11 +15,11 @@ import anyio
 from aiohttp import web
 
 from ...errors import FrontrunnerError
-from ..app_keys import RUNS, SETTINGS
+from ..app_keys import SETTINGS
 from ..errors import BadParameter, json_response
 from ..replies.races import ClientGone
 from ..requests.reading import read_request
-from ..runs.run import Run
+from ..runs.run import RUNS, Run
 from ..runs.sse import LOOK, stream_run, streamed
 from ..security.keys import key_name
 from .bodies import ResponseBody

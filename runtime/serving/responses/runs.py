@@ -11,15 +11,14 @@ from ...engines.protocol import Message
 from ...errors import FrontrunnerError
 from ...json_bytes import json_bytes
 from ...prompts.messages import Conversation
-from ..app_keys import RUNS, RUNTIME
-from ..errors import BadParameter, NotFound, error_object, status_of
+from ..app_keys import RUNTIME
+from ..errors import BadParameter, EventsExpired, NotFound, error_object, status_of
 from ..replies.races import check_model, wants_events
 from ..replies.usage import Account
 from ..requests.options import race_options
 from ..requests.slices import SLICES
 from ..runs.frames import Frame
-from ..runs.replay_buffer import EventsExpired
-from ..runs.run import Run
+from ..runs.run import RUNS, Run
 from .bodies import ResponseBody
 from .encoder import ResponseEncoder, response_of
 from .store import ResponseStore

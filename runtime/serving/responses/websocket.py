@@ -38,11 +38,10 @@ from anyio.abc import TaskGroup
 
 from ...errors import BadRequest, FrontrunnerError
 from ...json_bytes import json_bytes
-from ..app_keys import RUNS, SETTINGS
-from ..errors import BadParameter, Draining, json_response
+from ..app_keys import SETTINGS
+from ..errors import BadParameter, Draining, EventsExpired, json_response
 from ..requests.slices import SLICES
-from ..runs.replay_buffer import EventsExpired
-from ..runs.run import Run
+from ..runs.run import RUNS, Run
 from ..security.keys import key_name
 from .runs import Memory, find_events, find_run, prepare_response, start_response, told_error
 from .socket_messages import Cancel, Create, Resume, SocketMessage, read_message

@@ -5,22 +5,11 @@ from collections.abc import Iterable
 
 import anyio
 
-from ...errors import FrontrunnerError
+from ..errors import EventsExpired
 from .frames import Frame
 
 #: Bytes that a reader takes at once. What it has not taken yet is still joined.
 _BATCH = 32 << 10
-
-
-class EventsExpired(FrontrunnerError):
-    """What a reader asks for next is not kept any more."""
-
-    def __init__(self, wanted: int, first: int) -> None:
-        self.wanted, self.first = wanted, first
-        super().__init__(
-            f"message {wanted} is not kept any more: the oldest one is {first}. Reading was too "
-            "slow, or came back too late"
-        )
 
 
 class ReplayBuffer:

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import anyio
 import structlog
+from aiohttp import web
 from anyio.abc import TaskGroup
 
 from frontrunner.strategies.protocol import StopReason
@@ -23,9 +24,9 @@ from ..errors import Draining, RaceLost, RunCancelled
 from ..requests.limits import RaceLimit
 from .frames import Encoder
 from .leader_stream import LeaderStream
-from .replay_buffer import EventsExpired, LogReader, ReplayBuffer
+from .replay_buffer import LogReader, ReplayBuffer
 
-__all__ = ["EventsExpired", "Run", "Runs"]
+__all__ = ["RUNS", "Run", "Runs"]
 
 _log = structlog.get_logger("frontrunner.serving")
 
@@ -416,3 +417,7 @@ class Runs:
             if self._change is None:
                 self._change = anyio.Event()
             await self._change.wait()
+
+
+#: The runs of an application.
+RUNS = web.AppKey("frontrunner.runs", Runs)

@@ -7,9 +7,10 @@ from aiohttp import web
 
 from ...config import ServerSettings
 from ..app_keys import SETTINGS
+from ..errors import EventsExpired
 from ..requests.options import read_timeout
 from .frames import Frame
-from .replay_buffer import EventsExpired, LogReader
+from .replay_buffer import LogReader
 from .run import Run
 
 #: How often a silent client is looked at for whether it has gone, in seconds.

@@ -9,7 +9,7 @@ import structlog
 from aiohttp import web
 
 from frontrunner.runtime.config import OpenAISettings
-from frontrunner.runtime.engines.logprobs import ScoredChunk, TellsLogprobs
+from frontrunner.runtime.engines.logprobs import ScoredChunk, SupportsLogprobs
 from frontrunner.runtime.engines.next_tokens import SupportsNextTokens
 from frontrunner.runtime.engines.openai.engine import OpenAIEngine
 from frontrunner.runtime.engines.protocol import Chunk, FinishReason, Generation, Sampling
@@ -185,7 +185,7 @@ async def score(engine: OpenAIEngine, prompt: tuple[int, ...], most: int) -> Sco
 async def test_log_probabilities_of_a_prompt_are_told() -> None:
     for vllm in (True, False):
         async with endpoint(vllm=vllm) as fake, engine_on(fake) as engine:
-            assert isinstance(engine, TellsLogprobs)
+            assert isinstance(engine, SupportsLogprobs)
             for most in (0, 2):
                 told = await score(engine, engine.encode("six times seven"), most)
                 body = fake.bodies("/v1/completions")[-1]

@@ -17,10 +17,10 @@ from frontrunner.runtime.engines import BranchScript, Script, ScriptedEngine
 from frontrunner.runtime.errors import ConfigError, EngineClosed
 from frontrunner.runtime.runtime import Runtime
 from frontrunner.runtime.serving.app import create_app
-from frontrunner.runtime.serving.app_keys import RUNS
 from frontrunner.runtime.serving.asgi_adapter import application
 from frontrunner.runtime.serving.asgi_adapter.application import AsgiApp, _folder, asgi
 from frontrunner.runtime.serving.asgi_adapter.relay import route, sendable
+from frontrunner.runtime.serving.runs.run import RUNS
 
 from .conftest import ENDLESS, FORCED, Served
 from .sockets import TERMINAL, dial

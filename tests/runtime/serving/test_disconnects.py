@@ -12,7 +12,7 @@ from anyio.abc import SocketStream
 from tests.backends import until, virtual_asyncio
 
 from frontrunner.runtime.engines import BranchScript, Piece
-from frontrunner.runtime.serving.app_keys import RUNS
+from frontrunner.runtime.serving.runs.run import RUNS
 
 from .conftest import ENDLESS, Serve, Served
 

@@ -16,8 +16,8 @@ from tests.runtime.cli.conftest import (
     scripted_process,
 )
 
-from frontrunner.runtime.serving.app_keys import RUNS
 from frontrunner.runtime.serving.drain import drain
+from frontrunner.runtime.serving.runs.run import RUNS
 
 from .conftest import ENDLESS, Serve
 

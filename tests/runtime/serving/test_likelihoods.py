@@ -8,7 +8,7 @@ from tests.backends import until
 
 from frontrunner.runtime.engines import BranchScript, Piece
 from frontrunner.runtime.engines.protocol import Generation
-from frontrunner.runtime.serving.app_keys import RUNS
+from frontrunner.runtime.serving.runs.run import RUNS
 
 from .conftest import ENDLESS, Serve, Served
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from tests.profiles import examples
 
 from frontrunner.runtime.json_bytes import json_bytes
+from frontrunner.runtime.serving.errors import EventsExpired
 from frontrunner.runtime.serving.runs.frames import DataFrame, TextFrame
-from frontrunner.runtime.serving.runs.replay_buffer import EventsExpired, LogReader, ReplayBuffer
+from frontrunner.runtime.serving.runs.replay_buffer import LogReader, ReplayBuffer
 
 
 def text(piece: str, key: str = "t") -> TextFrame:

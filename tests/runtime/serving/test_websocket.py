@@ -13,8 +13,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from frontrunner.runtime.engines import BranchScript, Piece
-from frontrunner.runtime.serving.app_keys import RUNS
 from frontrunner.runtime.serving.responses.websocket import MAX_RESPONSES, OWN_RESPONSES, SOCKETS
+from frontrunner.runtime.serving.runs.run import RUNS
 
 from .conftest import ENDLESS, Serve, Served
 from .sockets import TERMINAL, Client, Event, dial
@@ -548,7 +548,7 @@ async def test_a_reader_that_stalls_is_told_to_come_back(serve: Serve) -> None:
 
 async def test_the_servers_end(serve: Serve) -> None:
     async with (
-        serve(ENDLESS, drain_limit=0.3) as served,
+        serve(ENDLESS, drain_limit=2) as served,
         dial(served) as client,
         dial(served) as idle,
         anyio.create_task_group() as tasks,

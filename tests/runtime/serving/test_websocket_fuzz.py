@@ -17,8 +17,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from frontrunner.runtime.engines import BranchScript
-from frontrunner.runtime.serving.app_keys import RUNS
 from frontrunner.runtime.serving.responses.websocket import SOCKETS
+from frontrunner.runtime.serving.runs.run import RUNS
 
 from .conftest import Serve, Served
 from .sockets import Client

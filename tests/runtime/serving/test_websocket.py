@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 from aiohttp import WSMsgType
-from tests.backends import until
+from tests.backends import until, virtual_asyncio
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
@@ -392,6 +392,7 @@ async def test_no_event_is_lost_or_told_twice_over_many_drops(serve: Serve, seed
         await served.idle()
 
 
+@virtual_asyncio
 async def test_resuming_what_has_gone(serve: Serve) -> None:
     async with serve(ENDLESS, log_frames=2) as served, dial(served) as client:
         await client.send("response.resume", response_id="resp_unknown")
@@ -546,6 +547,7 @@ async def test_a_reader_that_stalls_is_told_to_come_back(serve: Serve) -> None:
         await served.idle()
 
 
+@virtual_asyncio
 async def test_the_servers_end(serve: Serve) -> None:
     async with (
         serve(ENDLESS, drain_limit=2) as served,

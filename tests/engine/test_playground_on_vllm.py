@@ -26,9 +26,9 @@ async def test_the_example_is_raced_and_another_race_cancelled(
             assert page.text("standing-answer").isdigit()
             assert len(page.statuses()) == 16
             assert page.text("standing-answer") in page.texts(".bar[data-leads] .name")
-            page.at("start").click()
+            page.click("start")
             page.wait(lambda: "running" in page.statuses())
-            page.at("cancel").click()
+            page.click("cancel")
             page.wait(lambda: page.text("standing-title") == "Cancelled")
             assert page.complaints() == []
 

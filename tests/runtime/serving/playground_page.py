@@ -14,6 +14,7 @@ from anyio.to_thread import run_sync
 
 webdriver = pytest.importorskip("selenium.webdriver")
 
+from selenium.common.exceptions import ElementClickInterceptedException  # noqa: E402
 from selenium.webdriver.chrome.service import Service  # noqa: E402
 from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
@@ -82,6 +83,19 @@ class Page:
 
     def at(self, element_id: str) -> WebElement:
         return self.driver.find_element(By.ID, element_id)
+
+    def click(self, element_id: str) -> None:
+        """Click it as soon as it can be: while a race runs, what is above it may grow, and the
+        pointer then meets something else where it was."""
+
+        def clicked() -> bool:
+            try:
+                self.at(element_id).click()
+            except ElementClickInterceptedException:
+                return False
+            return True
+
+        self.wait(clicked)
 
     def text(self, element_id: str) -> str:
         return self.js("return document.getElementById(arguments[0]).textContent", element_id)

@@ -347,5 +347,7 @@ class Strategy(Protocol):
         ...
 
     def conclude(self, view: RaceView) -> Decide:
-        """The best answer known now. Must always return: time is up."""
+        """The best answer known now. Must always return: time is up. While somebody watches the
+        race it is also asked after each answer, for the leader that is shown: it must change
+        nothing."""
         ...

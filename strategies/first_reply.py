@@ -6,7 +6,7 @@ its token limit has not.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .closing import decide_for, over
 from .protocol import (
@@ -22,6 +22,7 @@ from .protocol import (
     Strategy,
     needs_of,
 )
+from .standing import Standing, standing_of
 from .stopping import majority_probability
 
 
@@ -68,6 +69,11 @@ class FirstReply:
         if first is None:
             return self.strategy.conclude(view)
         return self._decide(view, first, StopReason.DEADLINE)
+
+    def standing(self, view: RaceView) -> Standing:
+        standing = standing_of(self.strategy, view)
+        first = self._first(view)
+        return standing if first is None else replace(standing, leader=view.branches[first].answer)
 
     def _first(self, view: RaceView) -> int | None:
         """The first branch that replied; None if there are too few, or answers are to decide."""

@@ -136,6 +136,7 @@ class RaceCore(Generic[B]):
         branch.probe = None
         branch.probes.append(p.ProbeAnswer(tokens, answer))
         self._state.effects.append(ProbeAnswered(branch, tokens, answer))
+        self._state.note_standing()
         return self._observe(p.BranchProbed(branch.index))
 
     def probe_lost(self, branch: B, probe: Any) -> None:
@@ -162,9 +163,14 @@ class RaceCore(Generic[B]):
         # Before the start it is the first thing that the strategy hears.
         return self._settled() if self._started else []
 
+    def mark_called(self) -> None:
+        """The call time has come: what arrives from now on, before the strategy hears of it, does
+        so after it."""
+        self._state.called = True
+
     def reach_call_time(self) -> list[Effect[B]]:
         """What is still to be forced must be forced now."""
-        self._state.called = True
+        self.mark_called()
         return self._observe(p.CallTimeReached())
 
     def reach_hard_stop(self) -> list[Effect[B]]:
@@ -184,6 +190,7 @@ class RaceCore(Generic[B]):
 
     def close(self, reason: str) -> list[Effect[B]]:
         """The race is over: branches that still run end as cancelled, for ``reason``."""
+        self._state.effects.clear()  # what was left by something that raised: it is too late for it
         for branch in self._state.branches.values():
             if branch.status.active:
                 self._state.end(branch, BranchStatus.CANCELLED, reason)
@@ -256,7 +263,15 @@ class RaceCore(Generic[B]):
             if isinstance(command, Decide):
                 self._decide(command)
             else:
-                self._executor.execute(command)
+                self._execute_other(command)
+
+    def _execute_other(self, command: Command) -> None:
+        try:
+            self._executor.execute(command)
+        except Exception as error:
+            if not self._state.options.tolerant:
+                raise
+            self._state.effects.append(StrategyFailed(error))
 
     def _decide(self, decision: Decide | None) -> None:
         """Call the race with ``decision``, or with the strategy's best answer now."""

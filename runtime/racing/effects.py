@@ -137,7 +137,7 @@ class StandingChanged:
 
 @dataclass(slots=True)
 class StrategyFailed:
-    """The strategy raised, or returned what no race can carry out; the race goes on without."""
+    """The strategy raised, or commanded what could not be carried out; the race goes on without."""
 
     error: Exception
 

@@ -158,6 +158,7 @@ class Race:
     async def _keep_time(self) -> None:
         """Calls time: first for the forced answers, then for good."""
         left = await self._deadline.wait_for_call_time(self._reserve_seconds)
+        self._core.mark_called()
         self._settle_pending()
         self._events.call_time_reached(left)
         self._perform(self._core.reach_call_time())
@@ -185,12 +186,17 @@ class Race:
     # ── effects ───────────────────────────────────────────────────────────────────────────────
 
     def _perform(self, effects: Sequence[e.Effect[Branch]]) -> None:
-        """Carry out what the core returned."""
+        """Carry out what the core returned, all of it: one effect that fails, or a viewer who does,
+        costs none of the others, above all not the decision."""
+        failure: Exception | None = None
         for effect in effects:
-            if isinstance(effect, e.BranchEnded):
-                effect.branch.ended_at = anyio.current_time()
-            self._events.effect(effect)
-            self._carry_out(effect)
+            for act in (self._carry_out, self._events.effect):
+                try:
+                    act(effect)
+                except Exception as error:  # noqa: BLE001 - raised below
+                    failure = failure or error
+        if failure is not None:
+            raise failure
 
     def _carry_out(self, effect: e.Effect[Branch]) -> None:
         assert self._tasks is not None
@@ -219,8 +225,10 @@ class Race:
                     start(requests.abort_background, background)
             case e.ScoreBranches(tasks):
                 start(requests.run_scoring, tasks)
-            case e.BranchEnded(branch):
+            case e.BranchEnded(branch, status):
                 branch.pending_answer = None
+                if branch.status is status:  # else it goes on already
+                    branch.ended_at = anyio.current_time()
             case e.StrategyFailed(error):
                 _log.error("frontrunner.strategy_failed", race=self._spec.race_id, exc_info=error)
             case e.Decided():
@@ -297,8 +305,10 @@ class Race:
             branch.probe = branch.background = branch.answered_request = None
         decision = self._core.decision
         reason = decision.stop_reason if decision else StopReason.CANCELLED
-        self._perform(self._core.close(reason))
-        await self._aborts.abort(requests)
+        try:
+            self._perform(self._core.close(reason))
+        finally:
+            await self._aborts.abort(requests)
 
     def _conclude(self) -> Result:
         decision = self._core.decision

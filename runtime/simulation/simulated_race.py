@@ -259,7 +259,10 @@ class SimulatedRace:
         if branch.record.lost:
             self._perform(self._core.lost(branch, "recorded as lost"))
             return
-        self._finished.append(branch.tokens)
+        background = branch.background
+        adopts = background is not None and background.answer is not None
+        if branch.record.answer is not None or not adopts:  # else it ends as forced
+            self._finished.append(branch.tokens)
         effects = self._core.arrived(branch, branch.record.answer, BranchStatus.FINISHED)
         self._perform(effects)
 
@@ -370,7 +373,7 @@ class SimulatedRace:
     def reachable_tokens(self) -> float | None:
         if self._timing.deadline == inf:
             return None
-        if not any(b.tokens > 1 for b in self._live.values()):
+        if not any(b.status is _RUNNING and b.tokens > 1 for b in self._live.values()):
             return None  # a live race needs two tokens of a branch to know its speed
         return max(0.0, self._timing.deadline - self._now)
 

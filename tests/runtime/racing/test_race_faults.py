@@ -13,8 +13,9 @@ from frontrunner.runtime.answers import NoKey
 from frontrunner.runtime.engines.protocol import FinishReason, Generation
 from frontrunner.runtime.engines.scripted import BranchScript, Piece
 from frontrunner.runtime.errors import EngineDead
-from frontrunner.runtime.events.types import Event, RaceDecided
+from frontrunner.runtime.events.types import BranchEnded, Event, RaceDecided
 from frontrunner.runtime.result import Result
+from frontrunner.strategies.closing import decide_by_votes
 from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.majority import Majority
 from frontrunner.strategies.protocol import (
@@ -490,3 +491,57 @@ def test_whatever_a_strategy_commands_the_race_gives_one_result_in_time_and_leav
     result = run_checked(setup)
     assert len(result.branches) <= 8 * 16
     assert all(branch.status is not BranchStatus.RUNNING for branch in result.branches)
+
+
+class OnFinish:
+    """Launches ``branches``; at the first finished one commands what it was given."""
+
+    def __init__(self, branches: int, *commands: Command) -> None:
+        self._branches, self._commands = branches, commands
+
+    def start(self, view: RaceView) -> Sequence[Command]:
+        return [Launch(self._branches)]
+
+    def observe(self, observation: Observation, view: RaceView) -> Sequence[Command]:
+        return self._commands if isinstance(observation, BranchFinished) else []
+
+    def conclude(self, view: RaceView) -> Decide:
+        return decide_by_votes(view, StopReason.DEADLINE)
+
+
+DECIDE = Decide("a", 0, StopReason.CONFIDENT_MAJORITY, 0.5)
+
+
+async def test_an_effect_that_fails_costs_no_other_above_all_not_the_decision() -> None:
+    """A viewer that raises once, in the midst of what is done about one observation."""
+    raised: list[Event] = []
+
+    def publish(event: Event) -> None:
+        if isinstance(event, BranchEnded) and event.branch == 1 and not raised:
+            raised.append(event)
+            raise RuntimeError("viewer")
+
+    engine = WatchedEngine([says("a", 1), stalls("x "), stalls("x ")])
+    strategy = OnFinish(3, Cancel((1,), "enough"), DECIDE)
+    setup = Setup(engine, strategy, 2.0, publish=publish)
+    with anyio.fail_after(3.0), pytest.raises(ExceptionGroup):
+        await (await setup.race()).run()
+    assert raised
+    assert not engine.held
+
+
+async def test_a_command_that_cannot_be_carried_out_costs_itself_alone() -> None:
+    """An engine whose tokenizer fails, after a command that was carried out and before another."""
+
+    class NoTokenizer(WatchedEngine):
+        def encode(self, text: str) -> tuple[int, ...]:
+            if text == "Wait":
+                raise RuntimeError("tokenizer")
+            return super().encode(text)
+
+    engine = NoTokenizer([says("a", 1), stalls("x "), stalls("x ")])
+    strategy = OnFinish(3, Cancel((1,), "enough"), Extend(0, "Wait"), Cancel((2,), "enough"))
+    with anyio.fail_after(3.0):
+        result = await Setup(engine, strategy, 2.0).run()
+    assert statuses(result) == ["finished", "cancelled", "cancelled"]
+    assert not engine.held

@@ -233,8 +233,6 @@ class Majority:
             return self._closing.when_over(
                 view, lambda reason: self._decide(view, reason, weights.weigh(view))
             )
-        if not stops_on_clinch(rule):
-            return []
         running = [
             b.tokens
             for i, b in view.branches.items()
@@ -245,7 +243,8 @@ class Majority:
             return []
         votes = weights.weigh(view)
         # A clinch is a matter of fact, so it counts every branch that runs, expected or not.
-        if clinched(votes.lead, 0.0, outstanding * votes.heaviest):
+        heaviest = outstanding * votes.heaviest
+        if stops_on_clinch(rule) and clinched(votes.lead, 0.0, heaviest):
             reason = StopReason.CLINCHED if votes.bounded else StopReason.CONFIDENT_MAJORITY
             return [self._decide(view, reason, votes)]
 

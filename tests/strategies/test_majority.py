@@ -32,13 +32,14 @@ from frontrunner.strategies.protocol import (
     StopReason,
 )
 from frontrunner.strategies.registry import create_strategy
-from frontrunner.strategies.stop_rules import STOP_NAMES, StopName, rule_parameters
+from frontrunner.strategies.stop_rules import STOP_NAMES, Poll, StopName, rule_parameters
 from frontrunner.strategies.stopping import clinched, flip_risk, majority_probability
 from frontrunner.strategies.votes import tally
 from frontrunner.strategies.weighted import Weighted
 from frontrunner.strategies.weights import WEIGHT_NAMES, WeightName
 
 from .any_race import AnyRace
+from .small_race import SmallRace
 from .views import FakeView, view_of
 
 # ── by example ────────────────────────────────────────────────────────────────────────────────
@@ -506,3 +507,20 @@ TestAnyMajority = AnyMajority.TestCase
 TestAnyMajority.settings = settings(max_examples=examples(400), stateful_step_count=40)
 TestAnyWeighted = AnyWeighted.TestCase
 TestAnyWeighted.settings = settings(max_examples=examples(200), stateful_step_count=50)
+
+
+def test_a_rule_of_a_users_own_is_asked_also_where_a_clinch_calls_nothing() -> None:
+    """One that keeps the race going though the leader cannot change any more."""
+
+    class Three:
+        stops_on_clinch = False
+
+        def settled(self, poll: Poll) -> bool:
+            return poll.count >= 3
+
+    race = SmallRace(Majority(4, stop=Three()))
+    for index in (0, 1, 2):
+        assert race.decision is None
+        race.finish(index, "a")
+    assert race.decision is not None
+    assert race.decision.stop_reason is StopReason.CONFIDENT_MAJORITY

@@ -25,7 +25,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# Address space. The parser and SymPy take 70 MiB; H1 of `research/ecosystem.md` allows 512.
+# Address space. The parser and SymPy take 70 MiB.
 MEMORY_LIMIT_BYTES = 512 * 1024 * 1024
 # Processor time for one formula. It is the second line: parents allow about one second, and
 # this one must not be the first to strike on a busy machine.

@@ -7,7 +7,7 @@ and replaced.
 
 Why not `anyio.to_process`, which kills too? Its workers import the user's `__main__` again, which
 may well load a model; and idle ones belong to the event loop and outlive whoever used them. Ours
-run `worker.py` alone and end with their pool.
+run `worker_main.py` alone and end with their pool.
 """
 
 from collections import deque

@@ -32,7 +32,7 @@ class WorkerLostError(Exception):
 
 @dataclass(slots=True, eq=False)
 class WorkerProcess:
-    """A process that runs `worker.py`. Whoever starts it must close it."""
+    """A process that runs `worker_main.py`. Whoever starts it must close it."""
 
     process: Process
     requests: ByteSendStream
@@ -158,5 +158,5 @@ def _environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if name in _ENVIRONMENT or name.startswith(("LC_", "PYTHON"))
     }
-    # Or modules beside `worker.py` could stand in for libraries of the same name.
+    # Or modules beside `worker_main.py` could stand in for libraries of the same name.
     return kept | {"PYTHONSAFEPATH": "1"}

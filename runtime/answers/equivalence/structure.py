@@ -17,7 +17,7 @@ from .sequences import encloses, split_top_level
 from .spelling import END
 from .words import is_words
 
-# What a parser may be given: `research/ecosystem.md` section 2. It keeps the plainest attacks from
+# What a parser may be given. It keeps the plainest attacks from
 # costing a worker, but it is no bound on a parser's work: only killing the worker is.
 MAX_PARSED_CHARS: Final = 512
 MAX_PARSED_NESTING: Final = 16

@@ -193,7 +193,7 @@ class RaceLimit:
         return self._running[name]
 
     def take(self, name: str | None) -> None:
-        """Count a race of the key ``name``; ``shed_branches`` must follow when it has ended.
+        """Count a race of the key ``name``; ``release`` must follow when it has ended.
 
         Raises:
             TooManyRaces: it has as many as it may.
@@ -202,7 +202,7 @@ class RaceLimit:
             raise TooManyRaces(self._limit)
         self._running[name] += 1
 
-    def shed_branches(self, name: str | None) -> None:
+    def release(self, name: str | None) -> None:
         """The race has ended."""
         self._running[name] -= 1
         if self._running[name] <= 0:
@@ -215,4 +215,4 @@ class RaceLimit:
         try:
             yield
         finally:
-            self.shed_branches(name)
+            self.release(name)

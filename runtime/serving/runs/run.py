@@ -384,7 +384,7 @@ class Runs:
         try:
             await run.execute(self._runtime, question, {**options, "race_id": run.race_id}, encoder)
         finally:
-            self._limit.shed_branches(run.owner)
+            self._limit.release(run.owner)
             self._runs.pop(run.id, None)
             if run.refused is None:
                 self._ended[run.id] = run

@@ -93,7 +93,7 @@ def test_a_key_never_has_more_races_than_it_may(
             races.take(name)
             running[name] = before + 1
         elif before:
-            races.shed_branches(name)
+            races.release(name)
             running[name] = before - 1
         assert all(races.running(n) == running.get(n, 0) for n in ("a", "b", None))
 

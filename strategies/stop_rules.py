@@ -2,10 +2,11 @@
 
 A rule sees a ``Poll`` and says whether it is settled. No built-in rule settles a tie, nor anything
 before ``min_votes`` votes are in: the first finisher alone is a hasty one, and stopping on it loses
-2 to 4 points (replays of 90 contest problems x 128 branches of Qwen3-8B). Two finishers that agree are
-not: on AIME 2024 the leader of a unanimous pair is overturned in 1 (B=8) to 6 (B=64) of 100 races,
-and the answer of waiting for all is then no more often right than the pair's. Whatever the rule,
-but for ``none``, a clinch ends the race: that is the strategy's to see (``strategies.majority``).
+2 to 4 points (replays of 90 contest problems x 128 branches of Qwen3-8B). Two finishers that agree
+are not: on AIME 2024 the leader of a unanimous pair is overturned in 1 (B=8) to 6 (B=64) of 100
+races, and the answer of waiting for all is then no more often right than the pair's. Whatever the
+rule, but for ``none``, a clinch ends the race: that is the strategy's to see
+(``strategies.majority``).
 
 Published rules were made for votes sampled one after the other. Here branches run at once and
 votes count in order of completion, which shortens the wait and voids guarantees: only

@@ -14,7 +14,7 @@ that has left the state it was asked in changes nothing.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 from frontrunner.strategies import protocol as p
 from frontrunner.strategies.lengths import LengthModel
@@ -24,7 +24,6 @@ from frontrunner.strategies.protocol import (
     Command,
     Decide,
     Observation,
-    RaceView,
     Strategy,
     needs_of,
 )
@@ -32,13 +31,11 @@ from frontrunner.strategies.standing import Standing, standing_of
 from frontrunner.strategies.votes import by_votes, tally
 
 from .commands import checked_commands, checked_decision
-from .core_branch import CoreBranch
+from .core_branch import B
 from .core_state import CoreOptions, CoreState, RaceHost
 from .effects import BranchScored, Decided, Effect, ProbeAnswered, StandingChanged, StrategyFailed
 from .execution import CommandExecutor
 from .slots import NoLimit, SlotAccount
-
-B = TypeVar("B", bound=CoreBranch)
 
 
 class RaceCore(Generic[B]):
@@ -237,24 +234,33 @@ class RaceCore(Generic[B]):
             self.release_slots()
 
     def _asked_start(self) -> Sequence[Command]:
-        if not self._state.options.tolerant:
-            return checked_commands(self._strategy.start(self))
         try:
             return checked_commands(self._strategy.start(self))
         except Exception as error:  # noqa: BLE001 - one that cannot start is no reason not to answer
-            self._state.effects.append(StrategyFailed(error))
+            self._tolerate(error)
             self._strategy = Majority()
             self.needs = needs_of(self._strategy)
             return self._strategy.start(self)
 
     def _asked(self, observation: Observation) -> Sequence[Command]:
-        if not self._state.options.tolerant:
-            return checked_commands(self._strategy.observe(observation, self))
         try:
             return checked_commands(self._strategy.observe(observation, self))
         except Exception as error:  # noqa: BLE001 - the race goes on, the clock still ends it
-            self._state.effects.append(StrategyFailed(error))
+            self._tolerate(error)
             return []
+
+    def _asked_conclusion(self) -> Decide:
+        try:
+            return checked_decision(self._strategy.conclude(self))
+        except Exception as error:  # noqa: BLE001 - a user's strategy may fail; the answer may not
+            self._tolerate(error)
+            return Majority().conclude(self)
+
+    def _tolerate(self, error: Exception) -> None:
+        """Tell of what the strategy, or a command of it, raised; raise it if it is to be seen."""
+        if not self._state.options.tolerant:
+            raise error
+        self._state.effects.append(StrategyFailed(error))
 
     def _execute(self, commands: Sequence[Command]) -> None:
         for command in commands:
@@ -262,16 +268,11 @@ class RaceCore(Generic[B]):
                 return
             if isinstance(command, Decide):
                 self._decide(command)
-            else:
-                self._execute_other(command)
-
-    def _execute_other(self, command: Command) -> None:
-        try:
-            self._executor.execute(command)
-        except Exception as error:
-            if not self._state.options.tolerant:
-                raise
-            self._state.effects.append(StrategyFailed(error))
+                return
+            try:
+                self._executor.execute(command)
+            except Exception as error:  # noqa: BLE001 - a host that fails costs this command alone
+                self._tolerate(error)
 
     def _decide(self, decision: Decide | None) -> None:
         """Call the race with ``decision``, or with the strategy's best answer now."""
@@ -283,15 +284,6 @@ class RaceCore(Generic[B]):
             self._state.note_standing()
         self._insert_standing()
         self._state.effects.append(Decided(decision))
-
-    def _asked_conclusion(self) -> Decide:
-        if not self._state.options.tolerant:
-            return checked_decision(self._strategy.conclude(self))
-        try:
-            return checked_decision(self._strategy.conclude(self))
-        except Exception as error:  # noqa: BLE001 - a user's strategy may fail; the answer may not
-            self._state.effects.append(StrategyFailed(error))
-            return Majority().conclude(self)
 
     # ── the standing ──────────────────────────────────────────────────────────────────────────
 
@@ -308,10 +300,8 @@ class RaceCore(Generic[B]):
         votes = tally(self)
         try:
             standing = standing_of(self._strategy, self, votes, self.decision)
-        except Exception as error:
-            if not self._state.options.tolerant:
-                raise
-            self._state.effects.append(StrategyFailed(error))
+        except Exception as error:  # noqa: BLE001 - see _asked
+            self._tolerate(error)
             standing = Standing(votes.leader, {})
         return StandingChanged(
             by_votes(votes.finished),
@@ -328,7 +318,3 @@ class RaceCore(Generic[B]):
         effects, self._state.effects = self._state.effects, []
         self._state.standing_at = None
         return effects
-
-
-def _is_race_view(core: RaceCore[Any]) -> RaceView:
-    return core  # held by the type checker

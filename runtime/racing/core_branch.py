@@ -1,7 +1,7 @@
 """What a race knows of a branch, whatever runs it: an engine, recorded traces, a test."""
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from frontrunner.strategies.protocol import BranchStatus, ProbeAnswer
 
@@ -45,3 +45,7 @@ class CoreBranch:
     def tokens_generated(self) -> int:
         """Tokens that it generated itself, its forced answer's included."""
         raise NotImplementedError
+
+
+#: Whatever a host makes of a branch.
+B = TypeVar("B", bound=CoreBranch)

@@ -3,17 +3,15 @@
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol
 
 from frontrunner.strategies import protocol as p
 from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.protocol import BranchStatus, Decide, Observation
 
-from .core_branch import BackgroundAnswer, CoreBranch
+from .core_branch import B, BackgroundAnswer
 from .effects import BranchEnded, DropSideRequests, Effect, ForcedAnswerAdopted
 from .slots import NoLimit, SlotAccount, Slots
-
-B = TypeVar("B", bound=CoreBranch)
 
 # Asked for each branch of every race that is replayed: a tuple of two is faster than a property.
 _ACTIVE = (BranchStatus.RUNNING, BranchStatus.FORCING)

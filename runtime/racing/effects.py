@@ -2,18 +2,16 @@
 
 They are in the order in which they came about, and hold what they need to be told later: by the
 time one is carried out, the branch may have gone on to another state. Nobody changes one; they are
-not frozen only because a replay makes millions of them, and a frozen one takes twice as long.
+not frozen only because a replay makes millions of them, and a frozen one takes longer to make.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 from frontrunner.strategies.protocol import BranchStatus, Decide
 
-from .core_branch import CoreBranch
-
-B = TypeVar("B", bound=CoreBranch)
+from .core_branch import B
 
 
 @dataclass(slots=True)

@@ -1,12 +1,12 @@
 """Carrying out what a strategy commands: the only place where commands change a race."""
 
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import Generic
 
 from frontrunner.strategies import protocol as p
 from frontrunner.strategies.protocol import BranchStatus, Command
 
-from .core_branch import CoreBranch
+from .core_branch import B
 from .core_state import CoreState
 from .effects import (
     ForceBranches,
@@ -17,8 +17,6 @@ from .effects import (
     StartBranch,
     StopBranches,
 )
-
-B = TypeVar("B", bound=CoreBranch)
 
 
 class CommandExecutor(Generic[B]):

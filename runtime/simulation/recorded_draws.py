@@ -66,7 +66,7 @@ class FreshStrategies:
 
 
 def _copies_of(made: Strategy) -> Callable[[], Strategy]:
-    """Makes copies of ``made``: by pickle, which is about ten times faster than ``deepcopy``, where
+    """Makes copies of ``made``: by pickle, which is several times faster than ``deepcopy``, where
     it can be pickled."""
     try:
         return partial(pickle.loads, pickle.dumps(made, pickle.HIGHEST_PROTOCOL))

@@ -36,16 +36,19 @@ _READ_TIMEOUT: Final = "x-stainless-read-timeout"
 _PATIENCES_IF_WHOLE: Final = (_READ_TIMEOUT, "x-stainless-timeout")
 
 
+_STRICT: Final = ConfigDict(
+    extra="forbid",
+    strict=True,
+    allow_inf_nan=False,
+    frozen=True,
+    use_attribute_docstrings=True,
+)
+
+
 class AnswerFields(BaseModel):
     """What an answer is, and how answers are compared. What is not said is as in ``[answers]``."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        strict=True,
-        allow_inf_nan=False,
-        frozen=True,
-        use_attribute_docstrings=True,
-    )
+    model_config = _STRICT
 
     kind: str | None = None
     """A kind of ``[answers]``, such as ``boxed``, ``json``, ``text``."""
@@ -60,13 +63,7 @@ class AnswerFields(BaseModel):
 class FrontrunnerOptions(BaseModel):
     """The ``frontrunner`` object of a request."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        strict=True,
-        allow_inf_nan=False,
-        frozen=True,
-        use_attribute_docstrings=True,
-    )
+    model_config = _STRICT
 
     deadline: PositiveFloat | None = None
     """Seconds in which the answer must be there. None: the server's default."""

@@ -34,6 +34,8 @@ from frontrunner.strategies.protocol import (
 )
 from frontrunner.strategies.standing import Standing
 
+from .shared_slots import SharedSlots
+
 index = st.one_of(st.integers(0, 3), st.integers(-1, 9))
 indices = st.lists(index, max_size=4).map(tuple)
 command = st.one_of(
@@ -77,23 +79,6 @@ class Scripted:
         return Decide(None, None, StopReason.DEADLINE, 0.0)
 
 
-@dataclass
-class Few:
-    """Slots of which others hold some; satisfies ``Slots``."""
-
-    held: int
-    free: int
-
-    def acquire_up_to(self, total: int) -> int:
-        more = max(0, min(total - self.held, self.free))
-        self.held, self.free = self.held + more, self.free - more
-        return self.held
-
-    def release_down_to(self, total: int) -> None:
-        back = max(0, self.held - total)
-        self.held, self.free = self.held - back, self.free + back
-
-
 class AnyCommands(RuleBasedStateMachine):
     """Keeps an engine's books beside the core: what it was asked to run, and what of it ended."""
 
@@ -112,7 +97,7 @@ class AnyCommands(RuleBasedStateMachine):
     def begin(self, first: list[Command], granted: int, free: int, forcible: bool) -> None:
         self.strategy.first = [Launch(granted), *first]
         self.race = DrivenRace(self.strategy, granted)
-        self.slots = Few(granted, free)
+        self.slots = SharedSlots(granted, free)
         options = CoreOptions(granted, 12, forcible=forcible, slots=self.slots)
         self.race.core = RaceCore(self.strategy, self.race, options)
         self.race.core.watched = True

@@ -1,7 +1,5 @@
 """How many places a race occupies."""
 
-from dataclasses import dataclass
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -9,22 +7,7 @@ from tests.profiles import examples
 
 from frontrunner.runtime.racing.slots import NoLimit, SlotAccount
 
-
-@dataclass
-class Shared:
-    """Slots of which others take and give back some."""
-
-    held: int
-    free: int
-
-    def acquire_up_to(self, total: int) -> int:
-        more = max(0, min(total - self.held, self.free))
-        self.held, self.free = self.held + more, self.free - more
-        return self.held
-
-    def release_down_to(self, total: int) -> None:
-        back = max(0, self.held - total)
-        self.held, self.free = self.held - back, self.free + back
+from .shared_slots import SharedSlots
 
 
 class Race(RuleBasedStateMachine):
@@ -32,7 +15,7 @@ class Race(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.shared = Shared(held=4, free=4)
+        self.shared = SharedSlots(held=4, free=4)
         self.occupancy = SlotAccount(self.shared, granted=4)
         self.active = 0
 

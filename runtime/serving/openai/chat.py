@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter
 
 from ...prompts.messages import Conversation
 from ...racing.options import RaceOptions
@@ -77,6 +77,8 @@ class ChatMessage(BaseModel):
 
 class ChatRequest(Sampled):
     """The body."""
+
+    LONG_LIST = ("messages", TypeAdapter(ChatMessage))
 
     messages: Annotated[Items[ChatMessage], Field(min_length=1)]
     n: Annotated[int, Field(ge=1, le=128)] | None = None

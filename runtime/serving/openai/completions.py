@@ -26,8 +26,8 @@ from ..replies.races import (
 )
 from ..replies.usage import Account
 from ..requests.ignored_fields import COMPLETIONS, ignored_fields
-from ..requests.limits import read_json
-from ..requests.options import FrontrunnerOptions, checked
+from ..requests.options import FrontrunnerOptions
+from ..requests.reading import read_request
 from ..runs.frames import DataFrame, Frame
 from ..runs.replay_buffer import ReplayBuffer
 from ..runs.written import stream_written
@@ -121,7 +121,7 @@ class OneOfSeveral(CompletionEncoder):
 
 async def completions(request: web.Request) -> web.StreamResponse:
     """Go on with a prompt, or with each of several."""
-    body = checked(CompletionRequest, await read_json(request, request.app[SETTINGS]))
+    body = await read_request(request, CompletionRequest, request.app[SETTINGS])
     model = check_model(request.app, body.model)
     ignored = ignored_fields(body, COMPLETIONS)
     questions, options = body.questions(), body.options(request)

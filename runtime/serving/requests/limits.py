@@ -15,30 +15,22 @@ from ...config import ServerSettings
 from ...errors import BadRequest
 from ..errors import BadParameter, TooLarge, TooManyRaces, UnsupportedEncoding
 from .bounds import MOST_ITEMS, check_fields, check_shape, check_size
-from .slices import SLICES, Slices
+from .slices import Slices
 
 #: Bytes that are uncompressed before others have their turn.
 _SLICE: Final = 64 << 10
 
 
-async def read_json(request: web.Request, settings: ServerSettings) -> Any:
-    """The JSON of a request's body, none of whose fields is larger than ``bounds`` allow.
+async def read_body(request: web.Request, settings: ServerSettings) -> bytes:
+    """A request's body, uncompressed.
+
+    Not ``request.read()``: that has no deadline, and its limit is the outermost application's.
 
     Raises:
         TooLarge: over ``body_limit`` bytes, compressed or not.
         UnsupportedEncoding: it is compressed in a way that is not read here.
         BadRequest: it took longer than ``header_timeout`` seconds (not 408: clients would send it
-            again), is no JSON, is nested deeper than ``json_depth``, or holds too much of something
-            (``BadParameter`` names it).
-    """
-    data = await read_body(request, settings)
-    return await parse_request(data, settings.json_depth, request.app[SLICES])
-
-
-async def read_body(request: web.Request, settings: ServerSettings) -> bytes:
-    """A request's body, uncompressed; raises as ``read_json``.
-
-    Not ``request.read()``: that has no deadline, and its limit is the outermost application's.
+            again), or ends before its end.
     """
     limit = settings.body_limit
     if (request.content_length or 0) > limit:
@@ -63,8 +55,12 @@ async def read_body(request: web.Request, settings: ServerSettings) -> bytes:
 
 
 async def parse_request(data: bytes | str, depth: int, slices: Slices) -> Any:
-    """The value of a request's body or a message; raises as ``parse_json``, and where its fields
-    are larger than ``bounds`` allow. A large one is read in slices."""
+    """The value of a request's body or a message. A large one is read in slices.
+
+    Raises:
+        BadRequest: it is no JSON, is nested deeper than ``depth``, or holds more than ``bounds``
+            allow (``BadParameter`` names it).
+    """
     encoded = _encoded(data)
     await slices.through(check_size(encoded), len(data))
     async with slices.turn_for(len(data)):

@@ -4,7 +4,7 @@ body, and headers with a deadline."""
 import re
 from collections.abc import Mapping, Sequence
 from math import isfinite
-from typing import Annotated, Any, Final, Literal, TypeVar, cast
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar, cast
 
 from pydantic import (
     BaseModel,
@@ -12,6 +12,7 @@ from pydantic import (
     Field,
     PositiveFloat,
     PositiveInt,
+    TypeAdapter,
     ValidationError,
     field_validator,
 )
@@ -120,6 +121,9 @@ class Sampled(BaseModel):
         use_attribute_docstrings=True,
     )
 
+    LONG_LIST: ClassVar[tuple[str, TypeAdapter[Any]] | None] = None
+    """The field that may be a long list, and what its items are; they are checked in slices."""
+
     model: str | None = None
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, gt=0, le=1)
@@ -142,12 +146,28 @@ def checked(model: type[B], data: Any) -> B:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        # Of a field with several forms every form complains: the one that fits best got furthest.
-        told = error.errors(include_url=False)
-        worst = max(told, key=lambda fault: len(path_in(data, fault)))
-        path, what = _told(worst, _dotted(path_in(data, worst)))
-        message = f"{path}: {what}" if path else what
-        raise BadParameter(message, path or None) from None
+        raise _complaint(error, data) from None
+
+
+def checked_item(item: TypeAdapter[Any], data: Any, *path: str | int) -> Any:
+    """``data`` as ``item``, which stands at ``path`` in a request.
+
+    Raises:
+        BadParameter: naming the field.
+    """
+    try:
+        return item.validate_python(data)
+    except ValidationError as error:
+        raise _complaint(error, data, *path) from None
+
+
+def _complaint(error: ValidationError, data: Any, *path: str | int) -> BadParameter:
+    """What is wrong with ``data``, which stands at ``path`` in a request."""
+    # Of a field with several forms every form complains: the one that fits best got furthest.
+    told = error.errors(include_url=False)
+    worst = max(told, key=lambda fault: len(path_in(data, fault)))
+    field, what = _told(worst, _dotted([*path, *path_in(data, worst)]))
+    return BadParameter(f"{field}: {what}" if field else what, field or None)
 
 
 def _told(fault: ErrorDetails, path: str) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """A request's body, from its bytes to a checked model, without holding up others."""
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from aiohttp import web
 from pydantic import BaseModel
@@ -10,24 +10,54 @@ from ...config import ServerSettings
 from ...engines.protocol import Message
 from ...prompts.history import read_message
 from .limits import parse_json, parse_request, read_body
-from .options import checked
-from .slices import SLICES, Slices
+from .options import Sampled, checked, checked_item
+from .slices import SLICES, Slices, is_large
 
-B = TypeVar("B", bound=BaseModel)
+S = TypeVar("S", bound=Sampled)
 
 
-async def read_request(request: web.Request, model: type[B], settings: ServerSettings) -> B:
+async def read_request(request: web.Request, model: type[S], settings: ServerSettings) -> S:
     """The body of a request.
 
     Raises:
-        TooLarge, UnsupportedEncoding, BadRequest: see ``read_json``.
+        TooLarge, UnsupportedEncoding, BadRequest: see ``read_body`` and ``parse_request``.
         BadParameter: naming the field that is not as it must be.
     """
     slices = request.app[SLICES]
     data = await read_body(request, settings)
     said = await parse_request(data, settings.json_depth, slices)
-    async with slices.turn_for(len(data)):
-        return checked(model, said)
+    return await checked_in_slices(model, said, slices, len(data))
+
+
+async def checked_in_slices(model: type[S], said: Any, slices: Slices, size: int) -> S:
+    """``said``, which ``size`` bytes of JSON say, as ``model``; the items of its long list are
+    checked one by one, so that others have their turns.
+
+    Raises:
+        BadParameter: naming the field that is not as it must be.
+    """
+    name, item = model.LONG_LIST or ("", None)
+    long = said.get(name) if isinstance(said, dict) and is_large(size) else None
+    if item is None or not isinstance(long, list) or not long:
+        async with slices.turn_for(size):
+            return checked(model, said)
+    async with slices.turn_for(size):  # the rest, which may be refused at once
+        body = checked(model, {**said, name: long[:1]})
+    items = list[Any]()
+    await slices.each(
+        cast(list[Any], long),
+        _raw_weight,
+        lambda place, value: items.append(checked_item(item, value, name, place)),
+    )
+    return body.model_copy(update={name: items})
+
+
+def _raw_weight(value: Any) -> int:
+    """``weight``, before it is known to be a message or an item."""
+    if not isinstance(value, dict):
+        return 1
+    held = (cast(dict[str, Any], value).get(key) for key in ("content", "tool_calls", "output"))
+    return 1 + sum(len(cast(list[Any], of)) for of in held if isinstance(of, list))
 
 
 def weight(item: BaseModel) -> int:

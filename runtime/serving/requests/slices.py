@@ -17,6 +17,11 @@ _SLICE: Final = 128
 _AT_ONCE: Final = 16 << 10
 
 
+def is_large(size: int) -> bool:
+    """Whether a request of so many bytes of JSON is read in slices."""
+    return size > _AT_ONCE
+
+
 class Slices:
     """Whose turn it is; one for an application."""
 
@@ -36,7 +41,7 @@ class Slices:
     def turn_for(self, size: int) -> AbstractAsyncContextManager[None]:
         """``turn``, or nothing to wait for if the request has so few bytes of JSON that it is no
         large one."""
-        return nullcontext() if size <= _AT_ONCE else self.turn()
+        return self.turn() if is_large(size) else nullcontext()
 
     async def through(self, work: Iterator[None], size: int) -> None:
         """Do ``work``, which yields where others may have their turn; see ``turn_for``."""

@@ -187,6 +187,8 @@ class TextOptions(BaseModel):
 class ResponseBody(Sampled):
     """``POST /v1/responses``, and ``response.create`` on the websocket."""
 
+    LONG_LIST = ("input", _ITEM)
+
     input: str | Annotated[Items[InputItem], Field(min_length=1)] = ""
     instructions: str | None = None
     previous_response_id: str | None = None

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ..errors import BadParameter
 from ..requests.limits import parse_request
 from ..requests.options import checked
+from ..requests.reading import checked_in_slices
 from ..requests.slices import Slices
 from .bodies import ResponseBody
 
@@ -68,8 +69,7 @@ async def read_message(data: str, depth: int, slices: Slices) -> SocketMessage:
         raise BadParameter("a message is a JSON object")
     match said.get("type"):
         case "response.create":
-            async with slices.turn_for(len(data)):
-                return Create(checked(ResponseBody, said))
+            return Create(await checked_in_slices(ResponseBody, said, slices, len(data)))
         case "response.cancel":
             return checked(Cancel, said)
         case "response.resume":

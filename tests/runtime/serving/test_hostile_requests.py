@@ -382,3 +382,50 @@ async def test_a_flood_of_messages_leaves_others_their_turns(serve: Serve) -> No
                 pytest.fail("the connection was closed")
             tasks.cancel_scope.cancel()
         assert turns >= 200
+
+
+# ── long lists are checked item by item ───────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("path", [CHAT, RESPONSES])
+@pytest.mark.parametrize("place", [0, 1, 700, 1_499])
+async def test_one_wrong_item_of_a_long_list_is_named(serve: Serve, path: str, place: int) -> None:
+    items: list[dict[str, Any]] = [{"role": "user", "content": "abcdefgh"}] * 1_500
+    items[place] = {"role": "user", "content": [{"type": "text", "text": 1}]}
+    field = "messages" if path == CHAT else "input"
+    async with serve() as served:
+        asked = {field: items, "frontrunner": RACE}
+        async with served.http.post(path, json=asked) as response:
+            error = (await response.json())["error"]
+        assert response.status == 400
+        assert error["param"] == f"{field}[{place}].content[0].text"
+
+
+async def test_what_else_is_wrong_is_said_before_a_long_list_is_checked(serve: Serve) -> None:
+    messages = [{"role": "user", "content": "abcdefgh"}] * 1_000
+    async with serve() as served:
+        asked = chat(messages=[*messages, {"role": 1}], temperature=9)
+        async with served.http.post(CHAT, json=asked) as response:
+            assert (await response.json())["error"]["param"] == "temperature"
+
+
+@pytest.mark.parametrize("path", [CHAT, RESPONSES])
+async def test_a_long_list_that_is_none_is_refused(serve: Serve, path: str) -> None:
+    field = "messages" if path == CHAT else "input"
+    async with serve() as served:
+        for wrong in ({"a": "b" * 20_000}, [[]] * 20, [None, "b" * 20_000]):
+            async with served.http.post(path, json={field: wrong, "x": "y" * 20_000}) as response:
+                assert response.status == 400
+                assert (await response.json())["error"]["param"].startswith(field)
+
+
+async def test_a_long_conversation_reaches_the_model_whole(serve: Serve) -> None:
+    turns = [f"turn {place} " + "x" * 20 for place in range(1_000)]
+    messages = [
+        {"role": ("assistant", "user")[place % 2], "content": said}
+        for place, said in enumerate(turns)
+    ]
+    async with serve() as served:
+        async with served.http.post(CHAT, json=chat(messages=messages)) as response:
+            assert response.status == 200
+        assert served.engine.requests[0].prompt == served.engine.encode(" ".join(turns))

@@ -18,7 +18,12 @@ from tests.profiles import examples
 from frontrunner.runtime.config import ServerSettings
 from frontrunner.runtime.errors import BadRequest, FrontrunnerError
 from frontrunner.runtime.serving.errors import TooManyRaces, error_response
-from frontrunner.runtime.serving.requests.limits import RaceLimit, parse_json, read_json
+from frontrunner.runtime.serving.requests.limits import (
+    RaceLimit,
+    parse_json,
+    parse_request,
+    read_body,
+)
 from frontrunner.runtime.serving.requests.slices import SLICES, Slices
 
 from .raw_http import HANGS, exchange, head, listening, status_of, until_closed, until_said
@@ -120,7 +125,9 @@ async def reading(**given_settings: Any) -> AsyncGenerator[int, None]:
 
     async def handler(request: web.Request) -> web.Response:
         try:
-            return web.json_response(len(await read_json(request, server)))
+            data = await read_body(request, server)
+            value = await parse_request(data, server.json_depth, app[SLICES])
+            return web.json_response(len(value))
         except FrontrunnerError as error:
             return error_response(error)
 

@@ -31,6 +31,7 @@ from aiohttp.test_utils import TestServer
 
 from frontrunner import Runtime, Settings, create_app
 from frontrunner.runtime.cli.app import app
+from frontrunner.runtime.traces.reading import read_traces
 from frontrunner.testing import BranchScript, Script, ScriptedEngine
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -121,9 +122,16 @@ async def run(code: str, name: str, names: dict[str, Any]) -> None:
 
 
 def test_every_block_is_of_a_language_that_is_checked() -> None:
-    languages = {"python", "sh", "toml", "js", ""}
+    languages = {"python", "sh", "toml", "js", "json", ""}
     assert {block.language for block in ALL} <= languages
     assert {block.language for block in ALL} > {"python", "sh", "toml"}
+
+
+@pytest.mark.parametrize("block", blocks("json", titled=False), ids=str)
+def test_a_block_of_json_is_read_as_recorded_branches(block: Block, tmp_path: Path) -> None:
+    path = tmp_path / "recorded.jsonl"
+    path.write_text(block.code, encoding="utf-8")
+    assert read_traces([path])
 
 
 @pytest.mark.parametrize("block", blocks("python", titled=False), ids=str)

@@ -1,22 +1,29 @@
 """Reading recorded branches from files.
 
-Three formats are read, told apart by what is in the file:
+The formats that are read are told apart by what is in the file:
 
 - Frontrunner's own traces (``recorder``): NDJSON, one race a line.
 - Parallel-Probe's evaluation files (arXiv 2602.03845): a JSON list of questions, each branch
   ``[probes, length_tokens, final_answer]``, probed after every ``probe_freq`` tokens.
 - Sets of scored responses (as in Qwen2.5-Math's reward model evaluation): NDJSON, one question a
   line with ``responses``, ``extracted``, ``correct`` and ``rewards``.
+- Responses with their mean log probability (``trajectories``), responses with a process reward
+  model's score (``records`` with ``traces``), and runs of agents with reward and seconds
+  (``runs``).
+- The plain form, for whatever else there is: NDJSON, one question a line with ``answers``,
+  ``lengths``, and ``gold`` or ``right`` (``public_formats.PlainQuestion``).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from frontrunner.strategies.protocol import ProbeAnswer
 
 from ..answers import AnswerClusters, Equivalence
 from .formats import read_own, read_probed, read_scored
+from .public_formats import read_agent_runs, read_plain, read_step_scored, read_trajectories
 from .recordings import RecordedBranch, RecordedQuestion, TraceError
 
 Reader = Callable[[Path, bytes], Iterator[RecordedQuestion]]
@@ -88,21 +95,33 @@ def _refuted(gold: str, branches: Sequence[RecordedBranch]) -> bool:
     return any(b.answer == gold and b.correct is False for b in branches)
 
 
+#: What the beginning of a file of NDJSON holds, and how it is read; the first that fits.
+_KEYS: Final[Sequence[tuple[tuple[bytes, ...], Reader]]] = (
+    ((b'"frontrunner_trace"',), read_own),
+    ((b'"responses"', b'"rewards"'), read_scored),
+    ((b'"trajectories"',), read_trajectories),
+    ((b'"records"', b'"traces"'), read_step_scored),
+    ((b'"runs"', b'"reward"'), read_agent_runs),
+    ((b'"answers"', b'"lengths"'), read_plain),
+)
+
+
 def _reader_of(path: Path, content: bytes) -> Reader:
     start = content[:65_536].lstrip()
     if not start:
         raise TraceError(path, "is empty")
     if start.startswith(b"["):
         return read_probed
-    line = start.split(b"\n", 1)[0]
-    if b'"frontrunner_trace"' in line:
-        return read_own
-    if start.startswith(b"{") and b'"responses"' in start and b'"rewards"' in content:
-        return read_scored
+    if start.startswith(b"{"):
+        # Long texts may stand in front of what tells, and be longer than the beginning.
+        for keys, reader in _KEYS:
+            if keys[0] in start and all(key in content for key in keys):
+                return reader
     raise TraceError(
         path,
         "of no known format: a trace of frontrunner solve --trace, a list of questions with "
-        '"each_branch", or lines with "responses" and "rewards" is expected',
+        '"each_branch", lines with "responses" and "rewards", or with "answers" and "lengths" '
+        "(docs/replay.md has them all) is expected",
     )
 
 

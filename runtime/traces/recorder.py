@@ -2,9 +2,10 @@
 
 One race is one line of JSON (``trace_formats.OwnRace`` describes what is read of it)::
 
-    {"frontrunner_trace": 1, "race": …, "question": …, "gold": …, "deadline": seconds,
-     "branches": [{"branch", "status", "tokens", "seconds", "answer", "parent", "error",
-                   "times": [[tokens, seconds], …], "probes": [[tokens, answer], …],
+    {"frontrunner_trace": 1, "race": …, "question": …, "instruction": …, "gold": …,
+     "deadline": seconds,
+     "branches": [{"branch", "status", "tokens", "seconds", "answer", "truncated", "parent",
+                   "error", "times": [[tokens, seconds], …], "probes": [[tokens, answer], …],
                    "scores": [[tokens, score], …], "forced": [tokens, answer], "extended",
                    "text"}, …],
      "commands": [{"at", "command", "branches", …}, …],
@@ -46,6 +47,7 @@ class TraceRecorder:
         gold: str | None = None,
         text: bool = False,
         times_every: int = 16,
+        probed: bool = False,
     ) -> None:
         """
         Args:
@@ -53,12 +55,16 @@ class TraceRecorder:
             gold: the right answer; without it the trace cannot be replayed.
             text: whether to write the text of the branches.
             times_every: a branch's time is noted at most every so many tokens, and at its end.
+            probed: whether the race's strategy probes: a branch that ended before it was asked is
+                then written down as one that was, without an answer.
         """
         self._question = question
         self._gold = gold
         self._text = text
         self._every = max(1, times_every)
+        self._probed = probed
         self._race = RaceState()
+        self._instruction: str | None = None
         self._times: dict[int, list[tuple[int, float]]] = {}  # by branch: tokens, seconds
         self._commands: list[dict[str, Any]] = []
 
@@ -71,6 +77,8 @@ class TraceRecorder:
         """Take in an event of the race, in its turn."""
         self._race.apply(event)
         match event:
+            case events.RaceStarted():
+                self._instruction = event.instruction
             case events.BranchStarted(at, branch, _, parent, inherited):
                 self._times[branch] = [(inherited, at)]
                 if parent is None:
@@ -126,6 +134,7 @@ class TraceRecorder:
             "frontrunner_trace": VERSION,
             "race": result.race_id,
             "question": self._question,
+            "instruction": self._instruction,
             "gold": self._gold,
             "deadline": result.deadline,
             "branches": [self._branch(report) for report in result.branches],
@@ -157,8 +166,11 @@ class TraceRecorder:
             said["extended"] = True
         if report.error is not None:
             said["error"] = report.error
-        if known is not None and known.probes:
-            said["probes"] = [(probe.tokens, probe.answer) for probe in known.probes]
+        if report.truncated:
+            said["truncated"] = True
+        probes = () if known is None else known.probes
+        if probes or self._probed:
+            said["probes"] = [(probe.tokens, probe.answer) for probe in probes]
         if known is not None and known.scores:
             said["scores"] = known.scores
         if report.forced:

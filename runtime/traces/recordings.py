@@ -17,7 +17,7 @@ class TraceError(BadRequest):
 
 @dataclass(frozen=True, slots=True)
 class RecordedBranch:
-    """One branch from its start to its own end."""
+    """One branch from its start to its end."""
 
     tokens: int
     """Its length, at least 1."""
@@ -26,9 +26,13 @@ class RecordedBranch:
     correct: bool | None = None
     """As judged in the recording; None: to be judged by the gold answer."""
     probes: tuple[ProbeAnswer, ...] | None = None
-    """Answers that it was forced to give on the way, in order; None: it was never asked."""
+    """Answers that it was forced to give on the way, in order; None: it was not to be asked. Of a
+    branch that ended before the first time there are none."""
     score: float | None = None
     """The reward model's for the whole branch; None: not recorded."""
+    truncated: bool = False
+    """Whether its end was its token limit. What it had answered by then counts like a forced
+    answer, and all that is known of its length is that it is longer."""
     lost: bool = False
     """Whether it ended by an error instead: a missing vote."""
     seconds: float | None = None

@@ -14,7 +14,10 @@ HEAVY = {"torch", "transformers", "vllm", "numpy", "aiohttp", "frontrunner.runti
 
 @pytest.mark.parametrize(
     "command",
-    ["solve", "serve", "demo", "doctor", "replay", "calibrate", "profile", "pilot", "plan"],
+    [
+        *("solve", "serve", "demo", "doctor", "replay", "calibrate", "convert", "profile"),
+        *("pilot", "plan"),
+    ],
 )
 def test_the_help_of_a_command_has_examples(run_cli: RunCli, command: str) -> None:
     done = run_cli(command, "--help")
@@ -37,6 +40,7 @@ def test_the_help_of_the_program_names_the_commands(run_cli: RunCli, arguments: 
             "doctor",
             "replay",
             "calibrate",
+            "convert",
             "profile",
             "pilot",
             "plan",

@@ -86,7 +86,9 @@ def scored_question(question: RecordedQuestion) -> ScoredQuestion | None:
     A branch can decide if it ended by itself with an answer, has a score, and is known to be right
     or wrong. None: branches answered, but none of them can decide, so the question tells nothing.
     """
-    answered = [b for b in question.branches if b.answer is not None and not b.lost]
+    answered = [
+        b for b in question.branches if b.answer is not None and not b.lost and not b.truncated
+    ]
     arrivals: list[Arrival] = []
     for branch in sorted(answered, key=lambda b: b.tokens):
         right = _right(question, branch)
@@ -147,7 +149,7 @@ def fit_threshold(
         raise ValueError("no branch has a score and an answer known to be right or wrong")
     values = [
         share if confidence is None else lower_bound(share, count, confidence)
-        for share, count in zip(_isotonic(right, decided), decided, strict=True)
+        for share, count in zip(isotonic(right, decided), decided, strict=True)
     ]
     for threshold, value in zip(candidates, values, strict=True):
         if value >= precision:
@@ -180,7 +182,7 @@ def _decisions(questions: Sequence[ScoredQuestion]) -> tuple[list[float], list[i
     return candidates, list(accumulate(decided))[:-1], list(accumulate(right))[:-1]
 
 
-def _isotonic(right: Sequence[int], decided: Sequence[int]) -> list[float]:
+def isotonic(right: Sequence[int], decided: Sequence[int]) -> list[float]:
     """``right / decided``, pooled until it does not decrease."""
     blocks: list[tuple[int, int, int]] = []  # right, decided, how many candidates
     for block in zip(right, decided, [1] * len(right), strict=True):

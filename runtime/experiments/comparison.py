@@ -1,16 +1,15 @@
-"""Rows of figures out of a replay, with paired intervals.
+"""Rows of figures out of a replay, with paired intervals (see ``intervals``).
 
-Questions are what varies: intervals are the 2.5 and 97.5 percentiles of means over questions drawn
-anew (bootstrap), each question with all its draws, and differences between cells are taken within
-each question before. Draws of branches are the same in all cells, so they pair, too.
+Differences between cells are taken within each question. Draws of branches are the same in all
+cells, so they pair, too.
 """
 
 from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BadRequest
 from ..simulation.cells import Cell, StrategySpec
+from .intervals import Bootstrap, Interval, numpy
 from .replay import Figures, Replayed
 
 if TYPE_CHECKING:
@@ -19,11 +18,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-#: Bootstrap samples; the ends of an interval then vary by about a fiftieth of its width.
-_RESAMPLES = 10_000
 CLAIRVOYANT = "clairvoyant"
-
-Interval = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +70,9 @@ def rows_of(
     Raises:
         BadRequest: numpy is missing.
     """
-    np = numpy()
     job = replayed.job
     count, unit = len(job.questions), step_seconds or 1.0
-    draws = np.random.default_rng(0).multinomial(count, [1 / count] * count, size=_RESAMPLES)
-    maker = _RowMaker(_Compare(draws / count), baseline, job.draws, unit)
+    maker = _RowMaker(Bootstrap(count), baseline, job.draws, unit)
     cells = {
         cell: _Means.of(figures, count, unit)
         for cell, figures in zip(job.cells, replayed.cells, strict=True)
@@ -99,21 +92,6 @@ def rows_of(
             it = Cell(StrategySpec(CLAIRVOYANT), cell.branches, inf, free[0].forced)
             rows.append(maker.row(it, bounds[cell.branches], cells.get(against), None))
     return rows
-
-
-def numpy() -> Any:
-    """The module.
-
-    Raises:
-        BadRequest: it is not installed.
-    """
-    try:
-        import numpy as np
-    except ImportError as error:
-        raise BadRequest(
-            "a replay needs numpy, which is not installed: pip install 'frontrunner[experiments]'"
-        ) from error
-    return np
 
 
 @dataclass(slots=True)
@@ -140,27 +118,10 @@ class _Means:
 
 
 @dataclass(slots=True)
-class _Compare:
-    """Intervals over questions drawn anew."""
-
-    weights: "Array"  # (resamples, questions), each row sums to 1
-
-    def mean(self, values: "Array") -> Interval:
-        return self._interval(self.weights @ values)
-
-    def ratio(self, over: "Array", under: "Array") -> Interval:
-        return self._interval((self.weights @ over) / (self.weights @ under))
-
-    def _interval(self, resampled: "Array") -> Interval:
-        low, high = numpy().quantile(resampled, [0.025, 0.975])
-        return float(low), float(high)
-
-
-@dataclass(slots=True)
 class _RowMaker:
     """Makes the rows of one replay."""
 
-    compare: _Compare
+    compare: Bootstrap
     baseline: StrategySpec
     draws: int
     unit: float

@@ -332,9 +332,9 @@ def clairvoyant_stop(
 ) -> tuple[bool, float, int, int]:
     """The earliest moment from which on the leader stays the answer that waiting for all branches
     gives, as ``_Worker.race`` returns it: what no rule can beat that always gives that answer."""
-    voting = sorted(
-        (b for b in records if b.answer is not None and not b.lost), key=lambda b: b.tokens
-    )
+    answered = [b for b in records if b.answer is not None and not b.lost]
+    whole = [b for b in answered if not b.truncated]
+    voting = sorted(whole or answered, key=lambda b: b.tokens)
     if not voting:
         longest = max(b.tokens for b in records)
         return False, longest, sum(b.tokens for b in records), len(records)

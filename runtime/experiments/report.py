@@ -1,19 +1,20 @@
-"""What a replay shows: a table, a CSV file, plots."""
+"""What a replay shows: a table, plots, and a report with them."""
 
-import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from ..errors import BadRequest
-from .comparison import CLAIRVOYANT, Interval, Row
+from .comparison import CLAIRVOYANT, Row
+from .html_report import Report, TextTable, draw, line_style, pyplot
+from .intervals import Interval
 
 #: Strategies to a plot at most; with more of them nobody finds a line in the legend.
 _LINES = 14
-_MARKS = "osD^vP*X<>hd8p"
 
 
 def table(rows: Sequence[Row], unit: str) -> Table:
@@ -55,18 +56,6 @@ def table(rows: Sequence[Row], unit: str) -> Table:
     return made
 
 
-def write_csv(rows: Sequence[Row], path: Path) -> None:
-    """One line a row; an interval takes two columns, ``…_low`` and ``…_high``."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer: csv.DictWriter[str] | None = None
-        for row in rows:
-            flat = _flat(row)
-            if writer is None:
-                writer = csv.DictWriter(file, list(flat))
-                writer.writeheader()
-            writer.writerow(flat)
-
-
 def draw_plots(rows: Sequence[Row], folder: Path, unit: str) -> list[Path]:
     """Accuracy over latency, accuracy over deadline and time saved by strategy, as PNG files;
     those for which there are no rows are not drawn.
@@ -74,39 +63,104 @@ def draw_plots(rows: Sequence[Row], folder: Path, unit: str) -> list[Path]:
     Raises:
         BadRequest: matplotlib is missing.
     """
-    try:
-        import matplotlib as mpl
-    except ImportError as error:
-        raise BadRequest(
-            "plots need matplotlib, which is not installed: pip install 'frontrunner[experiments]'"
-        ) from error
-    mpl.use("Agg")  # files only, whatever display there is
-    from matplotlib import pyplot as plt
-
+    plt = pyplot()
     drawn: list[Path] = []
+    for plot in _plots(rows):
+        figure, axes = plt.subplots(figsize=(9, 6), layout="constrained")
+        plot.draw(axes, plot.rows, unit)
+        figure.savefig(folder / f"{plot.name}.png", dpi=120)
+        plt.close(figure)
+        drawn.append(folder / f"{plot.name}.png")
+    return drawn
+
+
+def replay_report(rows: Sequence[Row], unit: str, facts: Mapping[str, str]) -> Report:
+    """All of it in one HTML file.
+
+    Args:
+        rows: at least one.
+        unit: that of the times.
+        facts: about what was replayed, by name.
+
+    Raises:
+        BadRequest: matplotlib is missing.
+    """
+    plain = table(rows, unit)
+    cells = zip(*([*map(str, column.cells)] for column in plain.columns), strict=True)
+    return Report(
+        title="Frontrunner: replay",
+        summary=[
+            f"{rows[0].draws} random draws of recorded branches for each of {rows[0].questions} "
+            "questions; all cells see the same draws.",
+            "The row “clairvoyant” stops at the earliest moment from which the leader stays the "
+            "final majority's answer.",
+        ],
+        facts=facts,
+        tables=[
+            TextTable(
+                "All cells",
+                "Brackets are the 95 % interval over questions drawn anew (bootstrap); what is "
+                "compared with the baseline is paired by question.",
+                [str(column.header) for column in plain.columns],
+                [*cells],
+            )
+        ],
+        figures=[
+            draw(partial(_on_axes, plot, unit), plot.title, plot.caption) for plot in _plots(rows)
+        ],
+        data=[row.as_dict() for row in rows],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Plot:
+    """A plot and its rows, at least one."""
+
+    name: str
+    title: str
+    caption: str
+    rows: Sequence[Row]
+    draw: Callable[[Any, Sequence[Row], str], None]
+
+
+def _plots(rows: Sequence[Row]) -> list[_Plot]:
     free = [row for row in rows if row.deadline is None and row.forced]
     free = free or [row for row in rows if row.deadline is None]
     bound = [row for row in rows if row.deadline is not None]
     plots = [
-        ("accuracy_over_latency.png", free, _over_latency),
-        ("accuracy_over_deadline.png", bound, _over_deadline),
-        ("time_saved.png", [row for row in free if row.speedup is not None], _time_saved),
+        _Plot(
+            "accuracy_over_latency",
+            "Accuracy over latency",
+            "Without a deadline; a point for each number of branches.",
+            free,
+            _over_latency,
+        ),
+        _Plot(
+            "accuracy_over_deadline",
+            "Accuracy over deadline",
+            "Of the largest number of branches; who has not answered by then counts as wrong.",
+            bound,
+            _over_deadline,
+        ),
+        _Plot(
+            "time_saved",
+            "Time saved by strategy",
+            "Mean latency against the baseline's, without a deadline.",
+            [row for row in free if row.speedup is not None],
+            _time_saved,
+        ),
     ]
-    for name, chosen, draw in plots:
-        if not chosen:
-            continue
-        figure, axes = plt.subplots(figsize=(9, 6), layout="constrained")
-        draw(axes, chosen, unit)
-        figure.savefig(folder / name, dpi=120)
-        plt.close(figure)
-        drawn.append(folder / name)
-    return drawn
+    return [plot for plot in plots if plot.rows]
+
+
+def _on_axes(plot: _Plot, unit: str, axes: Any) -> None:
+    plot.draw(axes, plot.rows, unit)
 
 
 def _over_latency(axes: Any, rows: Sequence[Row], unit: str) -> None:
     for number, (strategy, own) in enumerate(_by_strategy(rows)):
         x, y = [r.latency_mean for r in own], [100 * r.accuracy for r in own]
-        axes.plot(x, y, marker=_MARKS[number % len(_MARKS)], label=strategy)
+        axes.plot(x, y, label=strategy, **line_style(number))
         for row in own:
             at = (row.latency_mean, 100 * row.accuracy)
             axes.annotate(str(row.branches), at, fontsize=7, alpha=0.7)
@@ -125,9 +179,7 @@ def _over_deadline(axes: Any, rows: Sequence[Row], unit: str) -> None:
             if part:
                 axes.plot(
                     *zip(*part, strict=True),
-                    linestyle=line,
-                    color=f"C{number}",
-                    marker=_MARKS[number % len(_MARKS)],
+                    **{**line_style(number), "linestyle": line},
                     label=f"{strategy}, {'with' if forced else 'without'} forced answers",
                 )
     axes.set_xlabel(f"deadline ({unit})")
@@ -159,18 +211,6 @@ def _by_strategy(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
         grouped.setdefault(row.strategy, []).append(row)
     kept = [(name, own) for name, own in grouped.items() if name != CLAIRVOYANT][:_LINES]
     return kept + [(name, own) for name, own in grouped.items() if name == CLAIRVOYANT]
-
-
-def _flat(row: Row) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in row.as_dict().items():
-        if name.endswith("_interval"):
-            low, high = value if value is not None else (None, None)
-            stem = name.removesuffix("_interval")
-            flat |= {f"{stem}_low": low, f"{stem}_high": high}
-        else:
-            flat[name] = value
-    return flat
 
 
 def _time(value: float) -> str:

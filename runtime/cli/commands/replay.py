@@ -15,14 +15,17 @@ from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.stop_rules import STOP_NAMES
 
 from ...errors import BadRequest
-from ...experiments.comparison import Row, numpy, rows_of
+from ...experiments.comparison import Row, rows_of
+from ...experiments.intervals import numpy
 from ...experiments.replay import Job, Replay, Replayed
-from ...experiments.report import draw_plots, table, write_csv
+from ...experiments.report import draw_plots, replay_report, table
+from ...experiments.row_files import write_csv, write_parquet
 from ...simulation.cells import StrategySpec, cells_of
 from ...simulation.simulated_race import Timing
 from ...traces.recordings import RecordedQuestion
 from ..common.console import plain_lines, print_json, print_lines, progress_bar
 from ..common.recordings import load_recordings, warn_of_cut_branches
+from ..common.report_file import write_report
 from ..common.running import ExitStatus, Interrupted
 from ..options.replay import ReplayCommand
 
@@ -175,10 +178,15 @@ def _show(command: ReplayCommand, rows: Sequence[Row], unit: str) -> None:
             "".join(f"{line}\n" for line in plain), encoding="utf-8"
         )
         write_csv(rows, command.out / "cells.csv")
+        parquet = write_parquet(rows, command.out / "cells.parquet")
         drawn = draw_plots(rows, command.out, unit)
+        facts = {"recordings": ", ".join(path.name for path in command.traces)}
+        report = replay_report(rows, unit, facts)
+        write_report(report, command.out)
     except OSError as error:
         raise BadRequest(f"cannot write to {command.out} ({error.strerror})") from error
-    names = ", ".join(["table.txt", "cells.csv", *(path.name for path in drawn)])
+    files = ["report.html", "table.txt", "cells.csv", *(["cells.parquet"] if parquet else [])]
+    names = ", ".join([*files, *(path.name for path in drawn)])
     print(f"wrote {names} to {command.out}", file=sys.stderr)
 
 

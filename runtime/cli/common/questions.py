@@ -29,6 +29,13 @@ class Asked:
             return self.question
         return str(self.question[-1].get("content") or "")
 
+    def with_final_answer(self) -> "Asked":
+        """The same question; of an answer that is a solution, as GSM8K has them, only what follows
+        its ``####``."""
+        if self.answer is None or "####" not in self.answer:
+            return self
+        return Asked(self.question, self.answer.rpartition("####")[2].strip())
+
 
 def read_question(argument: str | None) -> Asked:
     """The one question of a command: its argument, or standard input for ``-`` or none.

@@ -66,6 +66,7 @@ def test_a_folder_gets_the_table_the_figures_and_the_plots(run_cli: RunCli, tmp_
     )
     assert done.status == 0
     assert {path.name for path in out.iterdir()} == {
+        "report.html",
         "table.txt",
         "cells.csv",
         "accuracy_over_latency.png",

@@ -1,0 +1,71 @@
+"""Intervals over questions drawn anew.
+
+Questions are what varies: intervals are the 2.5 and 97.5 percentiles of a figure over questions
+drawn anew (bootstrap), each question with all its races. The draws are the same for all figures,
+so differences pair.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BadRequest
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+#: Bootstrap samples; the ends of an interval then vary by about a fiftieth of its width.
+_RESAMPLES = 10_000
+#: Those for quantiles, each of which sorts all values.
+_FEWER = 1_000
+
+Interval = tuple[float, float]
+
+
+def numpy() -> Any:
+    """The module.
+
+    Raises:
+        BadRequest: it is not installed.
+    """
+    try:
+        import numpy as np
+    except ImportError as error:
+        raise BadRequest(
+            "this needs numpy, which is not installed: pip install 'frontrunner[experiments]'"
+        ) from error
+    return np
+
+
+class Bootstrap:
+    """Intervals of figures that have a value for each of so many questions."""
+
+    def __init__(self, questions: int) -> None:
+        np = numpy()
+        rng = np.random.default_rng(0)
+        counts = rng.multinomial(questions, [1 / questions] * questions, size=_RESAMPLES)
+        self._weights: Array = counts / questions  # (resamples, questions), each row sums to 1
+
+    def mean(self, values: "Array") -> Interval:
+        """Of the mean of ``values``, shape (questions,)."""
+        return self._interval(self._weights @ values)
+
+    def ratio(self, over: "Array", under: "Array") -> Interval:
+        """Of the ratio of two means, each of shape (questions,)."""
+        np = numpy()
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self._interval((self._weights @ over) / (self._weights @ under))
+
+    def quantile(self, values: "Array", q: float) -> Interval:
+        """Of a quantile of ``values``, shape (questions, races of each)."""
+        np = numpy()
+        order = np.argsort(values, axis=None)
+        of_question = np.repeat(np.arange(values.shape[0]), values.shape[1])[order]
+        mass = np.cumsum(self._weights[:_FEWER, of_question], axis=1)
+        place = np.argmax(mass >= q * mass[:, -1:] - 1e-12, axis=1)
+        return self._interval(values.ravel()[order][place])
+
+    def _interval(self, resampled: "Array") -> Interval:
+        low, high = numpy().quantile(resampled, [0.025, 0.975])
+        return float(low), float(high)

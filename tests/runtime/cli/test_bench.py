@@ -1,0 +1,186 @@
+"""``frontrunner bench`` as a user meets it, on engines that play a script."""
+
+import csv
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from frontrunner.runtime.engines import BranchScript
+
+from .conftest import Done, RunCli, scripted
+from .test_bad_input import assert_one_sentence
+
+
+@pytest.fixture
+def questions(tmp_path: Path) -> Path:
+    path = tmp_path / "questions.jsonl"
+    answers = ["42", "7 and so on\n#### 42", "13"]
+    lines = [{"question": f"{n}: 6 times 7?", "answer": said} for n, said in enumerate(answers)]
+    path.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
+    return path
+
+
+def bench(run_cli: RunCli, questions: Path, *more: str, make: Any = None) -> Done:
+    arguments = ("--file", str(questions), "--out", str(questions.parent / "bench"))
+    return run_cli("bench", *arguments, *more, make_runtime=make)
+
+
+GRID = ("--branches", "2,4", "--deadlines", "5,9", "--users", "1,3", "--rounds", "2")
+
+
+def test_all_cells_race_all_questions(run_cli: RunCli, questions: Path) -> None:
+    done = bench(run_cli, questions, *GRID, "--json")
+    assert done.status == 0, done.err
+    rows = done.lines()
+    assert len(rows) == 2 * 2 * 2 * 2  # the config's strategy and the baseline
+    for row in rows:
+        assert (row["questions"], row["races"]) == (3, 6)
+        assert row["accuracy"] == pytest.approx(2 / 3)
+        assert row["answered"] == 1.0
+        assert row["late"] == 0.0
+        assert row["elapsed_p50"] <= row["elapsed_p95"] < 5
+        low, high = row["accuracy_interval"]
+        assert 0 <= low <= row["accuracy"] <= high <= 1
+        assert (row["accuracy_difference"] is None) == (row["strategy"] == "majority:stop=none")
+        assert sum(row["stop_reasons"].values()) == pytest.approx(1.0)
+
+
+def test_a_folder_gets_races_tables_and_a_report(run_cli: RunCli, questions: Path) -> None:
+    done = bench(run_cli, questions, "--branches", "4", "--deadlines", "5,9")
+    assert done.status == 0, done.err
+    folder = questions.parent / "bench"
+    assert "majority:stop=none" in done.out
+    assert (folder / "table.txt").read_text() == done.out
+    with (folder / "cells.csv").open() as file:
+        (first, *_) = rows = list(csv.DictReader(file))
+    assert len(rows) == 4
+    assert float(first["accuracy_low"]) <= float(first["accuracy"])
+    assert json.loads(first["stop_reasons"])
+    page = (folder / "report.html").read_text()
+    assert page.count("<figure>") == 5
+    assert not re.search(r"(src|href|srcset)=\"(?!data:)", page)  # nothing is fetched
+    found = re.search(r'<script type="application/json" id="data">(.*)</script>', page)
+    assert found is not None
+    assert len(json.loads(found[1])) == 4
+
+
+def test_what_was_broken_off_goes_on(run_cli: RunCli, questions: Path) -> None:
+    grid = ("--branches", "2", "--deadlines", "5")
+    assert bench(run_cli, questions, *grid).status == 0
+    path = questions.parent / "bench" / "races.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    assert len(lines) == 1 + 2 * 3
+    path.write_bytes(b"".join(lines[:4]) + lines[4][:20])  # the last one was being written
+    done = bench(run_cli, questions, *grid)
+    assert done.status == 0
+    assert f"3 races are in {path}" in done.err
+    again = path.read_bytes().splitlines(keepends=True)
+    assert again[:4] == lines[:4]
+    assert len(again) == len(lines)
+    # With nothing left no engine is started.
+    done = bench(run_cli, questions, *grid, make=None)
+    assert (done.status, path.read_bytes()) == (0, b"".join(again))
+
+
+def test_a_larger_grid_keeps_what_was_raced(run_cli: RunCli, questions: Path) -> None:
+    assert bench(run_cli, questions, "--branches", "2").status == 0
+    done = bench(run_cli, questions, "--branches", "2,4", "--json")
+    assert "6 races are in" in done.err
+    assert [row["branches"] for row in done.lines()] == [2, 2, 4, 4]
+
+
+def test_other_questions_are_another_benchmark(run_cli: RunCli, questions: Path) -> None:
+    assert bench(run_cli, questions, "--branches", "2").status == 0
+    done = bench(run_cli, questions, "--branches", "2", "--count", "2")
+    assert done.status == 2
+    assert_one_sentence(done.err, "holds races on other questions")
+
+
+def test_configs_are_raced_in_turns(run_cli: RunCli, questions: Path, tmp_path: Path) -> None:
+    paths: list[str] = []
+    for name, branches in (("few", 2), ("many", 4)):
+        path = tmp_path / f"{name}.toml"
+        path.write_text(f'[engine]\nmodel = "m"\n[race]\nbranches = {branches}\n')
+        paths += ["--config", str(path)]
+    started: list[int] = []
+
+    def make(settings: Any) -> Any:
+        started.append(settings.race.branches)
+        return scripted()(settings)
+
+    grid = ("--strategy", "config", "--rounds", "2", "--json")
+    done = bench(run_cli, questions, *paths, *grid, make=make)
+    assert done.status == 0, done.err
+    assert started == [2, 4, 2, 4]
+    assert [(row["config"], row["races"]) for row in done.lines()] == [("few", 6), ("many", 6)]
+
+
+def test_a_refused_race_counts_as_wrong(run_cli: RunCli, questions: Path) -> None:
+    def make(settings: Any) -> Any:
+        race = settings.race.model_copy(update={"queue": 0})
+        slow = BranchScript.answering("42", seconds=0.2)
+        return scripted(slow, max_branches=16)(settings.model_copy(update={"race": race}))
+
+    grid = ("--strategy", "config", "--branches", "16", "--users", "3", "--json")
+    done = bench(run_cli, questions, *grid, make=make)
+    assert done.status == 0, done.err
+    (row,) = done.lines()
+    assert row["stop_reasons"]["refused"] > 0
+    assert row["answered"] < 1
+    assert row["accuracy"] < 2 / 3
+
+
+def test_a_lost_engine_ends_it_and_keeps_what_there_was(run_cli: RunCli, questions: Path) -> None:
+    made: list[Any] = []
+
+    def make(settings: Any) -> Any:
+        runtime: Any = scripted()(settings)
+        solve = runtime.solve
+
+        async def and_then_die(*args: Any, **options: Any) -> Any:
+            result = await solve(*args, **options)
+            made.append(result)
+            if len(made) == 4:
+                runtime.engine.kill()
+            return result
+
+        runtime.solve = and_then_die
+        return runtime
+
+    done = bench(run_cli, questions, "--branches", "2", make=make)
+    assert done.status == 1
+    assert "the engine of demo failed" in done.err
+    assert (questions.parent / "bench" / "races.jsonl").read_bytes().count(b"\n") >= 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        (("--branches", "0"), "--branches: whole numbers above 0 are expected"),
+        (("--branches", "2.5"), "--branches: whole numbers above 0"),
+        (("--deadlines", "none"), "--deadlines: numbers above 0"),
+        (("--users", "x"), "--users: whole numbers above 0"),
+        (("--branches", "9999"), "branches"),
+        (("--strategy", "nothing"), "nothing"),
+        (("--strategy", "majority:stop"), "name:key=value"),
+        (("--file", "none.jsonl"), "cannot read none.jsonl"),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    run_cli: RunCli, questions: Path, arguments: tuple[str, ...], match: str
+) -> None:
+    done = bench(run_cli, questions, *arguments)
+    assert done.status == 2
+    assert_one_sentence(done.err, match)
+
+
+def test_questions_need_answers(run_cli: RunCli, tmp_path: Path) -> None:
+    path = tmp_path / "silent.jsonl"
+    path.write_text('{"question": "6 times 7?"}\n')
+    done = bench(run_cli, path)
+    assert done.status == 2
+    assert_one_sentence(done.err, 'have no "answer"')

@@ -1,8 +1,11 @@
 """What a race returns."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from frontrunner.strategies.protocol import BranchStatus, ProbeAnswer, StopReason
+
+from .thinking import ThinkingFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,18 @@ class BranchReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """Something that whoever reads a result should know."""
+
+    code: str
+    """For programs: ``no_answer``, ``no_branch_answered`` (all answers were forced),
+    ``forced_answers_differ`` (and all of them differ), ``tools_not_shown`` (the model's chat
+    template shows it no tools)."""
+    text: str
+    """For people: whole sentences."""
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """The outcome of a race. There always is one, by the deadline."""
 
@@ -36,10 +51,15 @@ class Result:
     """The answer in front; None if no branch gave one."""
     text: str
     """The reasoning of the branch that stands for the answer, its forced answer included. Without
-    an answer: what a branch that finished wrote, or else the one that got furthest."""
+    an answer: the reply of the first branch that ended by itself, or else what the one that got
+    furthest wrote (see ``finish_reason``)."""
     confidence: float
-    """Probability, 0 to 1, that the answer is preferred to the runner-up by the model itself
-    (posterior of a majority, Adaptive-Consistency); 0 without an answer."""
+    """How likely the answer is what all branches would have agreed on, 0 to 1, and not how likely
+    it is right: the posterior probability that the model itself prefers it to the runner-up
+    (Adaptive-Consistency). A model may agree with itself and be wrong. 0.5 where a single vote
+    decided, with which nothing agreed or disagreed; 0 without an answer; of strategies that decide
+    by rewards the best score, or its share of all; of a reply that a judge picked the share of its
+    picks. See ``accuracy_estimate``."""
     stop_reason: StopReason
     elapsed: float
     """Seconds from the call to the result."""
@@ -48,14 +68,41 @@ class Result:
     votes: dict[str, int] = field(default_factory=dict[str, int])
     """Votes of finished branches by answer, best first."""
     forced_votes: dict[str, int] = field(default_factory=dict[str, int])
-    """Forced answers, which only break ties or speak when nothing has finished."""
+    """Forced answers, and those of branches that were cut at their token limit. They only break
+    ties, or speak when nothing has finished."""
     branches: tuple[BranchReport, ...] = ()
     prompt_tokens: int = 0
     tokens_generated: int = 0
     """By all branches, forced answers included."""
+    scoring_tokens: int = 0
+    """Read and generated for scores, by a verifier or a judge, as far as it is known; not in
+    ``tokens_generated``."""
     tokens_saved: int = 0
     """Estimate of what the branches that were cut would still have generated: for each the
     expected rest of its length, from branches of known length."""
+    branch: int | None = None
+    """The index of the branch whose text is shown; None: none is."""
+    thinking: ThinkingFormat | None = None
+    """How the texts mark what was only thought: ``thinking.read(text)`` takes one apart. None: it is
+    not known, or the model does not think."""
+    accuracy_estimate: float | None = None
+    """How likely the answer is right, 0 to 1, as far as recorded questions with known answers tell
+    (``[race] calibration``): the share of races with such a confidence that were right. None: no
+    calibration was given, or there is no answer."""
+    notes: tuple[Note, ...] = ()
+    """What makes the answer worth less than it looks; empty where branches answered by
+    themselves."""
+
+    @property
+    def finish_reason(self) -> Literal["stop", "length"]:
+        """Whether ``text`` came to its own end or to a forced answer (``stop``), or was cut, by the
+        token limit or by the end of the race (``length``)."""
+        shown = next((b for b in self.branches if b.index == self.branch), None)
+        if shown is None:
+            return "stop" if self.answer is not None else "length"
+        if shown.forced_at is not None and len(self.text) > shown.forced_at:
+            return "stop"
+        return "stop" if shown.status is BranchStatus.FINISHED else "length"
 
     def counted(self, status: BranchStatus) -> int:
         """Number of branches that ended as ``status``."""

@@ -15,10 +15,11 @@ from frontrunner.strategies.protocol import BranchStatus
 
 from .answers import Equivalence, WorkerPool, make_extractor
 from .config import Settings
-from .engines.protocol import Engine, EngineLoad
-from .errors import BadRequest, EngineClosed, EngineError, EngineStartError
+from .engines.protocol import Engine, EngineLoad, TakesThinking
+from .errors import BadRequest, ConfigError, EngineClosed, EngineError, EngineStartError
 from .events.types import Event
 from .logs import configure_logs
+from .model_files.families import is_named_later, with_family
 from .planning.runtime_models import RuntimeModels
 from .racing.background import Background
 from .racing.deadline_reserve import DeadlineReserve
@@ -107,6 +108,7 @@ class Runtime:
         self._admission = Admission(capacity=0, queue=0)  # the engine's comes as it starts
         self._lengths = LengthModel.from_quantiles(lengths.median, lengths.p95) if lengths else None
         self._unacknowledged: list[str] = []
+        self._told = set[str]()  # codes of the notes that were logged
         self._background = Background()
         self._leave_limit = race.abort_limit + _LEAVING
         self._entered = False
@@ -122,7 +124,8 @@ class Runtime:
         from .engines.factory import make_engine
 
         settings = config if isinstance(config, Settings) else Settings.from_toml(config)
-        engine = make_engine(settings.engine)
+        settings = with_family(settings)
+        engine = make_engine(settings.engine, settings.prompt, settings.thinking)
         rewards = make_reward_model(settings.rewards, engine, settings.engine)
         return cls(engine, settings, rewards=rewards, warm_up=True)
 
@@ -158,19 +161,29 @@ class Runtime:
         await self._close()
 
     async def _start(self) -> None:
-        failure: EngineStartError | None = None
+        failure: ConfigError | EngineStartError | None = None
         async with anyio.create_task_group() as tasks:
             if self._workers is not None and self._warm:
                 tasks.start_soon(self._workers.warm_up)
             try:
                 await self.engine.start()
+                if self._warm and is_named_later(self.settings.engine):
+                    self._adopt(with_family(self.settings, self.engine.info.model))
+                _ = self._maker.thinking.model.form  # which may be refused
                 if self.rewards is not None:
                     await self.rewards.start()
-            except EngineStartError as error:
+            except (ConfigError, EngineStartError) as error:
                 failure = error  # raised outside, where no ExceptionGroup wraps it
                 tasks.cancel_scope.cancel()
         if failure is not None:
             raise failure
+
+    def _adopt(self, settings: Settings) -> None:
+        """Go on with settings that were completed by what the engine says of its model."""
+        self.settings = settings
+        self._maker.adopt(settings)
+        if isinstance(self.engine, TakesThinking):
+            self.engine.take_thinking(settings.thinking)
 
     async def _warm_up_race(self) -> None:
         """Run a race into its deadline, so that the reserve for forced answers is measured before
@@ -397,8 +410,18 @@ class Runtime:
             deadline=result.deadline,
             tokens_generated=result.tokens_generated,
             tokens_saved=result.tokens_saved,
+            notes=[note.code for note in result.notes],
         )
+        self._tell(result)
         return result
+
+    def _tell(self, result: Result) -> None:
+        """Warn of what a result is worth less for, once of each kind: a server that is set up so
+        has it in every race, and the results themselves say so."""
+        for note in result.notes:
+            if note.code not in self._told:
+                self._told.add(note.code)
+                _log.warning(f"frontrunner.{note.code}", race=result.race_id, note=note.text)
 
     async def _run_beside_retries(self, race: Race) -> Result:
         if not self._unacknowledged:
@@ -431,7 +454,7 @@ class Runtime:
         cut = [
             b.tokens + b.inherited_tokens - b.forced_tokens
             for b in result.branches
-            if b.status in (BranchStatus.CANCELLED, BranchStatus.FORCED)
+            if b.status in (BranchStatus.CANCELLED, BranchStatus.TRUNCATED, BranchStatus.FORCED)
         ]
         if self._lengths is not None:
             self._lengths = self._lengths.updated(finished, cut)

@@ -145,7 +145,8 @@ class BestOfN:
         lengths = view.lengths
         if lengths is None:
             ended = [b.tokens for b in view.branches.values() if b.status is BranchStatus.FINISHED]
-            lengths = LengthModel.fit(ended, running)
+            cut = [b.tokens for b in view.branches.values() if b.status is BranchStatus.TRUNCATED]
+            lengths = LengthModel.fit(ended, [*running, *cut])
         wait = wait_per_arrival(running, view.reachable_tokens, lengths)
         # Where nothing more is to be expected, the wait ends even if waiting is free.
         return wait if wait == inf else self.price * wait / 1000

@@ -23,8 +23,8 @@ from .protocol import (
     RaceView,
     StopReason,
 )
-from .stopping import clinched, majority_probability
-from .votes import Tally, count, supporter, tally
+from .stopping import clinched, preference
+from .votes import Tally, count, replies, supporter, tally
 
 
 @dataclass(slots=True)
@@ -140,7 +140,9 @@ class BudgetForcing:
         votes = tally(view)
         forced = [answer for answer, n in votes.forced.items() for _ in range(n)]
         finished = [answer for answer, n in votes.finished.items() for _ in range(n)]
-        return count(finished, [*forced, *self._standing(view).values()])
+        former = self._standing(view)
+        silent = sum(i not in former for i in replies(view))
+        return count(finished, [*forced, *former.values()], silent)
 
     def _standing(self, view: RaceView) -> dict[int, str]:
         """Former answers of branches that have no other."""
@@ -152,5 +154,5 @@ class BudgetForcing:
         shown = supporter(view, answer)
         if shown is None:
             shown = next((i for i, a in self._standing(view).items() if a == answer), None)
-        confidence = majority_probability(*votes.deciding()) if answer is not None else 0.0
+        confidence = preference(*votes.deciding()) if answer is not None else 0.0
         return decide_for(view, answer, shown, reason, confidence)

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from .protocol import BranchStatus, Command, Decide, Force, RaceView, StopReason
-from .stopping import majority_probability
-from .votes import Tally, supporter, tally
+from .stopping import preference
+from .votes import Tally, replies, supporter, tally
 
 
 def over(view: RaceView, besides: Container[int] = ()) -> bool:
@@ -37,13 +37,13 @@ def over(view: RaceView, besides: Container[int] = ()) -> bool:
 
 
 def unanswered(view: RaceView) -> tuple[int, ...]:
-    """The branches that may be forced: those that run, and those that finished without an
-    answer."""
+    """The branches that may be forced, since they were cut: those that run, and those that ran into
+    their token limit without an answer. One that ended by itself without an answer has replied."""
     return tuple(
         i
         for i, b in view.branches.items()
         if b.status is BranchStatus.RUNNING
-        or (b.status is BranchStatus.FINISHED and b.answer is None)
+        or (b.status is BranchStatus.TRUNCATED and b.answer is None)
     )
 
 
@@ -56,20 +56,31 @@ def force_unanswered(view: RaceView) -> list[Command]:
 
 def decide_by_votes(view: RaceView, reason: StopReason, votes: Tally[Any] | None = None) -> Decide:
     """The leader of ``votes`` (by default one vote a branch), shown by the first branch that gave
-    it. The confidence is the posterior probability that the model prefers it to the runner-up."""
+    it. The confidence is the posterior probability that the model prefers it to the runner-up
+    (``stopping.preference``)."""
     votes = votes or tally(view)
     answer = votes.leader
-    confidence = majority_probability(*votes.deciding()) if answer is not None else 0.0
+    confidence = preference(*votes.deciding()) if answer is not None else 0.0
     return decide_for(view, answer, supporter(view, answer), reason, confidence)
 
 
 def decide_for(
     view: RaceView, answer: str | None, branch: int | None, reason: StopReason, confidence: float
 ) -> Decide:
-    """This answer; without one, and with every branch lost, the race has failed instead."""
+    """This answer. Without one the first branch that ended by itself is shown, and with every
+    branch lost the race has failed instead."""
+    if answer is None and branch is None:
+        branch = next(iter(replies(view)), None)
     if answer is None and all(b.status is BranchStatus.FAILED for b in view.branches.values()):
         reason = StopReason.FAILED
     return Decide(answer, branch, reason, confidence)
+
+
+def _may_speak(view: RaceView) -> bool:
+    """Whether forced answers could outweigh the replies, did all that are still to come agree."""
+    votes = tally(view)
+    most = max(votes.forced.values(), default=0) + len(unanswered(view))
+    return bool(votes.finished) or votes.replies < most
 
 
 @dataclass(slots=True)
@@ -85,11 +96,14 @@ class Closing:
     asked: bool = False  # branches that ended without an answer were forced to give one
 
     def at_call_time(self, view: RaceView, *, settled: bool) -> list[Command]:
-        """Call on ``CallTimeReached``. Forces every branch without an answer, unless the race is
-        ``settled``: forced answers only break ties or speak when nothing has finished, and
-        branches may still finish by themselves in the time that was kept for forcing."""
+        """Call on ``CallTimeReached``. Forces every branch that was cut without an answer, unless
+        the race is ``settled`` or that could not outweigh the replies: forced answers only break
+        ties or speak when nothing has finished, and branches may still finish by themselves in the
+        time that was kept for forcing."""
         self.called = True
-        return force_unanswered(view) if self.force_answers and not settled else []
+        if not self.force_answers or settled or not _may_speak(view):
+            return []
+        return force_unanswered(view)
 
     def when_over(
         self,
@@ -99,12 +113,16 @@ class Closing:
         answered: bool | None = None,
     ) -> list[Command]:
         """Call when nothing can come any more. If no branch has given an answer (``answered``,
-        worked out from the votes by default), those that ended without one are forced, once; else
-        ``decide`` is asked with the reason, ``EXHAUSTED`` or ``DEADLINE``."""
+        worked out from the votes by default; one that was cut at its token limit has not), those
+        that were cut are forced, once, as long as they could outweigh the replies; else ``decide``
+        is asked with the reason, ``EXHAUSTED`` or ``DEADLINE``."""
         if answered is None:
-            answered = any(view.branches[i].answer is not None for i in view.arrivals)
-        if not answered and self.force_answers and not self.asked:
-            # All ran into their token limit without an answer: ask them for one.
+            came = [view.branches[i] for i in view.arrivals]
+            answered = any(
+                b.answer is not None and b.status is not BranchStatus.TRUNCATED for b in came
+            )
+        if not answered and self.force_answers and not self.asked and _may_speak(view):
+            # Ask those for an answer that were cut before they came to it.
             self.asked = True
             commands = force_unanswered(view)
             if commands:

@@ -23,7 +23,7 @@ from .protocol import (
     needs_of,
 )
 from .standing import Standing, standing_of
-from .stopping import majority_probability
+from .stopping import preference
 
 
 @dataclass(slots=True)
@@ -33,13 +33,11 @@ class FirstReply:
     Args:
         strategy: decides as soon as there is an answer, and what is launched, cut and extended.
         most: whether most branches must have replied, and not just one.
-        wait: whether the race goes on until all have ended, or time is up.
         answers_count: whether an answer is a reply like any other: nothing is voted on.
     """
 
     strategy: Strategy
     most: bool = False
-    wait: bool = False
     answers_count: bool = False
     _called: bool = field(init=False, repr=False, compare=False, default=False)
 
@@ -59,16 +57,16 @@ class FirstReply:
         if first is None:
             return commands
         if self._called:
-            return [self._decide(view, first, StopReason.DEADLINE)]
+            return [self.decide(view, first, StopReason.DEADLINE)]
         if over(view):
-            return [self._decide(view, first, StopReason.EXHAUSTED)]
-        return commands if self.wait else [self._decide(view, first, StopReason.FIRST_TO_M)]
+            return [self.decide(view, first, StopReason.EXHAUSTED)]
+        return [self.decide(view, first, StopReason.FIRST_TO_M)]
 
     def conclude(self, view: RaceView) -> Decide:
         first = self._first(view)
         if first is None:
             return self.strategy.conclude(view)
-        return self._decide(view, first, StopReason.DEADLINE)
+        return self.decide(view, first, StopReason.DEADLINE)
 
     def standing(self, view: RaceView) -> Standing:
         standing = standing_of(self.strategy, view)
@@ -76,18 +74,23 @@ class FirstReply:
         return standing if first is None else replace(standing, leader=view.branches[first].answer)
 
     def _first(self, view: RaceView) -> int | None:
-        """The first branch that replied; None if there are too few, or answers are to decide."""
+        return next(iter(self.replies(view)), None)
+
+    def replies(self, view: RaceView) -> list[int]:
+        """The branches that replied, in order of arrival; none if there are too few, or answers are
+        to decide."""
         came = [view.branches[i] for i in view.arrivals]
         if not self.answers_count and any(b.answer is not None for b in came):
-            return None
-        replies = [b for b in came if b.status is BranchStatus.FINISHED and not b.truncated]
+            return []
+        replies = [b for b in came if b.status is BranchStatus.FINISHED]
         lost = (BranchStatus.FAILED, BranchStatus.CANCELLED)
         branches = sum(b.status not in lost for b in view.branches.values())
-        if not replies or (self.most and 2 * len(replies) <= branches):
-            return None
-        return replies[0].index
+        if self.most and 2 * len(replies) <= branches:
+            return []
+        return [b.index for b in replies]
 
-    def _decide(self, view: RaceView, index: int, reason: StopReason) -> Decide:
+    def decide(self, view: RaceView, index: int, reason: StopReason) -> Decide:
+        """The race, called with the reply of branch ``index``."""
         answer = view.branches[index].answer
-        confidence = 0.0 if answer is None else majority_probability(1, 0)
+        confidence = 0.0 if answer is None else preference(1, 0)
         return decide_for(view, answer, index, reason, confidence)

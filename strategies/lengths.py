@@ -1,8 +1,9 @@
 """How long branches get: a log-normal model of a branch's length in tokens.
 
 Stop rules ask it how many running branches will finish before the deadline. It learns from
-finished branches and, as censored data, from cancelled ones; ignoring those would make branches
-look shorter and shorter, since early stopping cuts the long ones.
+finished branches and, as censored data, from those that were cancelled, forced or cut at their
+token limit; ignoring those would make branches look shorter and shorter, since they are the long
+ones.
 """
 
 from collections.abc import Iterable, Sequence

@@ -206,7 +206,8 @@ class Majority:
                 return self._closing.at_call_time(view, settled=leader > runner_up)
             case BranchFinished(index):
                 branch = view.branches[index]
-                asked = self._weights.ask(branch) if branch.answer is not None else []
+                votes = branch.status is BranchStatus.FINISHED and branch.answer is not None
+                asked = self._weights.ask(branch) if votes else []
                 return [*asked, *self._settle(view)]
             case BranchScored(index) if index in self._weights.pending:
                 self._weights.arrived(index)

@@ -35,8 +35,8 @@ from .protocol import (
     RaceView,
     StopReason,
 )
-from .stopping import clinched, flip_risk, majority_probability
-from .votes import Tally, count, supporter
+from .stopping import clinched, flip_risk, preference
+from .votes import Tally, count, replies, supporter
 
 Mode = Literal["safe", "dynasor", "parallel_probe"]
 
@@ -231,10 +231,11 @@ class Probing:
     def _votes(self, view: RaceView) -> Tally[int]:
         """Finished and forced votes, with what this mode makes of the probes."""
         finished, forced = self._came(view)
+        silent = len(replies(view))
         now = [a for b in view.branches.values() if (a := self._answer_now(b)) is not None]
         if self.mode == "parallel_probe":
-            return count([*finished, *now], forced)
-        return count([*finished, *self._certain.values()], [*forced, *now])
+            return count([*finished, *now], forced, silent)
+        return count([*finished, *self._certain.values()], [*forced, *now], silent)
 
     def _poll(self, view: RaceView) -> Tally[int]:
         """Finished votes and the last probes of running branches, alike."""
@@ -301,7 +302,7 @@ class Probing:
     def _decide(self, view: RaceView, reason: StopReason) -> Decide:
         votes = self._votes(view)
         answer = votes.leader
-        confidence = majority_probability(*votes.deciding()) if answer is not None else 0.0
+        confidence = preference(*votes.deciding()) if answer is not None else 0.0
         return decide_for(view, answer, self._shown(view, answer), reason, confidence)
 
     def _shown(self, view: RaceView, answer: str | None) -> int | None:

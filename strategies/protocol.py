@@ -22,7 +22,10 @@ class BranchStatus(StrEnum):
     FORCING = "forcing"
     """Aborted, and being continued with the forcing suffix."""
     FINISHED = "finished"
-    """Ended by itself; its answer, if it gave one, is a vote."""
+    """Ended by itself: its answer is a vote, and without one it has replied."""
+    TRUNCATED = "truncated"
+    """Cut at its token limit. An answer that was complete by then counts like a forced one; without
+    one it may be forced."""
     FORCED = "forced"
     """Gave its answer only after the forcing suffix; it breaks ties."""
     CANCELLED = "cancelled"
@@ -76,7 +79,7 @@ class BranchView(Protocol):
 
     @property
     def truncated(self) -> bool:
-        """Whether it ended because it ran into its token limit, and not by itself."""
+        """Whether it ran into its token limit; it may have been forced to answer since."""
         ...
 
     @property
@@ -136,6 +139,9 @@ class Needs:
     """The text that ends a step; brings ``BranchStepped``."""
     rewards: bool = False
     """A reward model."""
+    comparisons: bool = False
+    """A reward model that compares: the scores of one ``Score`` say which of its branches, all of
+    which have replied, did so best. So much time as it takes is kept before the deadline."""
     logprobs: int = 0
     """k of the top-k log probabilities behind ``BranchView.confidences``."""
 
@@ -156,7 +162,7 @@ class RaceView(Protocol):
 
     @property
     def arrivals(self) -> Sequence[int]:
-        """Indices of the branches that finished or were forced, in order of arrival."""
+        """Indices of the branches that finished, were truncated or forced, in order of arrival."""
         ...
 
     @property
@@ -203,7 +209,8 @@ class BranchProbed:
 
 @dataclass(frozen=True, slots=True)
 class BranchFinished:
-    """A branch ended by itself; the view holds its answer."""
+    """A branch's own request ended; the view holds its answer, and by its status whether it ended
+    by itself (``FINISHED``) or at its token limit (``TRUNCATED``)."""
 
     branch: int
 
@@ -279,8 +286,9 @@ class Fork:
 
 @dataclass(frozen=True, slots=True)
 class Extend:
-    """Let a finished branch go on: ``text`` takes the place of ``before`` and of all that follows
-    it (of its end, where ``before`` is empty or does not occur), and the branch runs again."""
+    """Let a branch that ended by itself go on: ``text`` takes the place of ``before`` and of all
+    that follows it (of its end, where ``before`` is empty or does not occur), and the branch runs
+    again."""
 
     branch: int
     text: str
@@ -299,7 +307,10 @@ class Cancel:
 class Force:
     """Continue branches, each from its exact tokens, with the forcing suffix, all in one batch.
 
-    They are stopped where they are. With ``let_run`` those that run go on beside it, if the engine
+    Only what was cut can be forced: branches that run, and truncated ones without an answer. One
+    that ended by itself has said all that it had to say, and is passed over.
+
+    Those that run are stopped where they are. With ``let_run`` they go on beside it, if the engine
     has room for both: one that finishes until the race must end is a finished branch, and only then
     does the forced answer of any other take the place of the one that did not come."""
 

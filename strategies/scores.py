@@ -13,7 +13,7 @@ from typing import Literal
 from .closing import Closing, decide_for, over
 from .protocol import BranchStatus, BranchView, Command, Decide, RaceView, Score, StopReason
 from .standing import Standing
-from .stopping import majority_probability
+from .stopping import preference
 from .votes import supporter, tally
 
 #: The answer of the best score, or that of the largest sum of weights (a reward-weighted vote).
@@ -75,9 +75,10 @@ class Scores:
         return branch in self._asked
 
     def ended(self, branch: BranchView) -> list[Command]:
-        """Call when a branch has finished: asks for its final score, now or as soon as the
-        scoring that is under way has ended."""
-        if branch.answer is None or branch.index in self._asked or branch.index in self._final:
+        """Call when a branch has ended: asks for the final score of one that ended by itself with
+        an answer, now or as soon as the scoring that is under way has ended."""
+        votes = branch.status is BranchStatus.FINISHED and branch.answer is not None
+        if not votes or branch.index in self._asked or branch.index in self._final:
             return []
         self._final.add(branch.index)
         return self.ask(branch.index)
@@ -126,7 +127,7 @@ class Scores:
             return decide_for(view, None, None, reason, 0.0)
         answer, (value, *_) = ranking[0]
         if value == -inf:
-            confidence = majority_probability(*tally(view).deciding())
+            confidence = preference(*tally(view).deciding())
         elif self.pick == "score":
             confidence = clipped(value)
         else:
@@ -142,8 +143,11 @@ class Scores:
         return Standing(ranking[0][0] if ranking else None, values)
 
     def _ranking(self, view: RaceView) -> list[tuple[str, Key]]:
-        """All answers with what ranks them, best first."""
+        """All answers with what ranks them, best first; none where replies stand against those
+        that were forced."""
         votes = tally(view)
+        if votes.leader is None:
+            return []
         values: dict[str, float] = {}
         partial: dict[str, float] = {}
         for index in view.arrivals:

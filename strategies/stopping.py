@@ -67,6 +67,20 @@ def majority_probability(leader: float, runner_up: float) -> float:
     return _majority_probability(leader, runner_up)
 
 
+def preference(leader: float, runner_up: float) -> float:
+    """How likely the model prefers the leader to the runner-up, as the confidence of a decision:
+    ``majority_probability``, but 1/2 for a single vote.
+
+    One vote has nothing that it could agree or disagree with. That the Beta rule gives 3/4 there is
+    its uniform prior over two answers, one of which happens to be the one that came: any first vote
+    would have it, whatever it says. So a single vote is worth what a tie is.
+
+    It is about the model, not about the world: how likely the leader is what all branches would
+    have agreed on, and not how likely it is right.
+    """
+    return 0.5 if leader + runner_up <= 1 else majority_probability(leader, runner_up)
+
+
 @lru_cache(maxsize=1 << 12)
 def _majority_probability(leader: float, runner_up: float) -> float:
     if leader == runner_up:

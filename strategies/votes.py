@@ -2,7 +2,12 @@
 
 Finished votes decide. Forced answers only break ties between finished ones, or speak when nothing
 has finished (lexicographic): counting both alike costs 3 to 5 points at moderate deadlines in
-replays of real branches, and ignoring forced answers 7 to 14 at tight ones.
+replays of real branches, and ignoring forced answers 7 to 14 at tight ones. What a branch had
+answered when it was cut at its token limit counts like a forced answer.
+
+A branch that ended by itself without an answer has replied: to a greeting there is nothing to box.
+Replies cannot be compared, and any finished answer comes before them; but where nothing else has
+finished, forced answers speak only if more of them agree than branches replied.
 """
 
 from collections import Counter
@@ -22,12 +27,16 @@ class Tally(Generic[N]):
 
     finished: dict[str, N]
     forced: dict[str, N]
+    replies: int = 0
+    """Branches that ended by themselves without an answer."""
 
     @property
     def leader(self) -> str | None:
-        """The answer in front: most finished votes, then most forced ones, then first to arrive."""
-        ranked = self.ranking()
-        return ranked[0] if ranked else None
+        """The answer in front: most finished votes, then most forced ones, then first to arrive.
+        None: there is none, or replies stand against forced ones (see above)."""
+        if not self.finished and self.replies >= max(self.forced.values(), default=0):
+            return None
+        return self.ranking()[0]
 
     def ranking(self) -> list[str]:
         """All answers, best first. Stable: answers equal in both counts keep arrival order."""
@@ -51,20 +60,32 @@ class Tally(Generic[N]):
         return self.finished.get(answer, 0), self.forced.get(answer, 0)
 
 
-def count(finished: Sequence[str], forced: Sequence[str] = ()) -> Tally[int]:
-    """Tally answers given in order of arrival."""
-    return Tally(dict(Counter(finished)), dict(Counter(forced)))
+def count(finished: Sequence[str], forced: Sequence[str] = (), replies: int = 0) -> Tally[int]:
+    """Tally answers given in order of arrival, and replies without one."""
+    return Tally(dict(Counter(finished)), dict(Counter(forced)), replies)
 
 
 def tally(view: RaceView) -> Tally[int]:
     """The votes of a race, in completion order. Branches without an answer do not vote."""
     finished: list[str] = []
     forced: list[str] = []
+    replies = 0
     for index in view.arrivals:
         branch = view.branches[index]
         if branch.answer is not None:
             (finished if branch.status is BranchStatus.FINISHED else forced).append(branch.answer)
-    return count(finished, forced)
+        elif branch.status is BranchStatus.FINISHED:
+            replies += 1
+    return count(finished, forced, replies)
+
+
+def replies(view: RaceView) -> list[int]:
+    """The branches that ended by themselves without an answer, in order of arrival."""
+    return [
+        i
+        for i in view.arrivals
+        if view.branches[i].status is BranchStatus.FINISHED and view.branches[i].answer is None
+    ]
 
 
 def by_votes(votes: Mapping[str, int]) -> dict[str, int]:

@@ -93,7 +93,7 @@ class OneEach:
         finished = self._votes.finished
         leader, runner_up = two_best(finished)
         # Copied: whoever keeps it does not see it change.
-        votes = Tally(dict(finished), dict(self._votes.forced))
+        votes = Tally(dict(finished), dict(self._votes.forced), self._replies)
         return Weighed(votes, len(self._order), leader - runner_up, 1.0, True)
 
     def order(self, view: RaceView) -> Sequence[str]:
@@ -118,8 +118,8 @@ class OneEach:
             branch = view.branches[index]
             answer = branch.answer
             if answer is None:
-                continue
-            if branch.status is BranchStatus.FINISHED:
+                self._replies += branch.status is BranchStatus.FINISHED
+            elif branch.status is BranchStatus.FINISHED:
                 self._order.append(answer)
                 self._votes.finished[answer] = self._votes.finished.get(answer, 0) + 1
             else:
@@ -134,6 +134,7 @@ class OneEach:
     def _forget(self) -> None:
         self._votes: Tally[int] = Tally({}, {})
         self._order: list[str] = []
+        self._replies = 0
         self._seen = 0
         self._last: tuple[int, BranchStatus] | None = None
 
@@ -245,9 +246,10 @@ def weigh(
         answer: fsum(1.0 if w is None else w / mean for w in ws) if mean > 0.0 else float(len(ws))
         for answer, ws in by_answer.items()
     }
-    forced = {answer: float(n) for answer, n in tally(view).forced.items()}
+    votes = tally(view)
+    forced = {answer: float(n) for answer, n in votes.forced.items()}
     return Weighed(
-        Tally(finished, forced),
+        Tally(finished, forced, votes.replies),
         count=sum(len(ws) for ws in by_answer.values()),
         lead=_certain_lead(by_answer, finished, heaviest),
         heaviest=heaviest,

@@ -221,6 +221,10 @@ def check(words: list[str]) -> None:
             extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
             for named in re.findall(r"\[([\w,]+)\]", " ".join(arguments)):
                 assert set(named.split(",")) <= set(extras["optional-dependencies"])
+        case ["VLLM_PLUGINS=frontrunner", "vllm", "serve", _]:
+            project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+            for kind in ("vllm.endpoint_plugins", "vllm.general_plugins"):
+                assert "frontrunner" in project["entry-points"][kind]
         case _:
             pytest.fail(f"no check knows {' '.join(words)}")
 

@@ -26,12 +26,13 @@ EXAMPLES = sorted((ROOT / "examples").glob("own_*.py"))
 #: stands in CHANGELOG.md for one release before.
 PROMISED = {
     "frontrunner": """
-        AnswerOptions BadRequest BranchReport ConfigError EngineError FrontrunnerError Overloaded
-        RaceOptions RaceStream RawPrompt Result Runtime Settings __version__ asgi create_app
+        AnswerOptions BadRequest BranchReport ConfigError EngineError FrontrunnerError Note
+        Overloaded RaceOptions RaceStream RawPrompt Result Runtime Settings __version__ asgi
+        create_app
     """,
     "frontrunner.answers": "BOXED Extractor extractor_names register_extractor",
     "frontrunner.engines": """
-        Chunk Engine EngineInfo EngineLoad FinishReason Generation Message Sampling
+        ChatSupport Chunk Engine EngineInfo EngineLoad FinishReason Generation Message Sampling
     """,
     "frontrunner.errors": """
         BadBranches BadDeadline BadRequest ConfigError DeadlineTooShort EmptyQuestion EngineClosed
@@ -42,7 +43,10 @@ PROMISED = {
         BranchScored BranchStarted BranchStatus CallTimeReached Event Observer RaceDecided RaceSpec
         RaceStarted RaceWatcher StopReason VoteChanged
     """,
-    "frontrunner.rewards": "FunctionReward RewardModel Scoring register_reward reward_names",
+    "frontrunner.rewards": """
+        FunctionReward RewardModel Scoring ScoringBudget SupportsComparison register_reward
+        reward_names
+    """,
     "frontrunner.strategies": """
         BranchFailed BranchFinished BranchForced BranchLimitLowered BranchProbed BranchProgressed
         BranchScored BranchStarted BranchStatus BranchStepped BranchView CallTimeReached Cancel

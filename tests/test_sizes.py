@@ -41,7 +41,7 @@ def too_large(node: Definition) -> str | None:
 
 def is_compiled(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     decorators = (d.func if isinstance(d, ast.Call) else d for d in function.decorator_list)
-    return any(isinstance(d, ast.Name) and d.id == "njit" for d in decorators)
+    return any(isinstance(d, ast.Name) and d.id in ("njit", "njit_kept") for d in decorators)
 
 
 def parameter_count(arguments: ast.arguments) -> int:

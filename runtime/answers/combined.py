@@ -72,7 +72,9 @@ def _extractor_of(tools: Offered, *, several: bool) -> Extractor:
             return answer
         return canonical_json(_calls_of(answer)[0])
 
-    return Extractor(find, _nothing, _spelling, forcible=False, calls=True)
+    return Extractor(
+        find, _nothing, _spelling, forcible=False, calls=True, complete=find, suffix=None
+    )
 
 
 def with_calls(answers: Extractor, tools: Tools, *, several: bool = True) -> Extractor:
@@ -97,7 +99,14 @@ def with_calls(answers: Extractor, tools: Tools, *, several: bool = True) -> Ext
         answer = answers.settled(text)
         return None if _calls_of(answer) else answer
 
-    return replace(answers, find=find, settled=settled, calls=True)
+    def complete(text: str) -> str | None:
+        call = calls.find(text)
+        if call is not None or announces_call(without_thinking(text), known):
+            return call
+        answer = answers.of_unfinished(text)
+        return None if _calls_of(answer) else answer
+
+    return replace(answers, find=find, settled=settled, calls=True, complete=complete)
 
 
 def make_clusters(answers: Extractor, equivalence: Equivalence, rules: ComparisonRules) -> Clusters:

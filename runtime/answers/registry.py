@@ -14,10 +14,19 @@ from typing import Any, Final, Protocol
 from frontrunner._plugins import Plugins
 
 from .extraction.boxed import extract_answer
-from .extraction.choices import last_choice
+from .extraction.choices import last_choice, settled_choice
 from .extraction.code_blocks import last_block, normalised_code
 from .extraction.json_answers import last_json, settled_json
-from .extraction.last_number import last_number
+from .extraction.last_number import last_number, settled_number
+from .extraction.slots import (
+    BOX_SUFFIX,
+    CHOICE_SUFFIX,
+    JSON_SUFFIX,
+    NUMBER_SUFFIX,
+    all_of,
+    box_or_all,
+    box_or_statement,
+)
 from .extraction.thinking import without_thinking
 from .extraction.tool_calls import last_tool_call, offered
 
@@ -57,9 +66,15 @@ class Extractor:
         settled: the answer that no further text can change, of a forced answer that is still being
             written; None: not yet. It may always say None, which costs waiting for the end.
         key: what equal answers have in common. None: they are compared as mathematics.
-        forcible: whether a branch can be made to answer by the forcing suffix.
+        forcible: whether a branch can be made to answer by a forcing suffix.
         voted: whether branches answer at all; else the first to reply has replied.
         calls: whether an answer may be a call of a tool, which equals no other answer.
+        complete: the answer that a text holds already though it was cut in the middle; a number or
+            a letter that merely stands in it is none. None: what ``settled`` says.
+        slot: of a forcing suffix, what is read together with the answer behind it.
+        suffix: the forcing suffix that opens a slot for such an answer, where ``[forcing]`` names
+            none; None: there is none, since it takes too long to say, or nothing to ask for.
+        forced_tokens: the longest forced answer, in tokens, where ``[forcing]`` says nothing.
     """
 
     find: Finder
@@ -68,6 +83,29 @@ class Extractor:
     forcible: bool = True
     voted: bool = True
     calls: bool = False
+    complete: Finder | None = None
+    slot: Callable[[str], str] = all_of
+    suffix: str | None = BOX_SUFFIX
+    forced_tokens: int = 16
+
+    def reading(self, part: Callable[[str], str]) -> "Extractor":
+        """The same, looked for in ``part`` of a text only."""
+
+        def within(find: Finder) -> Finder:
+            return lambda text: find(part(text))
+
+        complete = None if self.complete is None else within(self.complete)
+        find, settled = within(self.find), within(self.settled)
+        return replace(self, find=find, settled=settled, complete=complete)
+
+    def of_unfinished(self, text: str) -> str | None:
+        """The answer that ``text``, which was cut, holds all the same."""
+        return (self.complete or self.settled)(text)
+
+    def opening(self, suffix: str) -> str:
+        """What a forced answer is read behind, so that nothing of ``suffix`` is taken for it."""
+        opened = self.slot(suffix)
+        return "" if self.find(opened) is not None else opened
 
 
 _BRACED_BOX: Final = re.compile(r"\\(?:boxed|fbox|framebox)\s*\{")
@@ -78,8 +116,12 @@ def _settled_box(text: str) -> str | None:
     return extract_answer(text) if _BRACED_BOX.search(text) else None
 
 
+def _boxed_choice(text: str) -> str | None:
+    return last_choice(text) if _settled_box(text) is not None else None
+
+
 #: The default: the last ``\\boxed{}``, compared as mathematics.
-BOXED: Final = Extractor(extract_answer, _settled_box)
+BOXED: Final = Extractor(extract_answer, _settled_box, slot=box_or_all)
 
 
 def _nothing(text: str) -> str | None:
@@ -92,35 +134,61 @@ def _spelling(answer: str) -> str:
 
 def _boxed(settings: ExtractorSettings, tools: Tools) -> Extractor:
     pattern = re.compile(settings.pattern) if settings.pattern else None
-    return Extractor(lambda text: extract_answer(text, pattern), _settled_box)
+    return Extractor(lambda text: extract_answer(text, pattern), _settled_box, slot=box_or_all)
 
 
 def _json(settings: ExtractorSettings, tools: Tools) -> Extractor:
     schema = settings.json_schema
     return Extractor(
-        lambda text: last_json(text, schema), lambda text: settled_json(text, schema), _spelling
+        lambda text: last_json(text, schema),
+        lambda text: settled_json(text, schema),
+        _spelling,
+        slot=all_of,
+        suffix=JSON_SUFFIX,
+        forced_tokens=64,
     )
 
 
 def _tool_call(settings: ExtractorSettings, tools: Tools) -> Extractor:
     known = offered(tools)
-    return Extractor(lambda text: last_tool_call(text, known), _nothing, _spelling, calls=True)
+
+    def find(text: str) -> str | None:
+        return last_tool_call(text, known)
+
+    return Extractor(find, _nothing, _spelling, calls=True, complete=find, suffix=None)
 
 
 _BUILT_IN: Final[dict[str, Callable[[ExtractorSettings, Tools], Extractor]]] = {
     "boxed": _boxed,
-    "last_number": lambda *_: Extractor(last_number, _nothing),
-    "multiple_choice": lambda *_: Extractor(last_choice, _nothing, _spelling),
+    "last_number": lambda *_: Extractor(
+        last_number,
+        settled_number,
+        complete=_settled_box,
+        slot=box_or_statement,
+        suffix=NUMBER_SUFFIX,
+    ),
+    "multiple_choice": lambda *_: Extractor(
+        last_choice,
+        settled_choice,
+        _spelling,
+        complete=_boxed_choice,
+        slot=box_or_statement,
+        suffix=CHOICE_SUFFIX,
+    ),
     "json": _json,
     "tool_call": _tool_call,
-    "code": lambda *_: Extractor(last_block, last_block, normalised_code),
-    "text": lambda *_: Extractor(_nothing, _nothing, _spelling, voted=False),
+    "code": lambda *_: Extractor(
+        last_block, last_block, normalised_code, slot=all_of, suffix=None, forced_tokens=512
+    ),
+    "text": lambda *_: Extractor(_nothing, _nothing, _spelling, voted=False, suffix=None),
 }
 
 
 def _accept(part: Any) -> Extractor:
     if isinstance(part, Extractor):
-        return replace(part, find=_guarded(part.find), settled=_guarded(part.settled))
+        complete = None if part.complete is None else _guarded(part.complete)
+        find, settled = _guarded(part.find), _guarded(part.settled)
+        return replace(part, find=find, settled=settled, complete=complete)
     if not callable(part):
         raise TypeError(f"an Extractor or a function of a text is expected, not {part!r}")
     find: Any = part  # what it finds is for its author to say
@@ -178,7 +246,9 @@ def make_extractor(settings: ExtractorSettings, tools: Tools = ()) -> Extractor:
     """
     built_in = _BUILT_IN.get(settings.kind)
     made = EXTRACTOR_PLUGINS.find(settings.kind) if built_in is None else built_in(settings, tools)
-    return replace(made, find=_of_what_is_said(made.find), settled=_of_what_is_said(made.settled))
+    complete = None if made.complete is None else _of_what_is_said(made.complete)
+    find, settled = _of_what_is_said(made.find), _of_what_is_said(made.settled)
+    return replace(made, find=find, settled=settled, complete=complete)
 
 
 def _of_what_is_said(find: Finder) -> Finder:

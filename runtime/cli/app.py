@@ -19,7 +19,21 @@ from frontrunner import __version__
 from ..errors import FrontrunnerError
 from .common.output import OutputClosed, silence_output
 from .common.running import ExitStatus, Interrupted, complain, status_of
-from .options import calibrate, config, demo, doctor, pilot, plan, profile, replay, serve, solve
+from .options import (
+    bench,
+    calibrate,
+    config,
+    convert,
+    demo,
+    doctor,
+    init,
+    pilot,
+    plan,
+    profile,
+    replay,
+    serve,
+    solve,
+)
 
 if TYPE_CHECKING:
     from ..config import Settings
@@ -52,7 +66,8 @@ def _version(wanted: bool) -> None:
     "the race as soon as there is a clear front-runner, cancels the losers, and always answers in "
     "time.",
     epilog="[bold]Start here[/bold]: [cyan]frontrunner demo[/cyan] races a few problems on this "
-    "machine, [cyan]frontrunner doctor[/cyan] says what is missing if that does not work, and "
+    "machine, [cyan]frontrunner doctor[/cyan] says what is missing if that does not work, "
+    "[cyan]frontrunner init MODEL[/cyan] writes a config for a model of yours, and "
     "[cyan]frontrunner COMMAND --help[/cyan] has examples.",
 )
 def _frontrunner(
@@ -113,6 +128,13 @@ def _doctor(command: doctor.DoctorCommand, make_runtime: "RuntimeFactory") -> in
     return run_doctor(command, make_runtime)
 
 
+@_command(init, init.InitCommand)
+def _init(command: init.InitCommand, make_runtime: "RuntimeFactory") -> int:
+    from .commands.init import run_init
+
+    return run_init(command, make_runtime)
+
+
 @_command(serve, serve.ServeCommand)
 def _serve(command: serve.ServeCommand, make_runtime: "RuntimeFactory") -> int:
     from .commands.serve import run_serve
@@ -132,6 +154,20 @@ def _replay(command: replay.ReplayCommand, make_runtime: "RuntimeFactory") -> in
     from .commands.replay import run_replay
 
     return run_replay(command)
+
+
+@_command(convert, convert.ConvertCommand)
+def _convert(command: convert.ConvertCommand, make_runtime: "RuntimeFactory") -> int:
+    from .commands.convert import run_convert
+
+    return run_convert(command)
+
+
+@_command(bench, bench.BenchCommand)
+def _bench(command: bench.BenchCommand, make_runtime: "RuntimeFactory") -> int:
+    from .commands.bench import run_bench
+
+    return run_bench(command, make_runtime)
 
 
 @_command(calibrate, calibrate.CalibrateCommand)

@@ -12,8 +12,10 @@ from .engine import (
     VllmSettings,
 )
 from .planning import PlanningSettings
+from .prompting import PromptSettings
 from .racing import AnswerSettings, ForcingSettings, LengthSettings, RaceSettings, SamplingSettings
 from .rewards import (
+    JudgeRewards,
     NoRewards,
     PoolingRewards,
     RemoteRewards,
@@ -24,6 +26,7 @@ from .rewards import (
 from .serving import ServerSettings
 from .settings import LogSettings, Settings, demo_config_path
 from .speculation import NoSpeculation, SpeculationSettings
+from .thinking import ThinkingSettings
 
 __all__ = [
     "DEMO_DRAFT_MODEL",
@@ -32,6 +35,7 @@ __all__ = [
     "AnswerSettings",
     "EngineSettings",
     "ForcingSettings",
+    "JudgeRewards",
     "LengthSettings",
     "LogSettings",
     "NoRewards",
@@ -39,6 +43,7 @@ __all__ = [
     "OpenAISettings",
     "PlanningSettings",
     "PoolingRewards",
+    "PromptSettings",
     "RaceSettings",
     "RemoteRewards",
     "RewardSettings",
@@ -47,6 +52,7 @@ __all__ = [
     "ServerSettings",
     "Settings",
     "SpeculationSettings",
+    "ThinkingSettings",
     "VerifierRewards",
     "VllmSettings",
     "demo_config_path",

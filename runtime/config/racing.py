@@ -60,6 +60,10 @@ class RaceSettings(Section):
     return_margin: Seconds = 0.03
     """The time before the deadline that is kept for aborting what still runs and handing the result
     back; up to five times as much is kept where that has taken longer of late."""
+    calibration: str | None = None
+    """The file of ``frontrunner calibrate --accuracy``, relative to the config file, by which a
+    result says how likely its answer is right (``accuracy_estimate``). Not set: it does not, since
+    its confidence only says what the model prefers."""
     abort_limit: Seconds = 1.0
     """The time that telling the engine to abort requests may take."""
 
@@ -79,15 +83,20 @@ class RaceSettings(Section):
 class ForcingSettings(Section):
     """How an unfinished branch is made to answer at the call time."""
 
-    suffix: str = "\n\nTime is up. The final answer is \\boxed{"
+    suffix: str | None = None
     """The text that is put behind what an unfinished branch has written, for it to go on with an
-    answer."""
+    answer of ``answers.kind``. Not set: words that say that time is up and open a slot for the kind
+    of answer that is asked for, such as ``\\boxed{``; of the kinds ``code``, ``text`` and
+    ``tool_call`` nothing is asked for then, and what branches have completed counts. A suffix that
+    opens a box serves all kinds that may stand in one; for others it is as if it were not set. With
+    an empty one nothing is asked for."""
     temperature: Temperature = 1.0
     """The temperature at which forced answers are drawn where several branches give one: guesses
     then scatter and what branches know agrees, while at 0 branches that know nothing agree on the
     commonest guess. A branch that is alone is asked for its best guess, whatever is said here."""
-    max_tokens: Tokens = 16
-    """The longest forced answer."""
+    max_tokens: Tokens | None = None
+    """The longest forced answer; it ends as soon as nothing that follows can change it. Not set: 16
+    tokens, 64 of JSON and 512 of code."""
     stop: Strings = ()
     """The strings that end a forced answer."""
 

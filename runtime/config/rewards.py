@@ -23,7 +23,8 @@ EndpointApi = Literal["classify", "pooling", "score", "json"]
 
 _KIND: Final = """The kind of reward model: ``none``; ``pooling`` is one on a second vLLM engine in
 this process; ``remote`` is a scoring endpoint; with ``verifier`` the main engine is asked whether
-a solution is right; ``own`` is code of your own."""
+a solution is right; with ``judge`` it, or a model at another endpoint, picks the best of several
+replies; ``own`` is code of your own."""
 _ONE_SCORE: Final = ("classify", "score", "json")
 
 
@@ -200,6 +201,74 @@ class VerifierRewards(Section):
         return self
 
 
+class JudgeRewards(Section):
+    """The main engine, or a model at another endpoint, that picks the best of several replies: for
+    answers that cannot be compared (``answers.kind = "text"``)."""
+
+    kind: Literal["judge"] = Field(default="judge", description=_KIND)
+    url: str | None = None
+    """The address of an OpenAI-compatible endpoint whose model judges, as its clients take it
+    (``https://host/v1``). Not set: the main engine judges."""
+    model: str | None = None
+    """The name of the model that the endpoint at ``rewards.url`` is sent."""
+    key_env: str | None = None
+    """The environment variable that holds the key of the endpoint at ``rewards.url``. Not set: no
+    key is sent."""
+    body: dict[str, Any] = Field(default_factory=dict[str, Any])
+    """Further fields of what the endpoint at ``rewards.url`` is sent, such as
+    ``{ chat_template_kwargs = { enable_thinking = false } }``."""
+    template: str | None = None
+    """What the judge is asked, with the places ``{question}`` and ``{replies}``; its answer is the
+    letter of a reply. Not set: the text in ``runtime/rewards/listwise.py``."""
+    picks: Annotated[int, Field(ge=2), Unit("picks")] = 4
+    """The number of times that the judge is asked about the same replies, in different orders, all
+    at once; where there are fewer replies it is the largest multiple of their number, so that each
+    stands everywhere equally often."""
+    agreement: Annotated[float, Field(gt=0.5, le=1), Unit("share")] = 0.75
+    """The share of its picks that must name the same reply for the judge to agree with itself,
+    which ends the race."""
+    min_replies: Annotated[int, Field(ge=2), Unit("replies")] = 3
+    """The number of replies that the judge sees at least before it may end a race. At the deadline,
+    and once all branches have ended, it picks among as many as there are."""
+    max_prompt_tokens: Tokens = 4096
+    """The longest text of all replies together that one pick is asked about; longer replies are cut
+    in the middle, all to the same length."""
+    max_tokens: Tokens = 8
+    """The longest answer of the judge, where log probabilities do not tell its letter; a model that
+    thinks before it answers needs more."""
+    timeout: Seconds = 10.0
+    """The time that one judgement may take; picks that have not come by then do not count."""
+
+    @field_validator("url")
+    @classmethod
+    def _is_http(cls, url: str | None) -> str | None:
+        if url is not None and not re.fullmatch(r"https?://[^/\s?#@]+(/[^\s?#]*)?", url):
+            raise ValueError(
+                "must begin with http:// or https:// and name a host, without a query or a "
+                "password (rewards.key_env is for keys)"
+            )
+        return url
+
+    @field_validator("model", "key_env", "body")
+    @classmethod
+    def _is_of_an_endpoint(cls, value: Any, info: ValidationInfo) -> Any:
+        # Only what is given is validated: a default never comes here.
+        if value and "url" in info.data and info.data["url"] is None:
+            raise ValueError("has no meaning without rewards.url")
+        return value
+
+    @field_validator("template")
+    @classmethod
+    def _has_a_place(cls, template: str | None) -> str | None:
+        return with_place(template, "{replies}")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.url is not None and self.model is None:
+            raise ValueError("rewards.model is needed with rewards.url: the model that judges")
+        return self
+
+
 class OwnRewards(Section):
     """Code of a user's own that scores branches."""
 
@@ -220,14 +289,14 @@ class OwnRewards(Section):
         return name
 
 
-def with_place(template: str | None) -> str | None:
-    """``template``, which has a place for the text.
+def with_place(template: str | None, place: str = "{text}") -> str | None:
+    """``template``, which has a place for what is judged.
 
     Raises:
         ValueError: it has none, or several.
     """
-    if template is not None and template.count("{text}") != 1:
-        raise ValueError("needs the place {text}, once")
+    if template is not None and template.count(place) != 1:
+        raise ValueError(f"needs the place {place}, once")
     return template
 
 
@@ -237,6 +306,7 @@ RewardSettings = Annotated[
     | Annotated[PoolingRewards, Tag("pooling")]
     | Annotated[RemoteRewards, Tag("remote")]
     | Annotated[VerifierRewards, Tag("verifier")]
+    | Annotated[JudgeRewards, Tag("judge")]
     | Annotated[OwnRewards, Tag("own")],
     Discriminator(ToldBy("kind", "none")),
 ]

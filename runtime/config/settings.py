@@ -10,11 +10,14 @@ from ..errors import ConfigError
 from .complaints import complaint
 from .engine import EngineSettings, VllmSettings
 from .planning import PlanningSettings
+from .prompting import PromptSettings
 from .racing import AnswerSettings, ForcingSettings, LengthSettings, RaceSettings, SamplingSettings
 from .rewards import NoRewards, PoolingRewards, RewardSettings
 from .sections import MAY_IMPORT, Section
 from .serving import ServerSettings
 from .tables import tables
+from .thinking import ThinkingSettings
+from .vllm_plugin import VllmPluginSettings
 
 
 class LogSettings(Section):
@@ -31,6 +34,10 @@ class Settings(Section):
 
     engine: EngineSettings = VllmSettings()
     """What runs the branches: vLLM in this process, or an endpoint elsewhere."""
+    prompt: PromptSettings = PromptSettings()
+    """What the model is told beside the question, and the variables of its chat template."""
+    thinking: ThinkingSettings = ThinkingSettings()
+    """Whether the model thinks before it replies, and how it marks that."""
     sampling: SamplingSettings = SamplingSettings()
     """How tokens are drawn."""
     race: RaceSettings = RaceSettings()
@@ -48,6 +55,8 @@ class Settings(Section):
     """The number of branches by the deadline left and the load of the moment."""
     server: ServerSettings = ServerSettings()
     """How ``frontrunner serve`` listens, whom it lets in, and what it keeps for a client."""
+    vllm_plugin: VllmPluginSettings = VllmPluginSettings()
+    """Where races are found on vLLM's own server, which loads them as a plugin."""
     log: LogSettings = LogSettings()
     """Frontrunner's own log, on standard error."""
 
@@ -58,8 +67,14 @@ class Settings(Section):
                 f"race.branches ({self.race.branches}) exceeds engine.max_branches "
                 f"({self.engine.max_branches})"
             )
+        remote = self.engine.kind == "openai" and self.engine.tokenizer is None
+        if self.prompt.chat_template is not None and remote:
+            raise ValueError(
+                "prompt.chat_template needs engine.tokenizer: without it the endpoint applies a "
+                "template of its own"
+            )
         context = self.engine.max_context_tokens
-        if context is not None and self.forcing.max_tokens >= context:
+        if context is not None and (self.forcing.max_tokens or 0) >= context:
             raise ValueError("forcing.max_tokens must be below engine.max_context_tokens")
         if isinstance(self.engine, VllmSettings) and isinstance(self.rewards, PoolingRewards):
             main, second = self.engine.gpu_memory_utilization, self.rewards.gpu_memory_utilization
@@ -121,12 +136,27 @@ class Settings(Section):
         if server.key_file is not None:
             key_file = folder / Path(server.key_file).expanduser()
             server = server.model_copy(update={"key_file": str(key_file.resolve())})
+        prompt = self.prompt
+        if prompt.chat_template is not None:
+            template = (folder / Path(prompt.chat_template).expanduser()).resolve()
+            prompt = prompt.model_copy(update={"chat_template": str(template)})
+        race = self.race
+        if race.calibration is not None:
+            known = (folder / Path(race.calibration).expanduser()).resolve()
+            race = race.model_copy(update={"calibration": str(known)})
         planning = self.planning
         if planning.models is not None:
             models = (folder / Path(planning.models).expanduser()).resolve()
             planning = planning.model_copy(update={"models": str(models)})
         return self.model_copy(
-            update={"engine": engine, "rewards": rewards, "server": server, "planning": planning}
+            update={
+                "engine": engine,
+                "prompt": prompt,
+                "race": race,
+                "rewards": rewards,
+                "server": server,
+                "planning": planning,
+            }
         )
 
 

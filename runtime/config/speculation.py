@@ -28,7 +28,29 @@ trained for the model; ``suffix`` is vLLM's suffix decoding (it needs arctic-inf
 they stood before. Strategies that need log probabilities are refused with any of them."""
 
 
-class NoSpeculation(Section):
+#: vLLM's ways to accept draft tokens that the model would not have drawn, and what sets them.
+_LOSSY: Final = ("fly", "synthetic")
+_HOW_TO_ACCEPT: Final = "rejection_sample_method"
+
+
+class ExactSpeculation(Section):
+    """What leaves the distribution of the output as it is."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_exact(cls, data: object) -> object:
+        keys: dict[str, object] = data if isinstance(data, dict) else {}
+        lossy = [name for name in _LOSSY if keys.get(_HOW_TO_ACCEPT) == name]
+        lossy += [key for key in keys if key.startswith(tuple(f"{name}_" for name in _LOSSY))]
+        if lossy:
+            raise ValueError(
+                f"{lossy[0]} accepts draft tokens that the model would not have drawn, and votes "
+                "over such answers mean nothing: leave it out"
+            )
+        return data
+
+
+class NoSpeculation(ExactSpeculation):
     """One token a step."""
 
     method: Literal["none"] = Field(default="none", description=_METHOD)
@@ -39,7 +61,7 @@ class NoSpeculation(Section):
         return None
 
 
-class Speculation(Section):
+class Speculation(ExactSpeculation):
     """What all methods have."""
 
     tokens: Tokens = 3
@@ -163,9 +185,13 @@ class CrossBranchSpeculation(ScheduledSpeculation):
     """The length of the longest context that is looked up."""
     min_probability: Probability = 0.1
     """A draft ends where all of it up to there is less likely than this."""
-    token_cost: Annotated[NonNegativeFloat, Unit("fixed times of a step")] = 0.0
-    """The time to verify one more token, divided by the fixed time of a step: with it, fewer tokens
-    are drafted the more branches run, as a draft token then has to be likelier to pay."""
+    token_cost: Literal["auto"] | Annotated[NonNegativeFloat, Unit("fixed times of a step")] = (
+        "auto"
+    )
+    """The time to verify one more token, divided by the fixed time of a step. ``auto``: the engine
+    measures what steps take, apart for each number of running branches, and verifies as many draft
+    tokens as give the most tokens a second, none where none pay. A number is a fixed rule instead:
+    the more branches run, the likelier a draft token has to be; 0 drafts whatever it costs."""
     earlier_races: bool = True
     """Whether drafts also come from what earlier races wrote: a cache of earlier outputs, in the
     engine's memory only and bounded by ``memory_mib``. Otherwise from the race's own text alone."""

@@ -19,6 +19,8 @@ from typing import Any, Final
 import numpy as np
 from numba import njit
 
+from .compiling import njit_kept
+
 WAYS: Final = 4
 FIELDS: Final = 8
 BUCKETS: Final = 36
@@ -147,7 +149,7 @@ def count(table: Any, trust: Any, chosen: Any, way: Any, context: Any, code: Any
         entry[SECOND_COUNT] = 0
 
 
-@njit(nogil=True)
+@njit_kept
 def learn_tokens(
     table: Any, trust: Any, tokens: Any, start: Any, end: Any, salts: Any, longest: Any, now: Any
 ) -> None:

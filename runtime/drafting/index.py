@@ -1,6 +1,6 @@
 """What was written after what, by race and over all races, in memory that does not grow."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -46,18 +46,23 @@ class ContinuationIndex:
         self._vocabulary = vocabulary
         self._shared = shared
         self._now = 0
+        self._promised = 0.0
         # The last step's drafts, which the next one is held against.
         self._drafts = np.zeros((rows, K), dtype=np.int32)
         self._sources = np.zeros((rows, K), dtype=np.int32)
         self._levels = np.zeros((rows, K), dtype=np.int32)
         self._drafted = np.zeros(rows, dtype=np.int64)
         self._given = np.zeros(rows, dtype=np.int64)
+        self._chances = np.zeros((rows, K))
         self._drafted_at = np.full(rows, -1, dtype=np.int64)
         self._drafted_for = np.zeros(rows, dtype=np.int64)
 
     @property
     def nbytes(self) -> int:
-        return self._table.nbytes
+        """What is allocated: the table, 12 bytes a token of the vocabulary, and what little
+        the rows need."""
+        arrays = [*vars(self).values(), *self._vocabulary.arrays]
+        return sum(array.nbytes for array in arrays if isinstance(array, np.ndarray))
 
     def salts(self, number: int) -> tuple[int, ...]:
         """What the contexts of race ``number`` are hashed with, a tier each."""
@@ -81,6 +86,7 @@ class ContinuationIndex:
         races: Sequence[Race | None],
         most: Any,
         least: float,
+        choose: Callable[[Any], int] | None = None,
     ) -> list[list[int]]:
         """Learn each row's new tokens, then draft for each.
 
@@ -91,6 +97,8 @@ class ContinuationIndex:
             races: of each row; None only where nothing is new.
             most: (rows,) int64, no draft is longer.
             least: a draft ends before its probability of being accepted whole falls below this.
+            choose: says how many of all rows' draft tokens are given, the likeliest; it is called
+                with their probabilities of being accepted, falling. None: all of them.
         """
         self._now += 1
         rows = len(races)
@@ -110,8 +118,29 @@ class ContinuationIndex:
             tokens, lengths, new, prompts, asked, counts, numbers, salts,
             vocabulary.digits, vocabulary.spaced, vocabulary.plain, self._now, most, least,
             self._drafts, self._drafted, self._given, self._sources, self._levels,
-            self._drafted_at, self._drafted_for,
+            self._chances, self._drafted_at, self._drafted_for,
         )  # fmt: skip
+        if choose is not None:
+            self._choose(rows, choose)
         given = self._given[:rows].tolist()
         drafts = self._drafts[:rows].tolist()
         return [draft[:count] for draft, count in zip(drafts, given, strict=True)]
+
+    @property
+    def promised(self) -> float:
+        """How many of the tokens that the last step's choice gave are expected to be accepted."""
+        return self._promised
+
+    def _choose(self, rows: int, choose: Callable[[Any], int]) -> None:
+        """Cut the drafts to as many tokens as ``choose`` says."""
+        given = self._given[:rows]
+        there = np.arange(self._chances.shape[1]) < given[:, None]
+        # A token is never likelier than the one before it, which therefore comes first here.
+        row_of, _ = np.nonzero(there)
+        chances = self._chances[:rows][there]
+        order = np.argsort(-chances, kind="stable")
+        falling = chances[order]
+        count = choose(falling)
+        self._promised = float(falling[:count].sum())
+        if count < len(order):
+            given[:] = np.bincount(row_of[order[:count]], minlength=rows)

@@ -5,11 +5,17 @@ an exception, would end the engine. So nothing raises here, and no draft is long
 """
 
 import logging
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 
 from . import SETTINGS_KEY
+from .compiling import forget_compiled
+from .costs import StepMeter
 from .index import ContinuationIndex
 from .races import Race, Races
 from .settings import DraftingSettings
@@ -31,16 +37,48 @@ class CrossBranchProposer:
         self._K = int(vllm_config.speculative_config.num_speculative_tokens)
         self._rows = int(vllm_config.scheduler_config.max_num_seqs)
         self._max_length = int(vllm_config.model_config.max_model_len)
-        self._vocabulary = Vocabulary.of_model(vllm_config.model_config)
         self._errors = 0
-        self._begin_anew()
-        self._compile()
-        self._begin_anew()
+        self._failure: BaseException | None = None
+        # Seconds of work, done while vLLM reads the weights.
+        self._preparing: threading.Thread | None = threading.Thread(
+            target=self._prepare,
+            args=(Vocabulary.reader(vllm_config.model_config),),
+            name="frontrunner-drafting",
+            daemon=True,
+        )
+        self._preparing.start()
+
+    def _prepare(self, read_vocabulary: Callable[[], Vocabulary]) -> None:
+        try:
+            self._vocabulary = read_vocabulary()
+            self._begin_anew()
+            try:
+                self._compile()
+            except Exception:  # noqa: BLE001 - what was kept may be damaged in any way
+                forget_compiled()
+                self._begin_anew()
+                self._compile()
+            self._begin_anew()
+        except BaseException as error:  # noqa: BLE001 - raised by whoever waits
+            self._failure = error
+
+    def _wait_until_prepared(self) -> None:
+        """
+        Raises:
+            Exception: whatever the preparation raised.
+        """
+        if self._preparing is not None:
+            self._preparing.join()
+            self._preparing = None
+            _log.info("drafting across branches takes %.0f MiB", self._index.nbytes / 2**20)
+        if self._failure is not None:
+            raise self._failure
 
     def _begin_anew(self) -> None:
         settings = self._settings
         self._steps = 0
         self._races = Races(_RACES, self._rows)
+        self._meter = StepMeter(_log) if settings.token_cost == "auto" else None
         self._index = ContinuationIndex(
             self._vocabulary,
             mib=settings.memory_mib,
@@ -54,10 +92,11 @@ class CrossBranchProposer:
         """Compile for exactly the types of ``propose``, before the first request comes."""
         tokens = np.zeros((max(2, self._rows), max(8, self._max_length)), dtype=np.int32)
         for length in (4, 5):
-            self._propose([[0]], np.full(1, length, dtype=np.int32), tokens)
+            self._propose([[0]], np.full(1, length, dtype=np.int32), tokens, 0.0)
 
     def load_model(self, *args: Any, **kwargs: Any) -> None:
-        """There is none; vLLM calls it."""
+        """There is none; vLLM calls it once it has read its own weights."""
+        self._wait_until_prepared()
 
     def propose(
         self,
@@ -75,9 +114,11 @@ class CrossBranchProposer:
         Returns:
             A draft of at most K tokens for each row; may be empty.
         """
+        began = time.perf_counter()
         if self._errors < _ERRORS:
             try:
-                return self._propose(sampled_token_ids, num_tokens_no_spec, token_ids_cpu)
+                self._wait_until_prepared()
+                return self._propose(sampled_token_ids, num_tokens_no_spec, token_ids_cpu, began)
             except Exception:  # noqa: BLE001 - whatever it is, the engine must live
                 self._failed()
         return [[] for _ in sampled_token_ids]
@@ -92,7 +133,10 @@ class CrossBranchProposer:
         )
         self._begin_anew()
 
-    def _propose(self, sampled: list[list[int]], lengths: Any, tokens: Any) -> list[list[int]]:
+    def _propose(
+        self, sampled: list[list[int]], lengths: Any, tokens: Any, began: float
+    ) -> list[list[int]]:
+        """``began``: when vLLM called, on the clock of ``time.perf_counter``."""
         rows = len(sampled)
         ends = np.array(lengths[:rows], dtype=np.int64)
         new = np.fromiter(map(len, sampled), dtype=np.int64, count=rows)
@@ -107,7 +151,14 @@ class CrossBranchProposer:
             self._race(row, tokens[row], end - count) if count else None
             for row, (end, count) in enumerate(zip(ends.tolist(), new.tolist(), strict=True))
         ]
-        return self._index.step(tokens, ends, new, races, most, self._settings.least_at(running))
+        least, meter = self._settings.least_at(running), self._meter
+        if meter is None:
+            return self._index.step(tokens, ends, new, races, most, least)
+        meter.step_ended(began, ends - new, new)
+        choose = partial(meter.costs.choose, running)
+        drafts = self._index.step(tokens, ends, new, races, most, least, choose)
+        meter.step_begins(ends, sum(map(len, drafts)), self._index.promised)
+        return drafts
 
     def _race(self, row: int, tokens: Any, prompt: int) -> Race:
         """The race of a row that has ``prompt`` tokens besides the new ones."""

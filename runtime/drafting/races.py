@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from numba import njit
 
+from .compiling import njit_kept
 from .templates import find_numbers
 
 #: Of a longer prompt only the end is kept and compared.
@@ -19,7 +19,7 @@ KEPT_PROMPT: Final = 2048
 NUMBERS: Final = 64
 
 
-@njit(nogil=True)
+@njit_kept
 def same_prompt(tokens: Any, length: Any, prompt: Any, prompt_length: Any) -> bool:
     """Whether a row of ``length`` tokens begins with a prompt of which ``prompt`` is the end."""
     if prompt_length > length:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,7 +11,7 @@ class DraftingSettings:
 
     longest_match: int = 8
     min_probability: float = 0.1
-    token_cost: float = 0.0
+    token_cost: float | Literal["auto"] = "auto"
     earlier_races: bool = True
     memory_mib: float = 64.0
     tokens_per_batch_size: Sequence[Sequence[int]] = ()
@@ -31,10 +31,13 @@ class DraftingSettings:
     def least_at(self, branches: int) -> float:
         """The probability below which a draft token costs more time than it saves.
 
-        With a step of ``1 + c·N`` (c: ``token_cost``, N tokens in the batch, units of a step's
-        fixed time) that yields ``A`` tokens a branch, one more verified token pays from a
-        probability of ``c·A·B / (1 + c·N)`` on. A is taken as 2 and N as 3·B, so that the rule
-        does not chase its own results.
+        ``min_probability`` where costs are measured: then these decide what pays. Otherwise, with
+        a step of ``1 + c·N`` (c: ``token_cost``, N tokens in the batch, units of a step's fixed
+        time) that yields ``A`` tokens a branch, one more verified token pays from a probability of
+        ``c·A·B / (1 + c·N)`` on. A is taken as 2 and N as 3·B, so that the rule does not chase its
+        own results.
         """
+        if self.token_cost == "auto":
+            return self.min_probability
         cost = self.token_cost * branches
         return max(self.min_probability, 2.0 * cost / (1.0 + 3.0 * cost))

@@ -5,6 +5,7 @@ from typing import Any, Final
 import numpy as np
 from numba import njit
 
+from .compiling import njit_kept
 from .contexts import learn_tokens, next_token, observe
 from .templates import BACK, RECENT, asks_for_space, learn_templates, next_of_template
 
@@ -51,6 +52,7 @@ def draft(
     table: Any, token_trust: Any, template_trust: Any, calibration: Any, row: Any, end: Any,
     prompt: Any, asked: Any, digits: Any, spaced: Any, plain: Any, salts: Any, most: Any,
     least: Any, text: Any, spans: Any, units: Any, out: Any, sources: Any, levels: Any,
+    chances: Any,
 ) -> Any:  # fmt: skip
     """Draft up to ``most`` tokens into ``out``; give only those that are likely enough together.
 
@@ -63,13 +65,15 @@ def draft(
         spaced, plain: (vocabulary,) int32, a number's token with and without a space before it.
         least: what is given ends before its probability of being accepted whole falls below this.
         text: (RECENT + K,) int32 scratch.
+        chances: (K,) set to the probability that a token and all before it are accepted.
 
     Returns:
         The numbers of tokens drafted and given.
     """
     longest, longest_template = token_trust.shape[1] - 1, template_trust.shape[1] - 1
     kept = min(RECENT, end)
-    text[:kept] = row[end - kept : end]
+    for place in range(kept):  # a slice's error message alone would take 2 s to compile
+        text[place] = row[end - kept + place]
     written = prompt - (end - kept)
     whole, given = 1.0, 0
     copying, from_prompt, first, copied, last = False, False, 0, 0, 0
@@ -110,15 +114,16 @@ def draft(
         out[place] = token
         sources[place] = source
         levels[place] = level
+        chances[place] = whole
     return most, given
 
 
-@njit(nogil=True)
+@njit_kept
 def step(
     table: Any, token_trust: Any, template_trust: Any, calibration: Any, tokens: Any, lengths: Any,
     new: Any, prompts: Any, asked: Any, asked_count: Any, races: Any, salts: Any, digits: Any,
     spaced: Any, plain: Any, now: Any, most: Any, least: Any, drafts: Any, drafted: Any,
-    given: Any, sources: Any, levels: Any, drafted_at: Any, drafted_for: Any,
+    given: Any, sources: Any, levels: Any, chances: Any, drafted_at: Any, drafted_for: Any,
 ) -> None:  # fmt: skip
     """Learn what every row has got, then draft for each: siblings use it at once.
 
@@ -130,8 +135,8 @@ def step(
         asked: (rows, numbers, 2) spans of the prompts' numbers; asked_count: (rows,).
         races: (rows,) the races' numbers; salts: (rows, tiers) uint64.
         most: (rows,) the longest draft for each row.
-        drafts, sources, levels: (max rows, K), drafted, given: (max rows,): the last step's,
-            overwritten; of each row's draft the first ``given`` tokens are to be verified.
+        drafts, sources, levels, chances: (max rows, K), drafted, given: (max rows,): the last
+            step's, overwritten; of each row's draft the first ``given`` tokens are to be verified.
         drafted_at, drafted_for: (max rows,) the length and race that each draft was for.
     """
     rows = lengths.shape[0]
@@ -163,6 +168,7 @@ def step(
                 table, token_trust, template_trust, calibration, tokens[row], lengths[row],
                 prompts[row], asked[row, : asked_count[row]], digits, spaced, plain, salts[row],
                 most[row], least, text, spans, units, drafts[row], sources[row], levels[row],
+                chances[row],
             )  # fmt: skip
             drafted_at[row] = lengths[row]
             drafted_for[row] = races[row]

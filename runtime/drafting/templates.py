@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numba import njit
 
+from .compiling import njit_kept
 from .contexts import FIRST, SECOND, count, extend, find, trusted
 
 BEGINS: Final = 1 << 24
@@ -42,7 +43,7 @@ def _start_of(tokens: Any, last: Any, least: Any, digits: Any) -> Any:
     return start
 
 
-@njit(nogil=True)
+@njit_kept
 def find_numbers(tokens: Any, least: Any, end: Any, digits: Any, spans: Any) -> int:
     """The numbers in ``tokens[least:end]``, the last first, as (start, end) into ``spans``."""
     found = 0

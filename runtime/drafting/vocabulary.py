@@ -1,12 +1,16 @@
 """Which tokens are numbers."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Self
+from functools import partial
+from typing import Any, Final, Self
 
 import numpy as np
 
 from .templates import BEGINS
+
+_DIGIT: Final = re.compile("[0-9]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +21,11 @@ class Vocabulary:
     digits: Any
     spaced: Any
     plain: Any
+
+    @property
+    def arrays(self) -> tuple[Any, Any, Any]:
+        """All of them."""
+        return self.digits, self.spaced, self.plain
 
     @classmethod
     def of_texts(cls, texts: Iterable[str], size: int) -> Self:
@@ -42,15 +51,28 @@ class Vocabulary:
         return cls(digits, spaced, plain)
 
     @classmethod
-    def of_model(cls, model_config: Any) -> Self:
-        """Of a vLLM ``ModelConfig``; none of the tokens is a number if it has no tokenizer."""
+    def reader(cls, model_config: Any) -> Callable[[], Self]:
+        """What reads the vocabulary of a vLLM ``ModelConfig``, which takes up to seconds.
+
+        The tokenizer is loaded here, which imports modules; the reader may run in another thread.
+        None of the tokens is a number if the model has no tokenizer.
+        """
         size = model_config.get_vocab_size()
         if model_config.skip_tokenizer_init:
-            return cls.of_texts([], size)
+            return partial(cls.of_texts, (), size)
         from vllm.tokenizers import cached_tokenizer_from_config
 
         tokenizer = cached_tokenizer_from_config(model_config)
         if tokenizer is None:
-            return cls.of_texts([], size)
-        known = range(len(tokenizer))
-        return cls.of_texts((tokenizer.decode([token]) for token in known), size)
+            return partial(cls.of_texts, (), size)
+        return partial(cls._of_tokenizer, tokenizer, size)
+
+    @classmethod
+    def _of_tokenizer(cls, tokenizer: Any, size: int) -> Self:
+        # Only what is written with a digit can be a number: decoding all would take a second.
+        named: dict[str, int] = tokenizer.get_vocab()
+        texts = [""] * max(size, len(tokenizer), 1 + max(named.values(), default=-1))
+        for name, token in named.items():
+            if _DIGIT.search(name):
+                texts[token] = tokenizer.decode([token])
+        return cls.of_texts(texts, size)

@@ -1,11 +1,19 @@
 """Engines from settings."""
 
-from ..config import EngineSettings
+from ..config import EngineSettings, PromptSettings, ThinkingSettings
 from .protocol import Engine
 
 
-def make_engine(settings: EngineSettings) -> Engine:
+def make_engine(
+    settings: EngineSettings,
+    prompt: PromptSettings | None = None,
+    thinking: ThinkingSettings | None = None,
+) -> Engine:
     """The engine that ``settings`` describe, not started.
+
+    Args:
+        prompt: how its model's chat template is used.
+        thinking: how its model thinks, and for how long.
 
     Raises:
         EngineStartError: if vLLM is not installed (``vllm``).
@@ -15,8 +23,8 @@ def make_engine(settings: EngineSettings) -> Engine:
         case "vllm":
             from .vllm.engine import VllmEngine
 
-            return VllmEngine(settings)
+            return VllmEngine(settings, prompt, thinking)
         case "openai":
             from .openai.engine import OpenAIEngine
 
-            return OpenAIEngine(settings)
+            return OpenAIEngine(settings, prompt, thinking)

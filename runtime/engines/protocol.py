@@ -8,8 +8,9 @@ from collections import deque
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
+from ..config import ThinkingSettings
 from ..errors import EngineError
 
 #: One chat message, as in the OpenAI API: ``{"role": ..., "content": ...}``.
@@ -38,6 +39,8 @@ class Sampling:
     top_k: int = 0  # 0: all
     stop: tuple[str, ...] = ()  # strings; kept in the text
     logprobs: int = 0  # k of the top-k log probabilities behind ``Chunk.confidences``; 0: none
+    special_tokens: bool = False  # whether they are kept in the text, as far as the engine can
+    thinking_tokens: int | None = None  # at most; None: any number
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,18 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
+class ChatSupport:
+    """What the model sees of a conversation, as its chat template shows it."""
+
+    template: bool = True
+    """Whether there is a template; else conversations are laid out plainly."""
+    system: bool = True
+    """Whether what the system says is shown."""
+    tools: bool | None = None
+    """Whether tools are shown; None: it is not known."""
+
+
+@dataclass(frozen=True, slots=True)
 class EngineInfo:
     """What is fixed about an engine."""
 
@@ -78,6 +93,7 @@ class EngineInfo:
     cache_block_tokens: int  # a continuation recomputes up to this many tokens
     seeded: bool  # whether a request's seed has an effect
     logprobs: bool = False  # whether it can give log probabilities, as it was started
+    chat: ChatSupport = ChatSupport()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +142,17 @@ class Engine(Protocol):
         ...
 
     def encode_chat(
-        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None = None
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        arguments: Mapping[str, Any] | None = None,
     ) -> tuple[int, ...]:
         """Token ids of a conversation up to where the assistant's turn begins.
 
-        ``tools`` are in OpenAI's form, for the model's chat template.
+        Args:
+            tools: in OpenAI's form, for the model's chat template.
+            arguments: variables of the chat template, over those that the engine was made with;
+                not passed where there are none.
 
         Raises:
             BadRequest: if the model's chat template refuses the messages.
@@ -160,6 +182,55 @@ class Engine(Protocol):
     def load(self) -> EngineLoad:
         """What the engine is doing now."""
         ...
+
+
+@runtime_checkable
+class SupportsRawPrompts(Protocol):
+    """An engine with one more ability than ``Engine``: special tokens of its model's own."""
+
+    def encode_prompt(self, text: str) -> tuple[int, ...]:
+        """Token ids of a raw prompt, with the special tokens that the model's tokenizer puts
+        around a text by itself: a beginning of sequence (BOS), say, but never a second one."""
+        ...
+
+
+@runtime_checkable
+class SupportsPromptEnds(Protocol):
+    """An engine whose token ids may stand for a text that it has not tokenised."""
+
+    def prompt_end(self, prompt: Sequence[int]) -> str | None:
+        """How the text that ``prompt`` stands for ends, a few dozen characters; None: nobody
+        knows, since the endpoint makes it of a conversation."""
+        ...
+
+
+@runtime_checkable
+class SupportsReasoningParsers(Protocol):
+    """An engine that can ask vLLM's reasoning parsers."""
+
+    def reasoning_marks(self, parser: str) -> tuple[str, str]:
+        """The marks that open and end a thinking, as the parser of this name has them.
+
+        Raises:
+            EngineStartError: there is no such parser, it does not fit the model's tokenizer, or it
+                knows no marks; it says what to do.
+        """
+        ...
+
+
+@runtime_checkable
+class TakesThinking(Protocol):
+    """An engine that learns only after its start how its model marks its thinking, as the model's
+    name is then known."""
+
+    def take_thinking(self, thinking: ThinkingSettings) -> None: ...
+
+
+def encode_prompt(engine: Engine, text: str) -> tuple[int, ...]:
+    """Token ids of a raw prompt as ``engine``'s model reads one."""
+    if isinstance(engine, SupportsRawPrompts):
+        return engine.encode_prompt(text)
+    return engine.encode(text)
 
 
 @dataclass(slots=True)

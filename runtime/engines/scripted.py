@@ -16,7 +16,15 @@ import anyio
 
 from ..errors import EngineClosed, EngineDead, EngineError
 from .logprobs import ScoredChunk, TokenLogprob, likeliest
-from .protocol import Chunk, EngineInfo, EngineLoad, FinishReason, Generation, Message
+from .protocol import (
+    ChatSupport,
+    Chunk,
+    EngineInfo,
+    EngineLoad,
+    FinishReason,
+    Generation,
+    Message,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +108,12 @@ class ScriptedEngine:
         max_context_tokens: int = 100_000,
         step_seconds: float = 0.01,
         logprobs: bool = False,
+        chat: ChatSupport | None = None,
     ) -> None:
         """
         Args:
             logprobs: whether it tells log probabilities: made up ones, the same for the same token.
+            chat: what its chat template is said to show.
         """
         self.script = script
         self.requests: list[Generation] = []  # every request ever made, for assertions
@@ -117,6 +127,7 @@ class ScriptedEngine:
             cache_block_tokens=1,
             seeded=True,
             logprobs=logprobs,
+            chat=chat or ChatSupport(),
         )
         self._words: dict[int, str] = {}  # that were encoded
         self._step_seconds = step_seconds
@@ -158,9 +169,14 @@ class ScriptedEngine:
         return tuple(_token(word) for word in words)
 
     def encode_chat(
-        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None = None
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        arguments: Mapping[str, Any] | None = None,
     ) -> tuple[int, ...]:
-        return self.encode(" ".join(str(message.get("content") or "") for message in messages))
+        said = [str(message.get("content") or "") for message in messages]
+        said += [f"{name}={value!r}" for name, value in (arguments or {}).items()]
+        return self.encode(" ".join(said))
 
     async def generate(self, request: Generation) -> AsyncGenerator[Chunk, None]:
         if self.failure is not None:

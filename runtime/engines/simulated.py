@@ -141,9 +141,14 @@ class SimulatedEngine:
         return tuple(crc32(word.encode()) & 0x7FFF for word in text.split())
 
     def encode_chat(
-        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None = None
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        arguments: Mapping[str, Any] | None = None,
     ) -> tuple[int, ...]:
-        return self.encode(" ".join(str(message.get("content") or "") for message in messages))
+        said = [str(message.get("content") or "") for message in messages]
+        said += [f"{name}={value!r}" for name, value in (arguments or {}).items()]
+        return self.encode(" ".join(said))
 
     async def generate(self, request: Generation) -> AsyncGenerator[Chunk, None]:
         if self.failure is not None:

@@ -14,6 +14,7 @@ from typing import ClassVar
 from frontrunner.strategies.protocol import BranchStatus
 
 from ..result import Result
+from ..thinking import ThinkingFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class RaceStarted:
     deadline: float  # seconds since the start
     branches: int
     prompt_tokens: int
+    instruction: str | None = None  # what was added to the conversation (``[prompt]``)
+    thinking: ThinkingFormat | None = None  # how branches mark what they only think
 
 
 @dataclass(frozen=True, slots=True)

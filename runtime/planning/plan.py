@@ -12,6 +12,7 @@ from frontrunner.strategies.lengths import LengthModel
 from ..config import Settings
 from ..config.tables import tables
 from ..simulation.cells import StrategySpec
+from ..simulation.recorded_draws import lengths_of
 from ..traces.recordings import RecordedBranch, RecordedQuestion
 from .engine_model import EngineModel
 from .estimating import Candidate, Estimate, Estimator
@@ -151,7 +152,7 @@ def runtime_models(
         engine=estimator.models[candidate.method],
         schedule=candidate.schedule,
         accuracy=AccuracyModel(space.branches, tokens, accuracy),
-        lengths=LengthModel.fit(lengths),
+        lengths=lengths_of(b for q in questions for b in q.branches) or LengthModel.fit(lengths),
         prompt=estimator.circumstances.prompt,
         return_margin=estimator.circumstances.return_margin,
     )

@@ -23,6 +23,7 @@ from ..rewards.protocol import RewardModel, Scoring
 from .aborts import Aborts
 from .branch import BackgroundForcing, Branch, ProbeRequest, Text
 from .deadline_reserve import DeadlineReserve
+from .judgements import Judgements
 from .seeds import branch_seed
 from .spec import RaceSpec
 
@@ -81,21 +82,37 @@ class RaceServices:
     clusters: Clusters
     reserve: DeadlineReserve
     rewards: RewardModel | None = None
+    judging: DeadlineReserve | None = None  # of judgements, where the reward model is a judge
+
+
+@dataclass(slots=True)
+class _Round:
+    """A round of forced answers."""
+
+    asked: bool = False  # whether the engine was; else all answers stood in the texts already
 
 
 class BranchRequests:
     """Background tasks of one race; each method is one task."""
 
     def __init__(
-        self, spec: RaceSpec, services: RaceServices, aborts: Aborts, listener: BranchListener
+        self,
+        spec: RaceSpec,
+        services: RaceServices,
+        aborts: Aborts,
+        listener: BranchListener,
+        judgements: Judgements,
     ) -> None:
         self._spec = spec
         self._engine = services.engine
         self._clusters = services.clusters
         self._reserve = services.reserve
+        self._opening = spec.answers.opening(spec.forcing.suffix)
         self._rewards = services.rewards
         self._aborts = aborts
         self._listener = listener
+        self._judgements = judgements
+        self._forced_answers = spec.forced_answers or spec.answers
 
     async def run_branch(self, branch: Branch) -> None:
         if branch.status is not BranchStatus.RUNNING:
@@ -113,7 +130,9 @@ class BranchRequests:
         with branch.scope:
             await self._stream(branch, request, BranchStatus.RUNNING)
             if branch.status is BranchStatus.RUNNING:
-                await self._read_answer(branch, branch.text, BranchStatus.FINISHED)
+                answers = self._spec.answers
+                said = (answers.of_unfinished if branch.truncated else answers.find)(branch.text)
+                await self._tell_answer(branch, said, branch.ends_as)
 
     async def abort_and_close(self, branches: Sequence[Branch], requests: Sequence[str]) -> None:
         """End ``branches``, whose ``requests`` still run, in one call to the engine."""
@@ -127,11 +146,11 @@ class BranchRequests:
         self, branches: Sequence[Branch], requests: Sequence[str], predicted: float
     ) -> None:
         """Stop ``branches`` and get their answers, all in one batch, in ``predicted`` seconds."""
-        with self._measured(predicted if requests else None):
+        with self._measured(predicted) as round_:
             await self.abort_and_close(branches, requests)
             async with anyio.create_task_group() as together:
                 for branch in branches:
-                    together.start_soon(self._run_forced, branch, len(branches) == 1)
+                    together.start_soon(self._run_forced, branch, len(branches) == 1, round_)
 
     async def run_forced_in_background(
         self,
@@ -141,46 +160,50 @@ class BranchRequests:
     ) -> None:
         """Get the answers of ``branches``, which run on, all in one batch, in ``predicted``
         seconds."""
-        with self._measured(predicted):
+        with self._measured(predicted) as round_:
             async with anyio.create_task_group() as together:
                 for branch, background in zip(branches, answers, strict=True):
                     alone = len(branches) == 1
-                    together.start_soon(self._run_in_background, branch, background, alone)
+                    together.start_soon(self._run_in_background, branch, background, alone, round_)
 
     @contextmanager
-    def _measured(self, predicted: float | None) -> Generator[None, None, None]:
-        """Teach the reserve how long a round takes that was predicted to take ``predicted``."""
-        began = anyio.current_time()
+    def _measured(self, predicted: float) -> Generator["_Round", None, None]:
+        """Teach the reserve how long a round takes that was predicted to take ``predicted``, if
+        anything was asked in it."""
+        began, round_ = anyio.current_time(), _Round()
         slow = 1.5  # a round that the end of the race cut short would have taken longer still
         try:
-            yield
+            yield round_
             slow = 1.0
         finally:
-            if predicted is not None:
+            if round_.asked:
                 self._reserve.learn(predicted, slow * (anyio.current_time() - began))
 
-    async def _run_forced(self, branch: Branch, alone: bool) -> None:
+    async def _run_forced(self, branch: Branch, alone: bool, round_: "_Round") -> None:
         if branch.status is not BranchStatus.FORCING:
             return  # cut while its first request was being aborted
-        if self._spec.answers.forcible and self._spec.answers.find(branch.text) is None:
+        said = self._spec.answers.of_unfinished(branch.text)
+        if said is None and self._spec.answers.forcible:
+            round_.asked = True
             branch.forced_request_id = f"{branch.request_id}-forced"
-            branch.extend_forced(self._spec.forcing.suffix, 0)
+            branch.begin_forced(self._spec.forcing.after(branch.text).text)
             self._listener.on_suffix(branch)
             priority = _FORCED_PRIORITY + int(self._spec.deadline * 1000)
             request = self._continuation(branch, branch.forced_request_id, priority, alone)
             await self._stream(branch, request, BranchStatus.FORCING)
+            said = self._find_forced(branch.said_when_forced)
         if branch.status is BranchStatus.FORCING:
-            text = branch.forced_text or branch.text
-            await self._read_answer(branch, text, BranchStatus.FORCED)
+            await self._tell_answer(branch, said, BranchStatus.FORCED)
 
     async def _run_in_background(
-        self, branch: Branch, background: BackgroundForcing, alone: bool
+        self, branch: Branch, background: BackgroundForcing, alone: bool, round_: "_Round"
     ) -> None:
         if branch.background is not background:
             return  # its branch ended before this began
-        said = self._spec.answers.find(branch.text)
+        said = self._spec.answers.of_unfinished(branch.text)
         if said is None and self._spec.answers.forcible:
-            background.text.append(self._spec.forcing.suffix, 0)
+            round_.asked = True
+            background.begin(self._spec.forcing.after(branch.text).text)
             priority = _FORCED_PRIORITY + int(self._spec.deadline * 1000)
             request = self._continuation(branch, background.request_id, priority, alone)
             with background.scope:
@@ -202,7 +225,7 @@ class BranchRequests:
                 async for chunk in chunks:
                     background.forced_tokens += len(chunk.token_ids)
                     background.text.append(chunk.text, background.forced_tokens)
-                    said = self._spec.answers.settled(str(background.text))
+                    said = self._settled_forced(background.said_text)
                     if chunk.finish is not None:
                         background.running = False
                     if said is not None:
@@ -212,7 +235,15 @@ class BranchRequests:
             if not isinstance(error, EngineError):
                 _log.exception("frontrunner.forcing_failed", race=self._spec.race_id)
             return None
-        return self._spec.answers.find(str(background.text))
+        return self._find_forced(background.said_text)
+
+    def _find_forced(self, said: str) -> str | None:
+        """The answer in what came after the forcing suffix."""
+        return self._forced_answers.find(self._opening + said)
+
+    def _settled_forced(self, said: str) -> str | None:
+        """The same while it is being written, once nothing that follows can change it."""
+        return self._forced_answers.settled(self._opening + said)
 
     async def abort_background(self, background: BackgroundForcing) -> None:
         await self._aborts.abort([background.request_id])
@@ -223,9 +254,10 @@ class BranchRequests:
     ) -> Generation:
         """A branch's exact tokens and the forcing suffix, to be completed by an answer."""
         forcing = self._spec.forcing
+        suffix = forcing.after(branch.text)
         return Generation(
             request_id=request_id,
-            prompt=(*self._spec.prompt, *branch.token_ids, *forcing.suffix_ids),
+            prompt=(*self._spec.prompt, *branch.token_ids, *suffix.token_ids),
             max_tokens=forcing.max_tokens,
             sampling=Sampling(
                 temperature=0.0 if greedy else forcing.temperature, stop=forcing.stop
@@ -243,7 +275,6 @@ class BranchRequests:
         if branch.probe is not probe:
             return  # dropped before it began
         probe.tokens, text = branch.tokens, Text()
-        text.append(self._spec.forcing.suffix, 0)
         priority = int(self._spec.deadline * 1000)
         request = self._continuation(branch, probe.request_id, priority, greedy=True)
         with probe.scope:
@@ -256,7 +287,7 @@ class BranchRequests:
                 if not isinstance(error, EngineError):
                     _log.exception("frontrunner.probe_failed", race=self._spec.race_id)
             else:
-                raw = self._spec.answers.find(str(text))
+                raw = self._find_forced(str(text))
                 answer = await self._class_of(raw) if raw is not None else None
                 self._listener.on_probe(branch, probe, answer)
                 return
@@ -268,10 +299,12 @@ class BranchRequests:
 
     async def run_scoring(self, tasks: Sequence[ScoringTask]) -> None:
         """Score branches in one batch."""
-        scores: Sequence[float | None] = [None] * len(tasks)
+        scores: Sequence[float | None] = []
         try:
             if self._rewards is not None:
-                scores = await self._rewards.score([task.scoring for task in tasks])
+                with self._judgements.measured([task.tokens for task in tasks]) as told:
+                    scores = await self._rewards.score([task.scoring for task in tasks])
+                    told.extend(scores)
         except Exception:  # noqa: BLE001 - a broken reward model costs the scores, not the answer
             _log.exception("frontrunner.scoring_failed", race=self._spec.race_id)
         for task, score in zip_longest(tasks, scores[: len(tasks)]):
@@ -291,13 +324,13 @@ class BranchRequests:
                     finish = chunk.finish
                     if chunk.token_ids or chunk.text:
                         self._listener.on_chunk(branch, chunk, forced=request.forced)
-                    if (
-                        request.forced
-                        and self._spec.answers.settled(branch.forced_text) is not None
-                    ):
+                    if not request.forced:
+                        continue
+                    said = self._settled_forced(branch.said_when_forced)
+                    if said is not None:
                         # Nothing that follows can change the answer: its box has closed, say.
                         branch.answered_request = request.request_id if finish is None else None
-                        await self._read_answer(branch, branch.forced_text, BranchStatus.FORCED)
+                        await self._tell_answer(branch, said, BranchStatus.FORCED)
                         if branch.answered_request is not None:
                             branch.answered_request = None
                             await self._aborts.abort([request.request_id])
@@ -314,9 +347,8 @@ class BranchRequests:
                 branch, status, f"the engine ended the request ({finish or 'no reason'})"
             )
 
-    async def _read_answer(self, branch: Branch, text: str, ends_as: BranchStatus) -> None:
-        """Find the branch's answer and the class it belongs to, which may take a worker a while."""
-        raw = self._spec.answers.find(text)
+    async def _tell_answer(self, branch: Branch, raw: str | None, ends_as: BranchStatus) -> None:
+        """Find the class that the branch's answer belongs to, which may take a worker a while."""
         status = branch.status
         branch.pending_answer = raw
         answer = await self._class_of(raw) if raw is not None else None

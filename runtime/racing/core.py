@@ -104,7 +104,7 @@ class RaceCore(Generic[B]):
         return self._observe(p.BranchStepped(branch.index))
 
     def arrived(self, branch: B, answer: str | None, status: BranchStatus) -> list[Effect[B]]:
-        """A branch ended as ``FINISHED`` or ``FORCED`` with ``answer``."""
+        """A branch ended as ``FINISHED``, ``TRUNCATED`` or ``FORCED`` with ``answer``."""
         self._state.arrive(branch, answer, status)
         return self._settled()
 

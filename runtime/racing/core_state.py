@@ -158,14 +158,19 @@ class CoreState(Generic[B]):
     def arrive(self, branch: B, answer: str | None, status: BranchStatus) -> None:
         if self.decision is not None or branch.status not in _ACTIVE:
             return  # came with the decision, which did not see it: the branch ends as cancelled
-        finished = status is BranchStatus.FINISHED
-        if answer is None and finished and self.adopt(branch):
-            return
+        # One that ended by itself has said all that it had to say, be it without an answer.
+        cut = status is BranchStatus.TRUNCATED
+        if cut:
+            branch.truncated = True
+            if answer is None and self.adopt(branch):
+                return
         branch.answer = answer
         self.arrivals.append(branch.index)
         self.end(branch, status)
         if answer is not None:
             self.note_standing()
         self.observations.append(
-            p.BranchFinished(branch.index) if finished else p.BranchForced(branch.index)
+            p.BranchForced(branch.index)
+            if status is BranchStatus.FORCED
+            else p.BranchFinished(branch.index)
         )

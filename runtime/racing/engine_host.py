@@ -7,7 +7,7 @@ import anyio
 from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.protocol import BranchStatus
 
-from ..rewards.protocol import Scoring
+from ..rewards.protocol import Scoring, ScoringBudget
 from .branch import BackgroundForcing, Branch, Kept, ProbeRequest
 from .branch_requests import RaceServices, ScoringTask
 from .deadline import Deadline
@@ -26,11 +26,13 @@ class EngineHost:
         lengths: LengthModel | None,
         *,
         has_steps: bool,
+        budget: ScoringBudget,
     ) -> None:
         """
         Args:
             lengths: what is known beforehand of how long branches get.
             has_steps: whether a running branch is scored up to the end of its last complete step.
+            budget: of all scores of the race.
         """
         self._spec = spec
         self._engine = services.engine
@@ -38,6 +40,7 @@ class EngineHost:
         self._deadline = deadline
         self._prior = lengths
         self._has_steps = has_steps
+        self._budget = budget
         self._branches: list[Branch] = []
 
     def launch(self, index: int, parent: Branch | None, tokens: int) -> Branch:
@@ -71,7 +74,7 @@ class EngineHost:
             f"{branch.request_id}-beside", branch.tokens, self._clusters.assign_now
         )
         if not self._spec.answers.forcible:
-            answer.said = self._spec.answers.find(branch.text)
+            answer.said = self._spec.answers.of_unfinished(branch.text)
         return answer
 
     def to_score(self, branch: Branch) -> ScoringTask:
@@ -80,7 +83,10 @@ class EngineHost:
         if self._has_steps and not complete:
             tokens = branch.steps[-1] if branch.steps else 0
         text = branch.text_up_to(tokens) + branch.forced_text
-        return ScoringTask(branch, tokens, Scoring(self._spec.question, text, complete))
+        self._budget.until = self._deadline.hard_stop
+        spec = self._spec
+        scoring = Scoring(spec.question, text, complete, self._budget, spec.thinking)
+        return ScoringTask(branch, tokens, scoring)
 
     def room_beside(self) -> float:
         return self._engine.info.max_branches - self._engine.load().running
@@ -106,5 +112,6 @@ class EngineHost:
         if self._prior is None:
             return None
         return self._prior.updated(
-            b.tokens for b in self._branches if b.status is BranchStatus.FINISHED
+            (b.tokens for b in self._branches if b.status is BranchStatus.FINISHED),
+            (b.tokens for b in self._branches if b.status is BranchStatus.TRUNCATED),
         )

@@ -45,6 +45,8 @@ class EventPublisher:
                 spec.deadline - spec.began,
                 spec.max_branches,
                 len(spec.prompt),
+                spec.instruction,
+                spec.thinking,
             )
         )
 
@@ -58,8 +60,7 @@ class EventPublisher:
             )
 
     def suffix_added(self, branch: Branch) -> None:
-        if self._publish is not None and self._spec.forcing.suffix:
-            suffix = self._spec.forcing.suffix
+        if self._publish is not None and (suffix := branch.forced_text):
             self._publish(events.BranchProgressed(self._at(), branch.index, suffix, 0, True))
 
     def call_time_reached(self, reserve: float) -> None:

@@ -84,7 +84,7 @@ class CommandExecutor(Generic[B]):
 
     def _force(self, branches: Sequence[B], let_run: bool) -> None:
         running = [b for b in branches if b.status is BranchStatus.RUNNING]
-        ended = [b for b in branches if b.status is BranchStatus.FINISHED and b.answer is None]
+        ended = [b for b in branches if b.status is BranchStatus.TRUNCATED and b.answer is None]
         if not self._state.options.forcible:
             self._force_nothing(ended, running, let_run=let_run or self._state.called)
             if let_run or self._state.called:

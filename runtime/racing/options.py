@@ -9,6 +9,7 @@ from typing import Any, Final, TypedDict, get_type_hints
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from ..answers.equivalence.rules import Order, Units
+from ..config.prompting import argument_fault
 from ..errors import BadRequest
 from ..prompts.messages import ChatMessage
 
@@ -18,6 +19,9 @@ class RawPrompt:
     """Text or token ids that the model continues as they are, without its chat template."""
 
     content: str | tuple[int, ...]
+    special_tokens: bool = True
+    """Whether text begins with the special tokens that the model's tokenizer puts in front of one
+    by itself, such as a beginning of sequence (BOS); there are never two."""
 
 
 #: A question, a conversation in OpenAI's form whose last turn is answered, or a bare prompt.
@@ -71,6 +75,12 @@ class RaceOptions(TypedDict, total=False):
     the call, as canonical JSON; one that calls none with an answer of the usual kind."""
     tool_choice: str | Mapping[str, Any] | None
     """OpenAI's: ``auto``, ``none``, ``required``, or which."""
+    instruction: str | None
+    """What is added to a conversation so that its answer can be found, as ``[prompt] instruction``
+    says: ``auto``, a text of your own, or an empty text for nothing."""
+    template_arguments: Mapping[str, Any] | None
+    """Variables of the model's chat template, such as ``{"enable_thinking": False}``, over those of
+    ``[prompt]``. vLLM calls them ``chat_template_kwargs``."""
     parallel_tool_calls: bool | None
     """Whether a branch may answer with several calls at once; else the first of them counts."""
     max_tokens: int | None
@@ -109,6 +119,9 @@ def check_options(options: Mapping[str, Any]) -> None:
         name = str(first["loc"][0])
         message = f"{name}: {first['msg']}, not {first['input']!r:.100}"
         raise BadRequest(message, name) from None
+    arguments = options.get("template_arguments")
+    if arguments and (fault := argument_fault(arguments)) is not None:
+        raise BadRequest(f"template_arguments: {fault}", "template_arguments")
 
 
 @cache

@@ -14,6 +14,7 @@ it arises: there is no queue between an answer and the decision that it allows.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import anyio
 import structlog
@@ -35,6 +36,7 @@ from .core_state import CoreOptions
 from .deadline import Deadline
 from .engine_host import EngineHost
 from .event_publisher import EventPublisher
+from .judgements import Judgements
 from .observers import RaceWatcher
 from .result_builder import summarise
 from .slots import NoLimit, Slots
@@ -69,7 +71,15 @@ class Race:
         self._services = services
         self._deadline = Deadline(spec.deadline, lambda: services.reserve.margin)
         has_steps = needs_of(strategy).delimiter is not None
-        self._host = EngineHost(spec, services, self._deadline, lengths, has_steps=has_steps)
+        self._judgements = Judgements(spec, services.engine, services.rewards, services.judging)
+        self._host = EngineHost(
+            spec,
+            services,
+            self._deadline,
+            lengths,
+            has_steps=has_steps,
+            budget=self._judgements.budget,
+        )
         self._core: RaceCore[Branch] = RaceCore(
             strategy,
             self._host,
@@ -86,7 +96,7 @@ class Race:
         self._stopped_at: float | None = None  # when it had to be called, if it came to that
         self._tasks: TaskGroup | None = None
         self._aborts = Aborts(services.engine, spec.race_id, spec.deadline, spec.abort_limit)
-        self._requests = BranchRequests(spec, services, self._aborts, self)
+        self._requests = BranchRequests(spec, services, self._aborts, self, self._judgements)
 
     @property
     def spec(self) -> RaceSpec:
@@ -128,6 +138,7 @@ class Race:
         nothing. The race is called in time for it, forced answers included."""
         if self._deadline.shorten(deadline):
             self._aborts.shorten_deadline(deadline)
+            self._judgements.budget.until = self._deadline.hard_stop
 
     def set_branch_limit(self, branches: int) -> None:
         """Other races need the engine: run no more than so many branches from now on, as far as
@@ -168,7 +179,11 @@ class Race:
 
     def _reserve_seconds(self) -> float:
         unfinished = sum(b.status is BranchStatus.RUNNING for b in self.branches.values())
-        return self._services.reserve.seconds(self._predict_round(unfinished))
+        seconds = self._services.reserve.seconds(self._predict_round(unfinished))
+        if self._core.needs.comparisons:
+            whole = (b.tokens for b in self.branches.values() if b.status is BranchStatus.FINISHED)
+            seconds += self._judgements.seconds([*whole])
+        return seconds
 
     def _predict_round(self, branches: int) -> float:
         """Seconds that a round of forced answers takes."""
@@ -289,10 +304,8 @@ class Race:
         arrivals: list[tuple[Branch, str | None, BranchStatus]] = []
         for branch in self.branches.values():
             if branch.pending_answer is not None and branch.status.active:
-                running = branch.status is BranchStatus.RUNNING
-                ends_as = BranchStatus.FINISHED if running else BranchStatus.FORCED
                 answer = self._services.clusters.assign_now(branch.pending_answer)
-                arrivals.append((branch, answer, ends_as))
+                arrivals.append((branch, answer, branch.ends_as))
         if arrivals:
             self._perform(self._core.arrived_together(arrivals))
 
@@ -315,6 +328,7 @@ class Race:
         assert isinstance(decision, Decide)
         votes = tally(self._core)
         result = summarise(self._spec, decision, self.branches, votes, self.lengths)
+        result = replace(result, scoring_tokens=self._judgements.budget.tokens)
         self._events.decided(result)
         if self._stopped_at is not None:
             late = anyio.current_time() - self._stopped_at

@@ -1,6 +1,7 @@
 """From the end of a race to its result."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import anyio
 
@@ -10,6 +11,7 @@ from frontrunner.strategies.votes import Tally, by_votes
 
 from ..result import Result
 from .branch import Branch
+from .result_notes import notes_of
 from .spec import RaceSpec
 
 
@@ -22,10 +24,11 @@ def summarise(
 ) -> Result:
     """The result of a race that was decided."""
     now = anyio.current_time()
-    return Result(
+    shown, text = _shown(decision, branches)
+    result = Result(
         race_id=spec.race_id,
         answer=decision.answer,
-        text=_shown(decision, branches),
+        text=text,
         confidence=decision.confidence,
         stop_reason=decision.stop_reason,
         elapsed=now - spec.began,
@@ -39,22 +42,34 @@ def summarise(
             for b in branches.values()
         ),
         tokens_saved=_tokens_saved(spec, branches, lengths),
+        branch=shown,
+        accuracy_estimate=_accuracy(spec, decision, votes),
+        thinking=spec.thinking,
     )
+    known = notes_of(result, voted=spec.answers.voted, optional=spec.optional)
+    return replace(result, notes=(*spec.notes, *known)) if spec.notes or known else result
 
 
-def _shown(decision: Decide, branches: Mapping[int, Branch]) -> str:
-    """The text behind the answer; without an answer that of a branch which finished, or else of the
-    one that got furthest, and none of what it was forced to say."""
+def _accuracy(spec: RaceSpec, decision: Decide, votes: Tally) -> float | None:
+    if spec.accuracy is None or decision.answer is None:
+        return None
+    return spec.accuracy.estimate(decision.confidence, forced=not votes.finished)
+
+
+def _shown(decision: Decide, branches: Mapping[int, Branch]) -> tuple[int | None, str]:
+    """The branch behind the answer and its text. Without an answer: the first branch that ended by
+    itself, or else the one that got furthest, and none of what it was forced to say."""
     if decision.branch is not None and (chosen := branches.get(decision.branch)) is not None:
-        return chosen.text + chosen.forced_text
+        return chosen.index, chosen.text + chosen.forced_text
     if decision.answer is not None or not branches:
-        return ""
+        return None, ""
 
-    def place(branch: Branch) -> tuple[bool, bool, int]:
-        finished = branch.status is BranchStatus.FINISHED
-        return finished and not branch.truncated, finished, branch.tokens
+    def place(branch: Branch) -> tuple[bool, float, int]:
+        whole = branch.status is BranchStatus.FINISHED
+        return whole, -(branch.ended_at or 0.0) if whole else 0.0, branch.tokens
 
-    return max(branches.values(), key=place).text
+    shown = max(branches.values(), key=place)
+    return shown.index, shown.text
 
 
 def _tokens_saved(
@@ -63,7 +78,8 @@ def _tokens_saved(
     """What the cut branches would still have generated, expected of their length so far."""
     finished = [b.tokens for b in branches.values() if b.status is BranchStatus.FINISHED]
     if lengths is None and finished:
-        lengths = LengthModel.fit(finished)
+        cut = [b.tokens for b in branches.values() if b.status is BranchStatus.TRUNCATED]
+        lengths = LengthModel.fit(finished, cut)
     if lengths is None:
         return 0
     return sum(

@@ -49,7 +49,7 @@ def make_reward_model(
     Start it after ``engine``, not beside it: on a shared GPU vLLM measures the memory that is free.
 
     Args:
-        engine: what a generative verifier runs on; started and closed by others.
+        engine: what a generative verifier or a judge runs on; started and closed by others.
         beside: of the engine that a pooling engine shares its device with.
 
     Raises:
@@ -73,6 +73,11 @@ def make_reward_model(
             from .verifier import VerifierReward
 
             return VerifierReward(settings, engine)
+        case "judge":
+            from .judge import EndpointJudge, EngineJudge
+
+            made = EngineJudge if settings.url is None else EndpointJudge
+            return made(settings, engine)
         case "own":
             return _own(settings)
 

@@ -30,20 +30,21 @@ def conversation(question: Sequence[Message], system: str | None) -> list[dict[s
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A plain text with the places ``{question}`` (optional) and ``{text}`` (once)."""
+    """A plain text with the places ``{question}`` (optional) and ``{text}`` (once; or another
+    ``place``)."""
 
     before: str
     after: str
 
     @classmethod
-    def parse(cls, template: str) -> "Template":
+    def parse(cls, template: str, place: str = "{text}") -> "Template":
         """
         Raises:
-            ValueError: without one ``{text}``.
+            ValueError: without one ``place``.
         """
-        if template.count("{text}") != 1:
-            raise ValueError("the template needs the place {text}, once")
-        before, _, after = template.partition("{text}")
+        if template.count(place) != 1:
+            raise ValueError(f"the template needs the place {place}, once")
+        before, _, after = template.partition(place)
         return cls(before, after)
 
     def around(self, question: Sequence[Message]) -> tuple[str, str]:

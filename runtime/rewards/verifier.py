@@ -6,17 +6,15 @@ cannot tell log probabilities answer ``samples`` times, and the score is the sha
 """
 
 from collections.abc import Sequence
-from contextlib import aclosing
-from itertools import count
 from math import exp
 
 import anyio
 import structlog
 
 from ..config import VerifierRewards
-from ..engines.next_tokens import SupportsNextTokens
-from ..engines.protocol import Engine, Generation, Sampling
+from ..engines.protocol import Engine
 from ..errors import EngineError
+from .asking import Questions, asking
 from .inputs import Template
 from .protocol import Scoring
 
@@ -28,12 +26,6 @@ QUESTION = (
     "Check the solution step by step in your mind. Is it right so far, and is its final answer "
     "right if it has one? Answer with one word, {yes} or {no}."
 )
-#: The most likely tokens that are looked at: all spellings of both words must be among them.
-TOP_TOKENS = 20
-#: Verdicts go before the branches of later deadlines: a race waits for them.
-_PRIORITY = -(2**39)
-#: Seconds that telling the engine to abort may take.
-_ABORT_LIMIT = 1.0
 
 
 class VerifierReward:
@@ -52,7 +44,6 @@ class VerifierReward:
         )
         self._template = Template.parse(asked)
         self._yes, self._no = _word(settings.yes), _word(settings.no)
-        self._ids = count()
 
     async def start(self) -> None:
         """The engine is started by its owner."""
@@ -62,34 +53,29 @@ class VerifierReward:
 
     async def score(self, items: Sequence[Scoring]) -> Sequence[float | None]:
         scores: list[float | None] = [None] * len(items)
-        running: set[str] = set()
+        if not items:
+            return scores
 
         async def run(index: int, item: Scoring) -> None:
             try:
                 with anyio.move_on_after(self._settings.timeout):
-                    scores[index] = await self._judge(item, running)
+                    scores[index] = await self._judge(item, questions)
             except Exception as error:  # noqa: BLE001 - a text too long, an engine that is gone
                 _log.warning("frontrunner.score_failed", error=str(error) or type(error).__name__)
 
-        try:
-            async with anyio.create_task_group() as tasks:
-                for index, item in enumerate(items):
-                    tasks.start_soon(run, index, item)
-        finally:
-            await self._abort(running)
+        async with (
+            asking(self._engine, items[0].budget, "verifier") as questions,
+            anyio.create_task_group() as tasks,
+        ):
+            for index, item in enumerate(items):
+                tasks.start_soon(run, index, item)
         return scores
 
-    async def _judge(self, item: Scoring, running: set[str]) -> float | None:
+    async def _judge(self, item: Scoring, questions: Questions) -> float | None:
         asked = self._template.fill(item.question, item.text)
         prompt = self._engine.encode_chat([{"role": "user", "content": asked}])
-        if self._engine.info.logprobs and isinstance(self._engine, SupportsNextTokens):
-            request = self._request_id(running)
-            top = await self._engine.next_tokens(
-                prompt, TOP_TOKENS, request_id=request, priority=_PRIORITY
-            )
-            running.discard(request)
-            return self._probability(top)
-        return await self._share(prompt, running)
+        top = await questions.likeliest(prompt)
+        return self._probability(top) if top is not None else await self._share(prompt, questions)
 
     def _probability(self, top: Sequence[tuple[str, float]]) -> float | None:
         """P(yes) / (P(yes) + P(no)) over all spellings; None if the model says neither."""
@@ -97,28 +83,18 @@ class VerifierReward:
         no = sum(exp(p) for token, p in top if _begins(token, self._no, self._yes))
         return yes / (yes + no) if yes + no > 0 else None
 
-    async def _share(self, prompt: tuple[int, ...], running: set[str]) -> float | None:
+    async def _share(self, prompt: tuple[int, ...], questions: Questions) -> float | None:
         """The share of "yes" among the samples that say one of the words; None if none does."""
         verdicts: list[bool] = []
 
         async def ask(sample: int) -> None:
-            request = Generation(
-                request_id=self._request_id(running),
-                prompt=prompt,
-                max_tokens=self._settings.max_tokens,
-                sampling=Sampling(temperature=1.0),
-                seed=sample,
-                priority=_PRIORITY,
-            )
-            text = ""
             try:
-                async with aclosing(self._engine.generate(request)) as chunks:
-                    async for chunk in chunks:
-                        text += chunk.text
+                text = await questions.answer(
+                    prompt, self._settings.max_tokens, temperature=1.0, seed=sample
+                )
             except EngineError as error:
                 _log.warning("frontrunner.verdict_lost", error=str(error))
                 return
-            running.discard(request.request_id)
             verdict = self._verdict(text)
             if verdict is not None:
                 verdicts.append(verdict)
@@ -135,21 +111,6 @@ class VerifierReward:
             if said in (self._yes, self._no):
                 return said == self._yes
         return None
-
-    def _request_id(self, running: set[str]) -> str:
-        request = f"verifier-{id(self):x}-{next(self._ids)}"
-        running.add(request)
-        return request
-
-    async def _abort(self, requests: set[str]) -> None:
-        """What was cancelled or timed out, in one message."""
-        if not requests:
-            return
-        with anyio.move_on_after(_ABORT_LIMIT, shield=True):
-            try:
-                await self._engine.abort(sorted(requests))
-            except EngineError as error:
-                _log.warning("frontrunner.abort_failed", error=str(error))
 
 
 def _word(text: str) -> str:

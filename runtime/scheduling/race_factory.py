@@ -9,6 +9,8 @@ from uuid import uuid4
 import anyio
 from pydantic import ValidationError
 
+from frontrunner.strategies.best_of_n import BestOfN
+from frontrunner.strategies.best_reply import BestReply
 from frontrunner.strategies.first_reply import FirstReply
 from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.protocol import Needs, Strategy, needs_of
@@ -16,27 +18,30 @@ from frontrunner.strategies.registry import create_strategy, merge_parameters
 
 from ..answers import ComparisonRules, Equivalence, Extractor, make_extractor
 from ..answers.combined import make_clusters
-from ..config import AnswerSettings, ForcingSettings, SamplingSettings, Settings
-from ..engines.protocol import Engine, Message, Sampling
+from ..answers.extraction.slots import opens_box
+from ..config import AnswerSettings, SamplingSettings, Settings
+from ..engines.protocol import Engine, Sampling
 from ..errors import (
     BadBranches,
     BadDeadline,
     BadRequest,
     DeadlineTooShort,
-    EmptyQuestion,
     PromptTooLong,
 )
 from ..events.types import Event
-from ..prompts.messages import plain_messages
-from ..prompts.tokenizing import OffLoop, is_large
+from ..prompts.instructions import AnswerForm
 from ..prompts.tool_choice import ToolUse, tool_use
+from ..racing.accuracy_map import AccuracyMap
 from ..racing.branch_requests import RaceServices
 from ..racing.deadline_reserve import DeadlineReserve
 from ..racing.options import AnswerOptions, Question, RaceOptions, RawPrompt, check_options
 from ..racing.race import Race
 from ..racing.spec import Forcing, RaceSpec
 from ..rewards import RewardModel
+from ..rewards.protocol import SupportsComparison
 from .admission import Lease
+from .prompt_reader import PromptReader
+from .thinking import ThinkingRaces
 
 #: Kinds of answers that do not stand in a box.
 _UNBOXED = frozenset({"json", "code", "tool_call", "text"})
@@ -84,8 +89,18 @@ class RaceFactory:
         self._extractor = extractor
         self._equivalence = equivalence
         self._reserve = reserve
+        self._judging = DeadlineReserve(0.0, reserve.fallback_step)
         self._planned = planned
-        self._off_loop = OffLoop()
+        known = settings.race.calibration
+        self._accuracy = AccuracyMap.read(known) if known is not None else None
+        self._reader = PromptReader(engine, settings)
+        self.thinking = ThinkingRaces(settings.thinking, engine)
+
+    def adopt(self, settings: Settings) -> None:
+        """Go on with these settings, of the same answers and rewards."""
+        self._settings = settings
+        self._reader = PromptReader(self._engine, settings)
+        self.thinking = ThinkingRaces(settings.thinking, self._engine)
 
     async def check(self, question: Question, options: RaceOptions) -> RaceRequest:
         """
@@ -95,12 +110,14 @@ class RaceFactory:
         """
         began = anyio.current_time()
         check_options(options)
-        forcing = make_forcing(self._settings.forcing, self._engine)
         seconds = self.deadline(options.get("deadline"))
         use = tool_use(
             options.get("tools"), options.get("tool_choice"), options.get("parallel_tool_calls")
         )
-        messages, prompt = await self.read(question, use.offered or None, began + seconds)
+        answers, kind, rules, optional = self._answers(options.get("answers"), use)
+        form = AnswerForm(kind, self._schema(options.get("answers"), kind), optional, use)
+        asked = await self._reader.read(question, began + seconds, form, options)
+        prompt = asked.ids
         branches, least = options.get("branches"), options.get("min_branches")
         drawn, shared_down_to = self.drawn(options), None
         if branches is None and (drawn.temperature == 0 or drawn.top_k == 1):
@@ -112,33 +129,45 @@ class RaceFactory:
         name = options.get("strategy") or self._settings.race.strategy
         parameters = self._parameters(name, options.get("parameters"), wanted)
         strategy = _make_strategy(name, parameters)
-        needs = self._checked_needs(name, strategy)
-        answers, rules, optional = self._answers(options.get("answers"), use)
-        room = self._engine.info.max_context_tokens - len(prompt)
-        room -= len(forcing.suffix_ids) + forcing.max_tokens
-        if room < 1:
-            raise PromptTooLong(len(prompt), self._engine.info.max_context_tokens)
+        needs = self._checked_needs(name, strategy, answers)
+        forcing = make_forcing(self._settings, self._engine, answers, kind)
+        answers = replace(answers, forcible=answers.forcible and bool(forcing.suffix))
         spec = RaceSpec(
             race_id=options.get("race_id") or uuid4().hex[:12],
             prompt=prompt,
             began=began,
             deadline=began + seconds,
-            sampling=Sampling(
-                drawn.temperature, drawn.top_p, drawn.top_k, drawn.stop, needs.logprobs
-            ),
-            max_tokens=min(room, drawn.max_tokens),
+            sampling=_sampling(drawn, asked.stop, needs.logprobs),
+            max_tokens=min(self._room(prompt, forcing), drawn.max_tokens),
             max_branches=wanted,
             forcing=forcing,
-            question=messages,
+            question=asked.messages,
+            instruction=asked.instruction,
+            notes=asked.notes,
             seed=options.get("seed"),
             answers=answers,
             rules=rules,
+            optional=optional,
             abort_limit=self._settings.race.abort_limit,
             strategy=name,
+            accuracy=self._accuracy,
             shared_down_to=shared_down_to,
         )
+        spec = self.thinking.apply(spec)
         latest = spec.deadline - self._least_seconds(spec, minimum)
         return RaceRequest(spec, minimum, latest, strategy, parameters, optional)
+
+    def _room(self, prompt: Sequence[int], forcing: Forcing) -> int:
+        """The most tokens of a branch.
+
+        Raises:
+            PromptTooLong: none.
+        """
+        context = self._engine.info.max_context_tokens
+        room = context - len(prompt) - len(forcing.suffix_ids) - forcing.max_tokens
+        if room < 1:
+            raise PromptTooLong(len(prompt), context)
+        return room
 
     def make(
         self,
@@ -156,9 +185,9 @@ class RaceFactory:
         if granted < spec.max_branches:
             spec = replace(spec, max_branches=granted)
             strategy = _make_strategy(spec.strategy, {**request.parameters, "branches": granted})
-        strategy = _with_replies(strategy, spec.answers, optional=request.optional)
+        strategy = _with_replies(strategy, spec.answers, self._rewards, optional=request.optional)
         clusters = make_clusters(spec.answers, self._equivalence, spec.rules)
-        services = RaceServices(self._engine, clusters, self._reserve, self._rewards)
+        services = RaceServices(self._engine, clusters, self._reserve, self._rewards, self._judging)
         race = Race(spec, strategy, services, slots=lease, lengths=lengths, publish=publish)
         race.shorten_deadline(lease.deadline)  # it may have been brought forward in the queue
         return race
@@ -222,13 +251,20 @@ class RaceFactory:
         if parameters and "branches" in parameters:
             raise BadRequest("branches is an argument of its own, not one of the parameters")
         given = dict(race.parameters) if name == race.strategy else {}
+        given = {**self.thinking.parameters(name), **given}
         return merge_parameters(name, given, {**(parameters or {}), "branches": branches})
 
-    def _checked_needs(self, name: str, strategy: Strategy) -> Needs:
+    def _checked_needs(self, name: str, strategy: Strategy, answers: Extractor) -> Needs:
         needs = needs_of(strategy)
         if needs.rewards and self._rewards is None:
             raise BadRequest(
                 f"{name} needs a reward model: set [rewards] in the config, or pass one to Runtime"
+            )
+        if needs.rewards and answers.voted and isinstance(self._rewards, SupportsComparison):
+            raise BadRequest(
+                f"{name} scores each branch by itself, and a judge only compares replies: ask for "
+                'answers of kind "text", take a strategy that needs no scores (majority), or '
+                "another [rewards] kind (verifier)"
             )
         if needs.logprobs > _MAX_LOGPROBS:
             raise BadRequest(
@@ -245,41 +281,27 @@ class RaceFactory:
 
     # ── the question ──────────────────────────────────────────────────────────────────────────
 
-    async def read(
-        self, question: Question, tools: Sequence[Mapping[str, Any]] | None, deadline: float
-    ) -> tuple[Sequence[Message], tuple[int, ...]]:
-        """A question as a conversation, where it is one, and its token ids, by ``deadline`` (anyio
-        clock, seconds), without holding others up.
+    async def read(self, prompt: RawPrompt, deadline: float) -> tuple[int, ...]:
+        """The token ids of a raw prompt, by ``deadline`` (anyio clock, seconds), without holding
+        others up.
 
         Raises:
             BadRequest: it cannot be read.
             Overloaded: others are read until then.
         """
-        raw = question.content if isinstance(question, RawPrompt) else question
-        if isinstance(raw, tuple) or not is_large(raw, tools or ()):
-            return self._encoded(question, tools)
-        return await self._off_loop.run(lambda: self._encoded(question, tools), deadline)
+        return (await self._reader.read(prompt, deadline)).ids
 
-    def _encoded(
-        self, question: Question, tools: Sequence[Mapping[str, Any]] | None
-    ) -> tuple[Sequence[Message], tuple[int, ...]]:
-        """The conversation, and its token ids up to where the answer begins."""
-        if isinstance(question, RawPrompt):
-            if tools:
-                raise BadRequest("a raw prompt has no chat template to put tools into")
-            content = question.content
-            if not content:
-                raise EmptyQuestion
-            if isinstance(content, str):
-                return [{"role": "user", "content": content}], self._engine.encode(content)
-            return [], content
-        messages = plain_messages(question)
-        return messages, self._engine.encode_chat(messages, tools)
+    def _schema(self, asked: str | AnswerOptions | None, kind: str) -> Mapping[str, Any] | None:
+        """The schema of answers of this ``kind``."""
+        said = asked.get("json_schema") if isinstance(asked, Mapping) else None
+        usual = self._settings.answers
+        return usual.json_schema if said is None and usual.kind == kind else said
 
     def _answers(
         self, asked: str | AnswerOptions | None, use: ToolUse
-    ) -> tuple[Extractor, ComparisonRules, bool]:
-        """How answers are found, how they are compared, and whether a branch may reply without."""
+    ) -> tuple[Extractor, str, ComparisonRules, bool]:
+        """How answers are found, their kind, how they are compared, and whether a branch may reply
+        without."""
         settings = self._settings.answers
         said: dict[str, Any] = {"kind": asked} if isinstance(asked, str) else dict(asked or {})
         if unknown := said.keys() - AnswerOptions.__annotations__.keys():
@@ -301,16 +323,7 @@ class RaceFactory:
             use = replace(use, required=True)
         made = kind == settings.kind and "json_schema" not in said
         found = use.answers(self._extractor if made else make_extractor(chosen))
-        forcible = self._forcible("tool_call" if use.required else kind)
-        return replace(found, forcible=found.forcible and forcible), chosen.rules, optional
-
-    def _forcible(self, kind: str) -> bool:
-        """Whether what the forcing suffix opens can be an answer of this kind."""
-        settings = self._settings
-        opens = settings.answers.kind if "suffix" in settings.forcing.model_fields_set else "boxed"
-        if kind == opens or kind == "text":
-            return kind != "text"
-        return kind not in _UNBOXED and (opens not in _UNBOXED or opens == "text")
+        return found, "tool_call" if use.required else kind, chosen.rules, optional
 
     def drawn(self, options: RaceOptions) -> SamplingSettings:
         """How tokens are drawn, and how many at most.
@@ -332,27 +345,52 @@ class RaceFactory:
             raise BadRequest(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
-def _with_replies(strategy: Strategy, answers: Extractor, *, optional: bool) -> Strategy:
-    """``strategy``, for a race whose branches may reply without an answer."""
+def _with_replies(
+    strategy: Strategy, answers: Extractor, rewards: RewardModel | None, *, optional: bool
+) -> Strategy:
+    """``strategy``, for a race whose branches may reply without an answer: a judge picks among the
+    replies, or the scores that the strategy asks for do, else the first one is taken."""
     if answers.voted and not optional:
         return strategy
-    return FirstReply(
-        strategy,
-        most=answers.voted,
-        wait=needs_of(strategy).rewards,  # which are to decide
-        answers_count=not answers.voted,
-    )
+    first = FirstReply(strategy, most=answers.voted, answers_count=not answers.voted)
+    if isinstance(rewards, SupportsComparison):
+        return BestReply(first, agreement=rewards.agreement, min_replies=rewards.min_replies)
+    if needs_of(strategy).rewards:
+        enough = None
+        if isinstance(strategy, BestOfN) and strategy.rule == "threshold":
+            enough = strategy.threshold
+        return BestReply(first, together=False, agreement=enough, min_replies=1)
+    return first
 
 
-def make_forcing(settings: ForcingSettings, engine: Engine) -> Forcing:
-    """How branches on ``engine`` are made to answer."""
+def make_forcing(settings: Settings, engine: Engine, answers: Extractor, kind: str) -> Forcing:
+    """How branches on ``engine`` are made to give ``answers``, which are of this kind. Without a
+    suffix they are not."""
+    forcing = settings.forcing
+    suffix = _suffix(settings, answers, kind)
     return Forcing(
-        settings.suffix,
-        engine.encode(settings.suffix),
-        settings.max_tokens,
-        settings.stop,
-        settings.temperature,
+        suffix,
+        engine.encode(suffix) if suffix else (),
+        (forcing.max_tokens or answers.forced_tokens) if suffix else 0,
+        forcing.stop,
+        forcing.temperature,
     )
+
+
+def _suffix(settings: Settings, answers: Extractor, kind: str) -> str:
+    """The settings' own where it opens a slot for such an answer, else that of the kind."""
+    own = settings.forcing.suffix
+    if own is not None and answers.voted:
+        boxed = opens_box(own) and kind not in _UNBOXED
+        if kind == settings.answers.kind or boxed:
+            return own
+    return answers.suffix or ""
+
+
+def _sampling(drawn: SamplingSettings, stop: Sequence[str], logprobs: int) -> Sampling:
+    """How tokens are drawn; ``stop`` ends a branch as well."""
+    stops = (*drawn.stop, *stop)
+    return Sampling(drawn.temperature, drawn.top_p, drawn.top_k, stops, logprobs)
 
 
 def _make_strategy(name: str, parameters: Mapping[str, Any]) -> Strategy:

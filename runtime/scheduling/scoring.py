@@ -147,7 +147,7 @@ class Scorer:
         sampling = Sampling(drawn.temperature, drawn.top_p, drawn.top_k, drawn.stop, k)
         requests, context = list[Generation](), self._engine.info.max_context_tokens
         for prompt in prompts:
-            _, ids = await self._maker.read(prompt, None, deadline)
+            ids = await self._maker.read(prompt, deadline)
             if len(ids) >= context:
                 raise PromptTooLong(len(ids), context)
             if told and len(ids) * (k + 1) > MAX_PROMPT_LOGPROBS:

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from secrets import token_hex
 from typing import Final
 
@@ -15,9 +16,10 @@ from ..config import ServerSettings
 from ..errors import ConfigError, FrontrunnerError
 from ..runtime import Runtime
 from . import openapi
-from .app_keys import RUNTIME, SETTINGS
+from .app_keys import OTHER_NAMES, RUNTIME, SETTINGS
 from .errors import error_response, plain_error
 from .observability.attach import Watching
+from .observability.metrics import Metrics
 from .observability.tracing import trace_middleware
 from .openai import chat, completions, models
 from .playground import routes as playground
@@ -49,7 +51,21 @@ ROUTES: Final[tuple[Callable[[web.Application], None], ...]] = (
 )
 
 
-def create_app(runtime: Runtime, *, owns_runtime: bool = False) -> web.Application:
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What a server says that serves the application as a part of its own."""
+
+    keys: tuple[tuple[str, str], ...] = ()
+    """Pairs of a name and a key, which count beside those of the settings."""
+    model_names: tuple[str, ...] = ()
+    """Further names that clients may ask for the model by."""
+    metrics: Metrics | None = None
+    """What counts the races, where the server exposes it, too."""
+
+
+def create_app(
+    runtime: Runtime, *, owns_runtime: bool = False, host: Host | None = None
+) -> web.Application:
     """The server's application, by ``runtime.settings.server``.
 
     Run it by itself, or mount it in another one (``add_subapp``). When it shuts down, races that
@@ -59,22 +75,23 @@ def create_app(runtime: Runtime, *, owns_runtime: bool = False) -> web.Applicati
         runtime: what races are run on. It is entered by the caller, and left after the application
             has ended.
         owns_runtime: the application enters and leaves it.
+        host: of a server that serves the application as a part of its own.
 
     Raises:
         ConfigError: the keys or origins cannot be read.
     """
-    settings = runtime.settings.server
-    keys = Keys.from_settings(settings)
+    settings, host = runtime.settings.server, host or Host()
+    keys = Keys.from_settings(settings, host.keys)
     origins = _origins(settings, keys)
     app = web.Application(middlewares=_middlewares(keys, origins))
     app.on_response_prepare.append(cors_headers(origins))
     app.on_response_prepare.append(_name_request)
     app[RUNTIME], app[SETTINGS], app[RUNS] = runtime, settings, Runs(runtime)
-    app[SLICES] = Slices()
+    app[SLICES], app[OTHER_NAMES] = Slices(), host.model_names
     app.on_shutdown.append(_drain)  # before those that close connections
     for add_routes in ROUTES:
         add_routes(app)
-    app[WATCHING] = Watching(runtime, app[RUNS])
+    app[WATCHING] = Watching(runtime, app[RUNS], host.metrics)
     app[WATCHING].add_routes(app)
     if owns_runtime:
         app.cleanup_ctx.append(_runtime_life)

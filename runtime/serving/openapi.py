@@ -101,20 +101,42 @@ _SCHEMAS: Final[dict[str, Any]] = {
         {
             "race_id": _TEXT,
             "answer": _NULLABLE_TEXT,
-            "confidence": {"type": "number", "minimum": 0, "maximum": 1},
+            "confidence": {
+                "description": "How likely the answer is what all branches would have agreed on, "
+                "and not how likely it is right. 0.5 where a single vote decided, 0 without an "
+                "answer.",
+                "type": "number",
+                "minimum": 0,
+                "maximum": 1,
+            },
+            "accuracy_estimate": {
+                "description": "How likely the answer is right, as far as recorded questions with "
+                "known answers tell; null where no calibration was given, or without an answer.",
+                "type": ["number", "null"],
+                "minimum": 0,
+                "maximum": 1,
+            },
             "stop_reason": {"enum": [reason.value for reason in StopReason]},
+            "notes": {
+                "description": "What makes the answer worth less than it looks: no_answer, "
+                "no_branch_answered, forced_answers_differ, tools_not_shown.",
+                "type": "array",
+                "items": _object({"code": _TEXT, "text": _TEXT}),
+            },
             "votes": _VOTES,
             "forced_votes": _VOTES,
             "branches": _object(
                 {
                     "launched": _COUNT,
                     "finished": _COUNT,
+                    "truncated": _COUNT,
                     "forced": _COUNT,
                     "cancelled": _COUNT,
                     "failed": _COUNT,
                 }
             ),
             "tokens_generated": _COUNT,
+            "scoring_tokens": _COUNT,
             "tokens_saved": _COUNT,
             "elapsed": {"type": "number", "minimum": 0},
             "deadline": {"type": "number", "exclusiveMinimum": 0},
@@ -126,6 +148,7 @@ _SCHEMAS: Final[dict[str, Any]] = {
         {
             "races": {"type": "array", "minItems": 2, "items": _reference("Race")},
             "tokens_generated": _COUNT,
+            "scoring_tokens": _COUNT,
             "tokens_saved": _COUNT,
             "ignored": _NAMES,
         }

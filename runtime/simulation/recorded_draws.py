@@ -2,7 +2,7 @@
 lengths beforehand, and fresh strategies."""
 
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from functools import partial
 from random import Random
@@ -36,17 +36,25 @@ class RecordedDraws:
         """The lengths of all other questions' branches; None if there are none."""
         if question not in self._lengths:
             others = [
-                branch.tokens
+                branch
                 for number, other in enumerate(self._questions)
                 if number != question
                 for branch in other.branches
-                if not branch.lost
             ]
-            model = LengthModel.fit(others) if others else None
+            model = lengths_of(others)
             if model is not None:
                 model = LengthModel(model.mu, model.sigma, min(model.weight, _POOLED_WEIGHT))
             self._lengths[question] = model
         return self._lengths[question]
+
+
+def lengths_of(branches: Iterable[RecordedBranch]) -> LengthModel | None:
+    """How long branches get, by recorded ones; those that ran into their token limit are longer
+    than they were seen to be. None: not known, since none came to its own end."""
+    kept = [branch for branch in branches if not branch.lost]
+    ended = [branch.tokens for branch in kept if not branch.truncated]
+    cut = [branch.tokens for branch in kept if branch.truncated]
+    return LengthModel.fit(ended, cut) if ended else None
 
 
 class FreshStrategies:

@@ -49,13 +49,19 @@ def check_replayable(strategy: Strategy, records: Sequence[RecordedBranch]) -> N
         missing = "the confidences of tokens (log probabilities)"
     elif needs.delimiter is not None:
         missing = "the ends of steps"
-    elif needs.rewards and any(b.score is None and not b.lost for b in records):
+    elif needs.comparisons:
+        missing = "a judge's comparisons of any replies with each other"
+    elif needs.rewards and any(b.score is None and _scorable(b) for b in records):
         missing = "a score of each branch"
     if missing is not None:
         raise CannotReplay(
             f"this strategy cannot be replayed on these traces: it needs {missing}, which they do "
             "not hold"
         )
+
+
+def _scorable(branch: RecordedBranch) -> bool:
+    return not branch.lost and not branch.truncated
 
 
 class CannotReplay(BadRequest):
@@ -163,6 +169,7 @@ class SimulatedRace:
         self._now = 0.0
         self._live: dict[int, SimulatedBranch] = {}  # those that generate
         self._finished: list[int] = []  # their lengths
+        self._cut: list[int] = []  # those of branches that ran into their token limit
         # (time, kind, number, branch, what it will have said); the number orders what is left.
         self._queue: list[_Event] = []
         self._scheduled = 0
@@ -254,17 +261,15 @@ class SimulatedRace:
             self._perform(self._core.arrived(branch, said.said, BranchStatus.FORCED))
 
     def _end(self, branch: SimulatedBranch) -> None:
-        """A branch ends by itself."""
+        """A branch comes to its recorded end."""
         branch.tokens = branch.record.tokens
         if branch.record.lost:
             self._perform(self._core.lost(branch, "recorded as lost"))
             return
-        background = branch.background
-        adopts = background is not None and background.answer is not None
-        if branch.record.answer is not None or not adopts:  # else it ends as forced
-            self._finished.append(branch.tokens)
-        effects = self._core.arrived(branch, branch.record.answer, BranchStatus.FINISHED)
-        self._perform(effects)
+        cut = branch.record.truncated
+        (self._cut if cut else self._finished).append(branch.tokens)
+        ends_as = BranchStatus.TRUNCATED if cut else BranchStatus.FINISHED
+        self._perform(self._core.arrived(branch, branch.record.answer, ends_as))
 
     def _advance(self, time: float) -> None:
         """Let all running branches generate until ``time``."""
@@ -381,9 +386,10 @@ class SimulatedRace:
         if self._prior is None:
             return None
         known, model = self._posterior
-        if known != len(self._finished):
-            model = self._prior.updated(self._finished)
-            self._posterior = (len(self._finished), model)
+        ended = len(self._finished) + len(self._cut)
+        if known != ended:
+            model = self._prior.updated(self._finished, self._cut)
+            self._posterior = (ended, model)
         return model
 
 

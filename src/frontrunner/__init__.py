@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from frontrunner.runtime.racing.options import RawPrompt as RawPrompt
     from frontrunner.runtime.racing.stream import RaceStream as RaceStream
     from frontrunner.runtime.result import BranchReport as BranchReport
+    from frontrunner.runtime.result import Note as Note
     from frontrunner.runtime.result import Result as Result
     from frontrunner.runtime.runtime import Runtime as Runtime
     from frontrunner.runtime.serving.app import create_app as create_app
@@ -39,6 +40,7 @@ __all__ = [
     "ConfigError",
     "EngineError",
     "FrontrunnerError",
+    "Note",
     "Overloaded",
     "RaceOptions",
     "RaceStream",
@@ -59,6 +61,7 @@ _HOMES = {
     "ConfigError": "frontrunner.runtime.errors",
     "EngineError": "frontrunner.runtime.errors",
     "FrontrunnerError": "frontrunner.runtime.errors",
+    "Note": "frontrunner.runtime.result",
     "Overloaded": "frontrunner.runtime.errors",
     "RaceOptions": "frontrunner.runtime.racing.options",
     "RaceStream": "frontrunner.runtime.racing.stream",

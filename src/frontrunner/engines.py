@@ -3,6 +3,7 @@
 Implement ``Engine`` to race on something else, and pass it to ``Runtime``.
 """
 
+from frontrunner.runtime.engines.protocol import ChatSupport as ChatSupport
 from frontrunner.runtime.engines.protocol import Chunk as Chunk
 from frontrunner.runtime.engines.protocol import Engine as Engine
 from frontrunner.runtime.engines.protocol import EngineInfo as EngineInfo
@@ -13,6 +14,7 @@ from frontrunner.runtime.engines.protocol import Message as Message
 from frontrunner.runtime.engines.protocol import Sampling as Sampling
 
 __all__ = [
+    "ChatSupport",
     "Chunk",
     "Engine",
     "EngineInfo",

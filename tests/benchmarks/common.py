@@ -30,7 +30,9 @@ def settings_of(args: argparse.Namespace) -> Settings:
     return settings
 
 
-def paired(ours: Sequence[bool], theirs: Sequence[bool], *, draws: int = 5_000) -> dict[str, float]:
+def paired(
+    ours: Sequence[float], theirs: Sequence[float], *, draws: int = 5_000
+) -> dict[str, float]:
     """Difference of two accuracies on the same problems, in points, with a 95 % bootstrap."""
     differences = [100.0 * (a - b) for a, b in zip(ours, theirs, strict=True)]
     rng = random.Random(0)

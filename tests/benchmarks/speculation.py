@@ -20,6 +20,7 @@ import hashlib
 import itertools
 import statistics
 import time
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,33 +28,40 @@ from typing import Any, NamedTuple
 import anyio
 import orjson
 from common import parser, progress, settings_of
+from word_problems import WordProblem, word_problems
 
 from frontrunner.runtime.config import Settings, VllmSettings
 from frontrunner.runtime.demo.problems import Problem, hard_problems
 from frontrunner.runtime.engines.protocol import Generation, Sampling
 from frontrunner.runtime.engines.vllm.engine import VllmEngine
 from frontrunner.runtime.engines.vllm.start import model_folder
+from frontrunner.runtime.errors import BadRequest
 
 ARGUMENTS = parser(__doc__)
 ARGUMENTS.formatter_class = argparse.RawDescriptionHelpFormatter
 ARGUMENTS.add_argument("--out", type=Path, default=Path("speculation.ndjson"))
 ARGUMENTS.add_argument(
     "--methods",
-    default=(
-        "none,ngram:3,draft_model:3,cross_branch:8:token_cost=0.03,"
-        "cross_branch_alone:8:token_cost=0.03"
-    ),
+    default=("none,ngram:3,draft_model:3,cross_branch:8,cross_branch_alone:8"),
     help="method:K or method:K:key=value:…, separated by commas",
 )
 ARGUMENTS.add_argument("--batches", default="1,4,16,32")
 ARGUMENTS.add_argument("--temperatures", default="1.0,0.0")
 ARGUMENTS.add_argument("--rounds", type=int, default=3)
 ARGUMENTS.add_argument("--races", type=int, default=0, help="of each cell; 0: as many as suit B")
-ARGUMENTS.add_argument("--warm", type=int, default=8)
+ARGUMENTS.add_argument("--warm", type=int, default=8, help="races before, for cross_branch")
+ARGUMENTS.add_argument("--warm-branches", type=int, default=32, help="of each of these")
+ARGUMENTS.add_argument("--max-tokens", type=int, default=800)
+ARGUMENTS.add_argument(
+    "--problems",
+    choices=["demo", "two-step"],
+    default="demo",
+    help="those that the demo model was made for, or word problems for small real models",
+)
 ARGUMENTS.add_argument("--split", choices=["select", "test"], default="test")
 ARGUMENTS.add_argument("--seconds", type=float, default=1e9, help="start no cell after these")
 ARGUMENTS.add_argument("--table", action="store_true", help="only print the table")
-MAX_TOKENS = 800
+Asked = Problem | WordProblem
 RACES = {1: 6, 4: 4, 16: 3, 32: 2}
 
 
@@ -89,7 +97,7 @@ async def generate(
 ) -> tuple[int, float]:
     """Tokens and seconds of one branch."""
     sampling = Sampling(temperature=temperature)
-    request = Generation(name, prompt, MAX_TOKENS, sampling, seed=seed)
+    request = Generation(name, prompt, ARGUMENTS.parse_args().max_tokens, sampling, seed=seed)
     began, tokens = time.perf_counter(), 0
     async with aclosing(engine.generate(request)) as chunks:
         async for chunk in chunks:
@@ -97,11 +105,19 @@ async def generate(
     return tokens, time.perf_counter() - began
 
 
+def prompt_of(engine: VllmEngine, question: str) -> tuple[int, ...]:
+    """As a chat; a base model, which has no template for one, completes a text."""
+    try:
+        return engine.encode_chat([{"role": "user", "content": question}])
+    except BadRequest:
+        return engine.encode_prompt(f"Question: {question}\nLet us think step by step.\nAnswer:")
+
+
 async def race(
-    engine: VllmEngine, name: str, chosen: list[Problem], branches: int, temperature: float
+    engine: VllmEngine, name: str, chosen: list[Asked], branches: int, temperature: float
 ) -> list[tuple[int, float]]:
     """A race of ``branches`` branches over the problems in turn."""
-    prompts = [engine.encode_chat([{"role": "user", "content": p.question}]) for p in chosen]
+    prompts = [prompt_of(engine, problem.question) for problem in chosen]
     found: list[tuple[int, float]] = []
 
     async def run(index: int) -> None:
@@ -155,18 +171,19 @@ class Contestant:
         self._branches: list[tuple[int, float]] = []
         self._seconds = 0.0
 
-    async def warm_up(self, problems: list[Problem]) -> None:
-        await race(self.engine, "warm-1", problems[:1], 1, 1.0)
-        await race(self.engine, "warm-16", problems[1:2], 16, 1.0)
+    async def warm_up(self, problems: Sequence[Asked]) -> None:
+        await race(self.engine, "warm-1", list(problems[:1]), 1, 1.0)
+        await race(self.engine, "warm-16", list(problems[1:2]), 16, 1.0)
         if self.method.startswith("cross_branch:"):
             for index, problem in enumerate(problems[2:]):
-                await race(self.engine, f"warm-{index}", [problem], 32, 1.0)
+                branches = ARGUMENTS.parse_args().warm_branches
+                await race(self.engine, f"warm-{index}", [problem], branches, 1.0)
 
     def begin_cell(self) -> None:
         self._meter.reset()
         self._branches, self._seconds = [], 0.0
 
-    async def race(self, name: str, chosen: list[Problem], B: int, temperature: float) -> None:
+    async def race(self, name: str, chosen: list[Asked], B: int, temperature: float) -> None:
         gc.collect()
         began = time.perf_counter()
         self._branches += await race(self.engine, name, chosen, B, temperature)
@@ -186,7 +203,13 @@ class Contestant:
         }
 
 
-def races_of(cells: list[Cell], args: argparse.Namespace) -> dict[Cell, list[list[Problem]]]:
+def asked(args: argparse.Namespace, split: Any, count: int, seed: int) -> Sequence[Asked]:
+    if args.problems == "demo":
+        return hard_problems(split, count, seed=seed)
+    return word_problems(split, count, seed)
+
+
+def races_of(cells: list[Cell], args: argparse.Namespace) -> dict[Cell, list[list[Asked]]]:
     """The problems of each cell's races. No problem comes twice: nothing drafts from an answer to
     the question that it was asked before."""
     wanted = {
@@ -194,7 +217,7 @@ def races_of(cells: list[Cell], args: argparse.Namespace) -> dict[Cell, list[lis
         for cell in cells
     }
     total = sum(itertools.chain.from_iterable(wanted.values()))
-    fresh = iter(hard_problems(args.split, total, seed=args.seed))
+    fresh = iter(asked(args, args.split, total, args.seed))
     return {
         cell: [list(itertools.islice(fresh, count)) for count in counts]
         for cell, counts in wanted.items()
@@ -202,7 +225,7 @@ def races_of(cells: list[Cell], args: argparse.Namespace) -> dict[Cell, list[lis
 
 
 async def run_cell(
-    contestants: list[Contestant], cell: Cell, races: list[list[Problem]], split: str
+    contestants: list[Contestant], cell: Cell, races: list[list[Asked]], split: str
 ) -> None:
     for contestant in contestants:
         contestant.begin_cell()
@@ -227,7 +250,7 @@ def table(rows: list[dict[str, Any]]) -> None:
         group = (row["model"], row["split"], row["temperature"], row["B"], row["method"])
         cells.setdefault(group, []).append(row)
     heads = "temp   B  method                         tok/s/branch (low–high)  × none (low–high)"
-    print(f"{heads}  accepted  tok/step  drafted  step ms  rounds")
+    print(f"{heads}  accepted  tok/step  batch/s  drafted  step ms  rounds")
     for group, found in sorted(cells.items()):
         rates = [row["tokens_per_second"] for row in found]
         base = cells.get((*group[:4], "none"), [])
@@ -252,12 +275,12 @@ def table(rows: list[dict[str, Any]]) -> None:
             f"({min(rates):6.1f}–{max(rates):6.1f})   "
             f"{told(ratios)}"
             f"  {middle('acceptance_length'):8.2f}  {middle('tokens_per_step'):8.2f}"
+            f"  {middle('batch_tokens_per_second'):7.1f}"
             f"  {middle('drafted_per_step'):7.2f}  {middle('step_ms'):7.2f}  {len(found):4}"
         )
 
 
 async def run(args: argparse.Namespace, settings: Settings) -> None:
-    began = time.monotonic()
     methods, model = args.methods.split(","), fingerprint(settings)
     done = {key(row) for row in read(args.out)}
     grid = itertools.product(
@@ -272,7 +295,7 @@ async def run(args: argparse.Namespace, settings: Settings) -> None:
     ]
     if not cells:
         return
-    warm = hard_problems("select", 2 + args.warm, seed=args.seed + 1)
+    warm = asked(args, "select", 2 + args.warm, args.seed + 1)
     async with AsyncExitStack() as stack:
         contestants = [Contestant(settings, method) for method in methods]
         for number, contestant in enumerate(contestants):
@@ -280,6 +303,7 @@ async def run(args: argparse.Namespace, settings: Settings) -> None:
             stack.push_async_callback(contestant.engine.aclose)
             await contestant.engine.start()
             await contestant.warm_up(warm)
+        began = time.monotonic()
         for number, cell in enumerate(cells):
             progress(number, len(cells), f"B={cell.B} at temperature {cell.temperature:g}")
             if time.monotonic() - began > args.seconds:

@@ -52,9 +52,13 @@ class ClientEngine(ScriptedEngine):
         self._replies: dict[tuple[int, ...], str] = {}
 
     def encode_chat(
-        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None = None
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        arguments: Mapping[str, Any] | None = None,
     ) -> tuple[int, ...]:
-        prompt = (*super().encode_chat(messages, tools), len(messages), len(tools or ()))
+        said = super().encode_chat(messages, tools, arguments)
+        prompt = (*said, len(messages), len(tools or ()))
         self._replies[prompt] = reply_to(messages, tools)
         return prompt
 

@@ -4,6 +4,7 @@ import statistics
 
 import pytest
 
+from frontrunner.runtime.answers import BOXED
 from frontrunner.runtime.demo.problems import hard_problems
 from frontrunner.runtime.engines.protocol import Sampling
 from frontrunner.runtime.planning.engine_model import engine_models
@@ -21,7 +22,7 @@ async def test_the_demo_engine_is_profiled(runtime: Runtime) -> None:
     profiler = Profiler(
         engine,
         Sampling(1.0),
-        make_forcing(runtime.settings.forcing, engine),
+        make_forcing(runtime.settings, engine, BOXED, "boxed"),
         runtime.settings.sampling.max_tokens,
         [problem.question for problem in hard_problems("select", 8)],
         EXTENT,

@@ -1,14 +1,8 @@
 """The remote engine on a real vLLM server of its own: the conformance suite, and races."""
 
-import os
 import re
-import sys
-import time
-import urllib.request
 from collections.abc import AsyncGenerator, Generator
-from contextlib import suppress
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -25,11 +19,10 @@ from frontrunner.runtime.runtime import Runtime
 from frontrunner.strategies.protocol import BranchStatus
 
 from ..runtime.engines.conformance import *  # noqa: F403 - the tests are written there
+from ..vllm_server import MODEL, vllm_server
 
 pytestmark = pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")
 
-MODEL = Path(demo_config_path()).parents[1] / "runtime" / "demo" / "model" / "target"
-STARTS = 240  # seconds that the server may take
 RACES = 60
 
 
@@ -38,44 +31,10 @@ def server(
     free_tcp_port_factory: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> Generator[str, None, None]:
     """The URL of a vLLM server with the demo's model."""
-    port = free_tcp_port_factory()
     log = tmp_path_factory.mktemp("server") / "log"
-    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
-    command += ["--model", os.environ.get("FRONTRUNNER_TEST_MODEL") or str(MODEL)]
-    command += ["--served-model-name", "demo", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--dtype", "bfloat16", "--enforce-eager", "--max-model-len", "1024"]
-    command += ["--max-num-seqs", "64", "--max-num-batched-tokens", "512", "--block-size", "32"]
-    command += ["--kv-cache-memory-bytes", str(2**29), "--scheduling-policy", "priority"]
-    command += ["--generation-config", "vllm", "--disable-uvicorn-access-log"]
-    environment = {
-        **os.environ,
-        "HF_HUB_OFFLINE": "1",
-        "VLLM_NO_USAGE_STATS": "1",
-        "VLLM_LOGGING_LEVEL": "WARNING",
-        "TOKENIZERS_PARALLELISM": "false",
-    }
-    with log.open("wb") as out:
-        process = psutil.Popen(command, stdout=out, stderr=out, env=environment)
-    url = f"http://127.0.0.1:{port}/v1"
-    try:
-        _wait_for(url, process, log)
-        yield url
-    finally:
-        family = [process, *process.children(recursive=True)] if process.is_running() else []
-        process.terminate()
-        _, left = psutil.wait_procs(family, timeout=20)
-        for each in left:
-            each.kill()
-
-
-def _wait_for(url: str, process: psutil.Popen, log: Path) -> None:
-    for _ in range(STARTS * 5):
-        if process.poll() is not None:
-            break
-        with suppress(OSError), urllib.request.urlopen(f"{url}/models", timeout=5):
-            return
-        time.sleep(0.2)
-    raise AssertionError(log.read_text()[-4000:])
+    arguments = ["--scheduling-policy", "priority"]
+    with vllm_server(free_tcp_port_factory(), log, arguments=arguments) as running:
+        yield f"{running.url}/v1"
 
 
 def settings(url: str, **engine: str) -> Settings:

@@ -10,6 +10,7 @@ import pytest
 
 from frontrunner.runtime.config import (
     DEMO_REWARD_MODEL,
+    JudgeRewards,
     PoolingRewards,
     Settings,
     VerifierRewards,
@@ -23,7 +24,9 @@ from frontrunner.runtime.engines.vllm.engine import VllmEngine
 from frontrunner.runtime.engines.vllm.start import model_folder
 from frontrunner.runtime.errors import EngineClosed, EngineStartError
 from frontrunner.runtime.rewards import Scoring
+from frontrunner.runtime.rewards.judge import EngineJudge
 from frontrunner.runtime.rewards.pooling import PoolingReward
+from frontrunner.runtime.rewards.protocol import ScoringBudget
 from frontrunner.runtime.rewards.verifier import VerifierReward
 from frontrunner.runtime.runtime import Runtime
 
@@ -150,6 +153,30 @@ async def test_the_main_engine_judges_for_itself(runtime: Runtime) -> None:
     )
     scores = await verifier.score([Scoring(ASKED, "", True)] * 2)
     assert all(score is None or 0.0 <= score <= 1.0 for score in scores)
+    assert runtime.load().running == 0
+
+
+async def test_the_main_engine_judges_replies_and_its_picks_are_counted(runtime: Runtime) -> None:
+    judge = EngineJudge(JudgeRewards(picks=4, max_prompt_tokens=300), runtime.engine)
+    budget = ScoringBudget()
+    items = [Scoring(ASKED, text, True, budget) for text in (LINES, "I do not know.")]
+    scores = await judge.score(items)
+    # What the demo, which knows no such question, thinks of them is its own affair.
+    assert scores == [None, None] or sum(s or 0.0 for s in scores) == pytest.approx(1.0, abs=0.5)
+    assert budget.requests == 4
+    assert budget.tokens > 4 * 20
+    assert runtime.load().running == 0
+
+
+async def test_a_race_for_text_is_judged_in_time_on_its_own_engine(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = EngineJudge(JudgeRewards(max_prompt_tokens=300), runtime.engine)
+    monkeypatch.setattr(runtime._maker, "_rewards", judge)
+    result = await runtime.solve(ASKED, branches=6, deadline=20.0, answers="text")
+    assert result.elapsed <= 20.0
+    assert result.text in {b.text for b in result.branches}
+    assert result.scoring_tokens > 0
     assert runtime.load().running == 0
 
 

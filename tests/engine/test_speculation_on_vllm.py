@@ -57,6 +57,8 @@ async def test_accuracy_with_speculation_equals_accuracy_without(
     speculation: dict[str, object] = {"method": method, "tokens": 3}
     if method == "draft_model":
         speculation["model"] = "demo-draft"
+    if method == "cross_branch":
+        speculation["token_cost"] = 0.0  # also where it does not pay
     data = demo_settings.model_dump(exclude_unset=True)
     data["engine"]["speculation"] = speculation
     async with Runtime.from_config(Settings.from_dict(data)) as runtime:

@@ -8,8 +8,20 @@ from dataclasses import dataclass, replace
 import anyio
 import anyio.lowlevel
 
-from frontrunner.runtime.answers import AnswerClusters, Equivalence, KeySource
-from frontrunner.runtime.engines.protocol import Chunk, EngineInfo, Generation, Sampling
+from frontrunner.runtime.answers import (
+    BOXED,
+    AnswerClusters,
+    Equivalence,
+    Extractor,
+    KeySource,
+)
+from frontrunner.runtime.engines.protocol import (
+    Chunk,
+    EngineInfo,
+    FinishReason,
+    Generation,
+    Sampling,
+)
 from frontrunner.runtime.engines.scripted import BranchScript, Piece, Script, ScriptedEngine
 from frontrunner.runtime.errors import EngineClosed
 from frontrunner.runtime.events.types import Event
@@ -47,6 +59,11 @@ def stalls(text: str = "", *, after: float = 0.5, ignores_abort: bool = False) -
     """Writes ``text`` as 4 tokens, if any, and then nothing for ever."""
     pieces = (Piece(after, text, 4),) if text else ()
     return BranchScript(pieces, stall=True, ignores_abort=ignores_abort)
+
+
+def at_its_limit(text: str, seconds: float, tokens: int = 8) -> BranchScript:
+    """Writes ``text``, and is cut at its token limit."""
+    return BranchScript((Piece(seconds, text, tokens),), FinishReason.LENGTH)
 
 
 def fails(error: str = "lost", after: float = 0.5) -> BranchScript:
@@ -176,6 +193,8 @@ class Setup:
     workers: KeySource | None = None
     publish: Callable[[Event], None] | None = None
     sampling: Sampling = SAMPLING
+    answers: Extractor = BOXED
+    suffix: str = SUFFIX
 
     async def race(self) -> Race:
         """The race, ready to run from now on."""
@@ -191,7 +210,8 @@ class Setup:
             sampling=self.sampling,
             max_tokens=self.max_tokens,
             max_branches=self.branches,
-            forcing=Forcing(SUFFIX, self.engine.encode(SUFFIX), self.forced_tokens),
+            forcing=Forcing(self.suffix, self.engine.encode(self.suffix), self.forced_tokens),
+            answers=self.answers,
             seed=self.seed,
             abort_limit=self.abort_limit,
         )
@@ -248,15 +268,18 @@ def statuses(result: Result) -> list[str]:
 def check_result(result: Result) -> None:
     """What holds for every result, whatever happened."""
     assert 0.0 <= result.elapsed <= result.deadline + 1e-9
+    cut = (BranchStatus.TRUNCATED, BranchStatus.FORCED)
     finished, forced = (
-        Counter(b.answer for b in result.branches if b.status is status and b.answer is not None)
-        for status in (BranchStatus.FINISHED, BranchStatus.FORCED)
+        Counter(b.answer for b in result.branches if b.status in ends and b.answer is not None)
+        for ends in ((BranchStatus.FINISHED,), cut)
     )
+    whole = [b for b in result.branches if b.status is BranchStatus.FINISHED]
+    outweighed = not finished and len(whole) >= max(forced.values(), default=0)
     assert result.votes == finished
     assert result.forced_votes == forced
     assert list(result.votes.values()) == sorted(finished.values(), reverse=True)
     deciding = finished or forced
-    if deciding:
+    if deciding and not outweighed:
         assert result.answer is not None
         assert deciding[result.answer] == max(deciding.values())
         best = [answer for answer, votes in deciding.items() if votes == deciding[result.answer]]
@@ -268,6 +291,8 @@ def check_result(result: Result) -> None:
         assert result.confidence == 0.0
         written = [b.text for b in result.branches]
         assert any(text.startswith(result.text) for text in written) or not written
+        assert not whole or result.text in [b.text for b in whole]
+        assert (result.finish_reason == "stop") == bool(whole)
     assert not any(branch.status.active for branch in result.branches)
     assert [branch.index for branch in result.branches] == list(range(len(result.branches)))
     assert all(0.0 <= branch.seconds <= result.elapsed + 1e-9 for branch in result.branches)

@@ -125,6 +125,16 @@ def test_an_element_of_a_list_is_named_by_its_position() -> None:
             "engine.speculation",
             "no meaning",
         ),
+        (
+            nested("engine.speculation", {"method": "mtp", "rejection_sample_method": "fly"}),
+            "engine.speculation",
+            "fly accepts",
+        ),
+        (
+            nested("engine.speculation", {"method": "ngram", "fly_window_size": 3}),
+            "engine.speculation",
+            "fly_window_size accepts",
+        ),
         (nested("engine.speculation.tokens", 3), "engine.speculation", "tokens"),
         (nested("engine.speculation.ngram_min", 3), "engine.speculation", "ngram"),
         (

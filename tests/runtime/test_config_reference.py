@@ -57,7 +57,7 @@ def test_a_number_has_a_unit() -> None:
     [
         ("race.deadline", "deadline = 10.0"),
         ("race", "abort_limit = 1.0"),
-        ("token_cost", "# token_cost = 0.0"),
+        ("token_cost", '# token_cost = "auto"'),
         ("engine", "[engine.speculation]"),
         ("lengths", "# [lengths]"),
     ],

@@ -48,6 +48,7 @@ def settings(**sections: Any) -> Settings:
     defaults: dict[str, Any] = {
         "answers": {"workers": 0},
         "forcing": {"suffix": SUFFIX, "max_tokens": 16},
+        "prompt": {"instruction": ""},
     }
     return Settings.from_dict({**defaults, **sections})
 
@@ -725,7 +726,7 @@ async def test_unfinished_branches_are_still_forced_beside_tools() -> None:
         assert result.forced_votes == {"5": 2}
 
 
-@pytest.mark.parametrize("kind", ["text", "tool_call", "code", "json"])
+@pytest.mark.parametrize("kind", ["text", "tool_call", "code"])
 async def test_what_cannot_be_forced_runs_to_the_last_moment(kind: str) -> None:
     engine = WatchedEngine([stalls("x ")])
     async with running(engine) as runtime:

@@ -16,9 +16,11 @@ Derive a machine for one strategy and let hypothesis run it::
 What is checked of every strategy: one decision and no command after it; commands only for branches
 that are there and in a state to take them; no score asked for twice at once; what it needs it said
 in ``needs``; once nothing can come any more it has decided; whenever time is up it concludes, with
-an answer if any branch has given one, which is that of the branch it shows.
+an answer if any branch has given one, which is that of the branch it shows, or else with the reply
+of one that ended by itself.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -143,7 +145,7 @@ class AnyRace(RuleBasedStateMachine):
                     )
                     for index in _each(indices):
                         silent = self.view.branches[index].answer is None
-                        silent = silent and statuses[index] is BranchStatus.FINISHED
+                        silent = silent and statuses[index] is BranchStatus.TRUNCATED
                         running = statuses[index] is BranchStatus.RUNNING
                         assert silent or running, "forced though it is gone"
                 case Probe(indices):
@@ -173,9 +175,10 @@ class AnyRace(RuleBasedStateMachine):
 
     def _check_answer(self, decision: Decide) -> None:
         assert 0.0 <= decision.confidence <= 1.0
-        came = {self.view.branches[i].answer for i in self.view.arrivals} - {None}
+        arrived = [self.view.branches[i] for i in self.view.arrivals]
+        came = {b.answer for b in arrived} - {None}
         if decision.answer is None:
-            assert not came, "it withholds an answer"
+            self._check_withheld(decision, arrived)
             assert decision.confidence == 0.0
             return
         known = came | {p.answer for b in self.view.branches.values() for p in b.probes}
@@ -183,6 +186,15 @@ class AnyRace(RuleBasedStateMachine):
         if decision.branch is not None:
             shown = self._branch(decision.branch)
             assert decision.answer in {shown.answer, *(p.answer for p in shown.probes)}
+
+    def _check_withheld(self, decision: Decide, arrived: Sequence[FakeBranch]) -> None:
+        """Without an answer the first that ended by itself is shown, and answers that others were
+        made to give are withheld only where no more of them agree than such branches came."""
+        whole = [b for b in arrived if b.status is BranchStatus.FINISHED]
+        assert all(b.answer is None for b in whole), "it withholds an answer"
+        guesses = Counter(b.answer for b in arrived if b.answer is not None)
+        assert max(guesses.values(), default=0) <= len(whole), "it withholds a forced answer"
+        assert decision.branch == (whole[0].index if whole else None)
 
     def _check_reason(self, decision: Decide) -> None:
         lost = all(b.status is BranchStatus.FAILED for b in self.view.branches.values())
@@ -239,6 +251,14 @@ class AnyRace(RuleBasedStateMachine):
         branch = self.view.running[which % len(self.view.running)]
         self._forced_answer_comes(branch, forced)
         self._take(self.core.arrived(branch, answer, BranchStatus.FINISHED))
+
+    @precondition(some_run)
+    @rule(which=pick, answer=answers, forced=answers)
+    def truncate(self, which: int, answer: str | None, forced: str | None) -> None:
+        """It runs into its token limit, perhaps with an answer that was complete by then."""
+        branch = self.view.running[which % len(self.view.running)]
+        self._forced_answer_comes(branch, forced)
+        self._take(self.core.arrived(branch, answer, BranchStatus.TRUNCATED))
 
     @precondition(some_are_forced)
     @rule(which=pick, answer=answers)

@@ -15,12 +15,11 @@ class AnyRewardedRace(AnyRace):
         """For ``pick="score"``: worked out anew from the view, answer by answer."""
         came = [self.view.branches[i] for i in self.view.arrivals]
         given = [b for b in came if b.answer is not None]
-        if not given:
-            assert decision.answer is None
-            return
+        if decision.answer is None:
+            return  # what that takes is checked of every race
         finished = [b for b in given if b.status is BranchStatus.FINISHED]
         votes = Counter(b.answer for b in finished)
-        forced = Counter(b.answer for b in given if b.status is BranchStatus.FORCED)
+        forced = Counter(b.answer for b in given if b.status is not BranchStatus.FINISHED)
 
         def rank(answer: str | None) -> tuple[float, int, int]:
             scores = [b.score for b in finished if b.answer == answer and b.score is not None]

@@ -60,6 +60,12 @@ class SmallRace:
         branch.tokens = branch.tokens if tokens is None else tokens
         return self._took(self._core.arrived(branch, answer, BranchStatus.FINISHED))
 
+    def truncate(self, index: int, answer: str | None, tokens: int | None = None) -> list[Command]:
+        branch = self._branch(index)
+        assert branch.status is BranchStatus.RUNNING
+        branch.tokens = branch.tokens if tokens is None else tokens
+        return self._took(self._core.arrived(branch, answer, BranchStatus.TRUNCATED))
+
     def forced(self, index: int, answer: str | None) -> list[Command]:
         branch = self._branch(index)
         assert branch.status is BranchStatus.FORCING

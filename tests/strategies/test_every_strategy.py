@@ -42,7 +42,11 @@ def test_it_always_knows_what_to_say_when_time_is_up(name: str) -> None:
     assert strategy.conclude(FakeView()).stop_reason is StopReason.FAILED
     assert strategy.conclude(view_of(running=4)).answer is None
     assert strategy.conclude(view_of(["a"], running=3)).answer == "a"
-    assert strategy.conclude(view_of([None], ["b"], running=2)).answer == "b"
+    assert strategy.conclude(view_of([None], ["b", "b"], running=1)).answer == "b"
+    assert strategy.conclude(view_of([], ["b"], running=2)).answer == "b"
+    assert strategy.conclude(view_of(["a"], truncated=["b", "b"], running=1)).answer == "a"
+    replied = strategy.conclude(view_of([None], ["b"], running=2))
+    assert (replied.answer, replied.branch) == (None, 0)
 
 
 @pytest.mark.parametrize("name", strategy_names())

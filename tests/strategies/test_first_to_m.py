@@ -16,7 +16,7 @@ from frontrunner.strategies.protocol import (
     StopReason,
 )
 from frontrunner.strategies.registry import create_strategy
-from frontrunner.strategies.stopping import majority_probability
+from frontrunner.strategies.stopping import preference
 from frontrunner.strategies.votes import tally
 
 from .any_race import AnyRace
@@ -28,7 +28,7 @@ def test_it_stops_with_the_m_th_answer() -> None:
     assert strategy.start(FakeView()) == [Launch(8)]
     assert strategy.observe(BranchFinished(1), view_of(["a", "b"], running=6)) == []
     assert strategy.observe(BranchFinished(2), view_of(["a", "b", "b"], running=5)) == [
-        Decide("b", 1, StopReason.FIRST_TO_M, majority_probability(2, 1))
+        Decide("b", 1, StopReason.FIRST_TO_M, preference(2, 1))
     ]
 
 

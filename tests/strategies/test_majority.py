@@ -33,7 +33,7 @@ from frontrunner.strategies.protocol import (
 )
 from frontrunner.strategies.registry import create_strategy
 from frontrunner.strategies.stop_rules import STOP_NAMES, Poll, StopName, rule_parameters
-from frontrunner.strategies.stopping import clinched, flip_risk, majority_probability
+from frontrunner.strategies.stopping import clinched, flip_risk, preference
 from frontrunner.strategies.votes import tally
 from frontrunner.strategies.weighted import Weighted
 from frontrunner.strategies.weights import WEIGHT_NAMES, WeightName
@@ -57,7 +57,7 @@ def test_it_stops_when_the_lead_is_larger_than_what_still_runs() -> None:
     strategy = Majority(5, stop="clinch")
     assert after_finish(strategy, view_of(["a", "a"], running=3)) == []
     assert after_finish(strategy, view_of(["a", "a", "a"], running=2)) == [
-        Decide("a", 0, StopReason.CLINCHED, majority_probability(3, 0))
+        Decide("a", 0, StopReason.CLINCHED, preference(3, 0))
     ]
 
 
@@ -65,7 +65,7 @@ def test_it_stops_when_a_flip_is_improbable_but_not_before_the_least_number_of_v
     strategy = Majority(16, max_flip_risk=0.25)
     assert after_finish(strategy, view_of(["a"], running=15)) == []
     assert after_finish(strategy, view_of(["a", "a"], running=14)) == [
-        Decide("a", 0, StopReason.CONFIDENT_MAJORITY, majority_probability(2, 0))
+        Decide("a", 0, StopReason.CONFIDENT_MAJORITY, preference(2, 0))
     ]
     assert flip_risk(1, 0, 15) <= strategy.max_flip_risk  # it was the number of votes
 
@@ -117,9 +117,7 @@ def test_with_a_strict_leader_at_the_call_time_nothing_is_forced_and_the_rules_g
     assert strategy.observe(CallTimeReached(), view) == []
     view.branches[3].status, view.branches[3].answer = BranchStatus.FINISHED, "a"
     view.arrivals.append(3)
-    assert after_finish(strategy, view) == [
-        Decide("a", 0, StopReason.CLINCHED, majority_probability(3, 1))
-    ]
+    assert after_finish(strategy, view) == [Decide("a", 0, StopReason.CLINCHED, preference(3, 1))]
 
 
 def test_when_all_finish_by_themselves_after_the_call_time_nothing_was_cut_short() -> None:
@@ -134,7 +132,7 @@ def test_when_all_finish_by_themselves_after_the_call_time_nothing_was_cut_short
 
 
 def test_at_the_call_time_a_tie_is_broken_by_forcing_all_that_have_not_answered() -> None:
-    view = view_of(["a", "b", None], running=2)
+    view = view_of(["a", "b"], running=2, truncated=[None])
     view.add(BranchStatus.FAILED)
     view.add(BranchStatus.CANCELLED)
     assert Majority(7).observe(CallTimeReached(), view) == [Force((2, 3, 4), let_run=True)]
@@ -165,14 +163,14 @@ def test_it_waits_for_all_forced_answers() -> None:
         assert (commands == []) == (index < 2)
 
 
-def test_branches_that_all_ended_without_an_answer_are_asked_for_one() -> None:
-    view = view_of([None, None])
+def test_branches_that_all_ran_into_their_limit_are_asked_for_an_answer() -> None:
+    view = view_of(truncated=[None, None])
     view.add(BranchStatus.FAILED)
     assert after_finish(Majority(3), view) == [Force((0, 1), let_run=True)]
 
 
 def test_a_race_that_ended_by_forcing_early_is_exhausted_and_not_out_of_time() -> None:
-    strategy, view = Majority(1), view_of([None])
+    strategy, view = Majority(1), view_of(truncated=[None])
     assert after_finish(strategy, view) == [Force((0,), let_run=True)]
     view.branches[0].status, view.branches[0].answer = BranchStatus.FORCED, "a"
     (decision,) = strategy.observe(BranchForced(0), view)
@@ -181,8 +179,24 @@ def test_a_race_that_ended_by_forcing_early_is_exhausted_and_not_out_of_time() -
 
 
 def test_a_race_that_ended_without_an_answer_is_exhausted_and_not_out_of_time() -> None:
-    (decision,) = after_finish(Majority(2, force_answers=False), view_of([None, None]))
-    assert decision == Decide(None, None, StopReason.EXHAUSTED, 0.0)
+    (decision,) = after_finish(Majority(2), view_of([None, None]))
+    assert decision == Decide(None, 0, StopReason.EXHAUSTED, 0.0)
+
+
+def test_branches_that_were_cut_at_their_limit_do_not_vote_like_finished_ones() -> None:
+    view = view_of(["a", "a", "a"], running=11, truncated=["b", "b"])
+    assert Majority(16).conclude(view).answer == "a"
+    assert Majority(16, stop="none").conclude(view_of(["a"], truncated=["b"] * 9)).answer == "a"
+    # Two that agree end a race of which nothing else has come only if they ended by themselves.
+    assert after_finish(Majority(4), view_of(running=2, truncated=["b", "b"])) == []
+    (decision,) = after_finish(Majority(4), view_of(["b", "b"], running=2))
+    assert isinstance(decision, Decide)
+
+
+def test_a_single_vote_is_worth_no_more_than_a_tie() -> None:
+    assert Majority(3).conclude(view_of(["a"], running=2)).confidence == 0.5
+    assert Majority(3).conclude(view_of(["a", "b"], running=1)).confidence == 0.5
+    assert Majority(3).conclude(view_of(["a", "a"], running=1)).confidence == 0.875
 
 
 def test_with_every_branch_lost_it_has_failed() -> None:
@@ -225,7 +239,7 @@ def test_each_rule_stops_unanimous_branches_with_the_vote_that_its_source_says(
     strategy = Majority(64, stop=stop)
     assert after_finish(strategy, view_of(["a"] * (votes - 1), running=65 - votes)) == []
     assert after_finish(strategy, view_of(["a"] * votes, running=64 - votes)) == [
-        Decide("a", 0, StopReason.CONFIDENT_MAJORITY, majority_probability(votes, 0))
+        Decide("a", 0, StopReason.CONFIDENT_MAJORITY, preference(votes, 0))
     ]
 
 

@@ -21,7 +21,7 @@ from frontrunner.strategies.protocol import (
     Probe,
     StopReason,
 )
-from frontrunner.strategies.stopping import majority_probability
+from frontrunner.strategies.stopping import preference
 
 from .any_race import AnyRace
 from .small_race import SmallRace
@@ -69,9 +69,7 @@ def test_a_finished_answer_that_most_branches_would_give_now_calls_it() -> None:
     race.finish(0, "a")  # 4 of 8
     assert race.decision is None
     race.progress(4, 20)
-    assert race.probed(4, "a") == [
-        Decide("a", 0, StopReason.CONFIDENT_MAJORITY, majority_probability(1, 0))
-    ]
+    assert race.probed(4, "a") == [Decide("a", 0, StopReason.CONFIDENT_MAJORITY, preference(1, 0))]
 
 
 def test_without_confirmation_the_stop_rule_alone_calls_it() -> None:
@@ -96,9 +94,7 @@ def test_branches_that_were_cut_do_not_confirm_anything() -> None:
     race.finish(0, "a")  # 2 of 5 that were launched, 2 of 3 that are left
     assert race.decision is None
     race.progress(1, 40)
-    assert race.probed(1, "a") == [
-        Decide("a", 0, StopReason.CONFIDENT_MAJORITY, majority_probability(1, 0))
-    ]
+    assert race.probed(1, "a") == [Decide("a", 0, StopReason.CONFIDENT_MAJORITY, preference(1, 0))]
 
 
 def test_at_the_call_time_a_recent_probe_stands_in_for_a_forced_answer() -> None:
@@ -112,7 +108,7 @@ def test_at_the_call_time_a_recent_probe_stands_in_for_a_forced_answer() -> None
     assert race.call_time() == [Force((1, 2, 3))]
     race.forced(2, "c")
     race.forced(3, "a")
-    assert race.conclude() == Decide("a", 3, StopReason.DEADLINE, majority_probability(2, 1))
+    assert race.conclude() == Decide("a", 3, StopReason.DEADLINE, preference(2, 1))
 
 
 def test_probes_and_forced_answers_only_break_ties_of_finished_ones() -> None:
@@ -162,7 +158,7 @@ def test_dynasor_stops_a_branch_that_is_certain_and_takes_its_answer() -> None:
         assert probe_all(race, 32 * round_, "b") == []
     assert probe_all(race, 224, "b") == [
         Cancel((0,), "certain of its answer"),
-        Decide("b", 0, StopReason.EXHAUSTED, majority_probability(1, 0)),
+        Decide("b", 0, StopReason.EXHAUSTED, preference(1, 0)),
     ]
 
 
@@ -173,9 +169,7 @@ def test_certain_branches_vote_like_finished_ones() -> None:
     assert race.probed(1, "a") == [Cancel((1,), "certain of its answer")]
     race.progress(2, 10)
     race.probed(2, "a")
-    assert race.decision == Decide(
-        "a", 1, StopReason.CONFIDENT_MAJORITY, majority_probability(2, 1)
-    )
+    assert race.decision == Decide("a", 1, StopReason.CONFIDENT_MAJORITY, preference(2, 1))
 
 
 def test_parallel_probe_stops_once_the_consensus_has_not_changed_for_long() -> None:
@@ -183,7 +177,7 @@ def test_parallel_probe_stops_once_the_consensus_has_not_changed_for_long() -> N
     for round_, said in enumerate(["abb", "aab", "aab", "aab"], 1):
         assert probe_all(race, 10 * round_, said) == []
     commands = race.progress(2, 50)  # the first that is due for the next round
-    assert commands == [Decide("a", 0, StopReason.CONFIDENT_MAJORITY, majority_probability(2, 1))]
+    assert commands == [Decide("a", 0, StopReason.CONFIDENT_MAJORITY, preference(2, 1))]
 
 
 def test_parallel_probe_cuts_dissenters_for_good() -> None:

@@ -12,7 +12,7 @@ from frontrunner.strategies.protocol import (
     StopReason,
 )
 from frontrunner.strategies.single import Single
-from frontrunner.strategies.stopping import majority_probability
+from frontrunner.strategies.stopping import preference
 
 from .views import FakeView, view_of
 
@@ -24,7 +24,7 @@ def test_one_branch_is_launched_whatever_it_may_run(branches: int) -> None:
 
 def test_its_answer_is_the_answer() -> None:
     assert Single().observe(BranchFinished(0), view_of(["a"])) == [
-        Decide("a", 0, StopReason.EXHAUSTED, majority_probability(1, 0))
+        Decide("a", 0, StopReason.EXHAUSTED, preference(1, 0))
     ]
 
 
@@ -38,10 +38,17 @@ def test_it_is_forced_at_the_call_time_and_out_of_time_then() -> None:
     assert (decision.answer, decision.stop_reason) == ("a", StopReason.DEADLINE)
 
 
-def test_it_is_asked_for_an_answer_if_it_ended_without_one() -> None:
-    assert Single().observe(BranchFinished(0), view_of([None])) == [Force((0,), let_run=True)]
-    assert Single(force_answers=False).observe(BranchFinished(0), view_of([None])) == [
+def test_it_is_asked_for_an_answer_if_it_was_cut_at_its_limit_without_one() -> None:
+    cut = view_of(truncated=[None])
+    assert Single().observe(BranchFinished(0), cut) == [Force((0,), let_run=True)]
+    assert Single(force_answers=False).observe(BranchFinished(0), cut) == [
         Decide(None, None, StopReason.EXHAUSTED, 0.0)
+    ]
+
+
+def test_without_an_answer_it_has_replied() -> None:
+    assert Single().observe(BranchFinished(0), view_of([None])) == [
+        Decide(None, 0, StopReason.EXHAUSTED, 0.0)
     ]
 
 

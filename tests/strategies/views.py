@@ -42,21 +42,27 @@ class FakeView:
     def add(
         self, status: BranchStatus = BranchStatus.RUNNING, answer: str | None = None
     ) -> FakeBranch:
-        """A branch in ``status``; finished and forced ones arrive in the order they are added."""
+        """A branch in ``status``; those that have come to an end arrive in this order."""
         branch = FakeBranch(len(self.branches), status=status, answer=answer)
         self.branches[branch.index] = branch
-        if status in (BranchStatus.FINISHED, BranchStatus.FORCED):
+        branch.truncated = status is BranchStatus.TRUNCATED
+        if status in (BranchStatus.FINISHED, BranchStatus.TRUNCATED, BranchStatus.FORCED):
             self.arrivals.append(branch.index)
         return branch
 
 
 def view_of(
-    finished: Iterable[str | None] = (), forced: Iterable[str | None] = (), running: int = 0
+    finished: Iterable[str | None] = (),
+    forced: Iterable[str | None] = (),
+    running: int = 0,
+    truncated: Iterable[str | None] = (),
 ) -> FakeView:
     """A race with these answers in, in this order, and ``running`` branches still at work."""
     view = FakeView()
     for answer in finished:
         view.add(BranchStatus.FINISHED, answer)
+    for answer in truncated:
+        view.add(BranchStatus.TRUNCATED, answer)
     for answer in forced:
         view.add(BranchStatus.FORCED, answer)
     for _ in range(running):

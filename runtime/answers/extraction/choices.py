@@ -71,6 +71,8 @@ _NOT_FIRST: Final = tuple("BCDEFGHIJ")
 _SMALL: Final = re.compile(
     r"\s*(?:\(([a-hj])\)|([a-hj])\)|[*_]{1,3}\(?([a-hj])\)?[*_]{1,3}|([a-dfgh]))\.?\s*"
 )
+# What shows that no further letter follows one.
+_GOES_ON: Final = re.compile(r"[ ]?(?:[.:;!\n]|(?!(?:and|or|und|oder|et|ou|y|o|e|и|или)\b)\w+\W)")
 _BARE_LINE: Final = re.compile(r"(?!\s*[-*•]\s+[A-J]\s+\S)[ \t>#•-]{0,8}(?=\S)")
 
 
@@ -95,6 +97,19 @@ def last_choice(text: str) -> str | None:
     for find in (_alone, _matched, _line_of_a_letter, _first_label, _last_label, _only_label):
         chosen = chosen or find(tail)
     return chosen or None
+
+
+def settled_choice(text: str) -> str | None:
+    """``last_choice`` of a text that begins with a statement, such as "The answer is", and is still
+    being written, once nothing that follows is likely to change it; None: not yet."""
+    chosen = last_choice(text)
+    if chosen is None or next(answers_in_boxes(text), None) is not None:
+        return chosen
+    cue = CUES.search(text)
+    letters = letters_at(text, cue.end()) if cue else None
+    if letters is None or letters.chosen != chosen:
+        return None
+    return chosen if _GOES_ON.match(text, letters.end) else None
 
 
 def _choice_in_box(content: str) -> str:

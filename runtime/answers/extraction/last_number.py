@@ -113,6 +113,14 @@ _DENIED: Final = re.compile(
     re.I | re.M,
 )
 _CLAUSE_CHARS: Final = 240
+# What may stand between a number and more of it: an operator, a word that scales it, digits behind
+# a mark. Anything else ends the number.
+_SCALES: Final = ("hundred", "thousand", "million", "billion", "trillion", "dozen", "crore", "lakh")
+_ENDS: Final = re.compile(
+    r"[^\w\n]{0,4}\n|[.!?;)\]}\"”][*_]{0,3}\s|,\s(?=[^\s\d])|[%€£¥元円!?;)\]}\"]|\$(?!\d)|\\[%)\]]"
+    r"|\*\*[\s.](?=[^\s\d*])|\s?\("
+)
+_WORD: Final = re.compile(r"\s?([^\W\d_]+)(?P<after>.)?", re.S)
 
 
 def last_number(text: str) -> str | None:
@@ -137,6 +145,36 @@ def last_number(text: str) -> str | None:
             return found[-1 if "=" in clause else 0]
     found = _numbers(tail)
     return found[-1] if found else None
+
+
+def settled_number(text: str) -> str | None:
+    """``last_number`` of a text that states an answer and is still being written, once nothing that
+    follows can make another number of it; None: not yet."""
+    if extract_answer(text) is not None:
+        return extract_answer(text) if "}" in text else None
+    tail = _DENIED.sub(" ", _plain(text[-PATTERN_SCAN_CHARS:]))
+    statements = [*_STATED.finditer(tail)]
+    if not statements:
+        return None
+    at = statements[-1].end()
+    number = next((m for m in _NUMBER.finditer(tail, at) if m["name"] is None), None)
+    if number is None or not _is_over(tail, number.end()):
+        return None
+    clause = first_clause(tail[at : at + _CLAUSE_CHARS])
+    return last_number(text) if "\n" in tail[at:].strip() or "=" not in clause else None
+
+
+def _is_over(text: str, end: int) -> bool:
+    """Whether what follows a number cannot be part of it."""
+    if _ENDS.match(text, end):
+        return True
+    word = _WORD.match(text, end)
+    if word is None or word[1] in ("e", "E", "x", "X"):
+        return False
+    said = word[1].lower()
+    return not any(scale.startswith(said) for scale in _SCALES) or (
+        word["after"] is not None and said not in _SCALES and not word["after"].isalpha()
+    )
 
 
 def _plain(text: str) -> str:

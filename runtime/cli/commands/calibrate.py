@@ -1,4 +1,5 @@
-"""``frontrunner calibrate``: the reward threshold of ``best_of_n`` for a wanted precision."""
+"""``frontrunner calibrate``: the reward threshold of ``best_of_n`` for a wanted precision, or what
+a confidence is worth (``calibrate_accuracy``)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from ..common.console import print_json, print_lines
 from ..common.recordings import load_recordings
 from ..common.running import ExitStatus, complain, warn
 from ..options.calibrate import CalibrateCommand
+from .calibrate_accuracy import calibrate_accuracy
 
 _BOUNDS = ("wilson", "none")
 
@@ -39,11 +41,20 @@ def run_calibrate(command: CalibrateCommand) -> int:
         FrontrunnerError: the input must change.
         Interrupted: a signal came.
     """
-    confidence = _checked(command)
+    if (command.precision is None) == (command.accuracy is None):
+        raise BadRequest("say either --precision, for a reward threshold, or --accuracy FILE")
+    if command.accuracy is not None:
+        return calibrate_accuracy(command, command.accuracy)
+    assert command.precision is not None
+    return _threshold(command, command.precision)
+
+
+def _threshold(command: CalibrateCommand, precision: float) -> int:
+    confidence = _checked(command, precision)
     questions = _usable(load_recordings(command.traces))
     try:
         fitting, checking = split(questions, command.holdout, command.seed)
-        fit = fit_threshold(fitting, command.precision, confidence)
+        fit = fit_threshold(fitting, precision, confidence)
     except ValueError as error:
         raise BadRequest(f"these traces are too few to calibrate on: {error}") from error
     found = _Calibrated(
@@ -54,17 +65,17 @@ def run_calibrate(command: CalibrateCommand) -> int:
     if command.json:
         print_json(_as_dict(command, confidence, found))
     else:
-        print_lines(_report(command, confidence, found))
+        print_lines(_report(precision, confidence, found))
     if not fit.reached:
-        complain(_shortfall(command, confidence, found))
+        complain(_shortfall(command, precision, confidence, found))
         return ExitStatus.FAILED
-    _warn_if_it_did_not_hold(command, found.held_out)
+    _warn_if_it_did_not_hold(precision, found.held_out)
     return ExitStatus.DONE
 
 
-def _checked(command: CalibrateCommand) -> float | None:
+def _checked(command: CalibrateCommand, precision: float) -> float | None:
     """The confidence of the bound; None: no bound."""
-    if not 0.0 < command.precision < 1.0:
+    if not 0.0 < precision < 1.0:
         raise BadRequest("--precision must be between 0 and 1, as in 0.95")
     if not 0.5 <= command.confidence < 1.0:
         raise BadRequest("--confidence must be at least 0.5 and below 1, as in 0.9")
@@ -122,7 +133,7 @@ def _as_dict(
     }
 
 
-def _report(command: CalibrateCommand, confidence: float | None, found: _Calibrated) -> list[str]:
+def _report(precision: float, confidence: float | None, found: _Calibrated) -> list[str]:
     """A TOML document: the figures as comments, then the settings if there is a threshold."""
     both = (found.fitted_on, found.held_out)
     rows: list[tuple[str, list[str]]] = [
@@ -136,7 +147,7 @@ def _report(command: CalibrateCommand, confidence: float | None, found: _Calibra
     if confidence is not None:
         bounds = [_percent(f.precision_bound) for f in both]
         rows.insert(4, (f"at least, with {_short(confidence)} confidence", bounds))
-    asked = f"a precision of {_short(command.precision)}"
+    asked = f"a precision of {_short(precision)}"
     if confidence is not None:
         asked += f" with {_short(confidence)} confidence"
     if found.fit.reached:
@@ -151,13 +162,15 @@ def _report(command: CalibrateCommand, confidence: float | None, found: _Calibra
     return lines
 
 
-def _shortfall(command: CalibrateCommand, confidence: float | None, found: _Calibrated) -> str:
+def _shortfall(
+    command: CalibrateCommand, precision: float, confidence: float | None, found: _Calibrated
+) -> str:
     best = f"the best, smoothed, is {_percent(found.fit.smoothed)}, at {found.fit.threshold!r}"
-    none = f"no threshold has a precision of {_short(command.precision)}"
+    none = f"no threshold has a precision of {_short(precision)}"
     if confidence is None:
         return f"{none}: {best}"
     said = f"{none}: with {_short(confidence)} confidence {best}"
-    needed, had = decisions_needed(command.precision, confidence), found.fitted_on.questions
+    needed, had = decisions_needed(precision, confidence), found.fitted_on.questions
     if had < needed:
         questions = ceil(needed / (1.0 - command.holdout))
         said += (
@@ -167,13 +180,13 @@ def _shortfall(command: CalibrateCommand, confidence: float | None, found: _Cali
     return said
 
 
-def _warn_if_it_did_not_hold(command: CalibrateCommand, held_out: Figures) -> None:
+def _warn_if_it_did_not_hold(precision: float, held_out: Figures) -> None:
     if held_out.precision is None:
         warn("no held-out question reaches the threshold: nothing is known of its precision there")
-    elif held_out.precision < command.precision:
+    elif held_out.precision < precision:
         warn(
             f"on the held-out questions its precision is {_percent(held_out.precision)}, below the "
-            f"{_short(command.precision)} that it was fitted for"
+            f"{_short(precision)} that it was fitted for"
         )
 
 

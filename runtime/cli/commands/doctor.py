@@ -5,20 +5,18 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
-from rich.text import Text
 
 from ...config import Settings
 from ...errors import FrontrunnerError
 from ..common.engine_startup import RuntimeFactory, spinner
+from ..common.findings import Finding, Level, finding_lines
 from ..common.output import Output, is_terminal, standard_output
 from ..common.races import load_settings
 from ..common.running import ExitStatus, run
 from ..display.ndjson import json_line
 from ..options.doctor import DoctorCommand
 from . import doctor_checks as checks
-from .doctor_checks import Finding, Level
-
-_SIGNS = {Level.GOOD: ("✓", "green"), Level.WARNING: ("!", "yellow"), Level.BAD: ("✗", "red")}
+from .doctor_model import model_findings
 
 
 def run_doctor(command: DoctorCommand, make_runtime: RuntimeFactory) -> int:
@@ -43,7 +41,7 @@ async def _examine(
     async def report(*findings: Finding) -> None:
         found.extend(findings)
         for finding in findings if not command.json else ():
-            for line in _lines(finding):
+            for line in finding_lines(finding):
                 if output is None:
                     console.print(line, soft_wrap=True)
                 else:
@@ -58,11 +56,16 @@ async def _examine(
     await report(*checks.companions(), checks.plugin(settings))
     if settings is not None:
         await report(*checks.models(settings))
+    if settings is not None and command.config is not None:
+        with spinner("looking at the model's files and its tokenizer", sys.stderr):
+            findings = await model_findings(settings)
+        await report(*findings)
     with spinner("comparing two answers", sys.stderr):
         finding = await checks.answer_worker()
     await report(finding)
     if settings is not None and command.engine:
-        await report(await checks.generation(settings, make_runtime))
+        race = command.config is not None if command.race is None else command.race
+        await report(*await checks.engine(settings, make_runtime, race=race))
 
     healthy = all(finding.level is not Level.BAD for finding in found)
     if command.json and output is not None:
@@ -76,11 +79,3 @@ def _settings(config: Path | None) -> tuple[Settings | None, Finding]:
     except FrontrunnerError as error:
         return None, Finding("config", Level.BAD, str(error), "correct the file")
     return settings, Finding("config", Level.GOOD, str(config or "the embedded demo's"))
-
-
-def _lines(finding: Finding) -> list[Text]:
-    sign, style = _SIGNS[finding.level]
-    lines = [Text(f"{sign} ", style).append(f"{finding.name:<15}", "bold").append(finding.detail)]
-    if finding.advice:
-        lines.append(Text(f"{'':<17}→ {finding.advice}", style))
-    return lines

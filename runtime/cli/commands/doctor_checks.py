@@ -4,9 +4,7 @@ import os
 import platform
 import sys
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
-from enum import StrEnum
-from importlib.metadata import PackageNotFoundError, distribution, entry_points, version
+from importlib.metadata import PackageNotFoundError, distribution, entry_points
 from pathlib import Path
 from subprocess import PIPE
 from typing import Any, Final
@@ -20,9 +18,17 @@ from ...answers import Equivalence, WorkerPool
 from ...config import DEMO_DRAFT_MODEL, DEMO_MODEL, Settings
 from ...engines.protocol import Generation, Sampling
 from ...engines.vllm.engine import model_folder
-from ...errors import FrontrunnerError
+from ...errors import BadRequest, FrontrunnerError
+from ...model_files.inspection import GGUF_ADVICE, inspect
+from ...runtime import Runtime
 from ..common.engine_startup import RuntimeFactory, started
+from ..common.findings import Finding, Level
+from ..common.machine import installed_version, memory_bytes
 from ..common.printable import one_line
+from ..common.trial import KINDS, quiet, run_trial
+from ..common.trial_findings import findings_of
+from ..common.trial_progress import trial_progress
+from .doctor_model import tools_finding
 
 _GIB = 2**30
 #: What importing vLLM may take on a slow disk, in seconds.
@@ -51,26 +57,6 @@ print(json.dumps({"vllm": {
     "device": current_platform.device_type,
 }}), flush=True)
 """
-
-
-class Level(StrEnum):
-    """How bad a finding is."""
-
-    GOOD = "good"
-    WARNING = "warning"
-    """It works, or may work; there is something to know."""
-    BAD = "bad"
-    """It does not work."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What a check found, and what to do about it."""
-
-    name: str
-    level: Level
-    detail: str
-    advice: str | None = None
 
 
 def python() -> Finding:
@@ -113,18 +99,10 @@ def processor() -> Finding:
 
 
 def memory() -> Finding:
-    amounts: dict[str, int] = {}
-    with suppress(OSError, ValueError, IndexError):
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            name, _, rest = line.partition(":")
-            amounts[name] = int(rest.split()[0]) * 1024
-    total, free = amounts.get("MemTotal"), amounts.get("MemAvailable")
-    if total is None or free is None:
+    known = memory_bytes()
+    if known is None:
         return Finding("memory", Level.WARNING, "unknown: there is no /proc/meminfo")
-    with suppress(OSError, ValueError):  # a container's own limit; "max" is none
-        total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text()))
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
-        free = min(free, total - used)
+    total, free = known
     detail = f"{free / _GIB:.1f} GiB free of {total / _GIB:.1f}"
     if free < 3 * _GIB:
         advice = "the demo on a CPU needs about 3 GiB: end something else"
@@ -224,11 +202,15 @@ def models(settings: Settings) -> list[Finding]:
     found = [_model("model", target, needed=True)]
     if draft is not None:
         return [*found, _model("draft model", draft, needed=True)]
-    return [*found, _model("draft model", DEMO_DRAFT_MODEL, needed=False)]
+    if target == DEMO_MODEL:
+        return [*found, _model("draft model", DEMO_DRAFT_MODEL, needed=False)]
+    return found
 
 
 def _model(name: str, model: str, *, needed: bool) -> Finding:
     folder = Path(model_folder(model))
+    if folder.suffix.lower() == ".gguf":
+        return Finding(name, Level.BAD, f"{folder} is a GGUF file", GGUF_ADVICE)
     if not folder.is_absolute():
         return Finding(name, Level.GOOD, f"{model} of the hub, loaded at the first start")
     if not (folder / "config.json").exists():
@@ -240,9 +222,10 @@ def _model(name: str, model: str, *, needed: bool) -> Finding:
         else:
             advice = "correct the config, or copy the model there"
         return Finding(name, level, f"no model in {folder}", advice)
-    weights = sum(
-        f.stat().st_size for f in folder.iterdir() if f.suffix in (".safetensors", ".bin")
-    )
+    try:
+        weights = inspect(folder).weight_bytes
+    except BadRequest as error:
+        return Finding(name, Level.BAD, str(error))
     if not weights:
         return Finding(name, Level.BAD, f"no weights in {folder}", "copy the model again")
     return Finding(name, Level.GOOD, f"{folder}, {weights / 2**20:,.1f} MiB of weights")
@@ -262,34 +245,62 @@ async def answer_worker() -> Finding:
     return Finding("answers", Level.BAD, detail, advice)
 
 
-async def generation(settings: Settings, make_runtime: RuntimeFactory) -> Finding:
-    """Generate one token on the configured engine.
+async def engine(
+    settings: Settings, make_runtime: RuntimeFactory, *, race: bool = False
+) -> list[Finding]:
+    """Generate one token on the configured engine, and race three questions if that is wanted.
 
     Cancelling it stops the engine.
     """
-    began, tokens = anyio.current_time(), 0
+    found: list[Finding] = []
     try:
         with anyio.fail_after(_ENGINE_LIMIT):
-            async with started(make_runtime(settings), show=True) as runtime:
+            began = anyio.current_time()
+            chosen = quiet(settings) if race else settings
+            async with started(make_runtime(chosen), show=True) as runtime:
                 ready = anyio.current_time()
-                prompt = runtime.engine.encode_chat([{"role": "user", "content": "Hello"}])
-                request = Generation("doctor", prompt, 1, Sampling())
-                async with aclosing(runtime.engine.generate(request)) as chunks:
-                    async for chunk in chunks:
-                        tokens += len(chunk.token_ids)
-                spent = anyio.current_time() - ready
+                found.append(await _token(runtime, ready - began))
+                if settings.engine.kind == "openai" and settings.engine.tokenizer is None:
+                    found.append(tools_finding(runtime.engine.info.chat))
+                if race:
+                    found += await _races(runtime)
     except (FrontrunnerError, TimeoutError) as error:
         detail = one_line(str(error)) or f"nothing after {_ENGINE_LIMIT:g} s"
         advice = 'engine.log_level = "INFO" in the config shows what vLLM says'
-        return Finding("engine", Level.BAD, detail, advice)
+        found.append(Finding("engine", Level.BAD, detail, advice))
+    return found
+
+
+async def _races(runtime: Runtime) -> list[Finding]:
+    """
+    Raises:
+        FrontrunnerError: the engine failed.
+    """
+    kind = runtime.settings.answers.kind
+    if kind not in KINDS:
+        detail = f"not raced: the questions have numbers for answers, and answers.kind is {kind!r}"
+        return [Finding("branches", Level.WARNING, detail)]
+    with trial_progress() as told:
+        return findings_of(await run_trial(runtime, told), runtime.settings)
+
+
+async def _token(runtime: Runtime, start: float) -> Finding:
+    """
+    Raises:
+        FrontrunnerError: the engine lost the request.
+    """
+    began, tokens = anyio.current_time(), 0
+    prompt = runtime.engine.encode_chat([{"role": "user", "content": "Hello"}])
+    request = Generation("doctor", prompt, 1, Sampling())
+    async with aclosing(runtime.engine.generate(request)) as chunks:
+        async for chunk in chunks:
+            tokens += len(chunk.token_ids)
+    spent = anyio.current_time() - began
     if tokens != 1:
         return Finding("engine", Level.BAD, f"generated {tokens} tokens instead of one", None)
-    detail = f"started in {ready - began:.1f} s, a token in {spent * 1000:.0f} ms"
+    detail = f"started in {start:.1f} s, a token in {spent * 1000:.0f} ms"
     return Finding("engine", Level.GOOD, detail)
 
 
 def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
+    return installed_version(name, "") or None

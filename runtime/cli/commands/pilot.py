@@ -112,7 +112,7 @@ async def _pilot(
                     runtime,
                     questions,
                     options,
-                    TracingDisplay(shown, trace),
+                    TracingDisplay(shown, trace, probed=command.probe_every > 0),
                     Equivalence(pool),
                 )
         failure = runtime.engine.failure
@@ -138,7 +138,8 @@ class _Count(Display):
 
 def _report(command: PilotCommand, outcomes: Sequence[Outcome]) -> None:
     branches = [b for o in outcomes for b in o.result.branches]
-    whole = sum(b.status is BranchStatus.FINISHED for b in branches)
+    ends = (BranchStatus.FINISHED, BranchStatus.TRUNCATED)
+    whole = sum(b.status in ends or b.truncated for b in branches)
     right = sum(o.correct is True for o in outcomes)
     print(
         f"{len(outcomes)} races, {whole} of {len(branches)} branches to their end, {right} races "

@@ -13,14 +13,16 @@ from rich.table import Table
 
 from frontrunner.strategies.parameter_texts import parse_value
 
+from ...answers import BOXED, make_extractor
 from ...config import DEMO_MODEL, Settings
-from ...engines.protocol import Sampling
+from ...engines.protocol import Engine, Sampling
 from ...errors import BadRequest
 from ...planning.datasheet_profile import modelled_profile
 from ...planning.engine_model import EngineModel, engine_models
 from ...planning.plots import draw_surfaces, matplotlib
 from ...planning.profile import Profile, Variant, hardware, versions
 from ...planning.profiler import Extent, Profiler, measure_in_turns
+from ...racing.spec import Forcing
 from ...runtime import Runtime
 from ...scheduling.race_factory import make_forcing
 from ..common.console import plain_lines, progress_bar
@@ -238,12 +240,20 @@ def _profiler(
     return Profiler(
         engine,
         Sampling(sampling.temperature, sampling.top_p, sampling.top_k, sampling.stop),
-        make_forcing(settings.forcing, engine),
+        _forcing(settings, engine),
         sampling.max_tokens,
         questions,
         Extent.of(engine.info.max_branches, quick=quick),
         variant,
     )
+
+
+def _forcing(settings: Settings, engine: Engine) -> Forcing:
+    """What is measured as a round of forced answers: of a kind that is not forced, that of
+    boxes."""
+    answers, kind = make_extractor(settings.answers), settings.answers.kind
+    forcing = make_forcing(settings, engine, answers, kind)
+    return forcing if forcing.suffix else make_forcing(settings, engine, BOXED, "boxed")
 
 
 def _fresh(runtime: Runtime, settings: Settings, profiler: Profiler, *, quick: bool) -> Profile:

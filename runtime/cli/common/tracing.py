@@ -16,13 +16,20 @@ from .races import Display, Outcome
 class TracingDisplay(Display):
     """Shows races as another display does, and writes each down when it has ended."""
 
-    def __init__(self, shown: Display, trace: Output) -> None:
+    def __init__(self, shown: Display, trace: Output, *, probed: bool = False) -> None:
+        """
+        Args:
+            probed: whether the races' strategy probes.
+        """
         self._shown = shown
         self._trace = trace
+        self._probed = probed
         self._recorder = TraceRecorder()
 
     def race(self, index: int, asked: Asked) -> AbstractContextManager[None]:
-        self._recorder = TraceRecorder(question=asked.text, gold=asked.answer, text=True)
+        self._recorder = TraceRecorder(
+            question=asked.text, gold=asked.answer, text=True, probed=self._probed
+        )
         return self._shown.race(index, asked)
 
     async def happened(self, index: int, event: Event) -> None:

@@ -163,6 +163,8 @@ def summary_line(outcome: Outcome, total: int) -> Text:
     line.append(f"  {result.elapsed:.2f} s of {result.deadline:g} s")
     if not outcome.in_time:
         line.append(" late", style="red")
+    for note in result.notes:
+        line.append(f"  {note.code.replace('_', ' ')}", style="yellow")
     return line
 
 

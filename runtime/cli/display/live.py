@@ -22,6 +22,7 @@ _SIGNS = {
     BranchStatus.RUNNING: ("●", "cyan"),
     BranchStatus.FORCING: ("◔", "yellow"),
     BranchStatus.FINISHED: ("✓", "green"),
+    BranchStatus.TRUNCATED: ("◇", "yellow"),
     BranchStatus.FORCED: ("◆", "yellow"),
     BranchStatus.CANCELLED: ("×", "bright_black"),
     BranchStatus.FAILED: ("!", "red"),

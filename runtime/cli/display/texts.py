@@ -33,6 +33,7 @@ STATUSES: Final = {
     BranchStatus.RUNNING: "running",
     BranchStatus.FORCING: "forcing",
     BranchStatus.FINISHED: "finished",
+    BranchStatus.TRUNCATED: "truncated",
     BranchStatus.FORCED: "forced",
     BranchStatus.CANCELLED: "cut",
     BranchStatus.FAILED: "lost",
@@ -58,6 +59,9 @@ def facts(result: Result) -> list[tuple[str, str]]:
         ("branches", branch_counts(result)),
         ("tokens", f"{result.tokens_generated:,} generated, about {result.tokens_saved:,} saved"),
     ]
+    if result.scoring_tokens:
+        told.append(("scores", f"{result.scoring_tokens:,} tokens read and generated"))
+    told += [("note", one_line(note.text)) for note in result.notes]
     errors = sorted({one_line(b.error) for b in result.branches if b.error})
     return told + [("lost", error) for error in errors]
 

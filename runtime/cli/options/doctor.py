@@ -7,12 +7,17 @@ import typer
 
 from .common import ConfigFile
 
-HELP = "Check the installation, and say what to do about each finding."
+HELP = (
+    "Check the installation, and say what to do about each finding.\n\nWith --config also what the "
+    "model gets to read, its tokenizer and its memory, and by a few races what it makes of it."
+)
 EPILOG = """[bold]Examples[/bold]
 
 [cyan]frontrunner doctor[/cyan]
 
 [cyan]frontrunner doctor --no-engine[/cyan]   without starting the engine
+
+[cyan]frontrunner doctor --config my-engine.toml[/cyan]   the model as well
 
 [cyan]frontrunner doctor --config my-engine.toml --json[/cyan]
 
@@ -31,4 +36,13 @@ class DoctorCommand:
         bool,
         typer.Option("--engine/--no-engine", help="Generate a token on the configured engine."),
     ] = True
+    race: Annotated[
+        bool | None,
+        typer.Option(
+            "--race/--no-race",
+            help="Race three built-in questions, and say whether branches answer in the form that "
+            "is asked for.",
+            show_default="with --config",
+        ),
+    ] = None
     json: Annotated[bool, typer.Option("--json", help="The findings as one JSON object.")] = False

@@ -45,7 +45,7 @@ async def discover(client: EndpointClient, model: str, tokens: Sequence[int]) ->
         EngineStartError: it cannot be raced on, with the reason and what to do.
     """
     try:
-        served = await _served(client, model)
+        served = await served_entry(client, model)
         name = served["id"]
         context = _positive(served.get("max_model_len"))
         tokenized: Any = None
@@ -76,8 +76,12 @@ def read_tokens(answer: Any) -> tuple[int, ...] | None:
     return tuple(found)
 
 
-async def _served(client: EndpointClient, model: str) -> Mapping[str, Any]:
-    """The model's entry in ``/v1/models``; endpoints without that list serve what is named."""
+async def served_entry(client: EndpointClient, model: str) -> Mapping[str, Any]:
+    """The model's entry in ``/v1/models``; endpoints without that list serve what is named.
+
+    Raises:
+        EngineError: the endpoint does not answer, or names no model where none is asked for.
+    """
     entries: list[Any] = []
     try:
         answer = await client.get("models")

@@ -30,10 +30,12 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
-from ...config import OpenAISettings
+from ...config import OpenAISettings, PromptSettings, ThinkingSettings
 from ...errors import BadRequest, EngineClosed, EngineError, EngineStartError
 from ...http_endpoints import SHOWN_CHARS, authorization
+from ..chat_template import PROBE
 from ..logprobs import ScoredChunk
+from ..model_names import model_name
 from ..protocol import (
     Chunk,
     EngineInfo,
@@ -45,21 +47,15 @@ from ..protocol import (
     StepTimes,
     TokenTimes,
 )
-from .discovery import EndpointInfo, discover, read_tokens
+from ..reasoning_parsers import reasoning_marks
+from .discovery import EndpointInfo, discover
 from .http import NOT_TAKEN, EndpointClient, Refused
-from .placeholder_ids import Conversation, read_parts, spell, spell_conversation
+from .prompt_ends import PromptEnds
+from .prompts import EndpointPrompts, tokenize
 from .slots import Slots
 from .stream import DeltaStream, LiveRequest
-from .tokens import LocalTokenizer, RemoteTokenizer
-from .wire import (
-    BadAnswer,
-    Delta,
-    chat_body,
-    completion_body,
-    prompt_parts,
-    read_scored,
-    scoring_body,
-)
+from .tokens import Asked, LocalTokenizer, RemoteTokenizer
+from .wire import BadAnswer, Delta, read_scored
 
 #: Seconds for the questions of the start.
 _START_LIMIT = 60.0
@@ -74,18 +70,29 @@ _WARM_UP_TOKENS = 16
 class OpenAIEngine:
     """An ``Engine`` behind a URL; needs asyncio, as aiohttp does."""
 
-    def __init__(self, settings: OpenAISettings) -> None:
+    def __init__(
+        self,
+        settings: OpenAISettings,
+        prompt: PromptSettings | None = None,
+        thinking: ThinkingSettings | None = None,
+    ) -> None:
         """
         Args:
             settings: of kind ``openai``.
+            prompt: of the model's chat template.
+            thinking: whose budget the endpoint is to keep.
         """
+        self._budget = thinking.token_budget if thinking is not None else None
+        self._ends = PromptEnds(thinking or ThinkingSettings())
         self._settings = settings
-        self._url = _base_url(settings.url)
+        self._prompt = prompt or PromptSettings()
+        self._url = base_url(settings.url)
         self._client: EndpointClient | None = None
         self._found: EndpointInfo | None = None
         self._info: EngineInfo | None = None
         self._local: LocalTokenizer | None = None
         self._remote: RemoteTokenizer | None = None
+        self._endpoint_prompts: EndpointPrompts | None = None  # of ``_found``
         self._slots = Slots(settings.max_branches)
         self._live: dict[str, LiveRequest] = {}
         self._steps, self._tokens = StepTimes(), TokenTimes()
@@ -97,12 +104,16 @@ class OpenAIEngine:
         key = authorization("engine.key_env", settings.key_env)
         try:
             if settings.tokenizer is not None:
-                self._local = await LocalTokenizer.load(settings.tokenizer)
+                self._local = await LocalTokenizer.load(settings.tokenizer, self._prompt)
             self._client = EndpointClient(self._url, key, settings.connect_timeout)
             with anyio.fail_after(_START_LIMIT):
                 sample = self._local.encode("1 + 1 =") if self._local is not None else ()
                 found = await discover(self._client, settings.model, sample)
                 self._take(found)
+                self._info = replace(self.info, chat=await self._prompts.learn())
+                if self._remote is not None:
+                    probe = self.encode_chat(PROBE)
+                    await self._ends.learn(self._client, found.model, probe, self._remote)
                 await self._warm_up()
         except BaseException as error:
             await self.aclose()
@@ -123,6 +134,11 @@ class OpenAIEngine:
                 "engine.tokenizer: the endpoint has completions only, so name the tokenizer whose "
                 "chat template makes prompts of conversations"
             )
+        if self._budget is not None and not abilities.vllm:
+            raise EngineStartError(
+                "thinking.token_budget: only vLLM's servers can keep one, and this endpoint is "
+                "none: leave it out, or use the strategy budget_forcing with max_tokens"
+            )
         limits = [n for n in (settings.max_context_tokens, found.max_context_tokens) if n]
         if not limits:
             raise EngineStartError(
@@ -131,7 +147,7 @@ class OpenAIEngine:
             )
         self._info = EngineInfo(
             name="openai",
-            model=found.model,
+            model=model_name(found.model),
             max_context_tokens=min(limits),
             max_branches=settings.max_branches,
             prefill_tokens_per_step=settings.prefill_tokens_per_step or _PREFILL_TOKENS_PER_STEP,
@@ -139,11 +155,15 @@ class OpenAIEngine:
             seeded=abilities.vllm,
             logprobs=abilities.logprobs,
         )
+        self._endpoint_prompts = EndpointPrompts(
+            self._found, self._local, self._remote, self._prompt, min(limits)
+        )
 
     async def _warm_up(self) -> None:
         """Measure how fast text comes, and show that a conversation gets through."""
         prompt = self.encode_chat([{"role": "user", "content": "Count from one to ten."}])
-        request = Generation("warm-up", prompt, _WARM_UP_TOKENS, Sampling(temperature=1.0))
+        sampling = Sampling(temperature=1.0, thinking_tokens=self._budget)
+        request = Generation("warm-up", prompt, _WARM_UP_TOKENS, sampling)
         async with aclosing(self.generate(request)) as chunks:
             async for _ in chunks:
                 pass
@@ -171,23 +191,37 @@ class OpenAIEngine:
         return self._client.outage.failure
 
     def encode(self, text: str) -> tuple[int, ...]:
-        if self._local is not None and self._started.abilities.token_ids:
-            return self._local.encode(text, self.info.max_context_tokens)
-        if self._remote is not None:
-            self._remote.expect(text)
-        return spell(text)
+        return self._prompts.encode(text)
+
+    def encode_prompt(self, text: str) -> tuple[int, ...]:
+        """See ``SupportsRawPrompts``."""
+        return self._prompts.encode_prompt(text)
 
     def encode_chat(
-        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None = None
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        arguments: Mapping[str, Any] | None = None,
     ) -> tuple[int, ...]:
-        """See ``Engine.encode_chat``; messages that only the endpoint's chat template refuses are
-        refused when the first request is made."""
-        if self._local is not None and self._started.abilities.completions:
-            return self.encode(self._local.chat_text(messages, tools))
-        try:
-            return spell_conversation(messages, tools)
-        except (TypeError, ValueError) as error:
-            raise BadRequest(f"the messages are no JSON: {error}") from error
+        return self._prompts.encode_chat(messages, tools, arguments)
+
+    def prompt_end(self, prompt: Sequence[int]) -> str | None:
+        """See ``SupportsPromptEnds``."""
+        return self._ends.of(prompt)
+
+    def take_thinking(self, thinking: ThinkingSettings) -> None:
+        """See ``TakesThinking``."""
+        self._ends.thinking = thinking
+
+    def reasoning_marks(self, parser: str) -> tuple[str, str]:
+        """See ``SupportsReasoningParsers``; it needs ``engine.tokenizer``."""
+        if self._local is None:
+            raise EngineStartError(
+                "thinking.parser needs engine.tokenizer with an endpoint: set that, or "
+                "thinking.start and thinking.end"
+            )
+        local = self._local
+        return reasoning_marks(parser, lambda: local.tokenizer)
 
     async def generate(self, request: Generation) -> AsyncGenerator[Chunk, None]:
         async with aclosing(self._deltas(request)) as deltas:
@@ -278,25 +312,22 @@ class OpenAIEngine:
     async def _open(self, request: Generation, live: LiveRequest) -> DeltaStream:
         client, found = self._client, self._started
         assert client is not None
-        path, body = await self._question(request)
+        path, body = await self._prompts.question(request)
         await self._slots.acquire(request.priority)
         live.holds_slot = True
         live.response = await client.open(path, body, request.request_id)
         exact = found.abilities.token_ids
-        return DeltaStream(live.response, request, self._took, client.redact, token_ids=exact)
+        # What follows a forcing suffix is reply, whatever the endpoint's parser takes it for.
+        marks = None if request.forced else self._ends.marks()
+        return DeltaStream(
+            live.response, request, self._took, client.redact, token_ids=exact, marks=marks
+        )
 
     async def _scored(self, request: Generation, live: LiveRequest, *, repeat: bool) -> ScoredChunk:
-        client, found = self._client, self._started
+        client = self._client
         assert client is not None
         wanted, asked = ("echo", "echo with logprobs") if repeat else ("logprobs", "logprobs")
-        parts = read_parts(request.prompt)
-        if found.abilities.token_ids and self._remote is not None:
-            prompt = await self._remote.ids(parts)
-        elif all(isinstance(part, str) for part in parts):
-            prompt = "".join(str(part) for part in parts)
-        else:
-            prompt = request.prompt  # as the client sent them, for the endpoint's own tokenizer
-        body = scoring_body(found.model, prompt, request, found.abilities, repeat=repeat)
+        body = await self._prompts.to_score(request, repeat=repeat)
         await self._slots.acquire(request.priority)
         live.holds_slot = True
         try:
@@ -312,50 +343,16 @@ class OpenAIEngine:
                 wanted,
             ) from error
 
-    async def _question(self, request: Generation) -> tuple[str, dict[str, Any]]:
-        """The path and the body of a request."""
-        found = self._started
-        abilities, model = found.abilities, found.model
-        parts = read_parts(request.prompt)
-        if abilities.token_ids:
-            if self._remote is not None:
-                prompt = await self._remote.ids(parts)
-            else:
-                prompt = request.prompt
-            room = self.info.max_context_tokens - len(prompt)
-            if room < 1:
-                raise EngineError(
-                    f"the prompt has {len(prompt)} tokens, and the endpoint's context is "
-                    f"{self.info.max_context_tokens}"
-                )
-            # The race reckoned with an estimate of the prompt's length.
-            request = replace(request, max_tokens=min(request.max_tokens, room))
-            return "completions", completion_body(model, prompt, request, abilities)
-        try:
-            conversation, text = prompt_parts(parts)
-        except BadAnswer as error:
-            raise EngineError(str(error)) from error
-        if conversation is not None:
-            return "chat/completions", chat_body(model, conversation, text, request, abilities)
-        if not abilities.completions:
-            raise EngineError("this endpoint takes chats only, and this prompt is none")
-        return "completions", completion_body(model, text, request, abilities)
-
-    async def _tokenize(self, part: str | Conversation) -> tuple[int, ...]:
-        client, model = self._client, self._started.model
-        if client is None:
+    async def _tokenize(self, part: Asked) -> tuple[int, ...]:
+        if self._client is None:
             raise EngineClosed("the remote engine is not running")
-        body: dict[str, Any] = {"model": model, "add_special_tokens": False}
-        if isinstance(part, str):
-            body["prompt"] = part
-        else:
-            body |= {"messages": part.messages, "add_generation_prompt": True}
-            if part.tools:
-                body["tools"] = part.tools
-        found = read_tokens(await client.post("/tokenize", body))
-        if found is None:
-            raise EngineError("the endpoint's /tokenize gave no tokens")
-        return found
+        return await tokenize(self._client, self._started.model, part)
+
+    @property
+    def _prompts(self) -> EndpointPrompts:
+        if self._endpoint_prompts is None:
+            raise EngineClosed("the remote engine is not running")
+        return self._endpoint_prompts
 
     @property
     def _started(self) -> EndpointInfo:
@@ -364,7 +361,7 @@ class OpenAIEngine:
         return self._found
 
 
-def _base_url(url: str) -> str:
+def base_url(url: str) -> str:
     """Where OpenAI's paths begin; a URL of a host alone gets the usual ``/v1``."""
     url = url.rstrip("/")
     return url if "/" in url.partition("://")[2] else f"{url}/v1"

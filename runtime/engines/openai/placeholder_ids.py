@@ -27,22 +27,26 @@ _TOKENS_PER_TURN = 8
 _BYTES_PER_ID = 1024
 _SHIFT = 40  # bits; keeps spelled ids apart from those of tokens
 # The first byte of what an id spells. The mark keeps the number's leading zeros.
-_MARK, _FIRST, _LAST, _CHAT = 8, 1, 2, 4
+_MARK, _FIRST, _LAST, _CHAT, _RAW = 8, 1, 2, 4, 16
 _NOTHING = _MARK << _SHIFT
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """Messages and tools, as JSON: what ``Engine.encode_chat`` was given."""
+    """Messages, tools and the template's variables, as JSON: what ``Engine.encode_chat`` was
+    given."""
 
     json: str
 
     @property
     def messages(self) -> list[dict[str, Any]]:
         """As endpoints take them: templates want the arguments of a call as data, OpenAI's API has
-        them as JSON in a string."""
+        them as JSON in a string. Reasoning goes by both its names: vLLM's servers read
+        ``reasoning``, and hand it to the template as ``reasoning_content``."""
         messages: list[dict[str, Any]] = json.loads(self.json)["messages"]
         for message in messages:
+            if (reasoning := message.get("reasoning_content")) is not None:
+                message["reasoning"] = reasoning
             for call in message.get("tool_calls") or ():
                 function = call["function"]
                 if not isinstance(function["arguments"], str):
@@ -53,9 +57,21 @@ class Conversation:
     def tools(self) -> list[dict[str, Any]]:
         return json.loads(self.json)["tools"]
 
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The variables of the chat template."""
+        return json.loads(self.json).get("arguments", {})
 
-#: What a run of ids stands for: tokens, a text, or a conversation.
-Part = tuple[int, ...] | str | Conversation
+
+@dataclass(frozen=True, slots=True)
+class RawText:
+    """A raw prompt, which begins with the special tokens that its tokenizer puts there."""
+
+    text: str
+
+
+#: What a run of ids stands for: tokens, a text, a raw prompt, or a conversation.
+Part = tuple[int, ...] | str | RawText | Conversation
 
 
 def spell(text: str) -> tuple[int, ...]:
@@ -69,19 +85,45 @@ def spell_piece(text: str, tokens: int) -> tuple[int, ...]:
     return _spell(text.encode("utf-8", "replace"), 0, tokens) if text else (_NOTHING,) * tokens
 
 
+def spell_raw(text: str) -> tuple[int, ...]:
+    """Ids for a raw prompt, roughly as many as it has tokens; none for no text."""
+    data = text.encode("utf-8", "replace")
+    return _spell(data, _RAW, 1 + ceil(len(data) / _BYTES_PER_TOKEN)) if data else ()
+
+
 def spell_conversation(
-    messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None
+    messages: Sequence[Message],
+    tools: Sequence[Mapping[str, Any]] | None,
+    arguments: Mapping[str, Any] | None = None,
 ) -> tuple[int, ...]:
     """Ids for a conversation, roughly as many as it has tokens.
 
     Raises:
         TypeError, ValueError: JSON cannot say it.
     """
-    content = {"messages": [dict(m) for m in messages], "tools": [dict(t) for t in tools or ()]}
-    data = json.dumps(content, ensure_ascii=False).encode("utf-8", "replace")
+    data = conversation_json(messages, tools, arguments).encode("utf-8", "replace")
     said = sum(len(str(m.get("content") or "").encode("utf-8", "replace")) for m in messages)
-    said += len(json.dumps(content["tools"])) if tools else 0
+    said += len(json.dumps([dict(t) for t in tools])) if tools else 0
     return _spell(data, _CHAT, ceil(said / _BYTES_PER_TOKEN) + _TOKENS_PER_TURN * len(messages))
+
+
+def conversation_json(
+    messages: Sequence[Message],
+    tools: Sequence[Mapping[str, Any]] | None,
+    arguments: Mapping[str, Any] | None = None,
+) -> str:
+    """What a ``Conversation`` holds.
+
+    Raises:
+        TypeError, ValueError: JSON cannot say it.
+    """
+    content: dict[str, Any] = {
+        "messages": [dict(m) for m in messages],
+        "tools": [dict(t) for t in tools or ()],
+    }
+    if arguments:
+        content["arguments"] = dict(arguments)
+    return json.dumps(content, ensure_ascii=False)
 
 
 def read_parts(ids: Iterable[int]) -> list[Part]:
@@ -105,7 +147,9 @@ def read_parts(ids: Iterable[int]) -> list[Part]:
         spelled += bytes(payload)
         if head & _LAST:
             text = spelled.decode("utf-8", "replace")
-            parts.append(Conversation(text) if head & _CHAT else text)
+            parts.append(
+                Conversation(text) if head & _CHAT else RawText(text) if head & _RAW else text
+            )
             spelled.clear()
     if tokens:
         parts.append(tuple(tokens))

@@ -14,7 +14,7 @@ from ..protocol import FinishReason, Generation
 from .http import described
 from .slots import Slots
 from .sse import EventDecoder, EventTooLong
-from .wire import BadAnswer, Delta, read_event
+from .wire import BadAnswer, Delta, ReasoningMarks, read_event
 
 T = TypeVar("T")
 
@@ -78,11 +78,14 @@ class DeltaStream:
         redact: Callable[[str], str],
         *,
         token_ids: bool,
+        marks: ReasoningMarks | None = None,
     ) -> None:
         """
         Args:
             took: told the seconds since the last tokens, and how many came.
+            marks: of the model's thinking, for an endpoint that tells it apart.
         """
+        self._marks = marks
         self._response = response
         self._redact = redact
         self._decoder = EventDecoder(_MAX_EVENT + _BYTES_PER_TOKEN_ID * len(request.prompt))
@@ -125,7 +128,7 @@ class DeltaStream:
             if event == b"[DONE]":  # complete, though without a reason
                 delta = Delta("", 0, (), FinishReason.STOP)
             else:
-                delta = read_event(event, token_ids=self._token_ids)
+                delta = read_event(event, token_ids=self._token_ids, marks=self._marks)
             if delta is None:
                 continue
             self._room -= delta.tokens

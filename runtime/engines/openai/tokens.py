@@ -9,9 +9,18 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
-from ...errors import BadRequest, EngineStartError, PromptTooLong
-from ..protocol import Message
-from .placeholder_ids import Conversation, Part
+from ...config import PromptSettings
+from ...errors import EngineError, EngineStartError, PromptTooLong
+from ..chat_template import (
+    PROBE,
+    PROBE_SYSTEMS,
+    PROBE_TOOLS,
+    ChatTemplate,
+    warn_of_plain_layout,
+)
+from ..lost_text import check_spelling
+from ..protocol import ChatSupport, Message
+from .placeholder_ids import Conversation, Part, RawText, conversation_json
 
 #: Tokens of texts and conversations that are remembered.
 _REMEMBERED_TOKENS = 2_000_000
@@ -22,8 +31,16 @@ _EXPECTED = 4_096
 class LocalTokenizer:
     """A tokenizer of the ``transformers`` library. Its methods may be called in threads."""
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, prompt: PromptSettings | None = None) -> None:
+        """
+        Args:
+            prompt: of its chat template.
+
+        Raises:
+            EngineStartError: the settings' chat template cannot be read.
+        """
         self._tokenizer = tokenizer
+        self._template = ChatTemplate(tokenizer, prompt)
         self._longest = _longest_token(tokenizer)
         backend: Any = getattr(tokenizer, "backend_tokenizer", None)
         # It makes no lists of what nobody reads, which would hold up all threads.
@@ -33,10 +50,11 @@ class LocalTokenizer:
             backend.no_padding()
 
     @classmethod
-    async def load(cls, name: str) -> "LocalTokenizer":
+    async def load(cls, name: str, prompt: PromptSettings | None = None) -> "LocalTokenizer":
         """
         Args:
             name: a folder, or a name on the Hugging Face hub.
+            prompt: of its chat template.
 
         Raises:
             EngineStartError: with the reason and what to do.
@@ -50,10 +68,14 @@ class LocalTokenizer:
         def load() -> Any:
             from transformers import AutoTokenizer
 
-            return AutoTokenizer.from_pretrained(name)
+            tokenizer = AutoTokenizer.from_pretrained(name)
+            check_spelling(tokenizer)
+            return tokenizer
 
         try:
-            return cls(await anyio.to_thread.run_sync(load, abandon_on_cancel=True))
+            return cls(await anyio.to_thread.run_sync(load, abandon_on_cancel=True), prompt)
+        except EngineStartError:
+            raise
         except Exception as error:
             first = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise EngineStartError(f"engine.tokenizer: cannot load {name!r}: {first}") from error
@@ -67,30 +89,65 @@ class LocalTokenizer:
         """
         if at_most is not None and self._longest and len(text) > at_most * self._longest:
             raise PromptTooLong(ceil(len(text) / self._longest), at_most, at_least=True)
-        if self._fast is not None:
-            return tuple(self._fast([text], add_special_tokens=False)[0].ids)
-        return tuple(self._tokenizer.encode(text, add_special_tokens=False))
+        return self._encoded(text, special=False)
 
-    def chat_text(
-        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None
-    ) -> str:
-        """The conversation as the model reads it, up to where the assistant's turn begins.
+    def encode_prompt(self, text: str, at_most: int | None = None) -> tuple[int, ...]:
+        """Token ids of a raw prompt, with the special tokens that the tokenizer puts around a text
+        by itself, unless the text begins with them.
 
         Raises:
-            BadRequest: the chat template refuses the messages.
+            PromptTooLong: as ``encode``.
         """
-        try:
-            return self._tokenizer.apply_chat_template(
-                [dict(message) for message in messages],
-                tools=[dict(tool) for tool in tools] if tools else None,
-                tokenize=False,
-                add_generation_prompt=True,
-            )
-        except Exception as error:
-            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise BadRequest(
-                f"the tokenizer's chat template refuses the messages: {first}"
-            ) from error
+        bare = self.encode(text, at_most)
+        return without_second_start(self._encoded(text, special=True), bare)
+
+    def encode_chat(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Mapping[str, Any]] | None,
+        arguments: Mapping[str, Any] | None = None,
+        at_most: int | None = None,
+    ) -> tuple[int, ...]:
+        """Token ids of a conversation.
+
+        Raises:
+            BadRequest: as ``chat_text``.
+            PromptTooLong: as ``encode``.
+        """
+        text = self.chat_text(messages, tools, arguments)
+        # A template writes the special tokens itself; the plain layout is text.
+        encode = self.encode_prompt if self._template.plain else self.encode
+        return encode(text, at_most)
+
+    def chat_text(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        arguments: Mapping[str, Any] | None = None,
+    ) -> str:
+        """The conversation as the model reads it; see ``ChatTemplate.text``."""
+        return self._template.text(messages, tools, arguments)
+
+    @property
+    def tokenizer(self) -> Any:
+        """The library's own object."""
+        return self._tokenizer
+
+    @property
+    def chat(self) -> ChatSupport:
+        """What the chat template shows."""
+        return self._template.support
+
+    def _encoded(self, text: str, *, special: bool) -> tuple[int, ...]:
+        if self._fast is not None:
+            return tuple(self._fast([text], add_special_tokens=special)[0].ids)
+        return tuple(self._tokenizer.encode(text, add_special_tokens=special))
+
+
+def without_second_start(ids: Sequence[int], bare: Sequence[int]) -> tuple[int, ...]:
+    """``ids``, of a text with special tokens, unless they begin with one that the text has itself:
+    then its ids without, ``bare``."""
+    return tuple(bare) if bare and ids[:1] == bare[:1] and ids[1:] == bare else tuple(ids)
 
 
 def _longest_token(tokenizer: Any) -> int | None:
@@ -113,8 +170,14 @@ def _longest_token(tokenizer: Any) -> int | None:
     return shorter * max(map(len, tokenizer.get_vocab()), default=0) or None
 
 
+class TemplateRefused(EngineError):
+    """The endpoint's chat template refuses a conversation."""
+
+
+#: What an endpoint can be asked the tokens of.
+Asked = str | Conversation | RawText
 #: Asks the endpoint for the tokens of a text or a conversation; it raises what it likes.
-Tokenize = Callable[[str | Conversation], Awaitable[tuple[int, ...]]]
+Tokenize = Callable[[Asked], Awaitable[tuple[int, ...]]]
 
 
 class RemoteTokenizer:
@@ -126,9 +189,9 @@ class RemoteTokenizer:
 
     def __init__(self, tokenize: Tokenize) -> None:
         self._tokenize = tokenize
-        self._known: OrderedDict[str | Conversation, tuple[int, ...]] = OrderedDict()
+        self._known: OrderedDict[Asked, tuple[int, ...]] = OrderedDict()
         self._size = 0  # tokens in ``_known``
-        self._asked: dict[str | Conversation, anyio.Lock] = {}
+        self._asked: dict[Asked, anyio.Lock] = {}
         self._expected: dict[str, None] = {}  # an ordered set
 
     def expect(self, text: str) -> None:
@@ -148,7 +211,7 @@ class RemoteTokenizer:
         more = [text for text in expected if text not in wanted and text not in self._known]
         failures: list[Exception] = []
 
-        async def fetch(part: str | Conversation, *, needed: bool) -> None:
+        async def fetch(part: Asked, *, needed: bool) -> None:
             try:
                 await self._fetch(part)
             except Exception as error:  # noqa: BLE001 - raised again outside the task group
@@ -168,7 +231,7 @@ class RemoteTokenizer:
             found += part if isinstance(part, tuple) else await self._fetch(part)
         return tuple(found)
 
-    async def _fetch(self, part: str | Conversation) -> tuple[int, ...]:
+    async def _fetch(self, part: Asked) -> tuple[int, ...]:
         """The tokens of one part; whoever comes meanwhile waits for the same answer."""
         if part not in self._known:
             lock = self._asked.setdefault(part, anyio.Lock())
@@ -183,9 +246,40 @@ class RemoteTokenizer:
         self._known.move_to_end(part)
         return self._known[part]
 
-    def _remember(self, part: str | Conversation, ids: tuple[int, ...]) -> None:
+    def _remember(self, part: Asked, ids: tuple[int, ...]) -> None:
         self._known[part] = ids
         self._size += len(ids)
         while self._size > _REMEMBERED_TOKENS and len(self._known) > 1:
             _, dropped = self._known.popitem(last=False)
             self._size -= len(dropped)
+
+
+async def remote_support(tokenizer: RemoteTokenizer, arguments: Mapping[str, Any]) -> ChatSupport:
+    """What the endpoint's chat template shows, with variables of it: what makes no difference to
+    the tokens is not shown.
+
+    Raises:
+        EngineError: the endpoint does not say.
+    """
+
+    async def ids(
+        messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None = None
+    ) -> tuple[int, ...] | None:
+        try:
+            asked = conversation_json(messages, tools, arguments)
+            return await tokenizer.ids([Conversation(asked)])
+        except TemplateRefused as error:
+            if messages is PROBE and tools is None and "template" not in str(error).lower():
+                raise
+            return None
+
+    plain = await ids(PROBE)
+    if plain is None:
+        warn_of_plain_layout()
+        return ChatSupport(template=False, system=True, tools=False)
+    one, other = [await ids(messages) for messages in PROBE_SYSTEMS]
+    with_tools = await ids(PROBE, PROBE_TOOLS)
+    return ChatSupport(
+        system=one is not None and one != other,
+        tools=with_tools is not None and with_tools != plain,
+    )

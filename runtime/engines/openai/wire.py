@@ -8,7 +8,7 @@ import orjson
 
 from ..logprobs import ScoredChunk, TokenLogprob, likeliest
 from ..protocol import Chunk, FinishReason, Generation
-from .placeholder_ids import Conversation, Part, spell_piece
+from .placeholder_ids import Conversation, Part, RawText, spell_piece
 
 #: What other servers call an end of their own is taken as a stop.
 _FINISHES = {
@@ -81,13 +81,19 @@ def _confidence(top: Mapping[str, float], k: int) -> float:
 
 
 def completion_body(
-    model: str, prompt: Sequence[int] | str, request: Generation, abilities: Capabilities
+    model: str,
+    prompt: Sequence[int] | str,
+    request: Generation,
+    abilities: Capabilities,
+    *,
+    raw: bool = False,
 ) -> dict[str, Any]:
-    """For ``/v1/completions``."""
+    """For ``/v1/completions``; ``raw``: of a text that begins as the endpoint's tokenizer would
+    have it."""
     body = {"model": model, "prompt": prompt, **_sampling(request, abilities)}
     if request.sampling.logprobs and abilities.logprobs:
         body["logprobs"] = request.sampling.logprobs
-    if abilities.vllm and isinstance(prompt, str):
+    if abilities.vllm and isinstance(prompt, str) and not raw:
         body["add_special_tokens"] = False  # those that belong there are in the text
     return body
 
@@ -99,13 +105,15 @@ def scoring_body(
     abilities: Capabilities,
     *,
     repeat: bool,
+    raw: bool = False,
 ) -> dict[str, Any]:
     """For ``/v1/completions``, answered whole, with log probabilities.
 
     Args:
         repeat: whether the prompt and those of its tokens are told too.
+        raw: as of ``completion_body``.
     """
-    body = completion_body(model, prompt, request, abilities)
+    body = completion_body(model, prompt, request, abilities, raw=raw)
     body |= {"logprobs": request.sampling.logprobs, "stream": False}
     body["max_tokens"] = max(1, request.max_tokens)  # not every server takes 0
     for key in ("return_token_ids", "include_stop_str_in_output"):
@@ -128,6 +136,8 @@ def chat_body(
     body: dict[str, Any] = {"model": model, "messages": messages, **_sampling(request, abilities)}
     if conversation.tools:
         body["tools"] = conversation.tools
+    if conversation.arguments:
+        body["chat_template_kwargs"] = conversation.arguments
     if begun:
         messages.append({"role": "assistant", "content": begun})
         if abilities.prefill:
@@ -155,6 +165,10 @@ def _sampling(request: Generation, abilities: Capabilities) -> dict[str, Any]:
         # All of them: a model's folder may say otherwise, and vLLM's server would follow it.
         body |= {"top_k": sampling.top_k, "min_p": 0.0, "repetition_penalty": 1.0}
         body["include_stop_str_in_output"] = True
+        if sampling.thinking_tokens is not None and not request.forced:
+            body["thinking_token_budget"] = sampling.thinking_tokens
+        if sampling.special_tokens:
+            body |= {"skip_special_tokens": False, "spaces_between_special_tokens": False}
     if abilities.token_ids:
         body["return_token_ids"] = True
     if abilities.priority and request.priority:
@@ -173,6 +187,8 @@ def prompt_parts(parts: Sequence[Part]) -> tuple[Conversation | None, str]:
     for part in parts:
         if isinstance(part, Conversation) and conversation is None and not texts:
             conversation = part
+        elif isinstance(part, RawText):
+            texts.append(part.text)
         elif isinstance(part, str):
             texts.append(part)
         else:
@@ -183,11 +199,33 @@ def prompt_parts(parts: Sequence[Part]) -> tuple[Conversation | None, str]:
 # ── what is answered ──────────────────────────────────────────────────────────────────────────────
 
 
-def read_event(data: bytes, *, token_ids: bool) -> Delta | None:
+@dataclass(slots=True)
+class ReasoningMarks:
+    """Puts the marks back around a thinking that an endpoint's parser took out of the text of a
+    chat: reasoning and content are one text here. One for each answer."""
+
+    start: str
+    end: str
+    _inside: bool = False
+
+    def put(self, reasoning: str, content: str) -> str:
+        """What one event adds to the text."""
+        said = reasoning
+        if reasoning and not self._inside:
+            said, self._inside = self.start + reasoning, True
+        if content and self._inside:
+            said, self._inside = said + self.end, False
+        return said + content
+
+
+def read_event(
+    data: bytes, *, token_ids: bool, marks: ReasoningMarks | None = None
+) -> Delta | None:
     """What one event of a stream says; None: nothing about the text.
 
     Args:
         token_ids: whether the ids of the tokens must be there.
+        marks: of the model's thinking; None: they are not known.
 
     Raises:
         BadAnswer: with what is wrong, or with the endpoint's own error.
@@ -206,7 +244,7 @@ def read_event(data: bytes, *, token_ids: bool) -> Delta | None:
     choice = choices[0]
     if not isinstance(choice, dict):
         raise BadAnswer("a choice that is not an object")
-    text = _text(choice)
+    text = _text(choice, marks)
     reason = choice.get("finish_reason")
     finish = _FINISHES.get(str(reason), FinishReason.STOP) if reason else None
     ids = _token_ids(choice.get("token_ids"), required=token_ids and bool(text))
@@ -257,7 +295,7 @@ def _scored_tokens(found: Any) -> tuple[TokenLogprob, ...]:
     )
 
 
-def _text(choice: Mapping[str, Any]) -> str:
+def _text(choice: Mapping[str, Any], marks: ReasoningMarks | None) -> str:
     """The text of a completion's choice or of a chat's; what a server's parser took for reasoning
     was written by the model too, before the answer."""
     if "delta" not in choice:
@@ -270,6 +308,8 @@ def _text(choice: Mapping[str, Any]) -> str:
     said = [piece or "" for piece in pieces]
     if not all(isinstance(piece, str) for piece in said):
         raise BadAnswer("a text that is not a string")
+    if marks is not None and len(said) == 2:
+        return marks.put(said[0], said[1])
     return "".join(said)
 
 

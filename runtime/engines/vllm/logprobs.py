@@ -51,9 +51,10 @@ class TokenTexts:
 
 
 async def vllm_scored(
-    llm: "AsyncLLM", request: Generation, texts: TokenTexts, *, prompt: bool
+    llm: "AsyncLLM", request: Generation, texts: TokenTexts, *, prompt: bool, priority: int
 ) -> AsyncGenerator[ScoredChunk, None]:
-    """``SupportsLogprobs.scored`` on vLLM; its errors are vLLM's."""
+    """``SupportsLogprobs.scored`` on vLLM, with the priority that it is told; its errors are
+    vLLM's."""
     from vllm import SamplingParams, TokensPrompt
     from vllm.sampling_params import RequestOutputKind
 
@@ -76,7 +77,7 @@ async def vllm_scored(
             output_kind=RequestOutputKind.DELTA,
         ),
         request.request_id,
-        priority=request.priority,
+        priority=priority,
     )
     async with aclosing(outputs):
         async for output in outputs:

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 import anyio.to_thread
 
-from ...config import DEMO_DRAFT_MODEL, DEMO_MODEL, DEMO_REWARD_MODEL
-from ...errors import EngineStartError
+from ...config import DEMO_DRAFT_MODEL, DEMO_MODEL, DEMO_REWARD_MODEL, VllmSettings
+from ...errors import BadRequest, EngineStartError
+from ...model_files.cache_room import cache_room
+from ...model_files.inspection import GGUF_ADVICE, inspect
 
 if TYPE_CHECKING:
     from vllm.v1.engine.async_llm import AsyncLLM
@@ -53,10 +55,31 @@ def check_model(key: str, model: str) -> None:
         EngineStartError: naming the setting and the folder.
     """
     folder = model_folder(model)
+    if folder.lower().endswith(".gguf"):
+        raise EngineStartError(
+            f"{key}: {folder} is a GGUF file, which vLLM does not read: {GGUF_ADVICE}"
+        )
     if folder.startswith(("/", ".", "~")) and not Path(folder, "config.json").exists():
         raise EngineStartError(
             f"{key}: no model in {folder} (a folder with a config.json is expected)"
         )
+
+
+def check_cache_room(settings: VllmSettings) -> None:
+    """See that the longest context fits into the KV cache of a CPU, whose size the settings give.
+
+    Raises:
+        EngineStartError: naming the keys to change.
+    """
+    folder = Path(model_folder(settings.model))
+    if not folder.is_dir():
+        return
+    try:
+        room = cache_room(settings, inspect(folder))
+    except BadRequest:  # whatever is wrong with it is for vLLM to say
+        return
+    if room is not None and not room.fits:
+        raise EngineStartError(f"engine.max_context_tokens: {room.problem}: {room.advice}")
 
 
 def set_environment(log_level: str, *, offline: bool) -> None:

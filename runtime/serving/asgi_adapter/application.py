@@ -18,7 +18,7 @@ from aiohttp import web
 from ...config import Settings
 from ...errors import EngineClosed, FrontrunnerError
 from ...runtime import Runtime
-from ..app import create_app
+from ..app import Host, create_app
 from ..http_server import Runner
 from ..runs.run import RUNS
 from .relay import Receive, Scope, Send, read_refusal, refuse, relay_request, relay_socket, route
@@ -58,12 +58,18 @@ class AsgiApp:
         app.mount("/llm", asgi(runtime))
     """
 
-    def __init__(self, runtime: Runtime | Settings | str | Path) -> None:
+    def __init__(self, runtime: Runtime | Settings | str | Path, host: Host | None = None) -> None:
+        """
+        Args:
+            runtime: as of ``asgi``.
+            host: of a server that serves the application as a part of its own.
+        """
         self._settings: Settings | None = None
         self._runtime: Runtime | None = None
+        self._host = host
         if isinstance(runtime, Runtime):
             self._runtime = runtime
-            create_app(runtime)  # what is wrong with its settings shows now
+            create_app(runtime, host=host)  # what is wrong with its settings shows now
         elif isinstance(runtime, Settings):
             self._settings = runtime
         else:
@@ -130,7 +136,7 @@ class AsgiApp:
                 "on, so enter it in the lifespan of that one: async with llm: yield"
             )
         if self._site is None or self._site.over:
-            site = _Site(self._runtime)
+            site = _Site(self._runtime, self._host)
             self._runtime.run_beside(site.serve)
             self._site = site
         return await self._site.opened()
@@ -162,8 +168,8 @@ class _Site:
     """The server on its socket. It lives in the background of its runtime, so that it ends, at the
     latest, when that is left."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(self, runtime: Runtime, host: Host | None) -> None:
+        self._runtime, self._host = runtime, host
         self._session: aiohttp.ClientSession | None = None
         self._failure: Exception | None = None
         self._opened, self._closing, self._ended = anyio.Event(), anyio.Event(), anyio.Event()
@@ -197,7 +203,7 @@ class _Site:
 
     async def _serve(self, path: str) -> None:
         settings = self._runtime.settings.server
-        app = create_app(self._runtime)
+        app = create_app(self._runtime, host=self._host)
         runner = Runner(
             app,
             header_timeout=settings.header_timeout,

@@ -19,7 +19,11 @@ from .tracing import make_tracing
 class Watching:
     """All observers of an application, and the tasks that they need."""
 
-    def __init__(self, runtime: Runtime, runs: Runs) -> None:
+    def __init__(self, runtime: Runtime, runs: Runs, metrics: Metrics | None = None) -> None:
+        """
+        Args:
+            metrics: of a server that exposes them, too; None: they are the application's own.
+        """
         server = runtime.settings.server
         self._runtime = runtime
         self._open_metrics = server.open_metrics
@@ -29,8 +33,9 @@ class Watching:
             draining=lambda: runs.leaving,
             queue_full=lambda: queue_is_full(runtime),
         )
-        self.metrics = Metrics()
-        self.metrics.read_load(runtime)
+        self.metrics = metrics or Metrics()
+        if metrics is None:
+            self.metrics.read_load(runtime)
         tracing = make_tracing()
         self._observers: list[Observer] = [self.health, self.metrics]
         if tracing is not None:

@@ -41,6 +41,8 @@ _ANSWER_TIMES = (0.1, 0.25, 0.5, 1, 2, 3, 5, 7.5, 10, 15, 20, 30, 45, 60, 90, 12
 #: Seconds. 0: in time.
 _OVERSHOOTS = (0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2)
 _SHORT_TIMES = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1)
+#: How branches end whose answers count, if they gave one.
+_KEPT = (BranchStatus.FINISHED, BranchStatus.TRUNCATED, BranchStatus.FORCED)
 
 _WEBSOCKET = web.RequestKey("frontrunner.websocket", bool)
 
@@ -85,6 +87,11 @@ class Metrics:
         )
         self._prompt_tokens = Counter(
             "frontrunner_prompt_tokens", "Tokens of the questions.", registry=registry
+        )
+        self._scoring_tokens = Counter(
+            "frontrunner_scoring_tokens",
+            "Tokens that judges and verifiers read and generated.",
+            registry=registry,
         )
         self._aborts = Histogram(
             "frontrunner_abort_seconds",
@@ -138,6 +145,7 @@ class Metrics:
         self._decision.observe(result.elapsed)
         self._overshoot.observe(max(0.0, result.elapsed - result.deadline))
         self._prompt_tokens.inc(result.prompt_tokens)
+        self._scoring_tokens.inc(result.scoring_tokens)
         self._tokens.labels("saved").inc(result.tokens_saved)
         for branch in result.branches:
             answered = branch.answer is not None
@@ -146,7 +154,7 @@ class Metrics:
     def count_branch(self, status: BranchStatus, tokens: int, *, answered: bool) -> None:
         """For a race that ends: one of its branches."""
         self._branches.labels(status.value).inc()
-        kept = answered and status in (BranchStatus.FINISHED, BranchStatus.FORCED)
+        kept = answered and status in _KEPT
         self._tokens.labels("kept" if kept else "wasted").inc(tokens)
 
     def count_abort(self, seconds: float, *, told: bool) -> None:
@@ -197,6 +205,10 @@ class Metrics:
     def read_load(self, runtime: Runtime) -> None:
         """Also tell, at each exposition, what the runtime's engine and its queue are doing."""
         self._own.register(_Load(runtime))
+
+    def publish(self, registry: CollectorRegistry) -> None:
+        """Also tell them wherever ``registry`` is exposed."""
+        registry.register(_Own(self._own))
 
     # ── what they say ─────────────────────────────────────────────────────────────────────────
 
@@ -279,6 +291,19 @@ class _Load(Collector):
                 "Tokens a step with speculation, the model's own included.",
                 load.acceptance_length,
             )
+
+
+class _Own(Collector):
+    """Our metrics, in somebody else's registry."""
+
+    def __init__(self, own: CollectorRegistry) -> None:
+        self._own = own
+
+    def describe(self) -> Iterator[Metric]:
+        return iter(())  # their names are not asked for before the first exposition
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._own.collect()
 
 
 class _Together(Collector):

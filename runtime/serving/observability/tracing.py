@@ -169,6 +169,7 @@ def _came_out(result: Result) -> Mapping[str, Any]:
         "frontrunner.overshoot": max(0.0, result.elapsed - result.deadline),
         "frontrunner.tokens_saved": result.tokens_saved,
         "frontrunner.branches.finished": count(BranchStatus.FINISHED),
+        "frontrunner.branches.truncated": count(BranchStatus.TRUNCATED),
         "frontrunner.branches.forced": count(BranchStatus.FORCED),
         "frontrunner.branches.cancelled": count(BranchStatus.CANCELLED),
         "frontrunner.branches.failed": count(BranchStatus.FAILED),

@@ -22,13 +22,13 @@ from ..replies.races import (
     stream_race,
     wants_events,
 )
+from ..replies.reply_kinds import Asked, ReplyKind, reply_kind
 from ..replies.usage import Account
 from ..requests.bounds import Items
 from ..requests.hosted_tools import left_out, tool_types
 from ..requests.ignored_fields import CHAT, ignored_fields
-from ..requests.options import Sampled, race_options, stop_strings
+from ..requests.options import Sampled, TemplateArguments, race_options, stop_strings
 from ..requests.reading import read_messages, read_request
-from ..requests.reply_kinds import Asked, ReplyKind, reply_kind
 from ..requests.response_format import ChatFormat, JsonReply
 from ..requests.slices import SLICES
 from ..runs.frames import Frame, TextFrame
@@ -96,6 +96,8 @@ class ChatRequest(Sampled):
     function_call: Literal["none", "auto"] | CalledFunction | None = None
     """The ``tool_choice`` among them."""
     response_format: ChatFormat | None = None
+    chat_template_kwargs: TemplateArguments | None = None
+    """vLLM's: variables of the model's chat template, over those of ``[prompt]``."""
 
     @property
     def legacy(self) -> bool:
@@ -132,6 +134,7 @@ class ChatRequest(Sampled):
             False if self.legacy else self.parallel_tool_calls,
             stop_strings(self.stop) or (),
             self.max_completion_tokens or self.max_tokens,
+            self.chat_template_kwargs,
         )
         return reply_kind(app, asked, count)
 
@@ -254,7 +257,7 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
     account = replace(account, form=kind.form)
     options = body.options(request, kind)
     turns = await read_messages(body.messages, request.app[SLICES])
-    messages = Conversation(kind.told_in(turns))
+    messages = Conversation(turns)
     asked, choices = body.frontrunner, body.n or 1
     if body.stream:
         encoder = ChatEncoder(

@@ -72,6 +72,7 @@ class ChunkEncoder(ABC):
                 frames = list(self._answered(text))
                 return [*self._opening(0), *frames] if frames else []
             case Extra(event):
+                self._live.see(event)
                 return [self._extra(event)] if self._events else []
             case Decided(result):
                 return self._last(result)

@@ -33,6 +33,9 @@ class CompletionRequest(Sampled):
     stream_options: StreamOptions | None = None
     echo: bool | None = None
     logprobs: Annotated[int, Field(ge=0, le=MAX_LOGPROBS)] | None = None
+    add_special_tokens: bool | None = None
+    """vLLM's: whether text begins with the special tokens that the model's tokenizer puts there;
+    None: it does."""
 
     def questions(self) -> list[RawPrompt]:
         """The prompts, at least one.
@@ -49,7 +52,8 @@ class CompletionRequest(Sampled):
             if not content:
                 at = f"prompt[{place}]" if several else "prompt"
                 raise BadParameter(f"{at}: must hold something", at)
-        return [RawPrompt(p if isinstance(p, str) else tuple(p)) for p in prompts]
+        special = self.add_special_tokens is not False
+        return [RawPrompt(p if isinstance(p, str) else tuple(p), special) for p in prompts]
 
     def options(self, request: web.Request) -> RaceOptions:
         """What the race is told.

@@ -133,8 +133,9 @@ async def completions(request: web.Request) -> web.StreamResponse:
         # Nobody asked for an answer of the usual kind: what has none is a completion all the same.
         more: AnswerOptions = {} if said is None or isinstance(said, str) else said
         options["answers"] = {**more, "optional": True}
-    if body.frontrunner.content is not None:
-        ignored = (*ignored, "frontrunner.content")
+    for name in ("content", "instruction"):  # the text is what the model makes of the prompt
+        if getattr(body.frontrunner, name) is not None:
+            ignored = (*ignored, f"frontrunner.{name}")
     live, stop = body.frontrunner.stream_leader, tuple(options.get("stop") or ())
     form = ReplyForm(raw=True, stream_leader=live, stop=stop)
     account = replace(Account.of(request.app, ignored), form=form)

@@ -1,19 +1,21 @@
-"""``GET /v1/models``: the one model that is served."""
+"""``GET /v1/models``: the one model that is served, under each of its names."""
 
 from time import time
 from typing import Any
 
 from aiohttp import web
 
-from ..app_keys import RUNTIME, served_model
+from ..app_keys import OTHER_NAMES, RUNTIME, is_served, served_model
 from ..errors import UnknownModel, json_response
 
 _STARTED = int(time())
 
 
 async def models(request: web.Request) -> web.Response:
-    """All models."""
-    return json_response({"object": "list", "data": [_model(request.app)]})
+    """All names."""
+    app = request.app
+    names = dict.fromkeys((served_model(app), *app.get(OTHER_NAMES, ())))
+    return json_response({"object": "list", "data": [_model(app, name) for name in names]})
 
 
 async def model(request: web.Request) -> web.Response:
@@ -23,15 +25,15 @@ async def model(request: web.Request) -> web.Response:
         UnknownModel: it is not served.
     """
     asked, served = request.match_info["model"], served_model(request.app)
-    if asked != served:
+    if not is_served(request.app, asked):
         raise UnknownModel(asked, served)
-    return json_response(_model(request.app))
+    return json_response(_model(request.app, asked))
 
 
-def _model(app: web.Application) -> dict[str, Any]:
+def _model(app: web.Application, name: str) -> dict[str, Any]:
     info = app[RUNTIME].engine.info
     return {
-        "id": served_model(app),
+        "id": name,
         "object": "model",
         "created": _STARTED,
         "owned_by": "frontrunner",

@@ -16,6 +16,7 @@ from typing import Final, Literal
 
 from ...answers.combined import ToolCall, read_calls
 from ...answers.extraction.thinking import without_thinking
+from ...thinking import ThinkingFormat
 
 Content = Literal["answer", "reply"]
 #: Characters of a token, of which there are hardly fewer.
@@ -64,13 +65,22 @@ class ReplyForm:
     only_answers: bool = False
     count: Callable[[str], int] = len
 
-    def tell(self, answer: str | None, text: str, forced_at: int | None, *, ended: bool) -> Told:
+    def tell(
+        self,
+        answer: str | None,
+        text: str,
+        forced_at: int | None,
+        *,
+        ended: bool,
+        thinking: ThinkingFormat | None = None,
+    ) -> Told:
         """
         Args:
             answer: of the branch; None: it gave none.
             text: all that it wrote.
             forced_at: where its forced answer begins in ``text``; None: it has none.
             ended: whether it came to its end by itself.
+            thinking: how it marks its thinking; None: in one of the ways that are usual.
         """
         if self.calls and (calls := read_calls(answer)):
             return Told(answer or "", "tool_calls", tuple(calls))
@@ -79,14 +89,16 @@ class ReplyForm:
             whole = ended or (answer is not None and forced_at is not None)
             return Told(content, reason or ("stop" if whole else "length"))
         if answer is None:
-            said = _said(text, forced_at)
+            said = _said(text, forced_at, thinking)
             content, reason = self._cut(said)
             unfinished = self.only_answers or not ended
             return Told(content, "length" if unfinished else reason or "stop", repeated=said)
-        reply = _said(text, forced_at) if self.content == "reply" else ""
+        reply = _said(text, forced_at, thinking) if self.content == "reply" else ""
         content, reason = self._cut(reply or answer)
         if reply and reason is not None and not self.exact and self._loses(answer, reply, content):
             content, reason = self._cut(answer)
+        elif reply and not ended and forced_at is None:
+            reason = reason or "length"  # it had answered before it was cut
         return Told(content, reason or "stop", repeated=reply)
 
     def _cut(self, text: str) -> tuple[str, Literal["stop", "length"] | None]:
@@ -135,7 +147,9 @@ def _first(text: str, most: int, count: Callable[[str], int]) -> str:
     return text[:low]
 
 
-def _said(text: str, forced_at: int | None) -> str:
+def _said(text: str, forced_at: int | None, thinking: ThinkingFormat | None) -> str:
     """What a branch says outside its thinking; a forced answer ends that."""
+    if thinking is not None:  # it was closed before the answer was asked for
+        return thinking.read(text).content.strip()
     at = len(text) if forced_at is None else forced_at
     return (without_thinking(text[:at]) + text[at:]).strip()

@@ -10,6 +10,7 @@ from ..requests.ignored_fields import told
 
 _OUTCOMES = {
     "finished": BranchStatus.FINISHED,
+    "truncated": BranchStatus.TRUNCATED,
     "forced": BranchStatus.FORCED,
     "cancelled": BranchStatus.CANCELLED,
     "failed": BranchStatus.FAILED,
@@ -24,7 +25,9 @@ def summary(result: Result, ignored: Sequence[str] = ()) -> dict[str, Any]:
         "race_id": result.race_id,
         "answer": result.answer,
         "confidence": result.confidence,
+        "accuracy_estimate": result.accuracy_estimate,
         "stop_reason": result.stop_reason,
+        "notes": [{"code": note.code, "text": note.text} for note in result.notes],
         "votes": result.votes,
         "forced_votes": result.forced_votes,
         "branches": {
@@ -32,6 +35,7 @@ def summary(result: Result, ignored: Sequence[str] = ()) -> dict[str, Any]:
             **{name: result.counted(status) for name, status in _OUTCOMES.items()},
         },
         "tokens_generated": result.tokens_generated,
+        "scoring_tokens": result.scoring_tokens,
         "tokens_saved": result.tokens_saved,
         "elapsed": round(result.elapsed, 6),
         "deadline": result.deadline,

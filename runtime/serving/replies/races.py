@@ -14,7 +14,8 @@ from frontrunner.strategies.protocol import BranchStatus, StopReason
 from ...answers.combined import ToolCall
 from ...racing.options import Question, RaceOptions
 from ...result import BranchReport, Result
-from ..app_keys import SETTINGS, served_model
+from ...thinking import ThinkingFormat
+from ..app_keys import SETTINGS, is_served, served_model
 from ..errors import BadParameter, UnknownModel, json_response
 from ..requests.options import FrontrunnerOptions
 from ..runs.frames import Encoder
@@ -53,9 +54,9 @@ def check_model(app: web.Application, asked: str | None) -> str:
         UnknownModel: another one is asked for.
     """
     served = served_model(app)
-    if asked is not None and asked != served:
+    if asked is not None and not is_served(app, asked):
         raise UnknownModel(asked, served)
-    return served
+    return asked or served
 
 
 def branches_for(choices: int, asked: FrontrunnerOptions, default: int) -> RaceOptions:
@@ -199,12 +200,13 @@ def choices_of(result: Result, count: int, form: ReplyForm) -> list[Choice]:
         answer=result.answer,
         text=result.text,
         forced_at=branch.forced_at if branch is not None and whole else None,
-        ended=result.stop_reason is not StopReason.DEADLINE
+        ended=result.answer is not None or result.stop_reason is not StopReason.DEADLINE
         if branch is None
         else _ended_itself(branch),
         tokens=shown_tokens(result),
+        thinking=result.thinking,
     )
-    return [winner, *(_choice_of(branch, form) for branch in _placed(result)[: count - 1])]
+    return [winner, *(_choice_of(branch, form, result) for branch in _placed(result)[: count - 1])]
 
 
 def usage(results: Sequence[Result], choices: int, account: Account) -> dict[str, Any]:
@@ -253,7 +255,7 @@ def _placed(result: Result) -> Sequence[BranchReport]:
     return sorted((b for b in result.branches if b is not shown), key=place)
 
 
-def _choice_of(branch: BranchReport, form: ReplyForm) -> Choice:
+def _choice_of(branch: BranchReport, form: ReplyForm, result: Result) -> Choice:
     return _choice(
         form,
         answer=branch.answer,
@@ -261,6 +263,7 @@ def _choice_of(branch: BranchReport, form: ReplyForm) -> Choice:
         forced_at=branch.forced_at,
         ended=_ended_itself(branch),
         tokens=branch.tokens + branch.inherited_tokens,
+        thinking=result.thinking,
     )
 
 
@@ -272,12 +275,13 @@ def _choice(
     forced_at: int | None,
     ended: bool,
     tokens: int,
+    thinking: ThinkingFormat | None,
 ) -> Choice:
-    told = form.tell(answer, text, forced_at, ended=ended)
+    told = form.tell(answer, text, forced_at, ended=ended, thinking=thinking)
     return Choice(
         content=told.content,
         calls=told.calls,
-        reasoning="" if form.raw else _without(text, told),
+        reasoning="" if form.raw else _reasoning(text, told, thinking),
         finish_reason=told.finish_reason,
         answer=answer,
         text=text,
@@ -285,8 +289,13 @@ def _choice(
     )
 
 
-def _without(text: str, told: Told) -> str:
-    """What the model wrote before the reply; all of it where the content is something else."""
+def _reasoning(text: str, told: Told, thinking: ThinkingFormat | None) -> str:
+    """What the model wrote before the reply; all of it where the content is something else. Without
+    marks, where they are known."""
+    if thinking is not None:
+        said = thinking.read(text)
+        other = not told.calls and not told.repeated and told.content
+        return (said.plain if other else said.reasoning).strip()
     if told.content == text:
         return ""
     whole = text.rstrip()

@@ -6,13 +6,14 @@ from typing import Any
 
 from aiohttp import web
 
-from ...engines.protocol import Message
-from ...prompts.tool_choice import ToolUse, tool_name, tool_use
+from ...engines.chat_template import PLAIN_STOP
+from ...prompts.instructions import AUTO
+from ...prompts.tool_choice import tool_use
 from ...racing.options import AnswerOptions, answer_kind
-from ..app_keys import SETTINGS
-from ..replies.content import ReplyForm
-from .options import FrontrunnerOptions
-from .response_format import JsonReply, with_instruction
+from ..app_keys import RUNTIME, SETTINGS
+from ..requests.options import FrontrunnerOptions
+from ..requests.response_format import JsonReply
+from .content import ReplyForm
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Asked:
     stop: tuple[str, ...] = ()
     max_tokens: int | None = None
     """Of the content."""
+    template_arguments: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +39,6 @@ class ReplyKind:
     race: Mapping[str, Any]
     """Of ``RaceOptions``; what is not said is None."""
     form: ReplyForm
-    _format: JsonReply | None
-    _use: ToolUse
-
-    def told_in(self, messages: Sequence[Message]) -> Sequence[Message]:
-        """``messages``, and in them what the model must know of the reply."""
-        if self._use.required:
-            one = self._use.callable[0] if len(self._use.callable) == 1 else None
-            what = "one of the tools" if one is None else f"the tool {tool_name(one)}"
-            return with_instruction(messages, f"Answer with a call of {what}.")
-        return messages if self._format is None else self._format.told_in(messages)
 
 
 def reply_kind(app: web.Application, asked: Asked, count: Callable[[str], int]) -> ReplyKind:
@@ -68,20 +60,26 @@ def reply_kind(app: web.Application, asked: Asked, count: Callable[[str], int]) 
         # Nobody asked for an answer of the usual kind: what has none is a reply all the same.
         more: AnswerOptions = {} if said is None or isinstance(said, str) else said
         said = {**more, "optional": True}
+    # Who asks for a format or a call must have the model told so, whatever the settings say.
+    needed = AUTO if asked.format is not None or use.required else None
     race = {
         "answers": said,
+        "instruction": needed if options.instruction is None else options.instruction,
+        "template_arguments": asked.template_arguments,
         "tools": asked.tools,
         "tool_choice": asked.tool_choice,
         "parallel_tool_calls": asked.parallel_tool_calls,
     }
+    # Where there is no chat template a branch ends in the beginning of the next question.
+    ends = () if app[RUNTIME].engine.info.chat.template else (PLAIN_STOP,)
     form = ReplyForm(
         content,
         exact=options.content == "reply",
-        stop=asked.stop,
+        stop=(*asked.stop, *ends),
         max_tokens=asked.max_tokens,
         calls=bool(use.callable) or kind == "tool_call",
         stream_leader=options.stream_leader,
         only_answers=asked.format is not None or use.required,
         count=count,
     )
-    return ReplyKind(race, form, asked.format, use)
+    return ReplyKind(race, form)

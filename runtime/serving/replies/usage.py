@@ -70,6 +70,7 @@ class Account:
         return {
             "races": [summary(result) for result in results],
             "tokens_generated": sum(result.tokens_generated for result in results),
+            "scoring_tokens": sum(result.scoring_tokens for result in results),
             "tokens_saved": sum(result.tokens_saved for result in results),
             "ignored": told(self.ignored),
         }

@@ -5,6 +5,8 @@ from ...result import BranchReport, Result
 
 def shown_branch(result: Result) -> BranchReport | None:
     """The branch whose text is the result's; None: there is none."""
+    if result.branch is not None:
+        return next((b for b in result.branches if b.index == result.branch), None)
     standing = [b for b in result.branches if b.text.startswith(result.text)]
     return next((b for b in standing if b.answer == result.answer), next(iter(standing), None))
 

@@ -61,6 +61,11 @@ def _includes(value: Any) -> str | None:
     return None
 
 
+_TEMPLATE_ARGUMENTS: Final = (
+    "vLLM's: variables of the model's chat template, over those of `[prompt]`; at most 32, and "
+    "4 KiB of JSON"
+)
+
 #: Fields that more than one API has.
 _SAMPLING: Final[Fields] = {
     "model": _honoured("must be the one that is served"),
@@ -104,6 +109,7 @@ CHAT: Final[Fields] = {
     "function_call": _honoured("as `tool_choice`"),
     "parallel_tool_calls": _honoured(),
     "response_format": _honoured(),
+    "chat_template_kwargs": _honoured(_TEMPLATE_ARGUMENTS),
     "audio": _refused("replies are text"),
     "modalities": _refused("replies are text", ["text"], []),
     "logprobs": _refused(NO_LOGPROBS, False),
@@ -122,6 +128,10 @@ COMPLETIONS: Final[Fields] = {
     "echo": _honoured("of token ids where the engine tells what they stand for"),
     "suffix": _refused("text is only added at the end: put both parts into the prompt", ""),
     "logprobs": _honoured("without a race, up to 20, where the engine tells them"),
+    "add_special_tokens": _honoured(
+        "vLLM's: whether text begins as the model's tokenizer has it, with a BOS, say; true by "
+        "default"
+    ),
     "best_of": _ignored("a race always takes the best of `frontrunner.branches`", 1),
 }
 
@@ -148,6 +158,7 @@ RESPONSES: Final[Fields] = {
     "stream_id": _honoured("on the websocket: its lane"),
     "text": _honoured(),
     "text.format": _honoured(),
+    "chat_template_kwargs": _honoured(_TEMPLATE_ARGUMENTS),
     "text.verbosity": _ignored("the model decides"),
     "reasoning": _ignored("how long it may take is what `frontrunner.deadline` says", {}),
     "include": Field("ignored", "reasoning is told as it is, not encrypted", ([],), _includes),

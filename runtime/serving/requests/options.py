@@ -7,6 +7,7 @@ from math import isfinite
 from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar, cast
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -20,6 +21,7 @@ from pydantic_core import ErrorDetails
 
 from ...answers.equivalence.rules import Order, Units
 from ...config import Settings
+from ...config.prompting import argument_fault
 from ...config.sections import path_in
 from ...racing.options import AnswerOptions, RaceOptions
 from ..errors import BadParameter
@@ -44,6 +46,16 @@ _STRICT: Final = ConfigDict(
     frozen=True,
     use_attribute_docstrings=True,
 )
+
+
+def _template_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
+    if (fault := argument_fault(arguments)) is not None:
+        raise ValueError(fault)
+    return arguments
+
+
+#: Variables of a chat template.
+TemplateArguments = Annotated[dict[str, Any], AfterValidator(_template_arguments)]
 
 
 class AnswerFields(BaseModel):
@@ -86,6 +98,10 @@ class FrontrunnerOptions(BaseModel):
     content: Literal["answer", "reply"] | None = None
     """What ``content`` is: the answer, or all that the winning branch wrote outside its thinking.
     None: the answer where ``answers`` or a response format names a kind, else the server's
+    default."""
+    instruction: str | None = None
+    """What is added to the conversation so that its answer can be found: ``auto``, a text, or an
+    empty text for nothing. None: what a format or a demanded call needs, else the server's
     default."""
     stream_leader: bool = True
     """Whether a stream tells the text of the branch in front, as reasoning, before the reply is

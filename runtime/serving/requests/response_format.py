@@ -5,7 +5,7 @@ prompt, and votes count values: no branch that writes something else is an answe
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Annotated, Any, Final, Literal
 
@@ -14,7 +14,6 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from ...answers.extraction.schema import check_schema, patterns_in
-from ...engines.protocol import Message
 from ...racing.options import AnswerOptions
 from ..errors import BadParameter
 
@@ -80,14 +79,12 @@ ResponseFormat = Annotated[
 class JsonReply:
     """What a format asks for; there is none for text."""
 
-    def __init__(self, schema: Mapping[str, Any], *, named: bool) -> None:
+    def __init__(self, schema: Mapping[str, Any]) -> None:
         """
         Args:
             schema: checked.
-            named: whether it is the request's, and to be shown to the model.
         """
         self._schema = schema
-        self._named = named
 
     @classmethod
     async def of(
@@ -104,19 +101,19 @@ class JsonReply:
             case None | TextFormat():
                 return None
             case ObjectFormat():
-                return cls({"type": "object"}, named=False)
+                return cls({"type": "object"})
             case SchemaFormat(json_schema=named):
                 param = f"{param}.json_schema.schema"
             case FlatSchemaFormat():
                 named, param = asked, f"{param}.schema"
         if named.schema_ is None:
-            return cls({}, named=False)
+            return cls({})
         data = orjson.dumps(named.schema_)
         _check(named.schema_, data, param)
         # In a thread: it takes milliseconds.
         if (fault := await anyio.to_thread.run_sync(_fault, data)) is not None:
             raise BadParameter(f"{param}: {fault}", param)
-        return cls(named.schema_, named=True)
+        return cls(named.schema_)
 
     def answers(self, asked: str | AnswerOptions | None) -> AnswerOptions:
         """What an answer is; ``asked`` is what ``frontrunner.answers`` says.
@@ -132,33 +129,6 @@ class JsonReply:
                 "frontrunner.answers",
             )
         return {**said, "kind": "json", "json_schema": self._schema}
-
-    def told_in(self, messages: Sequence[Message]) -> Sequence[Message]:
-        """``messages``, and in them what to write, unless they say it."""
-        said = " ".join(str(message.get("content") or "") for message in messages)
-        properties = self._schema.get("properties")
-        fields = list(properties) if self._named and isinstance(properties, dict) else []
-        if "json" in said.lower() and (not self._named or (fields and _all_in(fields, said))):
-            return messages
-        what = "an object" if self._schema.get("type") == "object" else "a value"
-        instruction = f"Answer with JSON: {what}, and nothing after it."
-        if self._named:
-            schema = orjson.dumps(self._schema).decode()
-            instruction = f"Answer with JSON that satisfies this schema:\n{schema}"
-        return with_instruction(messages, instruction)
-
-
-def with_instruction(messages: Sequence[Message], instruction: str) -> list[Message]:
-    """``messages`` with an instruction at the end of what the system says first."""
-    first = messages[0] if messages else None
-    if first is None or first["role"] != "system":
-        return [{"role": "system", "content": instruction}, *messages]
-    content = f"{first['content']}\n\n{instruction}".strip()
-    return [{**first, "content": content}, *messages[1:]]
-
-
-def _all_in(names: Sequence[str], text: str) -> bool:
-    return all(name in text for name in names)
 
 
 def _check(schema: Mapping[str, Any], data: bytes, param: str) -> None:

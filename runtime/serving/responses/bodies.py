@@ -13,13 +13,13 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapt
 from ...engines.protocol import Message
 from ...prompts.history import History, custom_call, function_call, read_text, turn
 from ..errors import NotFound
+from ..replies.reply_kinds import Asked, ReplyKind, reply_kind
 from ..requests.bounds import Items
 from ..requests.hosted_tools import left_out
 from ..requests.ignored_fields import ITEMS, RESPONSES, ignored_fields
 from ..requests.limits import parse_json
-from ..requests.options import Sampled
+from ..requests.options import Sampled, TemplateArguments
 from ..requests.reading import weight
-from ..requests.reply_kinds import Asked, ReplyKind, reply_kind
 from ..requests.response_format import JsonReply, ResponseFormat
 from ..requests.slices import Slices
 
@@ -203,6 +203,8 @@ class ResponseBody(Sampled):
     store: bool | None = None
     background: bool | None = None
     seed: Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] | None = None
+    chat_template_kwargs: TemplateArguments | None = None
+    """vLLM's: variables of the model's chat template, over those of ``[prompt]``."""
     generate: bool | None = None
     """False: only prepare what a later request goes on from, with ``previous_response_id``."""
     type: str | None = None
@@ -288,6 +290,7 @@ class ResponseBody(Sampled):
             self.tool_choice,
             self.parallel_tool_calls,
             max_tokens=self.max_output_tokens,
+            template_arguments=self.chat_template_kwargs,
         )
         return reply_kind(app, asked, count)
 

@@ -108,6 +108,7 @@ class ResponseEncoder:
             case Answer():
                 return self._say(item.text)
             case Extra():
+                self._live.see(item.event)
                 return (_extra(item.event),) if self._events else ()
             case Decided():
                 return self._decide(item.result)

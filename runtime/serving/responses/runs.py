@@ -157,7 +157,7 @@ async def start_response(
         on_end=lambda response: memory.ended(response["id"]),
     )
     run = await app[RUNS].start(
-        Conversation(kind.told_in(body.messages(earlier, turns))),
+        Conversation(body.messages(earlier, turns)),
         options,
         encoder,
         prefix=PREFIX,

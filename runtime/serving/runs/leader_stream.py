@@ -23,6 +23,9 @@ class Reasoning:
 
     text: str
     branch: int  # -1: no single branch stands for it
+    behind: str | None = None
+    """The text that it goes on from, where that is not all that was told: the beginning of another
+    branch's, or of the same one's after it was cut back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,7 @@ class LeaderStream:
             case BranchProgressed():
                 told += self._progressed(event)
             case BranchExtended(_, branch, text) if branch == self._followed:
-                told += self._reason(text, branch)
+                told += self._reason(text, branch, self._said.removesuffix(text))
             case _:
                 pass
         told.append(Extra(event))
@@ -119,11 +122,14 @@ class LeaderStream:
         """Go on with the text of another branch, or with the same one's if it was cut back."""
         said = self._said
         shared = _shared(said, text)
-        goes_on = shared == len(said) or index == self._followed
-        return self._reason(text[shared:] if goes_on else SWITCH + text, index)
+        if shared == len(said):
+            return self._reason(text[shared:], index)
+        if index == self._followed:
+            return self._reason(text[shared:], index, text[:shared])
+        return self._reason(SWITCH + text, index, "")
 
-    def _reason(self, text: str, index: int) -> list[StreamItem]:
-        return [Reasoning(text, index)] if text else []
+    def _reason(self, text: str, index: int, behind: str | None = None) -> list[StreamItem]:
+        return [Reasoning(text, index, behind)] if text else []
 
     def _decided(self, result: Result) -> list[StreamItem]:
         told = list[StreamItem]()

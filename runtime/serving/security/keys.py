@@ -60,8 +60,8 @@ class Keys:
             self._digests.append((digest, name))
 
     @classmethod
-    def from_settings(cls, settings: ServerSettings) -> Self:
-        """The keys of ``key_file`` and of ``keys_env``; both count.
+    def from_settings(cls, settings: ServerSettings, more: Iterable[tuple[str, str]] = ()) -> Self:
+        """The keys of ``key_file`` and of ``keys_env``, and ``more``; all count.
 
         Raises:
             ConfigError: a source that is named has no key in it, or a bad one: a server that was
@@ -78,6 +78,8 @@ class Keys:
         if settings.keys_env is not None:
             text = os.environ.get(settings.keys_env, "")
             entries += _parsed(re.split(r"[,\n]", text), "server.keys_env", settings.keys_env)
+        given = {key for _, key in entries}
+        entries += [(name, key) for name, key in more if key not in given]
         try:
             return cls(entries)
         except ValueError as error:

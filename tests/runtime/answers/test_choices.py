@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frontrunner.runtime.answers.extraction.choices import last_choice
+from frontrunner.runtime.answers.extraction.choices import last_choice, settled_choice
 
 LETTERS = "ABCDEFGHIJ"
 HOSTILE = ["answer is ", "(A", "Answer: option ", "\n(", "\\boxed{", " ", "**", "\\text{(", "A ",
@@ -323,3 +323,29 @@ def test_a_million_hostile_characters_take_no_time_to_speak_of(unit: str) -> Non
     last_choice(hostile)
     if not unit.startswith("\\boxed{A"):
         assert last_choice(hostile + "\n\nThe answer is (B)") == "B"
+
+
+# ── a forced answer that is being written ─────────────────────────────────────────────────────────
+
+SLOT = "The answer is ("
+
+
+@pytest.mark.parametrize(
+    ("said", "at", "answer"),
+    [
+        ("B) 12 metres", "B) 12 ", "B"),
+        ("C.", "C.", "C"),
+        ("D\n", "D\n", "D"),
+        ("A) since", None, "A"),
+        ("B because it", "B because ", "B"),
+        ("B) and (C) are right", "B) and (C) are ", "B, C"),
+        ("none of them", None, None),
+    ],
+)
+def test_a_letter_is_settled_as_soon_as_no_other_can_follow(
+    said: str, at: str | None, answer: str | None
+) -> None:
+    settled = [n for n in range(len(said) + 1) if settled_choice(SLOT + said[:n]) is not None]
+    assert (said[: settled[0]] if settled else None) == at
+    assert {settled_choice(SLOT + said[:n]) for n in settled} <= {answer}
+    assert last_choice(SLOT + said) == answer

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frontrunner.runtime.answers.extraction.last_number import last_number
+from frontrunner.runtime.answers.extraction.last_number import last_number, settled_number
 
 HOSTILE = ["1,", "1,111", "-", "1/", ".", "answer is ", "\n(", "\\boxed{", " ", "−1", "9", "\n",
            "1e", "1 000 ", "1:", "1'", "10^{", "_1", "x_", "\\frac{1}{", "\\frac{1}{2}", "\\sqrt",
@@ -216,3 +216,56 @@ def test_a_million_hostile_characters_take_no_time_to_speak_of(unit: str) -> Non
     hostile = unit * (1_000_000 // len(unit))
     last_number(hostile)
     assert last_number(hostile + " so. The answer is 7") == "7"
+
+
+# ── a forced answer that is being written ─────────────────────────────────────────────────────────
+
+SLOT = "The answer is "
+
+
+@pytest.mark.parametrize(
+    ("said", "at", "answer"),
+    [
+        ("8 apples", "8 a", "8"),
+        ("8.\nAnd so", "8.\n", "8"),
+        ("8. So", "8. ", "8"),
+        ("8.5 km", "8.5 k", "8.5"),
+        ("1,234 gold", "1,234 g", "1234"),
+        ("$12 each", "$12 ea", "12"),
+        ("**7**\n", "**7**\n", "7"),
+        ("40% of", "40%", "40"),
+        ("3/4 of", "3/4 o", "3/4"),
+        ("-5 degrees", "-5 de", "-5"),
+        ("2 million people", "2 million p", "2 million"),
+        ("3 miles", "3 mile", "3"),
+        ("he has 6 now", "he has 6 n", "6"),
+    ],
+)
+def test_a_number_is_settled_as_soon_as_nothing_can_belong_to_it(
+    said: str, at: str, answer: str
+) -> None:
+    text = SLOT + said
+    settled = [n for n in range(len(said) + 1) if settled_number(SLOT + said[:n]) is not None]
+    assert said[: settled[0]] == at
+    assert {settled_number(SLOT + said[:n]) for n in settled} == {answer}
+    assert last_number(text) == answer
+
+
+@pytest.mark.parametrize(
+    "said", ["", "8", "8 ", "8.", "1,", "8/", "8 x", "8 m", "3 + 5", "3 + 5 = 8", "8e", "unknown"]
+)
+def test_a_number_that_may_still_go_on_is_not_settled(said: str) -> None:
+    assert settled_number(SLOT + said) is None
+
+
+def test_a_number_that_nothing_states_is_not_settled() -> None:
+    assert settled_number("he has 3 + 5 apples. ") is None
+    assert settled_number(r"so \boxed{7} and") == "7"
+
+
+@given(
+    st.lists(st.sampled_from(HOSTILE), max_size=30).map("".join), st.sampled_from(["", " ", " a "])
+)
+def test_what_is_settled_is_what_is_found(text: str, more: str) -> None:
+    settled = settled_number(SLOT + text + more)
+    assert settled is None or last_number(SLOT + text + more) is not None

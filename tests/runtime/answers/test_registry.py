@@ -108,3 +108,62 @@ def test_a_box_without_braces_is_not_settled_while_it_may_go_on() -> None:
     assert boxed.settled(r"so \boxed n") is None
     assert boxed.settled(r"so \boxed{n") is None
     assert boxed.settled(r"so \boxed{n}") == "n"
+
+
+# ── forced answers ────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "answer"),
+    [
+        ("boxed", "8}", "8"),
+        ("last_number", "8 apples", "8"),
+        ("multiple_choice", "B) 12", "B"),
+        ("json", '{"a": 1}\n```', '{"a":1}'),
+    ],
+)
+def test_a_suffix_opens_a_slot_for_its_kind(kind: str, said: str, answer: str) -> None:
+    kept = extractor(kind=kind)
+    assert kept.suffix is not None
+    opening = kept.opening(kept.suffix)
+    assert kept.find(opening) is None
+    assert kept.find(opening + said) == answer
+    assert kept.find(opening + "I do not know") is None
+
+
+def test_nothing_of_a_suffix_is_taken_for_an_answer() -> None:
+    suffix = "Answer with a number from 1 to 10, as in \\boxed{5}: "
+    for kind in ("boxed", "last_number"):
+        kept = extractor(kind=kind)
+        assert kept.find(kept.opening(suffix) + "hm") is None
+    boxed = extractor(kind="last_number")
+    assert boxed.find(boxed.opening("So it is \\boxed{") + "7} of 9") == "7"
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "answer"),
+    [
+        ("boxed", "so \\boxed{7} hm", "7"),
+        ("last_number", "so \\boxed{7} and 3 + 5", "7"),
+        ("last_number", "he has 3 + 5", None),
+        ("multiple_choice", "B is tempting, but", None),
+        ("multiple_choice", "\\boxed{C} because", "C"),
+        ("json", '{"a": 1}\nwhich', '{"a":1}'),
+        ("json", '[{"a": 1}, ', None),
+        ("code", "```python\nx = 1\n```\nThis", "x = 1"),
+        ("code", "```python\nx = 1", None),
+        ("text", "well", None),
+    ],
+)
+def test_what_was_cut_has_answered_only_what_it_completed(
+    kind: str, text: str, answer: str | None
+) -> None:
+    assert extractor(kind=kind).of_unfinished(text) == answer
+
+
+def test_what_takes_long_to_say_or_cannot_be_compared_has_no_suffix() -> None:
+    assert {k for k in BUILT_IN if extractor(kind=k).suffix is None} == {
+        "tool_call",
+        "code",
+        "text",
+    }

@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from frontrunner.runtime.config import Settings
+from frontrunner.runtime.racing.accuracy_map import AccuracyMap
 
 from ..experiments.data import probed_file, real_data, scored_file, scored_line
 from .conftest import RunCli
@@ -172,3 +173,64 @@ def test_real_rewards_hold_on_the_other_half(run_cli: RunCli) -> None:
     assert found["fitted_on"]["precision_bound"] >= 0.9
     assert found["held_out"]["precision"] >= 0.9
     assert found["held_out"]["tokens_saved"] > 0.05
+
+
+# ── what a confidence is worth ────────────────────────────────────────────────────────────────────
+
+
+def pilot(folder: Path, questions: int = 30) -> str:
+    """Whole branches, probed once; three of four questions are answered wrongly by most."""
+    lines: list[bytes] = []
+    for number in range(questions):
+        branches = [
+            {
+                "branch": index,
+                "status": "finished",
+                "tokens": 40 + index,
+                "answer": "8" if (index + number) % 5 else "9",
+                "probes": [[32, "8"]],
+            }
+            for index in range(6)
+        ]
+        gold = "9" if number % 4 else "8"
+        line = {"frontrunner_trace": 1, "question": f"q{number}", "gold": gold}
+        lines.append(orjson.dumps({**line, "branches": branches}))
+    path = folder / "pilot.ndjson"
+    path.write_bytes(b"\n".join(lines))
+    return str(path)
+
+
+def test_what_a_confidence_is_worth_is_written_for_the_config(
+    run_cli: RunCli, tmp_path: Path
+) -> None:
+    out = tmp_path / "accuracy.json"
+    done = run_cli("calibrate", pilot(tmp_path), "--accuracy", str(out), "--branches", "4")
+    assert (done.status, done.err) == (0, "")
+    assert tomllib.loads(done.out) == {"race": {"calibration": str(out)}}
+    assert "held-out" in done.out
+    known = AccuracyMap.read(out)
+    assert (known.strategy, known.branches, known.questions) == ("majority", 4, 30)
+    for forced in (False, True):
+        sure = known.estimate(0.99, forced=forced)
+        assert sure is not None
+        assert sure < 0.5
+    done = run_cli("calibrate", pilot(tmp_path), "--accuracy", str(out), "-b", "4", "--json")
+    (told,) = done.lines()
+    assert told["held_out_error"]["accuracy_estimate"] < told["held_out_error"]["confidence"]
+
+
+def test_few_questions_are_warned_of_and_too_few_refused(run_cli: RunCli, tmp_path: Path) -> None:
+    out = str(tmp_path / "accuracy.json")
+    done = run_cli("calibrate", pilot(tmp_path, 8), "--accuracy", out, "-b", "4")
+    assert done.status == 0
+    assert "8 questions say little" in done.err
+    done = run_cli("calibrate", pilot(tmp_path, 8), "--accuracy", out)
+    assert done.status == 2
+    assert_one_sentence(done.err, "16 whole branches")
+
+
+def test_it_is_said_what_is_to_be_fitted(run_cli: RunCli, tmp_path: Path) -> None:
+    for more in ([], ["--precision", "0.9", "--accuracy", "x.json"]):
+        done = run_cli("calibrate", sample(tmp_path), *more)
+        assert done.status == 2
+        assert "either --precision" in done.err

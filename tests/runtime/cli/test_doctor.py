@@ -143,3 +143,64 @@ def test_this_machine() -> None:
     assert checks.python().level is not Level.BAD or sys.platform != "linux"
     assert "cores" in checks.processor().detail
     assert "GiB" in checks.memory().detail
+
+
+def doctored(run_cli: RunCli, config: Path, *branches: BranchScript) -> str:
+    return run_cli("doctor", "--config", str(config), make_runtime=scripted(*branches)).out
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """Of an engine that is scripted, whatever it says."""
+    file = tmp_path / "my.toml"
+    file.write_text('[engine]\nkind = "openai"\nurl = "http://127.0.0.1:9"\n')
+    return file
+
+
+@pytest.mark.usefixtures("no_imports")
+def test_with_a_config_it_races(run_cli: RunCli, config: Path) -> None:
+    out = doctored(run_cli, config, BranchScript.answering("60", seconds=0.02))
+    assert "✗ endpoint " in out
+    assert "✓ branches       48 of 48 branches answered in a \\boxed{} by themselves" in out
+    assert "16 of 48" in out
+    config.write_text(config.read_text() + '[prompt]\ninstruction = ""\n')
+    out = doctored(run_cli, config, BranchScript.answering(None, seconds=0.02))
+    assert "✗ branches       no branch answers in a \\boxed{}: 48 of 48 ended without one" in out
+    assert '→ nobody asks for the form: set prompt.instruction = "auto"' in out
+    one = run_cli("doctor", "--config", str(config), "--no-race", make_runtime=scripted()).out
+    assert "branches" not in one
+
+
+@pytest.mark.usefixtures("no_imports")
+@pytest.mark.parametrize(
+    ("kind", "closing", "form"),
+    [
+        ("multiple_choice", "The answer is ({answer}).", "with a letter"),
+        ("last_number", "So that is {answer}.", "with a number"),
+    ],
+)
+def test_the_questions_are_of_the_kind(
+    run_cli: RunCli, config: Path, kind: str, closing: str, form: str
+) -> None:
+    config.write_text(f'{config.read_text()}[answers]\nkind = "{kind}"\n')
+    answer = "B" if kind == "multiple_choice" else "12"
+    script = BranchScript.answering(answer, seconds=0.02, closing=closing)
+    out = doctored(run_cli, config, script)
+    assert f"48 of 48 branches answered {form} by themselves" in out
+    assert "1 of 3 answers were right" in out
+
+
+@pytest.mark.usefixtures("no_imports")
+def test_other_kinds_are_not_raced(run_cli: RunCli, config: Path) -> None:
+    config.write_text(config.read_text() + '[answers]\nkind = "json"\n')
+    out = doctored(run_cli, config)
+    assert "! branches       not raced: the questions have numbers for answers" in out
+
+
+def test_the_drafts_of_the_demo_are_for_the_demo() -> None:
+    assert len(checks.models(Settings())) == 2
+    other = Settings.from_dict({"engine": {"model": "somebody/some-model"}})
+    assert [finding.name for finding in checks.models(other)] == ["model"]
+    gguf = Settings.from_dict({"engine": {"model": "/models/some-q4.gguf"}})
+    (finding,) = checks.models(gguf)
+    assert (finding.level, finding.detail) == (Level.BAD, "/models/some-q4.gguf is a GGUF file")

@@ -37,6 +37,8 @@ def test_json_is_one_object_a_line_and_ends_with_the_result(run_cli: RunCli) -> 
         "deadline": 5.0,
         "branches": 4,
         "prompt_tokens": 1,
+        "instruction": None,
+        "thinking": None,
     }
     assert {e["event"] for e in events} >= {"branch_started", "branch_progressed", "branch_ended"}
     assert not any("result" in e or "question" in e for e in events)
@@ -206,3 +208,16 @@ def test_a_dead_engine_ends_the_file(run_cli: RunCli, tmp_path: Path) -> None:
     assert done.status == 1
     assert done.out.splitlines()[-1].startswith("2 questions, 0 answered")
     assert done.err == "error: the scripted engine died\n"
+
+
+def test_an_answer_that_was_forced_is_told_as_one(run_cli: RunCli, tmp_path: Path) -> None:
+    endless = scripted(BranchScript(stall=True))
+    done = run_cli("solve", "q", "--branches", "2", "--deadline", "1", make_runtime=endless)
+    facts = dict(line.split(maxsplit=1) for line in done.out.splitlines())
+    assert facts["answer"] == "7"
+    assert facts["note"].startswith("No branch answered by itself: of 2, 2 cut before an end.")
+    questions = tmp_path / "questions.txt"
+    questions.write_text("one\ntwo\n")
+    arguments = ("--file", str(questions), "--branches", "2", "--deadline", "1")
+    done = run_cli("solve", *arguments, make_runtime=scripted(BranchScript(stall=True)))
+    assert done.out.count("no branch answered") == 2

@@ -1,6 +1,7 @@
 """The index drafts what was written after the same tokens: by race, bounded, honestly unsure."""
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -38,6 +39,7 @@ def step(
     new: list[int] | None = None,
     most: int = K,
     least: float = 0.0,
+    choose: Callable[[Any], int] | None = None,
 ) -> list[list[int]]:
     """``rows`` without the token 0 that every prompt is; all but it is new if nothing is said."""
     width = max(map(len, rows)) + 1
@@ -49,6 +51,7 @@ def step(
         [race(number) for number in races],
         np.full(len(rows), most),
         least,
+        choose,
     )
 
 
@@ -159,3 +162,37 @@ def test_a_full_table_keeps_what_was_met_last() -> None:
     step(index, [[40_001, 40_002, 40_003, 40_004, 40_005]], [99])
     drafts = step(index, [[40_001, 40_002]], [99], new=[1])
     assert drafts[0][:3] == [40_003, 40_004, 40_005]
+
+
+@given(
+    st.lists(st.lists(st.integers(1, 4), min_size=3, max_size=30), min_size=1, max_size=8),
+    st.integers(0, 48),
+)
+@settings(max_examples=examples(100), deadline=None)
+def test_of_all_drafts_the_likeliest_tokens_are_given(rows: list[list[int]], number: int) -> None:
+    races = [1 + row % 2 for row in range(len(rows))]
+    every = step(make(), rows, races)
+    seen: list[Any] = []
+
+    def choose(chances: Any) -> int:
+        seen.append(chances.copy())
+        return number
+
+    index = make()
+    given_tokens = step(index, rows, races, choose=choose)
+    (chances,) = seen
+    assert len(chances) == sum(map(len, every))
+    assert (np.diff(chances) <= 0).all()
+    assert ((chances >= 0) & (chances <= 1)).all()
+    assert sum(map(len, given_tokens)) == min(number, len(chances))
+    for part, whole in zip(given_tokens, every, strict=True):
+        assert part == whole[: len(part)]
+    assert index.promised == pytest.approx(chances[:number].sum())
+
+
+def test_memory_is_the_table_and_twelve_bytes_a_token() -> None:
+    small = make(Vocabulary.of_texts([], 1_000), mib=8)
+    large = make(Vocabulary.of_texts([], 201_000), mib=8)
+    assert large.nbytes - small.nbytes == 12 * 200_000
+    assert small.nbytes < 8.2 * 2**20
+    assert make(mib=9).nbytes < 8.2 * 2**20 + 12 * 50_000

@@ -23,7 +23,14 @@ NO_NUMBERS = np.full(KEPT_PROMPT + 500, -1, dtype=np.int32)
 def proposer(**given: Any) -> CrossBranchProposer:
     return CrossBranchProposer(
         SimpleNamespace(
-            additional_config={SETTINGS_KEY: {"memory_mib": 1, "min_probability": 0.0, **given}},
+            additional_config={
+                SETTINGS_KEY: {
+                    "memory_mib": 1,
+                    "min_probability": 0.0,
+                    "token_cost": 0.0,
+                    **given,
+                }
+            },
             speculative_config=SimpleNamespace(num_speculative_tokens=K),
             scheduler_config=SimpleNamespace(max_num_seqs=ROWS),
             model_config=SimpleNamespace(

@@ -16,6 +16,7 @@ from frontrunner.runtime.engines.openai.engine import OpenAIEngine
 
 MODEL = "writer"
 TOKENS = 3_000  # that an answer has
+BOS = 1 + sum(b"<s>") % 30_000  # what begins a text, where something does
 #: Takes a request's answer over; True: it has been answered.
 Fault = Callable[[web.Request, web.StreamResponse | None], Awaitable[web.StreamResponse | None]]
 
@@ -42,6 +43,9 @@ class FakeEndpoint:
     length: Callable[[str], int] = lambda prompt: TOKENS  # tokens of an answer to a text
     write: Callable[[int], str] = lambda position: f"w{position} "
     fault: Callable[[dict[str, Any], int], Fault | None] = lambda body, number: None
+    template: Callable[[dict[str, Any]], str | None] | None = None
+    """The text of a conversation; None: it is refused, as there is no chat template."""
+    bos: bool = False  # whether its tokenizer begins texts by a token of its own
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     headers: list[Any] = field(default_factory=list)
     running: int = 0
@@ -95,12 +99,17 @@ class FakeEndpoint:
         self._check(request)
         body = await request.json()
         self.asked.append(("/tokenize", body))
+        if "messages" in body and self.template is not None:
+            if (said := self.template(body)) is None:
+                raise web.HTTPBadRequest(text='{"error": {"message": "no chat template"}}')
+            return web.json_response({"tokens": words(said)})
         if "messages" in body:
             said = " ".join(str(turn["content"]) for turn in body["messages"])
             if "unspeakable" in said:
                 raise web.HTTPBadRequest(text='{"error": {"message": "no such role"}}')
             return web.json_response({"tokens": [2, *words(said), 3]})
-        return web.json_response({"tokens": words(body["prompt"])})
+        start = [BOS] if self.bos and body.get("add_special_tokens", True) else []
+        return web.json_response({"tokens": [*start, *words(body["prompt"])]})
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         chat = request.path.endswith("/chat/completions")

@@ -26,7 +26,16 @@ from frontrunner.strategies.majority import Majority
 from frontrunner.strategies.probe import Probing
 from frontrunner.strategies.weighted import Weighted
 
-from ..race_harness import Rewards, Setup, WatchedEngine, fails, forced_says, says, stalls
+from ..race_harness import (
+    Rewards,
+    Setup,
+    WatchedEngine,
+    at_its_limit,
+    fails,
+    forced_says,
+    says,
+    stalls,
+)
 
 STREAMS: Final = Path(__file__).parent / "streams"
 
@@ -115,6 +124,14 @@ def no_answer() -> Setup:
     return Setup(WatchedEngine([says(None, 1), says(None, 2)]), Majority(2, force_answers=False))
 
 
+def truncated() -> Setup:
+    """Both run into their token limit; the one that had not answered by then is asked."""
+    engine = WatchedEngine(
+        [at_its_limit("long 𝟮 ", 1), at_its_limit("\\boxed{3} but ", 2)], [forced_says("8", 0.01)]
+    )
+    return Setup(engine, Majority(2))
+
+
 def cancelled() -> Setup:
     return Setup(WatchedEngine([says("7", 1), stalls("hm ")]), Majority(2, stop="none"))
 
@@ -134,6 +151,7 @@ RACES: Final[dict[str, Callable[[], Setup]]] = {
         weighted,
         all_lost,
         no_answer,
+        truncated,
         cancelled,
     )
 }

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from frontrunner.runtime.engines.scripted import BranchScript, Piece
 from frontrunner.runtime.events.fold import BranchState, RaceState
 from frontrunner.runtime.events.growing_text import GrowingText
 from frontrunner.runtime.events.reading import read_event
@@ -24,8 +25,11 @@ from frontrunner.runtime.events.types import (
     RaceDecided,
     VoteChanged,
 )
+from frontrunner.strategies.majority import Majority
 from frontrunner.strategies.protocol import BranchStatus
 
+from ...backends import run_virtual
+from ..race_harness import SUFFIX, Setup, WatchedEngine, fails, forced_says, says, stalls
 from .recorded_races import RACES, STREAMS, joined, recorded, run
 
 Line = dict[str, Any]
@@ -114,6 +118,8 @@ def test_the_recorded_races_hold_what_happens_in_races() -> None:
     assert leaders[0] != leaders[-1] == told["best_of_n"][-1]["result"]["answer"]
     assert "race_decided" not in {e["event"] for e in told["cancelled"]}
     assert told["no_answer"][-1]["result"]["answer"] is None
+    ends = [e["status"] for e in told["truncated"] if e["event"] == "branch_ended"]
+    assert ends == ["truncated", "truncated", "forced"]
 
 
 def test_streams_of_an_earlier_version_can_be_read() -> None:
@@ -234,3 +240,44 @@ def test_growing_text_is_text(pieces: list[tuple[str, int]], data: st.DataObject
 def test_streams_are_small() -> None:
     """They are read by people, too."""
     assert all(path.stat().st_size < 40_000 for path in Path(STREAMS).iterdir())
+
+
+# ── forced answers ────────────────────────────────────────────────────────────────────────────
+
+#: What branches do, and what they say when they are forced; some say nothing at all.
+_BRANCHES = [
+    says("7", 1.0),
+    says(None, 1.0),
+    stalls("long "),
+    stalls("so \\boxed{7}, or "),
+    fails("gone", 0.5),
+    BranchScript(tuple(Piece(0.25, f"word{i} ", 2) for i in range(64))),
+]
+_FORCED = [forced_says("8", 0.01), forced_says("9", 0.3), fails("lost", 0.02), stalls()]
+
+
+@settings(deadline=None)
+@given(
+    branches=st.lists(st.sampled_from(_BRANCHES), min_size=1, max_size=4),
+    forced=st.lists(st.sampled_from(_FORCED), min_size=1, max_size=3),
+    crowded=st.booleans(),
+)
+def test_events_hold_a_forcing_suffix_where_a_branch_was_asked_behind_one_and_nowhere_else(
+    branches: list[BranchScript], forced: list[BranchScript], crowded: bool
+) -> None:
+    room = len(branches) if crowded else 64
+    engine = WatchedEngine(branches, forced, max_branches=room)
+    told: list[Event] = []
+    race = Setup(engine, Majority(len(branches), stop="none"), deadline=4.0, publish=told.append)
+    result = run_virtual(race.run)
+    known = fold(*told)
+    asked = {request.branch for request in engine.requests if request.forced}
+    for report in result.branches:
+        branch = known.branches[report.index]
+        assert branch.text == report.text
+        assert (report.forced_at is not None) == bool(branch.forced_text)
+        if branch.forced_text:
+            assert report.index in asked
+            assert branch.forced_text.startswith(SUFFIX)
+        else:
+            assert SUFFIX not in branch.text

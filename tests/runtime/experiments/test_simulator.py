@@ -101,7 +101,8 @@ def live_script(branch: RecordedBranch) -> BranchScript:
             delay = 1.25 * STEP
         last = token == branch.tokens and branch.answer is not None and not branch.lost
         pieces.append(Piece(delay, f"\\boxed{{{branch.answer}}}" if last else "and "))
-    return BranchScript(tuple(pieces), FinishReason.STOP, "lost" if branch.lost else None)
+    finish = FinishReason.LENGTH if branch.truncated else FinishReason.STOP
+    return BranchScript(tuple(pieces), finish, "lost" if branch.lost else None)
 
 
 class LiveEngine(WatchedEngine):
@@ -135,12 +136,14 @@ def recorded_races(draw: st.DrawFn) -> list[RecordedBranch]:
         count = tokens // EVERY
         probes = draw(st.lists(answers, min_size=count, max_size=count))
         lost = draw(st.integers(0, 9)) == 0
-        branches.append(record(tokens, None if lost else draw(answers), probes, lost=lost))
+        cut = not lost and draw(st.integers(0, 2)) == 0
+        answer = None if lost else draw(answers)
+        branches.append(record(tokens, answer, probes, lost=lost, truncated=cut))
     return branches
 
 
 @example(  # ends without an answer while it is being forced beside: it is asked anew
-    [record(14, None, [None] * 3)], "none", True, 15, 2, 1, None
+    [record(14, None, [None] * 3, truncated=True)], "none", True, 15, 2, 1, None
 )
 @settings(max_examples=examples(150))
 @given(
@@ -179,7 +182,7 @@ def test_it_ends_as_the_live_race_does(
             reserve=FixedReserve((reserve + 1) * STEP),
             lengths=lengths,
         ).run()
-        counted = {BranchStatus.FINISHED, BranchStatus.FAILED}
+        counted = {BranchStatus.FINISHED, BranchStatus.TRUNCATED, BranchStatus.FAILED}
         return (
             result.answer,
             result.stop_reason,
@@ -201,7 +204,8 @@ def test_it_ends_as_the_live_race_does(
     )
     outcome = race.run()
     votes = tally(race.view)
-    ended = [b for b in race.branches.values() if b.status in ("finished", "failed")]
+    counted = ("finished", "truncated", "failed")
+    ended = [b for b in race.branches.values() if b.status in counted]
     assert expected == (
         outcome.decision.answer,
         outcome.decision.stop_reason,
@@ -291,8 +295,36 @@ def test_a_reserve_longer_than_the_deadline_calls_at_once() -> None:
     assert [t for o, t in strategy.noted if isinstance(o, CallTimeReached)] == [[0]]
 
 
-def test_a_forced_answer_stands_for_a_branch_that_ends_without_one() -> None:
-    records = [record(18, None, ["1"]), record(19, None, ["2"], lost=True), record(30, "9")]
+def test_a_branch_that_ran_into_its_limit_breaks_ties_as_a_forced_one_does() -> None:
+    records = [record(10, "1", truncated=True), record(11, "1", truncated=True), record(30, "2")]
+    race = simulated(Majority(3), records)
+    outcome = race.run()
+    assert (outcome.decision.answer, outcome.time) == ("2", 30)
+    assert tally(race.view).forced == {"1": 2}
+
+
+def test_lengths_of_branches_that_ran_into_their_limit_are_known_to_be_longer() -> None:
+    prior = LengthModel.from_quantiles(15, 40)
+    seen: list[float] = []
+
+    class Watching(Majority):
+        def observe(self, observation: Observation, view: RaceView) -> Sequence[Command]:
+            assert view.lengths is not None
+            seen.append(view.lengths.median)
+            return super().observe(observation, view)
+
+    for cut in (False, True):
+        records = [record(12, "1", truncated=cut), record(13, "2")]
+        SimulatedRace(Watching(2, stop="none"), records, Timing(100), lengths=prior).run()
+    assert max(seen[: len(seen) // 2]) <= prior.median < max(seen[len(seen) // 2 :])
+
+
+def test_a_forced_answer_stands_for_a_branch_that_is_cut_without_one() -> None:
+    records = [
+        record(18, None, ["1"], truncated=True),
+        record(19, None, ["2"], lost=True),
+        record(30, "9"),
+    ]
     let_run = Diary([Launch(3)], {CallTimeReached: [[Force((0, 1), let_run=True)]]})
     race = simulated(let_run, records, Timing(20, reserve=6, forced_cost=3))
     race.run()
@@ -384,6 +416,7 @@ def test_what_was_not_recorded_cannot_be_replayed(command: Command, match: str) 
         (Needs(logprobs=20), "log probabilities"),
         (Needs(delimiter="\n\n"), "ends of steps"),
         (Needs(rewards=True), "a score of each branch"),
+        (Needs(rewards=True, comparisons=True), "a judge's comparisons"),
     ],
 )
 def test_what_strategies_need_is_checked_beforehand(needs: Needs, match: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from frontrunner.runtime.answers import Equivalence
 from frontrunner.runtime.events.types import BranchProbed, BranchScored, Event
+from frontrunner.runtime.traces.formats import read_own
 from frontrunner.runtime.traces.reading import (
     RecordedBranch,
     RecordedQuestion,
@@ -21,7 +22,7 @@ from frontrunner.strategies.majority import Majority
 from frontrunner.strategies.protocol import ProbeAnswer
 
 from ..events.recorded_races import recorded as recorded_race
-from ..race_harness import Setup, WatchedEngine, fails, forced_says, says
+from ..race_harness import Setup, WatchedEngine, at_its_limit, fails, forced_says, says
 from .data import probed_file, probed_question, real_data, scored_file, scored_line
 
 
@@ -217,6 +218,54 @@ async def test_probes_and_scores_are_written_and_read(tmp_path: Path) -> None:
     assert question.branches[0].probes == (ProbeAnswer(4, "6"),)
     assert question.branches[0].score == 0.75
     assert question.branches[1].probes is None
+
+
+async def test_a_probe_that_never_came_is_told_from_one_that_was_not_to_come(
+    tmp_path: Path,
+) -> None:
+    """A branch that is shorter than the time to its first probe would have said nothing."""
+    _, seen = await recorded()
+    path = tmp_path / "trace.ndjson"
+    for probed in (False, True):
+        again = TraceRecorder(question="q", gold="7", probed=probed)
+        for event in seen:
+            again.push(event)
+        path.write_bytes(again.line())
+        (question,) = await read(path)
+        wanted = () if probed else None
+        assert [b.probes for b in question.branches] == [wanted] * len(question.branches)
+
+
+def test_in_older_traces_a_short_branch_was_asked_as_often_as_its_length_allows() -> None:
+    """An empty list was not written."""
+    branches = [
+        {"branch": 0, "status": "finished", "tokens": 40, "answer": "1", "probes": [[32, "1"]]},
+        {"branch": 1, "status": "finished", "tokens": 32, "answer": "1"},
+        {"branch": 2, "status": "finished", "tokens": 33, "answer": "1"},
+    ]
+    line = {"frontrunner_trace": 1, "gold": "1", "branches": branches}
+    (question,) = read_own(Path("old"), orjson.dumps(line))
+    assert [b.probes for b in question.branches] == [(ProbeAnswer(32, "1"),), (), None]
+
+
+async def test_branches_cut_at_their_limit_are_written_and_read_as_such(tmp_path: Path) -> None:
+    recorder = TraceRecorder(question="q", gold="7")
+    engine = WatchedEngine([at_its_limit("hm", 1), at_its_limit("\\boxed{7} hm", 2)])
+    setup = Setup(engine, Majority(2, force_answers=False), publish=recorder.push)
+    await setup.run()
+    asked = TraceRecorder(question="q", gold="7", probed=True)
+    engine = WatchedEngine([at_its_limit("hm", 1)] * 2, [forced_says("7", 0.01)])
+    await Setup(engine, Majority(2), publish=asked.push).run()
+    path = tmp_path / "trace.ndjson"
+    path.write_bytes(recorder.line() + asked.line())
+    (question,) = await read(path)
+    assert [(b.answer, b.truncated, b.tokens, b.probes) for b in question.branches] == [
+        (None, True, 8, None),
+        ("7", True, 8, None),
+        (None, True, 8, (ProbeAnswer(8, "7"),)),
+        (None, True, 8, (ProbeAnswer(8, "7"),)),
+    ]
+    assert question.left_out == 0
 
 
 def written(name: str) -> dict[str, Any]:

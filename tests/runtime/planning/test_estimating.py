@@ -24,6 +24,7 @@ ACCEPTANCE = Acceptance((0,), (0.6,))
 SETTINGS = Settings.from_dict(
     {
         "answers": {"workers": 0},
+        "prompt": {"instruction": ""},  # courses are told apart by what is asked
         "forcing": {"max_tokens": 4, "suffix": "Answer:"},
         "sampling": {"max_tokens": 2000},
         "race": {"return_margin": 0.02},

@@ -170,6 +170,15 @@ class AnyCommands(RuleBasedStateMachine):
         self.running.discard(branch.index)
         self._take(self.core.arrived(branch, answer, BranchStatus.FINISHED))
 
+    @precondition(some_run)
+    @rule(which=pick, answer=answers, forced=answers)
+    def truncate(self, which: int, answer: str | None, forced: str | None) -> None:
+        branch = self.race.view.running[which % len(self.race.view.running)]
+        if branch.background is not None:
+            branch.background.answer = forced
+        self.running.discard(branch.index)
+        self._take(self.core.arrived(branch, answer, BranchStatus.TRUNCATED))
+
     @precondition(lambda self: self.undecided() and self.race.forcing)
     @rule(which=pick, answer=answers)
     def finish_forced(self, which: int, answer: str | None) -> None:
@@ -241,7 +250,7 @@ class AnyCommands(RuleBasedStateMachine):
 
     @invariant()
     def arrivals_are_those_that_finished_or_were_forced(self) -> None:
-        ended = (BranchStatus.FINISHED, BranchStatus.FORCED)
+        ended = (BranchStatus.FINISHED, BranchStatus.TRUNCATED, BranchStatus.FORCED)
         came = {b.index for b in self.core.branches.values() if b.status in ended}
         assert len(set(self.core.arrivals)) == len(self.core.arrivals)
         assert set(self.core.arrivals) == came

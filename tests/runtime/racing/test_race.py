@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import anyio
 import pytest
 
+from frontrunner.runtime.answers import make_extractor
+from frontrunner.runtime.config import AnswerSettings
 from frontrunner.runtime.engines.protocol import Sampling
 from frontrunner.runtime.engines.scripted import BranchScript, Piece
 from frontrunner.runtime.events.types import (
@@ -55,6 +57,7 @@ from ..race_harness import (
     Rewards,
     Setup,
     WatchedEngine,
+    at_its_limit,
     check_result,
     fails,
     forced_says,
@@ -345,7 +348,7 @@ async def test_a_lost_branch_leaves_its_forced_answer() -> None:
 
 
 async def test_a_branch_at_its_limit_without_an_answer_leaves_its_forced_answer() -> None:
-    late = BranchScript((Piece(9.9, "hm", 4),))
+    late = BranchScript((Piece(9.9, "hm", 5),))
     engine = WatchedEngine([late, stalls("x ")], [forced_says("7", 0.01), stalls()])
     result = await Setup(engine, Majority(2), max_tokens=4).run()
     assert result.forced_votes == {"7": 1}
@@ -774,7 +777,7 @@ async def test_progress_adds_up_to_the_text_of_each_branch() -> None:
 async def test_every_branch_ends_once_and_one_decision_comes_last() -> None:
     events: list[Event] = []
     engine = WatchedEngine(
-        [says("a", 1), says("b", 2), says(None, 3), fails(), *[stalls("x ")] * 3],
+        [says("a", 1), says("b", 2), at_its_limit("hm", 3), fails(), *[stalls("x ")] * 3],
         [forced_says("a"), forced_says("a"), forced_says("a"), forced_says("a"), stalls()],
         max_branches=1,
     )
@@ -788,14 +791,103 @@ async def test_every_branch_ends_once_and_one_decision_comes_last() -> None:
     assert statuses(result)[4:] == ["cancelled", "forced", "forced"]
 
 
-async def test_a_branch_that_ended_silently_and_is_asked_again_ends_twice() -> None:
+async def test_a_branch_at_its_limit_that_is_asked_for_an_answer_ends_twice() -> None:
     """Its forcing stands between the two, so a reader can tell."""
     events: list[Event] = []
-    engine = WatchedEngine([says(None, 1)], [forced_says("3", 0.01)])
-    await run_race(engine, publish=events.append)
+    engine = WatchedEngine([at_its_limit("hm", 1)], [forced_says("3", 0.01)])
+    result = await run_race(engine, publish=events.append)
+    assert result.branches[0].truncated
     told = [e for e in events if isinstance(e, BranchEnded | BranchForcing)]
     assert [type(event) for event in told] == [BranchEnded, BranchForcing, BranchEnded]
-    assert [e.status.value for e in told if isinstance(e, BranchEnded)] == ["finished", "forced"]
+    assert [e.status.value for e in told if isinstance(e, BranchEnded)] == ["truncated", "forced"]
+
+
+# ── replies, and branches that were cut at their limit ────────────────────────────────────────────
+
+
+async def test_replies_that_hold_no_answer_are_not_forced_to_give_one() -> None:
+    """Five say it in prose, and three are cut in the middle of a sentence."""
+    prose = [BranchScript((Piece(1 + n / 8, "It is Paris.", 4),)) for n in range(5)]
+    cut = [at_its_limit("Well, the capital of", 0.5)] * 3
+    engine = WatchedEngine([*cut, *prose], [forced_says("0", 0.01)])
+    result = await run_race(engine)
+    check_result(result)
+    assert (result.answer, result.confidence) == (None, 0.0)
+    assert (result.text, result.branch, result.finish_reason) == ("It is Paris.", 3, "stop")
+    assert engine.forced_requests() == []
+    assert statuses(result) == ["truncated"] * 3 + ["finished"] * 5
+
+
+async def test_replies_stand_against_forced_answers_that_scatter() -> None:
+    """Eleven of sixteen are still at it at the call time, and guess."""
+    prose = [BranchScript((Piece(1 + n / 8, "It is Paris.", 4),)) for n in range(5)]
+    running = [stalls("x ")] * 11
+    guesses = [forced_says(str(n % 3), 0.01) for n in range(16)]
+    result = await run_race(WatchedEngine([*prose, *running], guesses, max_branches=64))
+    check_result(result)
+    assert (result.answer, result.text) == (None, "It is Paris.")
+    assert sum(result.forced_votes.values()) == 11
+    agreed = [forced_says("8", 0.01)] * 16
+    result = await run_race(WatchedEngine([*prose, *running], agreed, max_branches=64))
+    check_result(result)
+    assert (result.answer, result.finish_reason) == ("8", "stop")
+
+
+async def test_where_all_were_cut_the_longest_is_shown_and_said_to_be_cut() -> None:
+    engine = WatchedEngine([at_its_limit("short", 1, tokens=2), at_its_limit("longer", 2)])
+    result = await Setup(engine, Majority(2, force_answers=False)).run()
+    check_result(result)
+    assert (result.answer, result.text, result.finish_reason) == (None, "longer", "length")
+
+
+async def test_what_was_cut_does_not_vote_like_what_finished() -> None:
+    cut = [at_its_limit("so \\boxed{1} hm", 0.5)] * 2
+    engine = WatchedEngine([*cut, says("2", 1), says("2", 2), says("2", 3)])
+    result = await run_race(engine)
+    check_result(result)
+    assert (result.answer, result.votes, result.forced_votes) == ("2", {"2": 2}, {"1": 2})
+    alone = await run_race(WatchedEngine(cut))
+    check_result(alone)
+    assert (alone.answer, alone.finish_reason) == ("1", "length")
+
+
+async def test_the_lengths_of_what_was_cut_are_only_known_to_be_longer() -> None:
+    prior = LengthModel.from_quantiles(100, 400)
+    scripts = [at_its_limit("x", 1, tokens=50)] * 4
+    setup = Setup(WatchedEngine(scripts), Majority(4, force_answers=False), lengths=prior)
+    race = await setup.race()
+    await race.run()
+    assert race.lengths is not None
+    assert race.lengths.median > prior.median
+
+
+@pytest.mark.parametrize("room", [1, 64], ids=["stopped", "beside"])
+async def test_a_number_in_the_middle_of_a_branch_is_no_forced_answer(room: int) -> None:
+    numbers = make_extractor(AnswerSettings(kind="last_number"))
+    forced = BranchScript(
+        (Piece(0.01, "8"), Piece(0.01, " apples"), Piece(0.01, " and 3")), stall=True
+    )
+    engine = WatchedEngine([stalls("he has 3 + 5")], [forced], max_branches=room)
+    assert numbers.suffix is not None
+    result = await Setup(engine, Majority(1), answers=numbers, suffix=numbers.suffix).run()
+    check_result(result)
+    assert (result.answer, result.forced_votes) == ("8", {"8": 1})
+    silent = WatchedEngine([stalls("he has 3 + 5")], [BranchScript((Piece(0.01, "unknown"),))])
+    result = await Setup(silent, Majority(1), answers=numbers, suffix=numbers.suffix).run()
+    check_result(result)
+    assert result.answer is None
+
+
+async def test_a_round_in_which_nothing_is_asked_teaches_the_reserve_nothing() -> None:
+    """All branches hold a box already."""
+    setup = Setup(WatchedEngine([stalls("\\boxed{5} so ")] * 2), Majority(2))
+    assert (await setup.run()).forced_votes == {"5": 2}
+    assert setup.reserve is not None
+    assert setup.reserve.rounds == 0
+    asked = Setup(WatchedEngine([stalls("x ")] * 2, [forced_says("5", 0.01)]), Majority(2))
+    await asked.run()
+    assert asked.reserve is not None
+    assert asked.reserve.rounds == 1
 
 
 async def test_times_in_events_never_run_backwards() -> None:

@@ -52,16 +52,19 @@ async def served(
     forced: Sequence[BranchScript] = (FORCED,),
     settings: dict[str, Any] | None = None,
     logprobs: bool = False,
+    engine: ScriptedEngine | None = None,
     **server: Any,
 ) -> AsyncGenerator[Served, None]:
     """A server whose branches do this; ``server`` are settings of ``[server]``.
 
-    The content of its replies is the answer, unless they or a request say otherwise.
+    The content of its replies is the answer, unless they or a request say otherwise. ``engine``
+    takes the place of the one that plays these scripts.
     """
     script = Script(branches or (BranchScript.answering("42", seconds=0.02),), forced=forced)
-    engine = ScriptedEngine(script, step_seconds=0.001, logprobs=logprobs)
+    engine = engine or ScriptedEngine(script, step_seconds=0.001, logprobs=logprobs)
     own = {"port": 0, "drain_grace": 0, "content": "answer", **server}
-    data = {"server": own, **(settings or {})}
+    # What is asked reaches the engine as it is; test_prompting.py has what is added.
+    data = {"server": own, "prompt": {"instruction": ""}, **(settings or {})}
     async with AsyncExitStack() as stack:
         runtime = await stack.enter_async_context(Runtime(engine, Settings.from_dict(data)))
         app = create_app(runtime)

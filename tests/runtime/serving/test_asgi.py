@@ -259,7 +259,9 @@ async def test_a_race_that_was_to_go_on_goes_on(monkeypatch: pytest.MonkeyPatch)
     race = {"branches": 2, "deadline": 60, "on_disconnect": "continue"}
     inner = list[Any]()
     monkeypatch.setattr(
-        application, "create_app", lambda *given: inner.append(create_app(*given)) or inner[-1]
+        application,
+        "create_app",
+        lambda *given, **more: inner.append(create_app(*given, **more)) or inner[-1],
     )
     async with served(by_itself(runtime), runtime) as here:
         stream = await here.openai.responses.create(

@@ -194,11 +194,11 @@ async def test_values_that_ask_for_nothing_are_neither(serve: Serve) -> None:
 
 @pytest.mark.parametrize("path", APIS)
 async def test_fields_that_nobody_knows_are_reported(serve: Serve, path: str) -> None:
-    extras = {"min_p": 0.1, "chat_template_kwargs": {"enable_thinking": False}, "nothing": None}
+    extras = {"min_p": 0.1, "ignore_eos": {"really": True}, "nothing": None}
     async with serve() as served:
         status, told = await post(served, path, extras)
         assert status == 200
-        assert told["frontrunner"]["ignored"] == ["min_p", "chat_template_kwargs"]
+        assert told["frontrunner"]["ignored"] == ["min_p", "ignore_eos"]
         many = {f"field{i:03}" + "x" * 500: 1 for i in range(100)}
         _, told = await post(served, path, many)
         names = told["frontrunner"]["ignored"]

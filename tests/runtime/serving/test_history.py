@@ -7,7 +7,11 @@ import openai
 import pytest
 
 from frontrunner.runtime.engines import BranchScript, Piece
-from frontrunner.runtime.engines.openai.placeholder_ids import read_parts, spell_conversation
+from frontrunner.runtime.engines.openai.placeholder_ids import (
+    Conversation,
+    read_parts,
+    spell_conversation,
+)
 
 from .conftest import Serve, Served
 
@@ -37,10 +41,11 @@ class Told:
         self,
         messages: Sequence[Mapping[str, Any]],
         tools: Sequence[Mapping[str, Any]] | None = None,
+        arguments: Mapping[str, Any] | None = None,
     ) -> tuple[int, ...]:
         self.messages = [dict(message) for message in messages]
         self.tools = [dict(tool) for tool in tools or ()]
-        return self._encode(messages, tools)
+        return self._encode(messages, tools, arguments)
 
 
 async def post(served: Served, path: str, body: Json) -> tuple[int, Json]:
@@ -517,6 +522,14 @@ def test_endpoints_are_sent_arguments_as_text() -> None:
     call = {"id": "c", "type": "function", "function": {"name": "add", "arguments": {"a": "ü"}}}
     turn: Any = {"role": "assistant", "content": "", "tool_calls": [call]}
     (conversation,) = read_parts(spell_conversation([turn], None))
-    assert not isinstance(conversation, str | tuple)
+    assert isinstance(conversation, Conversation)
     (sent,) = conversation.messages
     assert sent["tool_calls"][0]["function"] == {"name": "add", "arguments": '{"a": "ü"}'}
+
+
+def test_endpoints_are_sent_reasoning_by_both_its_names() -> None:
+    turn: Any = {"role": "assistant", "content": "three", "reasoning_content": "because"}
+    (conversation,) = read_parts(spell_conversation([turn], None))
+    assert isinstance(conversation, Conversation)
+    (sent,) = conversation.messages
+    assert sent["reasoning"] == sent["reasoning_content"] == "because"

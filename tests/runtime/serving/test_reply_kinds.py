@@ -214,7 +214,7 @@ async def test_what_cannot_be_is_refused_by_name(serve: Serve, body: Any, param:
 
 
 @virtual_asyncio
-@pytest.mark.parametrize("kind", ["text", "tool_call", "json", "code"])
+@pytest.mark.parametrize("kind", ["text", "tool_call", "code"])
 async def test_nothing_is_forced_that_the_kind_cannot_answer(serve: Serve, kind: str) -> None:
     async with serve(ENDLESS) as served:
         reply = await ask(served, race={"answers": kind, "deadline": 0.5})
@@ -287,7 +287,46 @@ async def test_without_json_there_is_no_guess(serve: Serve, script: BranchScript
             extra_body={"frontrunner": {"branches": 3, "deadline": 1}},
         )
         assert response.status == "incomplete"
+        # What ended by itself has said what it had to say; what was cut is asked.
+        assert no_forcing(served) == (script is not ENDLESS)
+
+
+@virtual_asyncio
+async def test_what_was_cut_is_asked_for_its_json(serve: Serve) -> None:
+    forced = BranchScript((Piece(0.01, ANN), Piece(0.01, "\n```\n"), Piece(0.01, "and so on")))
+    async with serve(ENDLESS, forced=[forced]) as served:
+        reply = await ask(served, response_format=FORMAT, race={"deadline": 1})
+        assert reply.choices[0].finish_reason == "stop"
+        assert orjson.loads(reply.choices[0].message.content) == orjson.loads(ANN)
+        assert not no_forcing(served)
+
+
+@virtual_asyncio
+async def test_ordinary_chat_ends_in_a_reply_and_in_no_forced_box(serve: Serve) -> None:
+    """Five of eight say it in prose; three are cut at their token limit in the middle of it."""
+    prose = writing("The capital of France is Paris.")
+    cut = BranchScript((Piece(0.01, "Well, the capital", 8),), FinishReason.LENGTH)
+    async with serve(*[cut] * 3, *[prose] * 5, forced=[writing("0}")]) as served:
+        asked = {"deadline": 1, "branches": 8}
+        for answers in ({}, {"answers": "boxed"}, {"answers": "last_number"}):
+            reply = await ask(served, race={**asked, **answers})
+            assert reply.choices[0].message.content == "The capital of France is Paris."
+            assert reply.frontrunner["answer"] is None
+            assert reply.frontrunner["branches"]["truncated"] <= 3
         assert no_forcing(served)
+
+
+@virtual_asyncio
+@pytest.mark.parametrize("kind", ["text", "boxed"])
+async def test_a_reply_that_was_cut_at_its_limit_says_so(serve: Serve, kind: str) -> None:
+    cut = BranchScript((Piece(0.01, "so \\boxed{7} and then", 8),), FinishReason.LENGTH)
+    async with serve(cut) as served:
+        reply = await ask(
+            served, race={"deadline": 1, "branches": 2, "answers": kind, "content": "reply"}
+        )
+        assert reply.choices[0].message.content == "so \\boxed{7} and then"
+        assert reply.choices[0].finish_reason == "length"
+        assert reply.frontrunner["votes"] == {}
 
 
 async def test_the_model_is_told_of_the_schema(serve: Serve) -> None:

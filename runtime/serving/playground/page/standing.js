@@ -69,5 +69,6 @@ function drawFacts(summary) {
     ["Tokens", `${count(summary.tokens_generated)} generated${saved}`],
   ];
   if (summary.overshoot > 0) facts.push(["Late by", `${Math.ceil(summary.overshoot * 1000)} ms`]);
+  for (const note of summary.notes ?? []) facts.push(["Note", note.text]);
   for (const [name, value] of facts) list.append(make("dt", "", name), make("dd", "", value));
 }

@@ -29,6 +29,7 @@ const STATUSES = {
   running: "running",
   forcing: "forcing",
   finished: "finished",
+  truncated: "at its limit",
   forced: "forced",
   cancelled: "cut",
   failed: "lost",

@@ -190,7 +190,7 @@ class Confidence:
         leader, runner_up = votes.tally.lead()
         if leader <= runner_up or votes.count < self.min_votes:
             return False
-        return leader >= self.consensus * votes.tally.total or votes.lead > to_come * votes.heaviest
+        return leader >= self.consensus * votes.tally.total or votes.lead > votes.most(to_come)
 
     def _decide(self, view: RaceView, reason: StopReason) -> Decide:
         return decide_by_votes(view, reason, self._votes(view).tally)

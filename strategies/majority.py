@@ -1,10 +1,12 @@
 """Majority vote over branches, called as soon as it is settled.
 
-Votes count in order of completion. The default rule stops on a clinch, or once ``min_votes``
-votes are in and the flip risk over the votes expected before the deadline is at most
-``max_flip_risk``; on AIME 2024 x 128 branches of Qwen3-8B it keeps the accuracy of waiting for
-all at 2.0 (B=8) to 3.6 (B=64) times lower latency. Where branches that end early are the hasty
-ones the flip risk is underestimated, and ``max_flip_risk`` is to be chosen on recorded races.
+By default a vote weighs the more the earlier it comes (``weights.ArrivalWeights``), and the race
+stops on a clinch, or once ``min_votes`` votes are in and the flip risk over the votes expected
+before the deadline is at most ``max_flip_risk``. On AIME 2024 x 128 branches of four Qwen3 models
+that is, against a majority of all branches, more accurate on average and on no model more than a
+point worse, at 1.6 (B=8) to 2.9 (B=64) times lower latency (``docs/benchmarks.md``). With other
+stop rules votes are counted, as they were published. Where branches that end early are the hasty
+ones, set ``weight`` to ``none`` and choose ``max_flip_risk`` on recorded races.
 """
 
 from collections.abc import Container, Mapping, Sequence
@@ -47,6 +49,7 @@ from .stop_rules import (
 from .stopping import clinched
 from .weights import (
     WEIGHT_NAMES,
+    ArrivalWeights,
     ConfidenceWeights,
     OneEach,
     RewardWeights,
@@ -74,8 +77,11 @@ class Majority:
             ``esc``, ``certified``; or a rule of a user's own, an object with the method
             ``settled``. Where strategies are made by name (the config, the command line, a request)
             it is given by its own name, and its parameters beside these.
-        weight: what a vote weighs: ``none`` (one each), ``reward`` (the reward model's score; a
-            vote counts once its score is in) or ``confidence`` (DeepConf's).
+        weight: what a vote weighs: ``none`` (one each), ``arrival`` (the earlier the more),
+            ``reward`` (the reward model's score; a vote counts once its score is in),
+            ``confidence`` (DeepConf's), or ``auto`` (default):
+            ``arrival`` with ``flip_risk``, and ``none`` with the other rules, which were published
+            for votes that are counted.
         min_votes: finished votes needed before any rule but a clinch may stop the race. The first
             finisher alone is a hasty one: stopping on it loses 2 to 4 points.
         max_flip_risk: of ``flip_risk``: probability in [0, 1) of a changed leader that is still
@@ -98,9 +104,9 @@ class Majority:
 
     branches: int = 16
     stop: StopName | StopRule = field(default="flip_risk", metadata={"choices": stop_rule_names})
-    weight: WeightName = "none"
+    weight: WeightName = "auto"
     min_votes: int = 2
-    max_flip_risk: float = 0.2
+    max_flip_risk: float = 0.05
     threshold: float = 0.95
     top: int = 5
     lead: float = 3.0
@@ -124,8 +130,14 @@ class Majority:
             raise ValueError(f"stop must be one of {', '.join(STOP_NAMES)}, or a rule")
         if self.weight not in WEIGHT_NAMES:
             raise ValueError(f"weight must be one of {', '.join(WEIGHT_NAMES)}")
-        if self.stop == "certified" and self.weight == "confidence":
-            raise ValueError("stop=certified needs weights with a bound: weight none or reward")
+        weight = self.weight
+        if weight == "auto":
+            weight = "arrival" if self.stop == "flip_risk" else "none"
+        if self.stop == "certified" and weight in ("arrival", "confidence"):
+            raise ValueError(
+                "stop=certified needs weights that depend on their own branch only and have a "
+                "bound: weight none or reward"
+            )
         given = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
         idle = self.idle_parameters(given)
         for f in fields(self):
@@ -134,9 +146,11 @@ class Majority:
                     f"{f.name} has no meaning with stop={self.stop}, weight={self.weight}"
                 )
         self._rule = make_rule(self.stop, given) if isinstance(self.stop, str) else self.stop
-        match self.weight:
+        match weight:
             case "none":
                 self._weights = OneEach()
+            case "arrival":
+                self._weights = ArrivalWeights(self.branches)
             case "reward":
                 self._weights = RewardWeights()
             case "confidence":
@@ -202,8 +216,10 @@ class Majority:
             case CallTimeReached():
                 # With a strict leader forced answers could not change anything, and branches may
                 # still finish in the time that was kept for them.
-                leader, runner_up = self._weights.weigh(view, pending_too=True).tally.lead()
-                return self._closing.at_call_time(view, settled=leader > runner_up)
+                votes = self._weights.weigh(view, pending_too=True)
+                leader, runner_up = votes.tally.lead()
+                settled = leader > runner_up and not votes.level
+                return self._closing.at_call_time(view, settled=settled)
             case BranchFinished(index):
                 branch = view.branches[index]
                 votes = branch.status is BranchStatus.FINISHED and branch.answer is not None
@@ -244,14 +260,13 @@ class Majority:
             return []
         votes = weights.weigh(view)
         # A clinch is a matter of fact, so it counts every branch that runs, expected or not.
-        heaviest = outstanding * votes.heaviest
-        if stops_on_clinch(rule) and clinched(votes.lead, 0.0, heaviest):
+        if stops_on_clinch(rule) and clinched(votes.lead, 0.0, votes.most(outstanding)):
             reason = StopReason.CLINCHED if votes.bounded else StopReason.CONFIDENT_MAJORITY
             return [self._decide(view, reason, votes)]
 
         def expected() -> int:
             arrivals = expected_arrivals(running, view.reachable_tokens, view.lengths)
-            return len(weights.pending) + arrivals
+            return votes.expected(len(weights.pending) + arrivals)
 
         poll = Poll(
             votes.tally.finished,

@@ -283,6 +283,9 @@ def _sampling(
     elif files.source != "endpoint" and "top_p" not in said:
         why = "keeps out the unlikely tokens that derail small models"
         settings.append(Setting("sampling.top_k", _TOP_K, why))
+    if files.chat_template is None and files.source != "endpoint":
+        why = "a base model goes on to questions of its own"
+        settings.append(Setting("sampling.stop", ["\nQuestion"], why))
     why = "the longest branch" + (", its thinking included" if thinks else "")
     return [*settings, Setting("sampling.max_tokens", longest, why)]
 
@@ -327,7 +330,9 @@ def heading(files: ModelFiles, machine: Machine, notes: Sequence[str]) -> list[s
         facts.append(f"served by {files.server}")
     where = "" if files.source == "endpoint" else f", on a {'CPU' if machine.on_cpu else 'GPU'}"
     known = f": {', '.join(fact for fact in facts if fact)}" if any(facts) else ""
-    named = Path(files.model).name if files.source == "folder" else files.model
+    # Servers call a model that is a folder of theirs by its path.
+    is_path = files.source == "folder" or files.model.startswith("/")
+    named = Path(files.model).name if is_path else files.model
     return [
         f"{named}{where}{known}.",
         *notes,

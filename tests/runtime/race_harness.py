@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import anyio
 import anyio.lowlevel
+from tests.strategies.counted import counted
 
 from frontrunner.runtime.answers import (
     BOXED,
@@ -32,7 +33,6 @@ from frontrunner.runtime.racing.spec import Forcing, RaceSpec
 from frontrunner.runtime.result import Result
 from frontrunner.runtime.rewards.protocol import Scoring
 from frontrunner.strategies.lengths import LengthModel
-from frontrunner.strategies.majority import Majority
 from frontrunner.strategies.protocol import BranchStatus, StopReason, Strategy
 
 SUFFIX = "\nTime is up. The answer is \\boxed{"
@@ -252,7 +252,7 @@ async def run_race(
     publish: Callable[[Event], None] | None = None,
 ) -> Result:
     """Race all scripts of ``engine`` once."""
-    strategy = strategy or Majority(len(engine.script.branches))
+    strategy = strategy or counted(len(engine.script.branches))
     return await Setup(engine, strategy, deadline, publish=publish).run()
 
 

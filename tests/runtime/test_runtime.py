@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.strategies.counted import counted
 
 from frontrunner.runtime.config import Settings
 from frontrunner.runtime.engines.protocol import Generation, Message, Sampling
@@ -41,6 +42,9 @@ from .race_harness import (
     stalls,
     statuses,
 )
+
+#: Of two votes that weigh the more the earlier they come the first decides.
+COUNTED = {"weight": "none"}
 
 
 def settings(**sections: Any) -> Settings:
@@ -135,7 +139,7 @@ async def test_the_parameters_of_the_settings_are_for_their_own_strategy_only(
 
     def factory(**parameters: Any) -> Majority:
         made.append(parameters)
-        return Majority(parameters["branches"])
+        return counted(parameters["branches"])
 
     registry.register_strategy("other", factory)
     engine = WatchedEngine([says("a", 1)])
@@ -204,7 +208,7 @@ async def test_a_race_keeps_what_it_does_not_say_about_answers() -> None:
     answers = {"workers": 0, "tolerance": 0.01, "pattern": r"answer is (\d+)"}
     async with running(engine, answers=answers) as runtime:
         for asked in (None, "boxed", "last_number"):
-            result = await runtime.solve("?", branches=2, answers=asked)
+            result = await runtime.solve("?", branches=2, answers=asked, parameters=COUNTED)
             assert dict(result.votes) == {r"5\text{ cm}": 2}
 
 
@@ -289,7 +293,7 @@ async def test_one_race_that_is_cancelled_leaves_the_others_alone() -> None:
     results: list[Result] = []
 
     async def solve(runtime: Runtime) -> None:
-        results.append(await runtime.solve("?", branches=2))
+        results.append(await runtime.solve("?", branches=2, parameters=COUNTED))
 
     async with running(engine) as runtime, anyio.create_task_group() as tasks:
         tasks.start_soon(solve, runtime)
@@ -680,7 +684,7 @@ async def test_closing_the_runtime_ends_a_race_under_way_with_what_is_known() ->
     results: list[Result] = []
 
     async def solve() -> None:
-        results.append(await runtime.solve("?", branches=2))
+        results.append(await runtime.solve("?", branches=2, parameters=COUNTED))
 
     async with anyio.create_task_group() as tasks, Runtime(engine, settings()) as runtime:
         tasks.start_soon(solve)

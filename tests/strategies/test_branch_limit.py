@@ -20,6 +20,7 @@ from frontrunner.strategies.protocol import (
     StopReason,
 )
 
+from .counted import counted
 from .views import FakeView
 
 statuses = st.sampled_from(BranchStatus)
@@ -58,7 +59,7 @@ def test_of_equals_the_last_launched_go() -> None:
 
 @pytest.mark.parametrize(
     "strategy",
-    [Majority(8), FirstToM(8), BudgetForcing(8), BestOfN(8, threshold=1.0), Probing(8)],
+    [counted(8), FirstToM(8), BudgetForcing(8), BestOfN(8, threshold=1.0), Probing(8)],
     ids=lambda s: type(s).__name__,
 )
 def test_strategies_of_branches_that_are_alike_do(strategy: Any) -> None:

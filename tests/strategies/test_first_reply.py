@@ -14,6 +14,7 @@ from frontrunner.strategies.protocol import (
     StopReason,
 )
 
+from .counted import counted
 from .views import FakeView
 
 
@@ -35,14 +36,14 @@ def after(strategy: FirstReply, view: FakeView) -> list[Command]:
 
 
 def test_the_first_reply_ends_the_race() -> None:
-    strategy = FirstReply(Majority(3))
+    strategy = FirstReply(counted(3))
     assert after(strategy, view_of("-", running=2)) == []
     (decided,) = after(strategy, view_of("-", None, running=1))
     assert decided == Decide(None, 1, StopReason.FIRST_TO_M, 0.0)
 
 
 def test_an_answer_is_a_reply_where_nothing_is_voted_on() -> None:
-    (decided,) = after(FirstReply(Majority(3), answers_count=True), view_of("call", running=2))
+    (decided,) = after(FirstReply(counted(3), answers_count=True), view_of("call", running=2))
     assert isinstance(decided, Decide)
     assert (decided.answer, decided.branch) == ("call", 0)
     assert decided.confidence == 0.5
@@ -55,19 +56,19 @@ def test_answers_are_for_the_strategy_to_decide_on() -> None:
 
 
 def test_most_must_have_replied() -> None:
-    strategy = FirstReply(Majority(4), most=True)
+    strategy = FirstReply(counted(4), most=True)
     assert after(strategy, view_of(None, None, running=2)) == []
     (decided,) = after(strategy, view_of("-", None, None, None, running=1))
     assert decided == Decide(None, 1, StopReason.FIRST_TO_M, 0.0)
-    (forced,) = after(FirstReply(Majority(4), most=True), view_of(None, "-", "-", "-"))
+    (forced,) = after(FirstReply(counted(4), most=True), view_of(None, "-", "-", "-"))
     assert isinstance(forced, Force)
 
 
 def test_at_the_call_time_replies_come_before_guesses() -> None:
     called = CallTimeReached()
-    (decided,) = FirstReply(Majority(3), most=True).observe(called, view_of(None, None, running=1))
+    (decided,) = FirstReply(counted(3), most=True).observe(called, view_of(None, None, running=1))
     assert decided == Decide(None, 0, StopReason.DEADLINE, 0.0)
-    (forced,) = FirstReply(Majority(3), most=True).observe(called, view_of(None, running=2))
+    (forced,) = FirstReply(counted(3), most=True).observe(called, view_of(None, running=2))
     assert isinstance(forced, Force)
 
 

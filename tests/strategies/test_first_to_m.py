@@ -81,7 +81,11 @@ class AnyFirstToM(AnyRace):
         assert decision.answer == votes.leader
         if decision.branch is not None:
             shown = self.view.branches[decision.branch]
-            assert shown.status in (BranchStatus.FINISHED, BranchStatus.FORCED)
+            assert shown.status in (
+                BranchStatus.FINISHED,
+                BranchStatus.FORCED,
+                BranchStatus.TRUNCATED,
+            )
 
 
 TestAnyFirstToM = AnyFirstToM.TestCase

@@ -39,6 +39,7 @@ from frontrunner.strategies.weighted import Weighted
 from frontrunner.strategies.weights import WEIGHT_NAMES, WeightName
 
 from .any_race import AnyRace
+from .counted import counted
 from .small_race import SmallRace
 from .views import FakeView, view_of
 
@@ -72,9 +73,9 @@ def test_it_stops_when_a_flip_is_improbable_but_not_before_the_least_number_of_v
 
 def test_it_does_not_stop_on_a_tie_however_little_is_still_to_come() -> None:
     view = view_of(["a", "b", "a", "b"], running=2)
-    assert after_finish(Majority(6, max_flip_risk=0.9), view) == []
+    assert after_finish(counted(6, max_flip_risk=0.9), view) == []
     view.lengths, view.reachable_tokens = LengthModel.from_quantiles(1_000, 1_100), 0.0
-    assert after_finish(Majority(6), view) == []
+    assert after_finish(counted(6), view) == []
 
 
 def test_the_clinch_rule_does_not_stop_on_a_small_flip_risk() -> None:
@@ -87,7 +88,7 @@ def test_waiting_for_all_does_not_stop_on_a_clinch() -> None:
 
 @pytest.mark.parametrize("stop", STOP_NAMES)
 def test_when_all_have_ended_it_is_exhausted(stop: StopName) -> None:
-    (decision,) = after_finish(Majority(2, stop=stop), view_of(["a", "b"]))
+    (decision,) = after_finish(Majority(2, stop=stop, weight="none"), view_of(["a", "b"]))
     assert decision == Decide("a", 0, StopReason.EXHAUSTED, 0.5)
 
 
@@ -135,7 +136,7 @@ def test_at_the_call_time_a_tie_is_broken_by_forcing_all_that_have_not_answered(
     view = view_of(["a", "b"], running=2, truncated=[None])
     view.add(BranchStatus.FAILED)
     view.add(BranchStatus.CANCELLED)
-    assert Majority(7).observe(CallTimeReached(), view) == [Force((2, 3, 4), let_run=True)]
+    assert counted(7).observe(CallTimeReached(), view) == [Force((2, 3, 4), let_run=True)]
 
 
 def test_at_the_call_time_without_any_vote_all_that_run_are_forced() -> None:
@@ -194,9 +195,9 @@ def test_branches_that_were_cut_at_their_limit_do_not_vote_like_finished_ones() 
 
 
 def test_a_single_vote_is_worth_no_more_than_a_tie() -> None:
-    assert Majority(3).conclude(view_of(["a"], running=2)).confidence == 0.5
-    assert Majority(3).conclude(view_of(["a", "b"], running=1)).confidence == 0.5
-    assert Majority(3).conclude(view_of(["a", "a"], running=1)).confidence == 0.875
+    assert counted(3).conclude(view_of(["a"], running=2)).confidence == 0.5
+    assert counted(3).conclude(view_of(["a", "b"], running=1)).confidence == 0.5
+    assert counted(3).conclude(view_of(["a", "a"], running=1)).confidence == 0.875
 
 
 def test_with_every_branch_lost_it_has_failed() -> None:
@@ -226,12 +227,73 @@ def test_a_clinch_does_not_rest_on_an_estimate() -> None:
     assert after_finish(Majority(6, stop="clinch"), view) == []
 
 
+# ── votes that weigh more the earlier they come ───────────────────────────────────────────────
+
+
+def test_of_as_many_votes_the_earlier_ones_win() -> None:
+    (decision,) = after_finish(Majority(6), view_of(["b", "a", "b", "a", "c", "d"]))
+    assert isinstance(decision, Decide)
+    assert decision.answer == "b"
+    (decision,) = after_finish(Majority(7), view_of(["a", "b", "b", "c", "a", "d", "e"]))
+    assert isinstance(decision, Decide)
+    assert decision.answer == "b"  # 7 + 6 against 8 + 4
+
+
+@pytest.mark.parametrize("answers", [["a", "b", "b"], ["a", "b", "c"], ["a", "a", "b"]])
+def test_of_three_votes_two_outweigh_one(answers: list[str]) -> None:
+    (decision,) = after_finish(Majority(3), view_of(answers))
+    assert isinstance(decision, Decide)
+    assert decision.answer == max(answers, key=answers.count)
+    assert after_finish(Majority(3), view_of(answers[:1], running=2)) == []
+
+
+def test_late_votes_cannot_overturn_an_early_lead() -> None:
+    # 9 + 8 + 7 + 6 are in, and 5 + 4 + 3 + 2 are to come.
+    (decision,) = after_finish(Majority(8, max_flip_risk=0.0), view_of(["a"] * 4, running=4))
+    assert isinstance(decision, Decide)
+    assert decision.stop_reason is StopReason.CLINCHED
+    by_count = Majority(8, stop="clinch")
+    assert after_finish(by_count, view_of(["a"] * 4, running=4)) == []
+
+
+def test_answers_with_equally_many_votes_are_told_apart_by_forced_ones() -> None:
+    strategy, view = Majority(8), view_of(["a", "b"], running=6)
+    assert strategy.observe(CallTimeReached(), view) == [Force(tuple(range(2, 8)), let_run=True)]
+    for index in range(2, 8):
+        view.branches[index].status, view.branches[index].answer = BranchStatus.FORCED, "b"
+        view.arrivals.append(index)
+    (decision,) = strategy.observe(BranchForced(7), view)
+    assert isinstance(decision, Decide)
+    assert (decision.answer, decision.stop_reason) == ("b", StopReason.DEADLINE)
+
+
+def test_an_answer_with_more_votes_needs_no_forced_ones() -> None:
+    strategy, view = Majority(8), view_of(["b", "a", "a"], running=5)
+    assert strategy.observe(CallTimeReached(), view) == []
+    assert strategy.conclude(view).answer == "a"
+
+
+def test_published_rules_count_votes_unless_asked_otherwise() -> None:
+    votes = ["b", "c", "b", "a", "a", "a"]
+    (decision,) = after_finish(Majority(6, stop="none"), view_of(votes))
+    assert isinstance(decision, Decide)
+    assert decision.answer == "a"
+    (decision,) = after_finish(Majority(6, stop="none", weight="arrival"), view_of(votes))
+    assert isinstance(decision, Decide)
+    assert decision.answer == "b"  # 7 + 5 against 4 + 3 + 2
+
+
+def test_a_certificate_does_not_rest_on_when_votes_came() -> None:
+    with pytest.raises(ValueError, match="certified needs weights"):
+        Majority(4, stop="certified", weight="arrival")
+
+
 # ── other rules ───────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
     ("stop", "votes"),
-    [("flip_risk", 2), ("beta", 4), ("dirichlet", 4), ("lead", 3), ("sprt", 3), ("esc", 5)],
+    [("flip_risk", 3), ("beta", 4), ("dirichlet", 4), ("lead", 3), ("sprt", 3), ("esc", 5)],
 )
 def test_each_rule_stops_unanimous_branches_with_the_vote_that_its_source_says(
     stop: StopName, votes: int
@@ -428,7 +490,7 @@ class AnyMajority(AnyRace):
         given: dict[str, Any] = {"min_votes": min_votes, "max_flip_risk": max_flip_risk}
         given = {k: v for k, v in given.items() if k in rule_parameters(stop)}
         self.view.lengths = lengths
-        self.start(Majority(branches, stop, force_answers=force_answers, **given))
+        self.start(Majority(branches, stop, "none", force_answers=force_answers, **given))
         assert len(self.view.branches) == branches
 
     def check(self, decision: Decide) -> None:
@@ -473,7 +535,7 @@ class AnyWeighted(AnyRace):
     @initialize(
         branches=st.integers(1, 12),
         stop=st.sampled_from(STOP_NAMES),
-        weight=st.sampled_from([name for name in WEIGHT_NAMES if name != "none"]),
+        weight=st.sampled_from([name for name in WEIGHT_NAMES if name not in ("none", "auto")]),
         lengths=lengths_known,
     )
     def begin(
@@ -488,9 +550,11 @@ class AnyWeighted(AnyRace):
     def check(self, decision: Decide) -> None:
         view = self.view
         if decision.stop_reason is StopReason.CLINCHED:
-            assert self.strategy.weight == "reward"
+            assert self.strategy.weight in ("reward", "arrival")
         if decision.stop_reason is StopReason.EXHAUSTED:
             assert not self.scoring
+        if self.strategy.weight == "arrival":
+            self.check_arrivals(decision)
         if self.strategy.weight != "reward":
             return
         finished = [
@@ -515,6 +579,31 @@ class AnyWeighted(AnyRace):
             rivals = [v for a, v in sums.items() if a != decision.answer]
             lead = sums[decision.answer] - max(rivals, default=0.0)
             assert lead > len(view.running) + len(self.scoring) - 1e-9
+
+    def check_arrivals(self, decision: Decide) -> None:
+        """The earlier a vote, the more it weighs, be the branches as many as were asked for."""
+        count, sums = self.strategy.branches, dict[str, int]()
+        voting = [
+            b.answer
+            for i in self.view.arrivals
+            if (b := self.view.branches[i]).status is BranchStatus.FINISHED and b.answer is not None
+        ]
+        for rank, answer in enumerate(voting):
+            sums[answer] = sums.get(answer, 0) + count + 1 - rank
+        if not voting:
+            return
+        assert decision.answer is not None
+        if decision.stop_reason is not StopReason.CLINCHED and tally(self.view).forced:
+            best = [a for a, v in sums.items() if v == max(sums.values())]
+            counts = Counter(voting)
+            assert decision.answer in best or counts[decision.answer] == counts[best[0]]
+            return
+        assert sums[decision.answer] == max(sums.values())
+        if decision.stop_reason is StopReason.CLINCHED:
+            rivals = [v for a, v in sums.items() if a != decision.answer]
+            first, left = len(voting), len(self.view.running)
+            to_come = sum(count + 1 - rank for rank in range(first, first + left))
+            assert sums[decision.answer] - max(rivals, default=0) > to_come
 
 
 TestAnyMajority = AnyMajority.TestCase

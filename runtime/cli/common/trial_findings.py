@@ -184,6 +184,12 @@ def _forced(trial: Trial) -> Finding | None:
     if not forced:
         if not trial.hurried:
             return None
+        cut = [b for result in trial.hurried for b in result.branches if not ended(b)]
+        if cut:
+            least = max(result.deadline for result in trial.hurried)
+            detail = f"{len(cut)} branches were cut, and none of them was made to answer"
+            advice = f"{least:.2g} s were too short for that: give races more time"
+            return Finding("forced answers", Level.WARNING, detail, advice)
         detail = "no branch had to be forced: all were done by the short deadline"
         return Finding("forced answers", Level.GOOD, detail)
     parsed = [b for b in forced if b.answer is not None]

@@ -136,6 +136,9 @@ def test_forced_answers() -> None:
     none = finding(*[branch(forced=True)] * 4)
     assert none.level is Level.BAD
     assert "forcing.suffix" in none.advice
+    lost = finding(branch("Well", status=BranchStatus.CANCELLED))
+    assert lost.level is Level.WARNING
+    assert "1 branches were cut, and none of them was made to answer" in lost.detail
     done = finding(branch(answer="12"))
     assert done.level is Level.GOOD
     assert "no branch had to be forced" in done.detail

@@ -12,6 +12,7 @@ from typing import Any, Final
 import anyio
 import orjson
 from tests.backends import run_virtual
+from tests.strategies.counted import counted
 
 from frontrunner.runtime.cli.display.ndjson import event_line
 from frontrunner.runtime.engines.scripted import BranchScript, Piece
@@ -49,7 +50,7 @@ def plain() -> Setup:
 
 
 def lost() -> Setup:
-    return Setup(WatchedEngine([says("7", 1), fails("gone"), says("7", 3)]), Majority(3))
+    return Setup(WatchedEngine([says("7", 1), fails("gone"), says("7", 3)]), counted(3))
 
 
 def forced() -> Setup:
@@ -117,11 +118,11 @@ def weighted() -> Setup:
 
 
 def all_lost() -> Setup:
-    return Setup(WatchedEngine([fails("gone"), fails("gone, too", 1)]), Majority(2))
+    return Setup(WatchedEngine([fails("gone"), fails("gone, too", 1)]), counted(2))
 
 
 def no_answer() -> Setup:
-    return Setup(WatchedEngine([says(None, 1), says(None, 2)]), Majority(2, force_answers=False))
+    return Setup(WatchedEngine([says(None, 1), says(None, 2)]), counted(2, force_answers=False))
 
 
 def truncated() -> Setup:
@@ -129,7 +130,7 @@ def truncated() -> Setup:
     engine = WatchedEngine(
         [at_its_limit("long 𝟮 ", 1), at_its_limit("\\boxed{3} but ", 2)], [forced_says("8", 0.01)]
     )
-    return Setup(engine, Majority(2))
+    return Setup(engine, counted(2))
 
 
 def cancelled() -> Setup:

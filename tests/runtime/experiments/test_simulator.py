@@ -10,6 +10,7 @@ import trio.testing
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.profiles import examples
+from tests.strategies.counted import counted
 
 from frontrunner.runtime.engines.protocol import FinishReason, Generation
 from frontrunner.runtime.engines.scripted import BranchScript, Piece
@@ -175,14 +176,14 @@ def test_it_ends_as_the_live_race_does(
     async def live() -> tuple[object, ...]:
         result = await Setup(
             LiveEngine(records, cost),
-            Majority(**strategy),  # pyright: ignore[reportArgumentType]
+            counted(**strategy),  # pyright: ignore[reportArgumentType]
             deadline=(hard_stop + 1) * STEP,
             branches=len(records),
             return_margin=STEP,
             reserve=FixedReserve((reserve + 1) * STEP),
             lengths=lengths,
         ).run()
-        counted = {BranchStatus.FINISHED, BranchStatus.TRUNCATED, BranchStatus.FAILED}
+        whole = {BranchStatus.FINISHED, BranchStatus.TRUNCATED, BranchStatus.FAILED}
         return (
             result.answer,
             result.stop_reason,
@@ -190,22 +191,22 @@ def test_it_ends_as_the_live_race_does(
             result.forced_votes,
             result.elapsed / STEP,
             result.confidence,
-            [b.tokens for b in result.branches if b.status in counted],
+            [b.tokens for b in result.branches if b.status in whole],
         )
 
     clock = trio.testing.MockClock(autojump_threshold=0)
     expected = anyio.run(live, backend="trio", backend_options={"clock": clock})
 
     race = SimulatedRace(
-        Majority(**strategy),  # pyright: ignore[reportArgumentType]
+        counted(**strategy),  # pyright: ignore[reportArgumentType]
         records,
         Timing(hard_stop, reserve, cost),
         lengths=lengths,
     )
     outcome = race.run()
     votes = tally(race.view)
-    counted = ("finished", "truncated", "failed")
-    ended = [b for b in race.branches.values() if b.status in counted]
+    whole = ("finished", "truncated", "failed")
+    ended = [b for b in race.branches.values() if b.status in whole]
     assert expected == (
         outcome.decision.answer,
         outcome.decision.stop_reason,
@@ -261,14 +262,14 @@ def test_branches_that_are_cut_count_the_tokens_they_had() -> None:
 
 def test_forced_answers_are_the_probes_before_and_come_with_the_deadline_at_no_cost() -> None:
     records = [record(40, "9", ["1", "2", "3", "4"]), record(41, "9", ["5", "2"])]
-    outcome = simulated(Majority(2), records, Timing(deadline=11)).run()
+    outcome = simulated(counted(2), records, Timing(deadline=11)).run()
     assert (outcome.decision.answer, outcome.decision.stop_reason) == ("2", StopReason.DEADLINE)
     assert outcome.time == 11
 
 
 def test_forced_answers_that_come_after_the_hard_stop_do_not_count() -> None:
     records = [record(40, "9", ["1", "1", "1"]), record(41, "9", ["1", "1", "1"])]
-    outcome = simulated(Majority(2), records, Timing(20, reserve=5, forced_cost=6)).run()
+    outcome = simulated(counted(2), records, Timing(20, reserve=5, forced_cost=6)).run()
     assert (outcome.decision.answer, outcome.time) == (None, 20)
 
 
@@ -297,7 +298,7 @@ def test_a_reserve_longer_than_the_deadline_calls_at_once() -> None:
 
 def test_a_branch_that_ran_into_its_limit_breaks_ties_as_a_forced_one_does() -> None:
     records = [record(10, "1", truncated=True), record(11, "1", truncated=True), record(30, "2")]
-    race = simulated(Majority(3), records)
+    race = simulated(counted(3), records)
     outcome = race.run()
     assert (outcome.decision.answer, outcome.time) == ("2", 30)
     assert tally(race.view).forced == {"1": 2}
@@ -336,7 +337,7 @@ def test_a_forced_answer_stands_for_a_branch_that_is_cut_without_one() -> None:
 
 
 def test_a_branch_that_ends_at_the_deadline_has_ended() -> None:
-    outcome = simulated(Majority(1, force_answers=False), [record(20, "1")], Timing(20)).run()
+    outcome = simulated(counted(1, force_answers=False), [record(20, "1")], Timing(20)).run()
     assert (outcome.decision.answer, outcome.time) == ("1", 20)
 
 

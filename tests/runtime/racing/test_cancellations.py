@@ -11,6 +11,7 @@ from random import Random
 import anyio
 import pytest
 import trio
+from tests.strategies.counted import counted
 from trio._core import _run as trio_run
 
 from frontrunner.runtime.config import Settings
@@ -61,27 +62,27 @@ def a_forced_round() -> Prepared:
         [slow, slow, slow, stalls()],
         abort_delay=0.01,
     )
-    return prepared(engine, Majority(4))
+    return prepared(engine, counted(4))
 
 
 def a_forced_round_while_aborts_hang() -> Prepared:
     engine = WatchedEngine([stalls("x "), stalls()], [forced_says("1", 0.01)], abort_delay=inf)
-    return prepared(engine, Majority(2))
+    return prepared(engine, counted(2))
 
 
 def an_early_forced_round() -> Prepared:
     engine = WatchedEngine([says("x", 0.5, tokens=4)] * 2, [forced_says("1", 0.01)])
-    return prepared(engine, Majority(2), max_tokens=2)
+    return prepared(engine, counted(2), max_tokens=2)
 
 
 def a_comparison_that_never_ends() -> Prepared:
     engine = WatchedEngine([says("x+1", 0.25, tokens=1), says("1+x", 0.5, tokens=1), stalls()])
-    return prepared(engine, Majority(3), workers=SilentWorkers())
+    return prepared(engine, counted(3), workers=SilentWorkers())
 
 
 def an_engine_that_dies() -> Prepared:
     engine = WatchedEngine([says("a", 0.5, tokens=1), stalls("x "), stalls()], dies_at=1.0)
-    return prepared(engine, Majority(3))
+    return prepared(engine, counted(3))
 
 
 def a_slow_abort_at_the_end() -> Prepared:
@@ -198,7 +199,7 @@ def quick_clinch() -> Prepared:
 
 def quick_forced_round() -> Prepared:
     engine = WatchedEngine([says("x", 0.004, tokens=4)] * 2, [forced_says("1", 0.001)])
-    return prepared(engine, Majority(2), max_tokens=2)
+    return prepared(engine, counted(2), max_tokens=2)
 
 
 @every_backend

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import anyio
 import pytest
+from tests.strategies.counted import counted
 
 from frontrunner.runtime.answers import make_extractor
 from frontrunner.runtime.config import AnswerSettings
@@ -85,7 +86,7 @@ class Fixed:
         return []
 
     def conclude(self, view: RaceView) -> Decide:
-        return Majority().conclude(view)
+        return counted().conclude(view)
 
 
 # ── stopping early ────────────────────────────────────────────────────────────────────────────
@@ -171,7 +172,7 @@ async def test_text_without_an_answer_is_no_vote() -> None:
 
 async def test_branches_not_expected_before_the_deadline_are_not_waited_for() -> None:
     engine = WatchedEngine([says("a", n, tokens=8) for n in (1, 2, 3)] + [stalls("x", after=1)] * 5)
-    setup = Setup(engine, Majority(8, max_flip_risk=0.0))
+    setup = Setup(engine, counted(8, max_flip_risk=0.0))
     setup.lengths = LengthModel.from_quantiles(1_000, 1_100)
     result = await setup.run()
     assert result.elapsed < setup.call_time(running=5)
@@ -202,7 +203,7 @@ async def test_the_call_time_is_the_deadline_less_the_predicted_reserve(
     engine = WatchedEngine(
         [stalls("x ", after=0.1)] * branches, prefill_tokens_per_step=16, max_branches=1
     )
-    setup = Setup(engine, Majority(branches), deadline, publish=events.append)
+    setup = Setup(engine, counted(branches), deadline, publish=events.append)
     result = await setup.run()
     (call,) = [event for event in events if isinstance(event, CallTimeReached)]
     assert call.at == pytest.approx(max(0.0, setup.call_time(branches)), abs=1e-9)
@@ -229,7 +230,7 @@ async def test_unfinished_branches_are_forced_from_their_exact_tokens() -> None:
         [forced_says("7", 0.05)],
         max_branches=1,
     )
-    setup = Setup(engine, Majority(2), sampling=Sampling(temperature=0.6, top_p=0.9))
+    setup = Setup(engine, counted(2), sampling=Sampling(temperature=0.6, top_p=0.9))
     result = await setup.run()
 
     suffix = engine.encode(SUFFIX)
@@ -278,7 +279,7 @@ async def test_an_earlier_deadline_is_served_first() -> None:
 
 async def test_with_a_strict_leader_at_the_call_time_branches_run_on_to_the_last_moment() -> None:
     engine = WatchedEngine([says("a", 1), says("b", 9.95), *[stalls("x ")] * 2], [forced_says("c")])
-    setup = Setup(engine, Majority(4, min_votes=4))
+    setup = Setup(engine, counted(4, min_votes=4))
     assert setup.call_time(running=3) < 9.95 < setup.deadline - MARGIN
     result = await setup.run()
     assert result.elapsed == pytest.approx(setup.deadline - MARGIN)
@@ -292,7 +293,7 @@ async def test_with_a_strict_leader_at_the_call_time_branches_run_on_to_the_last
 async def test_a_forced_answer_counts_as_soon_as_its_box_closes() -> None:
     chatty = BranchScript((Piece(0.01, "4", 1), Piece(0.01, "}", 1)), stall=True)
     engine = WatchedEngine([stalls("x ")] * 2, [chatty], max_branches=1)
-    setup = Setup(engine, Majority(2))
+    setup = Setup(engine, counted(2))
     result = await setup.run()
     assert result.elapsed == pytest.approx(setup.call_time(running=2) + 0.02)
     assert result.forced_votes == {"4": 2}
@@ -301,7 +302,7 @@ async def test_a_forced_answer_counts_as_soon_as_its_box_closes() -> None:
 
 async def test_a_branch_that_is_forced_alone_gives_its_best_guess() -> None:
     engine = WatchedEngine([stalls("x ")])
-    await run_race(engine, Majority(1))
+    await run_race(engine, counted(1))
     (forced,) = engine.forced_requests()
     assert forced.sampling.temperature == 0.0
 
@@ -309,7 +310,7 @@ async def test_a_branch_that_is_forced_alone_gives_its_best_guess() -> None:
 async def test_where_the_engine_has_room_branches_run_on_beside_their_forced_answers() -> None:
     """The one that finishes in the time that was kept for forcing decides."""
     engine = WatchedEngine([says("a", 9.9), stalls("x "), stalls("y ")], [forced_says("7", 0.05)])
-    setup = Setup(engine, Majority(3), seed=1)
+    setup = Setup(engine, counted(3), seed=1)
     call = setup.call_time(running=3)
     events: list[Event] = []
     setup.publish = events.append
@@ -330,7 +331,7 @@ async def test_where_the_engine_has_room_branches_run_on_beside_their_forced_ans
 async def test_a_branch_that_runs_on_keeps_what_it_wrote_before_it_was_asked() -> None:
     pieces = (Piece(9.8, "one ", 3), Piece(0.1, "two ", 2))
     engine = WatchedEngine([BranchScript(pieces, stall=True)] * 2, [forced_says("7", 0.01)])
-    setup = Setup(engine, Majority(2))
+    setup = Setup(engine, counted(2))
     assert setup.call_time(running=2) < 9.8
     result = await setup.run()
     assert result.branches[0].text == f"{SUFFIX}7}}"
@@ -340,7 +341,7 @@ async def test_a_branch_that_runs_on_keeps_what_it_wrote_before_it_was_asked() -
 
 async def test_a_lost_branch_leaves_its_forced_answer() -> None:
     engine = WatchedEngine([fails(after=9.9), stalls("x ")], [forced_says("7", 0.01), stalls()])
-    setup = Setup(engine, Majority(2))
+    setup = Setup(engine, counted(2))
     assert setup.call_time(running=2) + 0.01 < 9.9 < setup.deadline - MARGIN
     result = await setup.run()
     assert result.forced_votes == {"7": 1}
@@ -350,7 +351,7 @@ async def test_a_lost_branch_leaves_its_forced_answer() -> None:
 async def test_a_branch_at_its_limit_without_an_answer_leaves_its_forced_answer() -> None:
     late = BranchScript((Piece(9.9, "hm", 5),))
     engine = WatchedEngine([late, stalls("x ")], [forced_says("7", 0.01), stalls()])
-    result = await Setup(engine, Majority(2), max_tokens=4).run()
+    result = await Setup(engine, counted(2), max_tokens=4).run()
     assert result.forced_votes == {"7": 1}
     assert statuses(result) == ["forced", "cancelled"]
 
@@ -382,7 +383,7 @@ async def test_forced_answers_that_take_too_long_are_cut_at_the_last_moment() ->
     engine = WatchedEngine(
         [stalls("x ")] * 3, [forced_says("1", 0.05), stalls(), stalls()], max_branches=1
     )
-    setup = Setup(engine, Majority(3))
+    setup = Setup(engine, counted(3))
     result = await setup.run()
     assert result.elapsed == pytest.approx(setup.deadline - MARGIN, abs=1e-9)
     assert result.answer == "1"
@@ -402,7 +403,7 @@ async def test_a_forced_answer_that_does_not_close_its_box_is_no_vote() -> None:
 
 async def test_without_forcing_the_race_waits_for_its_own_to_the_last_moment() -> None:
     engine = WatchedEngine([says("a", 9.9), stalls()])
-    setup = Setup(engine, Majority(2, force_answers=False))
+    setup = Setup(engine, counted(2, force_answers=False))
     assert setup.call_time(running=2) < 9.9
     result = await setup.run()
     assert result.elapsed == pytest.approx(10.0 - MARGIN)
@@ -412,7 +413,7 @@ async def test_without_forcing_the_race_waits_for_its_own_to_the_last_moment() -
 
 async def test_a_deadline_too_short_for_the_reserve_forces_at_once() -> None:
     engine = WatchedEngine([stalls("x ", after=1)] * 2, [forced_says("4", 0.01)], max_branches=1)
-    setup = Setup(engine, Majority(2), deadline=0.1)
+    setup = Setup(engine, counted(2), deadline=0.1)
     assert setup.call_time(running=2) < 0
     result = await setup.run()
     assert result.elapsed == pytest.approx(0.01)
@@ -421,7 +422,7 @@ async def test_a_deadline_too_short_for_the_reserve_forces_at_once() -> None:
 
 async def test_branches_that_all_reach_their_limit_without_an_answer_are_forced_early() -> None:
     engine = WatchedEngine([says("late", 8)] * 2, [forced_says("9", 0.05)])
-    setup = Setup(engine, Majority(2), max_tokens=4)
+    setup = Setup(engine, counted(2), max_tokens=4)
     result = await setup.run()
     assert result.elapsed == pytest.approx(4.05)
     assert result.answer == "9"
@@ -434,7 +435,7 @@ async def test_branches_that_all_reach_their_limit_without_an_answer_are_forced_
 
 async def test_a_branch_stopped_by_its_limit_is_no_vote_while_others_answer() -> None:
     engine = WatchedEngine([says("late", 8, tokens=8), says("a", 6, tokens=4)])
-    setup = Setup(engine, Majority(2), max_tokens=4)
+    setup = Setup(engine, counted(2), max_tokens=4)
     result = await setup.run()
     assert result.elapsed == 6.0
     assert result.votes == {"a": 1}
@@ -447,7 +448,7 @@ async def test_rounds_of_forced_answers_that_take_long_make_later_races_call_ear
     for _ in range(3):
         events: list[Event] = []
         engine = WatchedEngine([stalls("x ")], [forced_says("1", 0.36)])
-        await Setup(engine, Majority(1), reserve=reserve, publish=events.append).run()
+        await Setup(engine, counted(1), reserve=reserve, publish=events.append).run()
         calls += [event.at for event in events if isinstance(event, CallTimeReached)]
     assert calls[0] > calls[1] > calls[2]
 
@@ -635,7 +636,7 @@ async def test_a_branch_named_twice_in_a_command_is_meant_once(command: Command)
 
 async def test_losers_are_aborted_before_their_streams_are_closed() -> None:
     engine = WatchedEngine([*[says("a", 1)] * 3, *[stalls("x ")] * 3], abort_delay=0.5)
-    result = await run_race(engine, Majority(6, min_votes=3))
+    result = await run_race(engine, counted(6, min_votes=3))
     assert result.elapsed == 1.5
     assert engine.aborts == [ids(3, 4, 5)]
     assert engine.cut == set()
@@ -688,7 +689,7 @@ async def test_every_observation_is_made_once_and_in_order() -> None:
 async def test_answers_that_come_with_the_decision_do_not_contradict_it() -> None:
     """One engine step can end many branches; they are read one after another."""
     engine = WatchedEngine([says("a", 0, tokens=1)] * 3 + [says("b", 0, tokens=1)] * 5)
-    result = await (await Setup(engine, Majority(8, min_votes=3)).race()).run()
+    result = await (await Setup(engine, counted(8, min_votes=3)).race()).run()
     assert result.answer == "a"
     assert result.votes == {"a": 3}
     check_result(result)
@@ -699,7 +700,7 @@ async def test_answers_that_come_with_the_decision_do_not_contradict_it() -> Non
 
 async def seeds_of(branches: int, seed: int | None) -> dict[str, int | None]:
     engine = WatchedEngine([stalls("x ")] * branches)
-    await Setup(engine, Majority(branches), seed=seed).run()
+    await Setup(engine, counted(branches), seed=seed).run()
     return {request.request_id: request.seed for request in engine.requests}
 
 
@@ -835,7 +836,7 @@ async def test_replies_stand_against_forced_answers_that_scatter() -> None:
 
 async def test_where_all_were_cut_the_longest_is_shown_and_said_to_be_cut() -> None:
     engine = WatchedEngine([at_its_limit("short", 1, tokens=2), at_its_limit("longer", 2)])
-    result = await Setup(engine, Majority(2, force_answers=False)).run()
+    result = await Setup(engine, counted(2, force_answers=False)).run()
     check_result(result)
     assert (result.answer, result.text, result.finish_reason) == (None, "longer", "length")
 
@@ -854,7 +855,7 @@ async def test_what_was_cut_does_not_vote_like_what_finished() -> None:
 async def test_the_lengths_of_what_was_cut_are_only_known_to_be_longer() -> None:
     prior = LengthModel.from_quantiles(100, 400)
     scripts = [at_its_limit("x", 1, tokens=50)] * 4
-    setup = Setup(WatchedEngine(scripts), Majority(4, force_answers=False), lengths=prior)
+    setup = Setup(WatchedEngine(scripts), counted(4, force_answers=False), lengths=prior)
     race = await setup.race()
     await race.run()
     assert race.lengths is not None
@@ -869,22 +870,22 @@ async def test_a_number_in_the_middle_of_a_branch_is_no_forced_answer(room: int)
     )
     engine = WatchedEngine([stalls("he has 3 + 5")], [forced], max_branches=room)
     assert numbers.suffix is not None
-    result = await Setup(engine, Majority(1), answers=numbers, suffix=numbers.suffix).run()
+    result = await Setup(engine, counted(1), answers=numbers, suffix=numbers.suffix).run()
     check_result(result)
     assert (result.answer, result.forced_votes) == ("8", {"8": 1})
     silent = WatchedEngine([stalls("he has 3 + 5")], [BranchScript((Piece(0.01, "unknown"),))])
-    result = await Setup(silent, Majority(1), answers=numbers, suffix=numbers.suffix).run()
+    result = await Setup(silent, counted(1), answers=numbers, suffix=numbers.suffix).run()
     check_result(result)
     assert result.answer is None
 
 
 async def test_a_round_in_which_nothing_is_asked_teaches_the_reserve_nothing() -> None:
     """All branches hold a box already."""
-    setup = Setup(WatchedEngine([stalls("\\boxed{5} so ")] * 2), Majority(2))
+    setup = Setup(WatchedEngine([stalls("\\boxed{5} so ")] * 2), counted(2))
     assert (await setup.run()).forced_votes == {"5": 2}
     assert setup.reserve is not None
     assert setup.reserve.rounds == 0
-    asked = Setup(WatchedEngine([stalls("x ")] * 2, [forced_says("5", 0.01)]), Majority(2))
+    asked = Setup(WatchedEngine([stalls("x ")] * 2, [forced_says("5", 0.01)]), counted(2))
     await asked.run()
     assert asked.reserve is not None
     assert asked.reserve.rounds == 1
@@ -904,7 +905,7 @@ async def test_times_in_events_never_run_backwards() -> None:
 
 async def test_tokens_saved_are_what_cut_branches_were_expected_to_generate_still() -> None:
     engine = WatchedEngine([*[says("a", 1, tokens=64)] * 3, *[stalls("x ", after=0.5)] * 2])
-    setup = Setup(engine, Majority(5), lengths=LengthModel.from_quantiles(64, 65))
+    setup = Setup(engine, counted(5), lengths=LengthModel.from_quantiles(64, 65))
     result = await setup.run()
     assert result.elapsed == 1.0
     assert result.tokens_generated == 3 * 64 + 2 * 4
@@ -914,7 +915,7 @@ async def test_tokens_saved_are_what_cut_branches_were_expected_to_generate_stil
 async def test_a_race_cancelled_from_outside_aborts_all_in_one_call_and_decides_nothing() -> None:
     events: list[Event] = []
     engine = WatchedEngine([stalls("x ")] * 4)
-    race = await Setup(engine, Majority(4), publish=events.append).race()
+    race = await Setup(engine, counted(4), publish=events.append).race()
     with anyio.move_on_after(2) as scope:
         await race.run()
     assert scope.cancelled_caught

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.profiles import examples
+from tests.strategies.counted import counted
 
 from frontrunner.runtime.answers import NoKey
 from frontrunner.runtime.engines.protocol import FinishReason, Generation
@@ -57,7 +58,7 @@ from ..race_harness import (
 async def test_a_stalled_engine_that_hangs_on_aborts_does_not_hold_back_the_answer() -> None:
     engine = WatchedEngine([says("a", 1), says("b", 1), *[stalls("x ")] * 4], abort_delay=inf)
     engine.script.forced = [stalls()]
-    setup = Setup(engine, Majority(6))
+    setup = Setup(engine, counted(6))
     race = await setup.race()
     result = await race.run()
     check_result(result)
@@ -116,7 +117,7 @@ async def test_an_engine_that_dies_before_any_answer_fails_the_race_at_once() ->
 
 async def test_an_engine_that_dies_during_the_forced_round_costs_only_these_answers() -> None:
     engine = WatchedEngine([says("a", 1), says("b", 1), *[stalls("x ")] * 2], [stalls()])
-    setup = Setup(engine, Majority(4))
+    setup = Setup(engine, counted(4))
     engine.script.dies_at = setup.call_time(running=2) + 0.01
     result = await setup.run()
     assert result.elapsed == pytest.approx(engine.script.dies_at)
@@ -131,7 +132,7 @@ async def test_a_race_on_a_dead_engine_fails_and_raises_nothing() -> None:
     engine.kill()
     assert isinstance(engine.failure, EngineDead)
     async with no_tasks_left():
-        result = await (await Setup(engine, Majority(3)).race()).run()
+        result = await (await Setup(engine, counted(3)).race()).run()
     check_result(result)
     assert result.stop_reason is StopReason.FAILED
 
@@ -188,7 +189,7 @@ async def test_a_branch_that_the_engine_ends_by_itself_is_lost(finish: FinishRea
 async def test_tokens_that_come_after_an_abort_change_nothing() -> None:
     late = BranchScript((Piece(3, "\\boxed{b}", 5),), ignores_abort=True)
     engine = WatchedEngine([*[says("a", 1)] * 3, *[late] * 2])
-    result = await run_race(engine, Majority(5, min_votes=3))
+    result = await run_race(engine, counted(5, min_votes=3))
     assert result.votes == {"a": 3}
     assert result.tokens_generated == 3 * 8
     assert result.elapsed == 1.0
@@ -198,7 +199,7 @@ async def test_tokens_that_come_while_a_branch_is_being_forced_change_nothing() 
     """The abort is slow, and the branch goes on to another answer meanwhile."""
     late = BranchScript((Piece(1, "x ", 4), Piece(8.75, "\\boxed{9}", 5)), ignores_abort=True)
     engine = WatchedEngine([late], [forced_says("1", 0.01)], abort_delay=0.1, max_branches=1)
-    setup = Setup(engine, Majority(1))
+    setup = Setup(engine, counted(1))
     assert setup.call_time(running=1) < 9.75 < setup.call_time(running=1) + 0.1
     result = await setup.run()
     assert result.answer == "1"
@@ -245,7 +246,7 @@ class SilentWorkers:
 async def test_answers_still_being_compared_when_time_is_up_count_by_their_spelling() -> None:
     workers = SilentWorkers()
     engine = WatchedEngine([says("x+1", 1), *[says("1+x", n) for n in (2, 3)], stalls("x ")])
-    setup = Setup(engine, Majority(4), workers=workers)
+    setup = Setup(engine, counted(4), workers=workers)
     result = await setup.run()
     assert workers.asked > 0
     assert result.elapsed == pytest.approx(setup.call_time(running=3))
@@ -257,7 +258,7 @@ async def test_answers_still_being_compared_when_time_is_up_count_by_their_spell
 async def test_forced_answers_still_being_compared_at_the_last_moment_count_as_well() -> None:
     engine = WatchedEngine([stalls("x ")] * 3, [*map(forced_says, ("x+1", "1+x", "1+x"))])
     engine.script.forced = [forced_says("x+1"), *[forced_says("1+x", 0.01)] * 2]
-    setup = Setup(engine, Majority(3), workers=SilentWorkers())
+    setup = Setup(engine, counted(3), workers=SilentWorkers())
     result = await setup.run()
     assert result.elapsed == pytest.approx(10.0 - MARGIN)
     assert result.answer == "1+x"
@@ -267,9 +268,9 @@ async def test_forced_answers_still_being_compared_at_the_last_moment_count_as_w
 async def test_all_answers_being_compared_are_counted_before_the_race_is_called() -> None:
     answers = ["x+1", "1+x", "1+x", "2x", "2x", "2x"]
     engine = WatchedEngine([*[says(a, 1 + n) for n, a in enumerate(answers)], stalls("x ")])
-    setup = Setup(engine, Majority(7), workers=SilentWorkers())
+    setup = Setup(engine, counted(7), workers=SilentWorkers())
     setup.lengths = LengthModel.from_quantiles(1_000, 1_100)
-    setup.strategy = Majority(7, min_votes=6)
+    setup.strategy = counted(7, min_votes=6)
     result = await (await setup.race()).run()
     assert result.votes == {"2x": 3, "1+x": 2, "x+1": 1}
     assert result.answer == "2x"
@@ -293,7 +294,7 @@ async def test_workers_that_raise_cost_at_most_the_votes_they_were_asked_about()
             raise RuntimeError("broken")
 
     engine = WatchedEngine([says("x+1", 1), says("1+x", 2)])
-    result = await Setup(engine, Majority(2), workers=Broken()).run()
+    result = await Setup(engine, counted(2), workers=Broken()).run()
     assert result.answer == "x+1"
 
 
@@ -478,7 +479,7 @@ class Erratic:
         return self.plan.pop() if self.plan else []
 
     def conclude(self, view: RaceView) -> Decide:
-        return Majority().conclude(view)
+        return counted().conclude(view)
 
 
 @settings(max_examples=examples(250))

@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
+from tests.strategies.counted import counted
 
 from frontrunner.runtime.config import Settings
 from frontrunner.runtime.engines.simulated import SimulatedEngine, SimulatedHardware
@@ -17,7 +18,6 @@ from frontrunner.runtime.events.types import BranchEnded, RaceDecided
 from frontrunner.runtime.result import Result
 from frontrunner.runtime.runtime import Runtime
 from frontrunner.strategies.branch_limit import REASON
-from frontrunner.strategies.majority import Majority
 
 from ...backends import no_tasks_left
 from ..planning.simulating import LENGTHS, MODELS, STEP
@@ -122,7 +122,7 @@ async def test_a_race_keeps_what_it_said_it_needs(tmp_path: Path) -> None:
 
 async def test_a_race_is_told_of_its_share_until_it_is_called() -> None:
     engine = WatchedEngine([stalls("hm ")])
-    race = await Setup(engine, Majority(8), deadline=4.0).race()
+    race = await Setup(engine, counted(8), deadline=4.0).race()
     race.set_branch_limit(6)  # before it begins
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(race.run)

@@ -271,6 +271,24 @@ async def test_races_run_below_the_prefix_and_in_place(monkeypatch: pytest.Monke
         )
 
 
+async def test_responses_and_their_websocket_are_served_in_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    registry = CollectorRegistry()
+    async with vllm_like(registry, monkeypatch, vllm_plugin={"in_place": True}) as (http, _, _):
+        asked = {"model": "demo", "input": "What is 6 times 7?", "frontrunner": {"deadline": 5}}
+        async with http.post("/v1/responses", json=asked) as response:
+            made = await response.json()
+        async with http.get(f"/v1/responses/{made['id']}") as response:
+            assert await response.json() == made
+        async with http.ws_connect("/v1/responses") as socket:
+            await socket.send_json({"type": "response.create", **asked})
+            event = await socket.receive_json()
+            while event["type"] not in ("response.completed", "error"):
+                event = await socket.receive_json()
+        assert event["type"] == "response.completed"
+
+
 async def test_vllms_routes_stay_its_own_unless_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     async with vllm_like(CollectorRegistry(), monkeypatch) as (http, engine, _):
         before = len(engine.requests)

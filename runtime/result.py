@@ -83,8 +83,8 @@ class Result:
     branch: int | None = None
     """The index of the branch whose text is shown; None: none is."""
     thinking: ThinkingFormat | None = None
-    """How the texts mark what was only thought: ``thinking.read(text)`` takes one apart. None: it is
-    not known, or the model does not think."""
+    """How the texts mark what was only thought: ``thinking.read(text)`` takes one apart. None: it
+    is not known, or the model does not think."""
     accuracy_estimate: float | None = None
     """How likely the answer is right, 0 to 1, as far as recorded questions with known answers tell
     (``[race] calibration``): the share of races with such a confidence that were right. None: no

@@ -106,7 +106,7 @@ class Majority:
     stop: StopName | StopRule = field(default="flip_risk", metadata={"choices": stop_rule_names})
     weight: WeightName = "auto"
     min_votes: int = 2
-    max_flip_risk: float = 0.05
+    max_flip_risk: float = 0.02
     threshold: float = 0.95
     top: int = 5
     lead: float = 3.0

@@ -148,7 +148,7 @@ class FlipRisk(_VoteRule):
         max_flip_risk: probability in [0, 1) of a changed leader that is still acceptable.
     """
 
-    max_flip_risk: float = 0.05
+    max_flip_risk: float = 0.02
 
     def __post_init__(self) -> None:
         _VoteRule.__post_init__(self)

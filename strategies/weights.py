@@ -219,7 +219,7 @@ class ArrivalWeights(OneEach):
         if len(level) < 2 or most < max(counts.values()):
             return weights, False
         if votes.forced:
-            weights = {**weights, **{answer: weights[leader] for answer in level}}
+            weights = {a: weights[leader] if a in level else w for a, w in weights.items()}
         return weights, True
 
     def released(self, view: RaceView) -> list[Released]:

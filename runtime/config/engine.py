@@ -20,8 +20,9 @@ class EngineSection(Section):
     """The keys that every kind of engine has."""
 
     family: str = "auto"
-    """The model family whose recommended settings fill in what this file leaves open: ``auto`` finds
-    it by the model's own files, ``none`` is no family, and a name is one of ``configs/families``."""
+    """The model family whose recommended settings fill in what this file leaves open: ``auto``
+    finds it by the model's own files, ``none`` is no family, and a name is one of
+    ``configs/families``."""
     max_branches: Branches = 64
     """The number of requests that run on the engine at once; the branches of all races share them,
     and more of them wait, by priority. For ``openai`` it is also the number of connections."""

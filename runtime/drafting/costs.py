@@ -27,15 +27,17 @@ import numpy as np
 _REMEMBERED: Final = 48
 #: Steps of each kind before what they say is used.
 _ENOUGH: Final = 5
-#: In so many steps at least one is of the kind that is not chosen, unless that costs more than one
-#: step in a hundred.
+#: In so many steps at least one is of the kind that is not chosen, in fewer while few are known,
+#: unless that costs more than one step in a hundred.
 _PLAIN_EVERY: Final = 64
 _DRAFTED_EVERY: Final = 96
 #: Drafts are verified only if they give this much more: less is noise.
 _GAIN: Final = 1.02
+#: So many steps say how fast the machine is at present.
+_PRESENT: Final = 7
 #: So many steps on end that take this many times longer, or shorter, than known ones: the machine
 #: has changed, and the older steps are forgotten.
-_SURPRISES: Final = 5
+_SURPRISES: Final = 9
 _SURPRISE: Final = 1.25
 #: Draft tokens a branch in the first steps.
 _TRIED: Final = (0.25, 1.0, 0.5)
@@ -56,7 +58,7 @@ def batch_group(branches: int) -> int:
 
 @dataclass(slots=True)
 class _Group:
-    """The steps of a group of batch sizes, in seconds."""
+    """The steps of a group of batch sizes, in seconds at the machine's usual speed."""
 
     plain: deque[float] = field(default_factory=lambda: deque[float](maxlen=_REMEMBERED))
     drafted: deque[tuple[int, float]] = field(
@@ -68,6 +70,8 @@ class _Group:
     last_drafted: int = 0
     # Seconds without drafts, with drafts at all, and for each draft token.
     line: tuple[float, float, float] | None = None
+    # Draft tokens up to which the line was drawn through steps.
+    reach: float = 0.0
 
     def seconds(self, tokens: int) -> float | None:
         if self.line is None:
@@ -110,7 +114,7 @@ class _Group:
             at_all = base
             per_token = float(np.median((seconds - base) / tokens))
         per_token = max(0.0, per_token)
-        self.line = base, at_all, per_token
+        self.line, self.reach = (base, at_all, per_token), float(many)
 
 
 class StepCosts:
@@ -120,6 +124,10 @@ class StepCosts:
         self._log = log
         self._groups: dict[int, _Group] = {}
         self._accepted = self._promised = _PRIOR
+        # What steps take over what they usually take. What else a machine does changes from minute
+        # to minute, and the two kinds of steps are measured at different times.
+        self._recent: deque[float] = deque(maxlen=_PRESENT)
+        self._slowness = 1.0
 
     def observe(self, branches: int, tokens: int, seconds: float) -> None:
         """A step of ``branches`` branches that verified ``tokens`` draft tokens took ``seconds``.
@@ -127,7 +135,11 @@ class StepCosts:
         Only of steps that did nothing else: no prompt was read, no branch came or went.
         """
         group = self._group(branches)
-        group.add(tokens, seconds)
+        usual = group.seconds(tokens)
+        if usual is not None and tokens <= group.reach:
+            self._recent.append(seconds / usual)
+            self._slowness = float(np.median(self._recent))
+        group.add(tokens, seconds / self._slowness)
         known = group.line is not None
         if not known or group.steps % _REFIT == 0:
             group.fit()
@@ -148,8 +160,9 @@ class StepCosts:
             self._accepted *= 0.5
 
     def seconds(self, branches: int, tokens: int) -> float | None:
-        """What such a step takes, or None while too few have been seen."""
-        return self._group(branches).seconds(tokens)
+        """What such a step takes at present, or None while too few have been seen."""
+        usual = self._group(branches).seconds(tokens)
+        return None if usual is None else usual * self._slowness
 
     def choose(self, branches: int, chances: Any) -> int:
         """How many draft tokens to verify in this step.
@@ -165,23 +178,29 @@ class StepCosts:
         if not candidates:
             group.last_plain = group.steps
             return 0
-        if group.line is None:
+        line = group.line or self._nearest(branches)
+        number, plain = len(group.drafted), len(group.plain)
+        if line is None:
             # In turns until both kinds are known; with few tokens, as many may cost many steps.
-            number = len(group.drafted)
-            if number > len(group.plain):
+            if number > plain:
                 return 0
             return min(candidates, max(1, int(_TRIED[number % len(_TRIED)] * branches)))
-        base, at_all, per_token = group.line
+        base, at_all, per_token = line
         rate = min(1.0, self._accepted / self._promised)
-        counts = np.arange(1, candidates + 1)
-        rates = (branches + rate * np.cumsum(chances)) / (at_all + per_token * counts)
+        # A line says little of what lies far beyond the steps that it was drawn through.
+        furthest = max(branches, int(2.0 * group.reach) + 1)
+        counts = np.arange(1, min(candidates, furthest) + 1)
+        rates = (branches + rate * np.cumsum(chances[: len(counts)])) / (
+            at_all + per_token * counts
+        )
         best = int(np.argmax(rates)) + 1
         pays = rates[best - 1] * base / branches  # times as many tokens a second
         if pays > _GAIN:
-            drafts = group.steps - group.last_plain < _PLAIN_EVERY
+            drafts = group.steps - group.last_plain < min(_PLAIN_EVERY, 8 + 2 * plain)
         else:
             lost = (at_all + per_token * best) / base * (1.0 - pays)  # steps' worth of tokens
-            drafts = group.steps - group.last_drafted >= max(_DRAFTED_EVERY, 100.0 * lost)
+            every = max(min(_DRAFTED_EVERY, 8 + 4 * number), 100.0 * lost)
+            drafts = group.steps - group.last_drafted >= every
         if drafts:
             group.last_drafted = group.steps
             return best
@@ -190,6 +209,13 @@ class StepCosts:
 
     def _group(self, branches: int) -> _Group:
         return self._groups.setdefault(batch_group(branches), _Group())
+
+    def _nearest(self, branches: int) -> tuple[float, float, float] | None:
+        """What is known of the nearest batch sizes that have been seen, if any."""
+        here = batch_group(branches)
+        known = {n: group.line for n, group in self._groups.items() if group.line is not None}
+        nearest = min(known, key=lambda number: abs(number - here), default=None)
+        return None if nearest is None else known[nearest]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ const watch = new MutationObserver(() => {
     cancel.click();
   }
 });
-watch.observe(document.body, {subtree: true, childList: true, characterData: true, attributes: true});
+const all = {subtree: true, childList: true, characterData: true, attributes: true};
+watch.observe(document.body, all);
 """
 
 

@@ -200,7 +200,9 @@ def test_a_stop_rule_is_found_live_with_its_parameters(stop: str) -> None:
 def test_an_extractor_is_found_live(kind: str) -> None:
     closing = "Verdict: {answer}."
     script = [BranchScript.answering("guilty", seconds=s, closing=closing) for s in (1.0, 2.0)]
-    result = run_race(script, settings={"answers": {"kind": kind}}, deadline=10.0)
+    result = run_race(
+        script, settings={"answers": {"kind": kind}}, deadline=10.0, parameters={"weight": "none"}
+    )
     assert result.votes == {"guilty": 2}
 
 

@@ -21,7 +21,7 @@ of one that ended by itself.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hypothesis import strategies as st
@@ -161,7 +161,7 @@ class AnyRace(RuleBasedStateMachine):
                 case Decide():
                     decided = True
                     self._check_answer(command)
-                    self._check_reason(command)
+                    self._check_reason(command, statuses)
                     self.check(command)
 
     def _check_conclusion(self, decision: Decide) -> None:
@@ -196,11 +196,12 @@ class AnyRace(RuleBasedStateMachine):
         assert max(guesses.values(), default=0) <= len(whole), "it withholds a forced answer"
         assert decision.branch == (whole[0].index if whole else None)
 
-    def _check_reason(self, decision: Decide) -> None:
+    def _check_reason(self, decision: Decide, statuses: Mapping[int, BranchStatus]) -> None:
+        """``statuses``: those after the commands before it."""
         lost = all(b.status is BranchStatus.FAILED for b in self.view.branches.values())
         match decision.stop_reason:
             case StopReason.EXHAUSTED:
-                assert not self.view.active
+                assert not any(status.active for status in statuses.values())
             case StopReason.FAILED:
                 assert lost
             case StopReason.DEADLINE:

@@ -293,7 +293,7 @@ def test_a_certificate_does_not_rest_on_when_votes_came() -> None:
 
 @pytest.mark.parametrize(
     ("stop", "votes"),
-    [("flip_risk", 3), ("beta", 4), ("dirichlet", 4), ("lead", 3), ("sprt", 3), ("esc", 5)],
+    [("flip_risk", 4), ("beta", 4), ("dirichlet", 4), ("lead", 3), ("sprt", 3), ("esc", 5)],
 )
 def test_each_rule_stops_unanimous_branches_with_the_vote_that_its_source_says(
     stop: StopName, votes: int

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tests.backends import run_virtual
+from tests.profiles import examples
 
 from frontrunner.runtime.config import Settings
 from frontrunner.runtime.engines.protocol import Generation
@@ -22,7 +23,6 @@ from .tokenized_engine import BROKEN, TokenizedEngine, encode
 
 pytestmark = pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")
 
-CUTS = 2_000  # per tokenizer
 BRANCHES = 250
 #: The family whose marks a tokenizer is tried with; DeepSeek-V3's spells those of R1.
 PRESETS = {"qwen3": "qwen3", "deepseek-v3": "deepseek-r1", "gpt-oss": "gpt-oss"}
@@ -84,7 +84,8 @@ def test_a_cut_thinking_is_closed_exactly(family: str, tokenizer: Any) -> None:
     if family not in PRESETS:
         pytest.skip("its models do not think")
     cuts = inside = 0
-    for number in range(CUTS // BRANCHES):
+    rounds = max(1, examples(2_000) // BRANCHES)
+    for number in range(rounds):
         starts = Random(number)
         texts = [
             encode(tokenizer, thinking_text(family, starts.randrange(len(TEXT))))
@@ -110,9 +111,9 @@ def test_a_cut_thinking_is_closed_exactly(family: str, tokenizer: Any) -> None:
             assert said.content.strip().endswith(f"{SUFFIX}7}}")
             cuts += 1
             inside += "Sô" not in branch.text
-    assert cuts >= 0.9 * CUTS  # the quickest have ended
-    assert inside >= 0.2 * CUTS
-    assert cuts - inside >= 0.05 * CUTS
+    assert cuts >= 0.9 * rounds * BRANCHES  # the quickest have ended
+    assert inside >= 0.2 * rounds * BRANCHES
+    assert cuts - inside >= 0.05 * rounds * BRANCHES
 
 
 @pytest.mark.parametrize(

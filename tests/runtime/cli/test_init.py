@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from frontrunner.runtime.config import Settings, VllmSettings
+from frontrunner.runtime.config import Settings, VllmSettings, demo_config_path
 from frontrunner.runtime.engines import BranchScript, Piece
 from frontrunner.runtime.errors import EngineStartError
 from frontrunner.runtime.runtime import Runtime
@@ -177,4 +177,5 @@ def test_the_demos_model(run_cli: RunCli, tmp_path: Path) -> None:
     settings = Settings.from_toml(out)
     assert settings.engine.model == "demo"
     assert settings.forcing.suffix == "\nTime is up. The answer is \\boxed{"
-    assert settings.race.parameters == {"stop": "flip_risk", "max_flip_risk": 0.05}
+    demo = Settings.from_toml(demo_config_path())
+    assert settings.race.parameters == demo.race.parameters

@@ -102,7 +102,8 @@ async def test_openais_client_gets_errors_and_goes_on(serve: Serve) -> None:
 async def test_many_responses_beside_one_another(serve: Serve) -> None:
     async with serve(SLOW) as served, dial(served) as client:
         for index in range(10):
-            await client.create(stream_id=f"lane {index}", frontrunner={"events": True})
+            race = {"events": True, "deadline": 60}  # ten at once take their time
+            await client.create(stream_id=f"lane {index}", frontrunner=race)
         told = by_response(await client.ended(10))
         assert len(told) == 10
         for events in told.values():
@@ -513,7 +514,7 @@ async def test_without_an_upgrade(serve: Serve) -> None:
 )
 async def test_what_is_wrong_ends_nothing_else(serve: Serve, message: str) -> None:
     async with serve(SLOW) as served, dial(served) as client:
-        await client.create()
+        await client.create(frontrunner={"deadline": 60})
         await client.socket.send(message)
         events = await client.ended()
         (error,) = [event for event in events if event["type"] == "error"]

@@ -4,6 +4,7 @@ import os
 import re
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -36,8 +37,13 @@ class VllmServer:
 
     def get(self, path: str, key: str | None = None) -> str:
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-        with urllib.request.urlopen(urllib.request.Request(self.url + path, headers=headers)) as r:
-            return r.read().decode()
+        try:
+            asked = urllib.request.Request(self.url + path, headers=headers)
+            with urllib.request.urlopen(asked) as reply:
+                return reply.read().decode()
+        except urllib.error.HTTPError as error:
+            error.close()  # it holds the connection
+            raise
 
     def wait(self) -> None:
         """Until it serves."""

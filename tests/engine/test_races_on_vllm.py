@@ -32,7 +32,9 @@ async def test_a_tight_deadline_gives_forced_answers_from_the_exact_tokens(
     result = await runtime.solve(problem.question, deadline=2.0, branches=16, seed=1)
     assert result.answer is not None
     forced = [b for b in result.branches if b.status is BranchStatus.FORCED]
-    assert all(runtime.settings.forcing.suffix in b.text for b in forced)
+    suffix = runtime.settings.forcing.suffix
+    assert suffix is not None
+    assert all(suffix in b.text for b in forced)
 
 
 async def test_the_stream_tells_the_race_that_the_result_sums_up(runtime: Runtime) -> None:

@@ -1,5 +1,7 @@
 """Races whose branches reply, and whose replies are scored: together by a judge, or one by one."""
 
+from collections.abc import Mapping
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -244,9 +246,9 @@ class AnyJudgedRace(AnyRace):
         assert decision.branch in {branch.index for branch in whole}
         assert decision.confidence in {0.0, *told}
 
-    def _check_reason(self, decision: Decide) -> None:
+    def _check_reason(self, decision: Decide, statuses: Mapping[int, BranchStatus]) -> None:
         if decision.answer is not None or decision.stop_reason is not StopReason.REWARD_THRESHOLD:
-            super()._check_reason(decision)
+            super()._check_reason(decision, statuses)
             return
         assert self.strategy.agreement <= decision.confidence
 

@@ -4,7 +4,7 @@ By default a vote weighs the more the earlier it comes (``weights.ArrivalWeights
 stops on a clinch, or once ``min_votes`` votes are in and the flip risk over the votes expected
 before the deadline is at most ``max_flip_risk``. On AIME 2024 x 128 branches of four Qwen3 models
 that is, against a majority of all branches, more accurate on average and on no model more than a
-point worse, at 1.6 (B=8) to 2.9 (B=64) times lower latency (``docs/benchmarks.md``). With other
+point worse, at 1.6 (B=8) to 2.8 (B=64) times lower latency (``docs/benchmarks.md``). With other
 stop rules votes are counted, as they were published. Where branches that end early are the hasty
 ones, set ``weight`` to ``none`` and choose ``max_flip_risk`` on recorded races.
 """

@@ -11,8 +11,9 @@ from ..errors import Overloaded
 
 T = TypeVar("T")
 
-#: Characters of a question that take a few milliseconds; handing one to a thread takes 0.2.
-LARGE: Final = 16 << 10
+#: Characters of a question that take a few milliseconds at most, where each is a token of its own;
+#: handing one to a thread takes 0.2.
+LARGE: Final = 4 << 10
 #: What an item costs beside its characters, in characters: chat templates are interpreted.
 _ITEM: Final = 32
 #: Threads. More would only take the processor from the engine.

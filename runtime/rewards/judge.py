@@ -45,7 +45,7 @@ _TIME_TO_COUNT = 0.02
 #: Characters of the replies that are tokenised to know how long a token is.
 _SAMPLE_CHARS = 4000
 #: Characters of a prompt that take a few milliseconds to tokenise; longer ones are in a thread.
-_LARGE = 4 << 10
+_LARGE = 16 << 10
 #: Tokens that the question around the replies takes, roughly.
 _FRAME_TOKENS = 128
 #: Seconds that a step is taken to last before one was measured, and a call of an endpoint.

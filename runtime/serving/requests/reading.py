@@ -1,7 +1,7 @@
 """A request's body, from its bytes to a checked model, without holding up others."""
 
 from collections.abc import Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from aiohttp import web
 from pydantic import BaseModel
@@ -14,6 +14,9 @@ from .options import Sampled, checked, checked_item
 from .slices import SLICES, Slices, is_large
 
 S = TypeVar("S", bound=Sampled)
+
+#: A message, and an item: it stands for a long list while the rest of a request is checked.
+_SOME_ITEM: Final = {"role": "user", "content": ""}
 
 
 async def read_request(request: web.Request, model: type[S], settings: ServerSettings) -> S:
@@ -42,7 +45,7 @@ async def checked_in_slices(model: type[S], said: Any, slices: Slices, size: int
         async with slices.turn_for(size):
             return checked(model, said)
     async with slices.turn_for(size):  # the rest, which may be refused at once
-        body = checked(model, {**said, name: long[:1]})
+        body = checked(model, {**said, name: [_SOME_ITEM]})
     items = list[Any]()
     await slices.each(
         cast(list[Any], long),

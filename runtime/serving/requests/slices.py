@@ -59,9 +59,10 @@ class Slices:
             weigh: how much work an item is; 1 is some microseconds.
         """
         place = 0
+        # What is no more than a slice is done at once, as it is with most requests.
+        few = len(items) < _SLICE and sum(map(weigh, items)) < _SLICE
         while place < len(items):
-            # The first slice is done at once: of most requests there is no other.
-            async with self.turn() if place else nullcontext():
+            async with nullcontext() if few else self.turn():
                 weight = 0
                 while place < len(items) and weight < _SLICE:
                     weight += weigh(items[place])

@@ -186,10 +186,10 @@ class ThinkingReader:
         if not text:
             return
         if self._header is not None:
-            if self._header or not text.strip():
+            if self._header.strip() or not text.strip():
                 self._header += text
                 return
-            self._header = None  # no header at all
+            text, self._header = self._header + text, None  # no header at all
         if text.strip():
             self._blank = False
         if self.form.channels:

@@ -218,7 +218,7 @@ class Majority:
                 # still finish in the time that was kept for them.
                 votes = self._weights.weigh(view, pending_too=True)
                 leader, runner_up = votes.tally.lead()
-                settled = leader > runner_up and not votes.level
+                settled = leader > runner_up and votes.margin != 0
                 return self._closing.at_call_time(view, settled=settled)
             case BranchFinished(index):
                 branch = view.branches[index]
@@ -260,7 +260,9 @@ class Majority:
             return []
         votes = weights.weigh(view)
         # A clinch is a matter of fact, so it counts every branch that runs, expected or not.
-        if stops_on_clinch(rule) and clinched(votes.lead, 0.0, votes.most(outstanding)):
+        certain = clinched(votes.lead, 0.0, votes.most(outstanding))
+        certain = certain and (votes.margin is None or votes.margin > outstanding)
+        if stops_on_clinch(rule) and certain:
             reason = StopReason.CLINCHED if votes.bounded else StopReason.CONFIDENT_MAJORITY
             return [self._decide(view, reason, votes)]
 

@@ -42,9 +42,9 @@ class Weighed:
     all they depend on; those behind them weigh as the last one. Empty: it is not known."""
     mean: float = 1.0
     """In the unit of ``lead``, the mean weight of the votes that are in."""
-    level: bool = False
-    """Whether several answers in front have equally many votes though not the same weight: forced
-    answers may tell them apart."""
+    margin: int | None = None
+    """By how many votes the leader is ahead, where forced answers may tell answers with equally
+    many votes apart, whatever these weigh; None: they never may."""
 
     def expected(self, votes: int) -> int:
         """What so many further votes are expected to weigh, in the mean weight of those that are
@@ -190,7 +190,7 @@ class ArrivalWeights(OneEach):
     def weigh(self, view: RaceView, *, pending_too: bool = False) -> Weighed:
         weighed = super().weigh(view)
         votes, count = weighed.tally, weighed.count
-        weights, level = self._levelled(votes)
+        weights, margin = self._levelled(votes)
         leader, runner_up = two_best(weights)
         mean = sum(votes.finished.values()) / count if count else 1.0
         finished = {answer: weight / mean for answer, weight in weights.items()}
@@ -203,24 +203,24 @@ class ArrivalWeights(OneEach):
             heaviest=to_come[0],
             to_come=to_come,
             mean=mean,
-            level=level,
+            margin=margin,
         )
 
-    def _levelled(self, votes: Tally[Any]) -> tuple[Mapping[str, int], bool]:
-        """The weights by answer, and whether the leader has as many votes as another. There a few
-        forced answers say more than the order of arrival: once there are any, the two are level."""
+    def _levelled(self, votes: Tally[Any]) -> tuple[Mapping[str, int], int]:
+        """The weights by answer, and by how many votes the leader is ahead. Where another answer
+        has as many a few forced ones say more than the order of arrival: once there are any, the
+        two are level."""
         weights: Mapping[str, int] = votes.finished
-        if len(weights) < 2:
-            return weights, False
+        if not weights:
+            return weights, 0
         counts = Counter(self._order)
         leader = max(weights, key=weights.__getitem__)
-        most = counts[leader]
-        level = [answer for answer, n in counts.items() if n == most]
-        if len(level) < 2 or most < max(counts.values()):
-            return weights, False
-        if votes.forced:
+        most = counts.pop(leader)
+        margin = most - max(counts.values(), default=0)
+        if margin == 0 and votes.forced:
+            level = {leader, *(answer for answer, n in counts.items() if n == most)}
             weights = {a: weights[leader] if a in level else w for a, w in weights.items()}
-        return weights, True
+        return weights, margin
 
     def released(self, view: RaceView) -> list[Released]:
         raise NotImplementedError("these weights depend on other branches, so they prove nothing")

@@ -18,6 +18,7 @@ _RESERVED: Final = frozenset(
         "continue_final_message",
         "conversation",
         "documents",
+        "self",
         "max_length",
         "messages",
         "padding",

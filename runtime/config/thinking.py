@@ -83,8 +83,9 @@ class ThinkingSettings(Section):
             if (self.start is None) != (self.end is None):
                 missing = "end" if self.end is None else "start"
                 raise ValueError(f"{missing} is missing: a thinking has two marks")
-            if self.start is not None and self.start == self.end:
-                raise ValueError("start and end must differ")
+            marks = (self.start, self.end) if self.start and self.end else ("<", ">")
+            if marks[0] in marks[1] or marks[1] in marks[0]:
+                raise ValueError("start and end must differ, and neither hold the other")
         if self.closing is not None and self.end is not None:
             if self.closing.count(self.end) != 1:
                 raise ValueError(f"closing must hold end ({self.end!r}) once")

@@ -6,6 +6,7 @@ the machine for a while disturbs all of them. Each race is written down as soon 
 a benchmark that was broken off goes on where it was.
 """
 
+import fcntl
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -147,11 +148,32 @@ class RaceFile:
         self.path = path
         digest = hashlib.blake2b(orjson.dumps(list(questions)), digest_size=8).hexdigest()
         self._head = {"frontrunner_bench": VERSION, "questions": len(questions), "digest": digest}
-        self.races = self._read()
+        self._lock()
+        try:
+            self.races = self._read()
+        except BaseException:
+            self.close()
+            raise
+
+    def _lock(self) -> None:
+        """Keep others out of the folder for as long as this process lives, or until ``close``."""
+        try:
+            self._held = self.path.open("ab")
+        except OSError as error:
+            raise BadRequest(f"cannot write {self.path} ({error.strerror})") from error
+        try:
+            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._held.close()
+            raise BadRequest(f"another benchmark runs in {self.path.parent}") from error
+
+    def close(self) -> None:
+        """Let others have the folder."""
+        self._held.close()
 
     def _read(self) -> list[BenchRace]:
         try:
-            content = self.path.read_bytes() if self.path.exists() else b""
+            content = self.path.read_bytes()
         except OSError as error:
             raise BadRequest(f"cannot read {self.path} ({error.strerror})") from error
         lines = content.split(b"\n")

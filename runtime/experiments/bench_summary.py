@@ -86,7 +86,8 @@ def bench_rows(
         BadRequest: numpy is missing.
     """
     by_cell: dict[BenchCell, dict[int, list[BenchRace]]] = {cell: {} for cell in cells}
-    for race in sorted(races, key=lambda race: (race.question, race.round)):
+    once = {(race.cell, race.question, race.round): race for race in races}
+    for race in sorted(once.values(), key=lambda race: (race.question, race.round)):
         if race.cell in by_cell:
             by_cell[race.cell].setdefault(race.question, []).append(race)
     shared = set.intersection(*(set(of) for of in by_cell.values())) if by_cell else set()
@@ -129,10 +130,15 @@ class _Values:
         return cls(
             [race for of in races for race in of],
             array(right),
-            array(lambda race: race.elapsed),
+            array(_took),
             array(lambda race: race.tokens),
             array(lambda race: right(race) and (budget is None or race.tokens <= budget)),
         )
+
+
+def _took(race: BenchRace) -> float:
+    """Seconds until the caller had an answer; one who is refused has none by the deadline."""
+    return race.elapsed if race.error is None else race.deadline
 
 
 def _row(
@@ -179,6 +185,6 @@ def _row(
         satisfied=float(satisfied.mean()),
         satisfied_interval=intervals.mean(satisfied),
         stop_reasons={reason: n / len(own.races) for reason, n in reasons.most_common()},
-        times=tuple(sorted(race.elapsed for race in own.races)),
+        times=tuple(sorted(map(_took, own.races))),
         **paired,
     )

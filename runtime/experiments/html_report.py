@@ -103,6 +103,7 @@ def draw(plot: Callable[[Any], None], title: str, caption: str) -> Figure:
                 "axes.axisbelow": True,
             },
             **{"legend.frameon": False, "svg.fonttype": "none", "svg.hashsalt": title},
+            "text.parse_math": False,  # labels are texts, whatever is in them
             "axes.prop_cycle": plt.cycler(color=COLOURS),
         }
         with plt.rc_context(style):

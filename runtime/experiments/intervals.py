@@ -49,13 +49,18 @@ class Bootstrap:
 
     def mean(self, values: "Array") -> Interval:
         """Of the mean of ``values``, shape (questions,)."""
-        return self._interval(self._weights @ values)
+        low, high = self._interval(self._weights @ values)
+        return max(low, float(values.min())), min(high, float(values.max()))  # but for rounding
 
     def ratio(self, over: "Array", under: "Array") -> Interval:
-        """Of the ratio of two means, each of shape (questions,)."""
+        """Of the ratio of two means, each of shape (questions,); infinite where the second may be
+        0."""
         np = numpy()
+        below = self._weights @ under
         with np.errstate(divide="ignore", invalid="ignore"):
-            return self._interval((self._weights @ over) / (self._weights @ under))
+            ratios = np.where(below == 0.0, np.inf, (self._weights @ over) / below)
+        low, high = np.quantile(ratios, [0.025, 0.975], method="inverted_cdf")
+        return float(low), float(high)
 
     def quantile(self, values: "Array", q: float) -> Interval:
         """Of a quantile of ``values``, shape (questions, races of each)."""

@@ -66,10 +66,11 @@ def draw_plots(rows: Sequence[Row], folder: Path, unit: str) -> list[Path]:
     plt = pyplot()
     drawn: list[Path] = []
     for plot in _plots(rows):
-        figure, axes = plt.subplots(figsize=(9, 6), layout="constrained")
-        plot.draw(axes, plot.rows, unit)
-        figure.savefig(folder / f"{plot.name}.png", dpi=120)
-        plt.close(figure)
+        with plt.rc_context({"text.parse_math": False}):  # labels are texts, whatever is in them
+            figure, axes = plt.subplots(figsize=(9, 6), layout="constrained")
+            plot.draw(axes, plot.rows, unit)
+            figure.savefig(folder / f"{plot.name}.png", dpi=120)
+            plt.close(figure)
         drawn.append(folder / f"{plot.name}.png")
     return drawn
 

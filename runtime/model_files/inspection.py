@@ -6,6 +6,7 @@ and becomes the same ``ModelFiles``.
 """
 
 import os
+from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -193,10 +194,10 @@ def _hub_folder(name: str) -> Path:
         )
     from huggingface_hub import snapshot_download, try_to_load_from_cache
 
-    cached = try_to_load_from_cache(name, "config.json")
-    if isinstance(cached, str):
-        return Path(cached).parent
     try:
+        cached = try_to_load_from_cache(name, "config.json")
+        if isinstance(cached, str):
+            return Path(cached).parent
         return Path(snapshot_download(name, allow_patterns=list(_SMALL_FILES)))
     except Exception as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -238,7 +239,7 @@ def _folder(named: str, folder: Path, source: Source) -> ModelFiles:
 
 def _json(path: Path) -> Mapping[str, Any]:
     try:
-        found = orjson.loads(path.read_bytes())
+        found = orjson.loads(path.read_bytes().removeprefix(BOM_UTF8))
     except FileNotFoundError:
         return {}
     except OSError as error:
@@ -265,7 +266,11 @@ def _chat_template(folder: Path, tokenizer: Mapping[str, Any]) -> str | None:
         if isinstance(said, str):
             return said
         if isinstance(said, list):
-            named = {t["name"]: t["template"] for t in said if isinstance(t, Mapping)}
+            named = {
+                t["name"]: t["template"]
+                for t in said
+                if isinstance(t, Mapping) and {"name", "template"} <= t.keys()
+            }
             return _text(named.get("default")) or next(iter(named.values()), None)
     return None
 

@@ -93,7 +93,12 @@ class Instruction:
         if asked is None or asked.search(said) is None:
             return True
         # Who only says that it is to be JSON has not told the model of the schema.
-        return self.named and not (self.fields and all(name in said for name in self.fields))
+        return self.named and not (self.fields and all(_says(said, name) for name in self.fields))
+
+
+def _says(said: str, name: str) -> bool:
+    """Whether a name stands in what was said, as a word of its own."""
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", said) is not None
 
 
 def instruction_for(

@@ -22,7 +22,7 @@ _UNREADABLE = ("ERR", "")
 _WHOLE = (BranchStatus.FINISHED, BranchStatus.TRUNCATED, BranchStatus.FAILED)
 
 Tokens = Annotated[int, Field(ge=0)]
-Length = Annotated[int, Field(ge=1)]
+Length = Annotated[int, Field(ge=1, le=10**12)]
 LOOSE = ConfigDict(coerce_numbers_to_str=True)
 
 Model = TypeVar("Model")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from math import exp
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter
@@ -25,13 +25,13 @@ class PlainQuestion(BaseModel):
     lengths: list[Length]
     """Their tokens."""
     question: str | None = None
-    gold: str | None = None
+    gold: Annotated[str, Field(min_length=1)] | None = None
     """The right answer; without it ``right`` is needed."""
     right: list[bool] | None = None
     """Whether the answers are right, where that is known better than by comparing them."""
     scores: list[FiniteFloat | None] | None = None
     """A reward model's, for strategies that ask for rewards."""
-    seconds: list[FiniteFloat | None] | None = None
+    seconds: list[Annotated[FiniteFloat, Field(ge=0)] | None] | None = None
     """From a branch's launch to its end."""
     truncated: list[bool] | None = None
     """Whether a branch ran into its token limit. Without it those that did not answer did."""

@@ -14,6 +14,7 @@ The formats that are read are told apart by what is in the file:
   ``lengths``, and ``gold`` or ``right`` (``public_formats.PlainQuestion``).
 """
 
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -41,7 +42,7 @@ def read_traces(paths: Iterable[Path]) -> list[RecordedQuestion]:
     questions: list[RecordedQuestion] = []
     for path in paths:
         try:
-            content = path.read_bytes()
+            content = path.read_bytes().removeprefix(BOM_UTF8)
         except OSError as error:
             raise TraceError(path, f"cannot be read ({error.strerror})") from error
         questions += _reader_of(path, content)(path, content)
@@ -95,6 +96,7 @@ def _refuted(gold: str, branches: Sequence[RecordedBranch]) -> bool:
     return any(b.answer == gold and b.correct is False for b in branches)
 
 
+_BEGINNING: Final = 65_536
 #: What the beginning of a file of NDJSON holds, and how it is read; the first that fits.
 _KEYS: Final[Sequence[tuple[tuple[bytes, ...], Reader]]] = (
     ((b'"frontrunner_trace"',), read_own),
@@ -107,13 +109,16 @@ _KEYS: Final[Sequence[tuple[tuple[bytes, ...], Reader]]] = (
 
 
 def _reader_of(path: Path, content: bytes) -> Reader:
-    start = content[:65_536].lstrip()
-    if not start:
+    content = content.lstrip()
+    if not content:
         raise TraceError(path, "is empty")
-    if start.startswith(b"["):
+    if content.startswith(b"["):
         return read_probed
-    if start.startswith(b"{"):
-        # Long texts may stand in front of what tells, and be longer than the beginning.
+    if content.startswith(b"{"):
+        # The first line, however long: texts may stand in front of what tells. An object that is
+        # laid out over many lines tells in its beginning.
+        line = content.split(b"\n", 1)[0]
+        start = line if len(line) > _BEGINNING else content[:_BEGINNING]
         for keys, reader in _KEYS:
             if keys[0] in start and all(key in content for key in keys):
                 return reader

@@ -78,6 +78,13 @@ def test_tokens_that_end_a_turn_are_no_content() -> None:
     assert (said.reasoning, said.content) == ("a", "b")
 
 
+def test_white_space_alone_begins_no_header() -> None:
+    form = ThinkingFormat(start="", end="<|end|>", closing="", channels=True)
+    reader = ThinkingReader(form)
+    parts = [part for piece in ("\n", "It is 42.") for part in reader.feed(piece)]
+    assert "".join(part.text for part in [*parts, *reader.finish()]) == "\nIt is 42."
+
+
 @given(form=FORMS, pieces=st.lists(PIECES, max_size=20))
 def test_in_pieces_a_text_says_the_same(form: ThinkingFormat, pieces: list[str]) -> None:
     reader = ThinkingReader(form)

@@ -251,7 +251,8 @@ def test_late_votes_cannot_overturn_an_early_lead() -> None:
     # 9 + 8 + 7 + 6 are in, and 5 + 4 + 3 + 2 are to come.
     (decision,) = after_finish(Majority(8, max_flip_risk=0.0), view_of(["a"] * 4, running=4))
     assert isinstance(decision, Decide)
-    assert decision.stop_reason is StopReason.CLINCHED
+    # No forced answer is in that would make answers with equally many votes level.
+    assert decision.stop_reason is StopReason.CONFIDENT_MAJORITY
     by_count = Majority(8, stop="clinch")
     assert after_finish(by_count, view_of(["a"] * 4, running=4)) == []
 
@@ -265,6 +266,16 @@ def test_answers_with_equally_many_votes_are_told_apart_by_forced_ones() -> None
     (decision,) = strategy.observe(BranchForced(7), view)
     assert isinstance(decision, Decide)
     assert (decision.answer, decision.stop_reason) == ("b", StopReason.DEADLINE)
+
+
+def test_what_a_cut_branch_said_keeps_a_lead_in_weight_from_being_certain() -> None:
+    race = SmallRace(Majority(3))
+    race.truncate(0, "b")
+    race.finish(1, "a")
+    assert race.decision is None
+    race.finish(2, "b")
+    assert race.decision is not None
+    assert race.decision.answer == "b"
 
 
 def test_an_answer_with_more_votes_needs_no_forced_ones() -> None:
@@ -604,6 +615,9 @@ class AnyWeighted(AnyRace):
             first, left = len(voting), len(self.view.running)
             to_come = sum(count + 1 - rank for rank in range(first, first + left))
             assert sums[decision.answer] - max(rivals, default=0) > to_come
+            counts = Counter(voting)
+            others = [n for a, n in counts.items() if a != decision.answer]
+            assert counts[decision.answer] - max(others, default=0) > left
 
 
 TestAnyMajority = AnyMajority.TestCase

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +49,10 @@ class _Bench:
         own = [cell for cell in self.cells if cell.config == config]
         return list(tasks_of(own, len(self.questions), number, self.file.races))
 
+    def close(self) -> None:
+        """Let others have the folder."""
+        self.file.close()
+
     def left(self) -> int:
         """Races that are still to be run."""
         return sum(
@@ -68,7 +72,11 @@ def run_bench(command: BenchCommand, make_runtime: RuntimeFactory) -> int:
     """
     numpy()  # what is missing is said before the work, not after it
     pyplot()
-    bench = _checked(command)
+    with closing(_checked(command)) as bench:
+        return _run(bench, make_runtime)
+
+
+def _run(bench: "_Bench", make_runtime: RuntimeFactory) -> int:
     left = bench.left()
     if bench.file.races:
         print(f"{len(bench.file.races)} races are in {bench.file.path}", file=sys.stderr)

@@ -62,7 +62,7 @@ def read_file(path: Path) -> list[Asked]:
         BadRequest: naming the file, and the line if it is about one.
     """
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except OSError as error:
         raise BadRequest(f"cannot read {path} ({error.strerror})") from error
     except UnicodeDecodeError as error:

@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from frontrunner.runtime.engines import BranchScript
+from frontrunner.runtime.experiments.bench import RaceFile
 
 from .conftest import Done, RunCli, scripted
 from .test_bad_input import assert_one_sentence
@@ -119,6 +120,48 @@ def test_configs_are_raced_in_turns(run_cli: RunCli, questions: Path, tmp_path: 
     assert [(row["config"], row["races"]) for row in done.lines()] == [("few", 6), ("many", 6)]
 
 
+def test_nobody_else_may_race_in_the_folder(run_cli: RunCli, questions: Path) -> None:
+    folder = questions.parent / "bench"
+    folder.mkdir()
+    file = RaceFile(folder / "races.jsonl", [])
+    done = bench(run_cli, questions, "--branches", "2")
+    assert done.status == 2
+    assert_one_sentence(done.err, "another benchmark runs in")
+    file.close()
+
+
+def test_a_race_is_counted_once(run_cli: RunCli, questions: Path) -> None:
+    grid = ("--branches", "2", "--json")
+    assert bench(run_cli, questions, *grid).status == 0
+    path = questions.parent / "bench" / "races.jsonl"
+    head, *races = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(head + b"".join(races * 3))
+    assert {row["races"] for row in bench(run_cli, questions, *grid).lines()} == {3}
+
+
+def test_labels_are_texts(run_cli: RunCli, questions: Path, tmp_path: Path) -> None:
+    config = tmp_path / r"$\frac{$ <b>.toml"
+    config.write_text('[engine]\nmodel = "m"\n')
+    other = tmp_path / "other.toml"
+    other.write_text('[engine]\nmodel = "m"\n')
+    configs = ("--config", str(config), "--config", str(other), "--branches", "2")
+    done = bench(run_cli, questions, *configs)
+    assert done.status == 0, done.err
+    page = (questions.parent / "bench" / "report.html").read_text()
+    assert "<b>" not in page
+
+
+def test_where_hardly_anything_is_right_an_interval_has_no_upper_end(
+    run_cli: RunCli, questions: Path
+) -> None:
+    lines = [{"question": f"{n}?", "answer": "42" if n == 0 else "1"} for n in range(3)]
+    questions.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
+    for row in bench(run_cli, questions, "--branches", "2", "--json").lines():
+        low, high = row["tokens_per_right_interval"]
+        assert low > 0
+        assert high is None  # infinite
+
+
 def test_a_refused_race_counts_as_wrong(run_cli: RunCli, questions: Path) -> None:
     def make(settings: Any) -> Any:
         race = settings.race.model_copy(update={"queue": 0})
@@ -131,6 +174,7 @@ def test_a_refused_race_counts_as_wrong(run_cli: RunCli, questions: Path) -> Non
     (row,) = done.lines()
     assert row["stop_reasons"]["refused"] > 0
     assert row["answered"] < 1
+    assert row["elapsed_p95"] == row["deadline"]
     assert row["accuracy"] < 2 / 3
 
 

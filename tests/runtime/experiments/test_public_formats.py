@@ -65,6 +65,9 @@ async def test_numbers_are_answers_too(tmp_path: Path) -> None:
         ({"lengths": [1, 2, 0, 4]}, "lengths.2"),
         ({"lenghts": [1]}, "lenghts"),
         ({"answers": []}, "answers"),
+        ({"lengths": [1, 2, 10**18, 4]}, "lengths.2"),
+        ({"gold": ""}, "gold"),
+        ({"seconds": [1, 2, 3, -1]}, "seconds.3"),
     ],
 )
 def test_what_is_wrong_with_a_line_is_said(
@@ -73,6 +76,13 @@ def test_what_is_wrong_with_a_line_is_said(
     with pytest.raises(TraceError, match="line 2") as caught:
         read_traces([written(tmp_path, PLAIN, {**PLAIN, **change})])
     assert said in str(caught.value)
+
+
+async def test_a_mark_of_the_encoding_and_long_texts_do_not_hide_the_form(tmp_path: Path) -> None:
+    path = tmp_path / "recorded.jsonl"
+    line = {"question": "x" * 100_000, **PLAIN}
+    path.write_bytes(b"\xef\xbb\xbf" + orjson.dumps(line) + b"\r\n" + orjson.dumps(line))
+    assert len(read_traces([path])) == 1  # the same question twice
 
 
 _ANSWERS = st.lists(st.sampled_from(["7", "8", "1/2", "0.5", None]), min_size=1, max_size=6)

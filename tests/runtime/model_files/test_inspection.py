@@ -79,6 +79,12 @@ def test_a_template_of_its_own_goes_before_the_tokenizers(tmp_path: Path) -> Non
     assert inspect(model).chat_template == "new"
 
 
+def test_templates_by_name_of_which_one_is_broken(tmp_path: Path) -> None:
+    said = {"chat_template": [{"name": "default"}, {"name": "tools", "template": "{{ x }}"}]}
+    model = folder(tmp_path / "m", config__json=CONFIG, tokenizer_config__json=said)
+    assert inspect(model).chat_template == "{{ x }}"
+
+
 def test_the_part_that_writes_text_of_a_model_that_sees(tmp_path: Path) -> None:
     model = folder(
         tmp_path,
@@ -117,6 +123,8 @@ def test_a_gguf_file_and_a_folder_of_them(tmp_path: Path) -> None:
         ("/nowhere/at/all", "there is no folder"),
         ("./nowhere", "there is no folder"),
         ("https://host/v1", "is an address"),
+        ("models/My Model", "there is no folder"),
+        ("model..x", "there is no folder"),
     ],
 )
 def test_no_model(model: str, said: str) -> None:

@@ -85,6 +85,12 @@ def test_json_is_asked_for_by_its_schema() -> None:
     assert told("json", user("Who?")) == "Answer with JSON: a value, and nothing after it."
 
 
+def test_a_field_is_named_by_a_word_of_its_own() -> None:
+    schema = {"type": "object", "properties": {"age": {"type": "integer"}}}
+    assert told("json", user("What is the average of this JSON?"), schema=schema) is not None
+    assert told("json", user("Answer in JSON with the field age."), schema=schema) is None
+
+
 def test_where_a_reply_may_have_no_answer_it_is_asked_for_conditionally() -> None:
     assert told("boxed", user("Hello!"), optional=True) == CONDITIONAL["boxed"]
     assert all(text.startswith("If ") for text in CONDITIONAL.values())

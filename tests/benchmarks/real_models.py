@@ -173,7 +173,7 @@ def config_of(name: str, model: Path, args: argparse.Namespace) -> Path:
     file: Path = args.folder / f"{name}.toml"
     if not file.exists():
         command = [str(Path(sys.executable).with_name("frontrunner")), "init", str(model)]
-        subprocess.run([*command, "--no-race", "--out", str(file)], check=False)
+        subprocess.run([*command, "--out", str(file)], check=False)  # it races a few questions
     if not file.exists():
         raise SystemExit(f"frontrunner init wrote no {file}: see above")
     return file

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import orjson
 
-from ..errors import BadRequest
+from ..plotting import pyplot
 
 #: Of a plot in inches.
 _SIZE: Final = (9.0, 5.0)
@@ -123,24 +123,6 @@ def line_style(number: int) -> dict[str, Any]:
         "marker": MARKS[number % len(MARKS)],
         "linestyle": LINES[number // len(COLOURS) % len(LINES)],
     }
-
-
-def pyplot() -> Any:
-    """matplotlib's module, for files only.
-
-    Raises:
-        BadRequest: it is not installed.
-    """
-    try:
-        import matplotlib as mpl
-    except ImportError as error:
-        raise BadRequest(
-            "plots need matplotlib, which is not installed: pip install 'frontrunner[experiments]'"
-        ) from error
-    mpl.use("Agg")  # whatever display there is
-    from matplotlib import pyplot as plt
-
-    return plt
 
 
 def html(report: Report, command: str, version: str) -> str:

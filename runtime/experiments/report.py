@@ -9,8 +9,9 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from ..plotting import pyplot
 from .comparison import CLAIRVOYANT, Row
-from .html_report import Report, TextTable, draw, line_style, pyplot
+from .html_report import Report, TextTable, draw, line_style
 from .intervals import Interval
 
 #: Strategies to a plot at most; with more of them nobody finds a line in the legend.

@@ -4,29 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import BadRequest
+from ..plotting import pyplot
 from .engine_model import EngineModel, step_points
 from .profile import Profile
 
 _MARKS = "osD^vP*X"
-
-
-def matplotlib() -> Any:
-    """``pyplot``, for files only.
-
-    Raises:
-        BadRequest: it is not installed.
-    """
-    try:
-        import matplotlib as mpl
-    except ImportError as error:
-        raise BadRequest(
-            "plots need matplotlib, which is not installed: pip install 'frontrunner[experiments]'"
-        ) from error
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    return plt
 
 
 def draw_surfaces(profile: Profile, models: Mapping[str, EngineModel], path: Path) -> None:
@@ -36,7 +18,7 @@ def draw_surfaces(profile: Profile, models: Mapping[str, EngineModel], path: Pat
     Raises:
         BadRequest: matplotlib is missing.
     """
-    plt = matplotlib()
+    plt = pyplot()
     columns = len(models) + 1 + any(len(model.ks) > 1 for model in models.values())
     figure, axes = plt.subplots(1, columns, figsize=(6 * columns, 5), layout="constrained")
     for place, (method, model) in enumerate(models.items()):

@@ -14,9 +14,9 @@ from ...errors import BadRequest
 from ...experiments.bench import BenchCell, BenchRace, RaceFile, Task, cells_of, tasks_of
 from ...experiments.bench_report import bench_report, bench_table
 from ...experiments.bench_summary import BenchRow, bench_rows
-from ...experiments.html_report import pyplot
 from ...experiments.intervals import numpy
 from ...experiments.row_files import write_csv, write_parquet
+from ...plotting import pyplot
 from ...runtime import Runtime
 from ...simulation.cells import StrategySpec
 from ..common.bench_races import CONFIGURED, race_task

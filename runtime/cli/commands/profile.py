@@ -19,9 +19,10 @@ from ...engines.protocol import Engine, Sampling
 from ...errors import BadRequest
 from ...planning.datasheet_profile import modelled_profile
 from ...planning.engine_model import EngineModel, engine_models
-from ...planning.plots import draw_surfaces, matplotlib
+from ...planning.plots import draw_surfaces
 from ...planning.profile import Profile, Variant, hardware, versions
 from ...planning.profiler import Extent, Profiler, measure_in_turns
+from ...plotting import pyplot
 from ...racing.spec import Forcing
 from ...runtime import Runtime
 from ...scheduling.race_factory import make_forcing
@@ -65,7 +66,7 @@ def run_profile(command: ProfileCommand, make_runtime: RuntimeFactory) -> int:
         Interrupted: a signal came; what was measured is in the file.
     """
     if command.plot:
-        matplotlib()  # what is missing is said before the work, not after it
+        pyplot()  # what is missing is said before the work, not after it
     if command.simulate is not None:
         if command.engine_args or command.config or command.in_turns:
             raise BadRequest("--simulate takes no --config, --engine-args or --in-turns")

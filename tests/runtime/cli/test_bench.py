@@ -42,8 +42,7 @@ def test_all_cells_race_all_questions(run_cli: RunCli, questions: Path) -> None:
         assert (row["questions"], row["races"]) == (3, 6)
         assert row["accuracy"] == pytest.approx(2 / 3)
         assert row["answered"] == 1.0
-        assert row["late"] == 0.0
-        assert row["elapsed_p50"] <= row["elapsed_p95"] < 5
+        assert 0 < row["elapsed_p50"] <= row["elapsed_p95"]
         low, high = row["accuracy_interval"]
         assert 0 <= low <= row["accuracy"] <= high <= 1
         assert (row["accuracy_difference"] is None) == (row["strategy"] == "majority:stop=none")

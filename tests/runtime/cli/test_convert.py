@@ -42,4 +42,4 @@ def test_what_is_written_can_be_replayed(run_cli: RunCli, tmp_path: Path) -> Non
 def test_a_file_that_cannot_be_written_is_one_sentence(run_cli: RunCli, tmp_path: Path) -> None:
     done = run_cli("convert", sample(tmp_path), "--out", str(tmp_path / "none" / "x"))
     assert done.status == 2
-    assert_one_sentence(done.err, "cannot be written")
+    assert_one_sentence(done.err, "cannot write")

@@ -450,6 +450,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that all its processes end
     Settings.from_toml(args.config)  # what is wrong with it is said before anything starts
     if not args.report_only:
         anyio.run(measure, args)

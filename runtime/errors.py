@@ -15,7 +15,8 @@
     └── EngineError
         ├── EngineStartError     vLLM missing, model path missing, out of memory, …
         ├── EngineClosed         used before start or after close
-        └── EngineDead           the engine's process died
+        ├── EngineDead           the engine's process died
+        └── EngineRestarting     it did, or it hung, and is started again
 
 The error model:
 
@@ -131,3 +132,14 @@ class EngineClosed(EngineError):
 
 class EngineDead(EngineError):
     """The engine's process died; its requests are lost."""
+
+
+class EngineRestarting(EngineError):
+    """The engine died or hung, and is being started again; nothing was started on it.
+
+    ``retry_after`` (seconds) is when it is expected to be back.
+    """
+
+    def __init__(self, why: str, retry_after: float) -> None:
+        self.why, self.retry_after = why, retry_after
+        super().__init__(f"{why}, and is started again: try again in {retry_after:.2g} s")

@@ -15,8 +15,15 @@ from frontrunner.strategies.protocol import BranchStatus
 
 from .answers import Equivalence, WorkerPool, make_extractor
 from .config import Settings
-from .engines.protocol import Engine, EngineLoad, TakesThinking
-from .errors import BadRequest, ConfigError, EngineClosed, EngineError, EngineStartError
+from .engines.protocol import Engine, EngineLoad, Supervised, TakesThinking
+from .errors import (
+    BadRequest,
+    ConfigError,
+    EngineClosed,
+    EngineError,
+    EngineRestarting,
+    EngineStartError,
+)
 from .events.types import Event
 from .logs import configure_logs
 from .model_files.families import is_named_later, with_family
@@ -141,6 +148,8 @@ class Runtime:
             await self._start()
             self._background = Background()
             await self._background.start()
+            if isinstance(self.engine, Supervised):
+                self._background.start_soon(self.engine.supervise)
             self._admission = Admission(self.engine.info.max_branches, self.settings.race.queue)
             self._entered = True
             if self._warm:
@@ -228,6 +237,7 @@ class Runtime:
             Overloaded: other races hold the engine's branches, and will not leave this one its
                 ``min_branches`` in time; or too many wait already.
             EngineClosed: the runtime was not entered, or was left before the race could begin.
+            EngineRestarting: the engine died, and is not up again yet.
 
         While other races hold the engine's branches it begins with fewer, or waits; the wait counts
         against its deadline. Cancelling it aborts every branch.
@@ -268,12 +278,13 @@ class Runtime:
         Raises:
             BadRequest: they cannot be told as it is asked; above all, not by this engine.
             NotInTime: of one nothing was known by the deadline.
-            Overloaded, EngineClosed: as ``solve``.
+            Overloaded, EngineClosed, EngineRestarting: as ``solve``.
             EngineError: the engine lost one.
 
         Cancelling it aborts every request.
         """
         self._check_entered()
+        self._check_up()
         untold = self._unacknowledged.extend
         return await self._scorer.run(self._admission, prompts, told, name, options, untold)
 
@@ -318,11 +329,18 @@ class Runtime:
     async def _prepare(self, question: Question, options: RaceOptions) -> RaceRequest:
         """Check a request; all errors of input are raised here."""
         self._check_entered()
+        self._check_up()
         return await self._maker.check(question, options)
 
     def _check_entered(self) -> None:
         if not self._entered:
             raise EngineClosed("enter the runtime first: async with Runtime.from_config(…)")
+
+    def _check_up(self) -> None:
+        """Races on an engine that is down would each be lost, with nothing to say when to come
+        back."""
+        if isinstance(failure := self.engine.failure, EngineRestarting):
+            raise failure
 
     async def _admit(self, request: RaceRequest) -> Lease:
         """Wait for the branches that a race needs at least."""
@@ -345,7 +363,9 @@ class Runtime:
         Raises:
             BadRequest: another one that runs is called so, or the strategy cannot do with so few
                 branches.
+            EngineRestarting: the engine died while it waited.
         """
+        self._check_up()
         name = request.spec.race_id
         if name in self._racing:  # their requests would be taken for each other's
             raise BadRequest(f"race_id: a race called {name!r} runs already", "race_id")
@@ -357,7 +377,7 @@ class Runtime:
         """A race for a stream; it runs in the background, where no block of its reader holds it.
 
         Raises:
-            BadRequest, Overloaded, EngineClosed: as ``solve``.
+            BadRequest, Overloaded, EngineClosed, EngineRestarting: as ``solve``.
         """
         request = await self._prepare(question, options)
         lease = await self._admit(request)

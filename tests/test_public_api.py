@@ -36,7 +36,8 @@ PROMISED = {
     """,
     "frontrunner.errors": """
         BadBranches BadDeadline BadRequest ConfigError DeadlineTooShort EmptyQuestion EngineClosed
-        EngineDead EngineError EngineStartError FrontrunnerError NotInTime Overloaded PromptTooLong
+        EngineDead EngineError EngineRestarting EngineStartError FrontrunnerError NotInTime
+        Overloaded PromptTooLong
     """,
     "frontrunner.events": """
         BranchEnded BranchEvent BranchExtended BranchForcing BranchProbed BranchProgressed

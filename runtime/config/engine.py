@@ -63,6 +63,12 @@ class VllmSettings(EngineSection):
     Not set: only on a CPU."""
     shutdown_timeout: Annotated[NonNegativeInt, Unit("seconds")] = 0
     """The time that running requests get when the engine is told to end."""
+    stall_limit: Seconds = 10.0
+    """The time without a step, while requests run, after which the engine hangs: it is killed and
+    started again. Where slow steps take more than a twentieth of it, it is twenty of those."""
+    restarts: Annotated[NonNegativeInt, Unit("starts")] = 5
+    """How many starts in a row may fail before no more are tried; an engine that dies within half a
+    minute of its start counts as one. 0: an engine that dies or hangs is not started again."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "ERROR"
     """The least severe lines of vLLM's own log that are written, to standard error; a reward
     model's engine shares it."""

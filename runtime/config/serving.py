@@ -26,8 +26,9 @@ class ServerSettings(Section):
     ``*`` is all. The server's own page always may."""
     open_metrics: bool = False
     """Whether ``/metrics`` is served without a key."""
-    progress_limit: Seconds = 15.0
-    """The time in which a working engine must give a token; after that the server is not ready."""
+    progress_limit: Seconds = 5.0
+    """The time in which a working engine must give a token; after that the server is not ready
+    until one comes."""
     body_limit: Bytes = 1 << 20
     """The largest body of a request, uncompressed. What a body may hold is in
     ``runtime/serving/requests/bounds.py``."""

@@ -21,9 +21,11 @@ def make_engine(
     # Imported where they are needed: aiohttp and vLLM's parts take their time.
     match settings.kind:
         case "vllm":
+            from .supervised import SupervisedEngine, Supervision
             from .vllm.engine import VllmEngine
 
-            return VllmEngine(settings, prompt, thinking)
+            supervision = Supervision(settings.stall_limit, settings.restarts)
+            return SupervisedEngine(lambda: VllmEngine(settings, prompt, thinking), supervision)
         case "openai":
             from .openai.engine import OpenAIEngine
 

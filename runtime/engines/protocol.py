@@ -226,6 +226,22 @@ class TakesThinking(Protocol):
     def take_thinking(self, thinking: ThinkingSettings) -> None: ...
 
 
+@runtime_checkable
+class Supervised(Protocol):
+    """An engine that needs a task of its own while it is started: it looks after what it consists
+    of, and starts again what was lost."""
+
+    @property
+    def restarts(self) -> int:
+        """How often something was started again."""
+        ...
+
+    async def supervise(self) -> None:
+        """Do so until cancelled. It raises nothing else, and ends by itself where nothing more can
+        be done."""
+        ...
+
+
 def encode_prompt(engine: Engine, text: str) -> tuple[int, ...]:
     """Token ids of a raw prompt as ``engine``'s model reads one."""
     if isinstance(engine, SupportsRawPrompts):

@@ -23,13 +23,13 @@ import structlog
 
 from ..config import DEMO_REWARD_MODEL, PoolingRewards, VllmSettings
 from ..engines.vllm.start import (
+    StartedVllm,
     build,
     check_model,
     first_line,
     model_folder,
     require_vllm,
     set_environment,
-    shut_down,
     start_error,
 )
 from ..errors import EngineClosed, EngineDead, EngineStartError
@@ -74,7 +74,8 @@ class PoolingReward:
         self._model = settings.model
         self._beside = beside
         self._template = Template.parse(settings.template) if settings.template else None
-        self._llm: AsyncLLM | None = None
+        self._started: StartedVllm | None = None
+        self._llm: AsyncLLM | None = None  # of ``_started``
         self._tokenizer: Any = None
         self._task = "classify"
         self._ids = count()
@@ -90,7 +91,8 @@ class PoolingReward:
         set_environment(level, offline=self._model == DEMO_REWARD_MODEL)
         began = time.monotonic()
         try:
-            self._llm = await anyio.to_thread.run_sync(self._build)
+            self._started = await anyio.to_thread.run_sync(self._build)
+            self._llm = self._started.llm
             # vLLM's own is used on the event loop, and no tokenizer may be used by two threads.
             self._tokenizer = copy.deepcopy(self._llm.get_tokenizer())
             self._tokenizer.model_max_length = sys.maxsize  # vLLM refuses what is too long
@@ -104,11 +106,11 @@ class PoolingReward:
         _log.info("frontrunner.reward_model_started", seconds=round(time.monotonic() - began, 2))
 
     async def aclose(self) -> None:
-        llm, self._llm = self._llm, None
-        if llm is not None:
-            await shut_down(llm)
+        started, self._started, self._llm = self._started, None, None
+        if started is not None:
+            await started.shut_down()
 
-    def _build(self) -> "AsyncLLM":
+    def _build(self) -> StartedVllm:
         from vllm.platforms import current_platform
 
         on_cpu = current_platform.is_cpu()

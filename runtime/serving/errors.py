@@ -9,7 +9,13 @@ from typing import Any
 
 from aiohttp import web
 
-from ..errors import BadRequest, EngineError, FrontrunnerError, PromptTooLong
+from ..errors import (
+    BadRequest,
+    EngineError,
+    EngineRestarting,
+    FrontrunnerError,
+    PromptTooLong,
+)
 from ..json_bytes import json_bytes
 
 #: How a body may be compressed, as the header says it.
@@ -122,6 +128,7 @@ _KINDS: tuple[tuple[type[FrontrunnerError], int, str, str], ...] = (
     (TooManyRaces, 429, "rate_limit_error", "too_many_races"),
     (EventsExpired, 410, "invalid_request_error", "events_expired"),
     (RunCancelled, 503, "server_error", "cancelled"),
+    (EngineRestarting, 503, "server_error", "engine_restarting"),
     (EngineError, 503, "server_error", "engine_error"),
     # What is left says that the server cannot do it now: it is overloaded, or about to end.
     (FrontrunnerError, 503, "server_error", "unavailable"),

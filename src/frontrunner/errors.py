@@ -13,6 +13,7 @@ from frontrunner.runtime.errors import EmptyQuestion as EmptyQuestion
 from frontrunner.runtime.errors import EngineClosed as EngineClosed
 from frontrunner.runtime.errors import EngineDead as EngineDead
 from frontrunner.runtime.errors import EngineError as EngineError
+from frontrunner.runtime.errors import EngineRestarting as EngineRestarting
 from frontrunner.runtime.errors import EngineStartError as EngineStartError
 from frontrunner.runtime.errors import FrontrunnerError as FrontrunnerError
 from frontrunner.runtime.errors import NotInTime as NotInTime
@@ -29,6 +30,7 @@ __all__ = [
     "EngineClosed",
     "EngineDead",
     "EngineError",
+    "EngineRestarting",
     "EngineStartError",
     "FrontrunnerError",
     "NotInTime",

@@ -10,6 +10,7 @@ from typing import Any
 from common import parser, progress, report, settings_of
 
 from frontrunner.runtime.demo.problems import hard_problems
+from frontrunner.runtime.engines.supervised import running_engine
 from frontrunner.runtime.engines.vllm.engine import VllmEngine
 from frontrunner.runtime.racing.seeds import branch_seed
 from frontrunner.runtime.runtime import Runtime
@@ -48,7 +49,7 @@ async def run() -> None:
     loop = asyncio.get_running_loop()
     figures: dict[str, Any] = {}
     async with Runtime.from_config(settings_of(args)) as runtime:
-        engine = runtime.engine
+        engine = running_engine(runtime.engine)
         assert isinstance(engine, VllmEngine)
         for branches in (16, 64):
             ratios: list[float] = []

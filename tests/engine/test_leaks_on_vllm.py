@@ -8,6 +8,7 @@ import anyio
 import psutil
 
 from frontrunner.runtime.demo.problems import hard_problems
+from frontrunner.runtime.engines.supervised import running_engine
 from frontrunner.runtime.engines.vllm.engine import VllmEngine
 from frontrunner.runtime.errors import DeadlineTooShort, Overloaded
 from frontrunner.runtime.events.types import BranchProgressed
@@ -25,7 +26,7 @@ async def probe(runtime: Runtime) -> tuple[int, float]:
 
     The core reports only while it steps, so this shows what else it still runs.
     """
-    engine = runtime.engine
+    engine = running_engine(runtime.engine)
     assert isinstance(engine, VllmEngine)
     most, usage = 0, 0.0
     question = hard_problems("select", 1)[0].question

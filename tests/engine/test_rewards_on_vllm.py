@@ -20,6 +20,7 @@ from frontrunner.runtime.demo.problems import hard_problems
 from frontrunner.runtime.demo.slips import draw_slips
 from frontrunner.runtime.demo.solutions import draw_style, write_solution
 from frontrunner.runtime.engines.next_tokens import vllm_next_tokens
+from frontrunner.runtime.engines.supervised import running_engine
 from frontrunner.runtime.engines.vllm.engine import VllmEngine
 from frontrunner.runtime.engines.vllm.start import model_folder
 from frontrunner.runtime.errors import EngineClosed, EngineStartError
@@ -138,9 +139,10 @@ async def test_what_is_no_reward_model_is_refused_by_name(tmp_path: Path) -> Non
 
 
 async def test_next_tokens_come_with_their_log_probabilities(runtime: Runtime) -> None:
-    assert isinstance(runtime.engine, VllmEngine)
-    prompt = runtime.engine.encode_chat(ASKED)
-    top = await vllm_next_tokens(runtime.engine.llm, prompt, 5, "next-tokens", 0)
+    engine = running_engine(runtime.engine)
+    assert isinstance(engine, VllmEngine)
+    prompt = engine.encode_chat(ASKED)
+    top = await vllm_next_tokens(engine.llm, prompt, 5, "next-tokens", 0)
     assert len(top) >= 5
     assert all(p <= 0.0 for _, p in top)
 

@@ -17,6 +17,7 @@ from websockets.asyncio.client import connect
 
 from frontrunner.runtime.demo.corpus import prompt_text
 from frontrunner.runtime.demo.problems import hard_problems
+from frontrunner.runtime.engines.supervised import running_engine
 from frontrunner.runtime.engines.vllm.engine import VllmEngine
 from frontrunner.runtime.runtime import Runtime
 from frontrunner.runtime.serving import create_app
@@ -202,6 +203,6 @@ async def test_clients_that_go_away_at_random_moments_leave_nothing(
     await until(lambda: runtime.load().running == 0, turns=1_000)
     assert server.app is not None
     await until(lambda: server.app[RUNS].running == 0, turns=1_000)  # type: ignore[index]
-    engine = runtime.engine
+    engine = running_engine(runtime.engine)
     assert isinstance(engine, VllmEngine)
     assert engine.load().waiting == 0

@@ -1,5 +1,7 @@
 """The HTTP side of a remote engine: requests to one endpoint, and whether it can be reached."""
 
+import os
+import socket
 from collections.abc import Mapping
 from typing import Any
 
@@ -185,9 +187,19 @@ class _OverloadedError(EngineError, TryAgain):
 
 
 def described(error: BaseException) -> str:
-    """An error of the network in a few words; never with headers, which hold the key."""
-    said = str(error) if isinstance(error, (OSError, aiohttp.ClientPayloadError)) else ""
+    """An error of the network in a few words; never with headers, which hold the key, nor with the
+    endpoint's host, which is nothing to clients of ours."""
+    said = str(error) if isinstance(error, aiohttp.ClientPayloadError) else _system_error(error)
     return f"{type(error).__name__}: {said}"[:SHOWN_CHARS] if said else type(error).__name__
+
+
+def _system_error(error: BaseException) -> str:
+    """What the system says, in its own words: those of aiohttp and asyncio name the host."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        error = error.os_error
+    if isinstance(error, socket.gaierror):
+        return error.strerror or ""
+    return os.strerror(error.errno) if isinstance(error, OSError) and error.errno else ""
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> str:

@@ -82,7 +82,7 @@ class AttachedEngine(EngineOnClient):
         correct_prompt_ends()
         began = time.monotonic()
         try:
-            self._llm, self._failure = self._client, None
+            self._run_on(self._client)
             most = config.model_config.max_logprobs
             # With speculation vLLM's were wrong, or missing, in several releases.
             logprobs = config.speculative_config is None and most != 0

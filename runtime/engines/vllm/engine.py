@@ -3,32 +3,29 @@ what the race relies on (see ``on_client``), and with priority scheduling by dea
 
 import gc
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 import anyio.to_thread
 import structlog
 
 from ...config import DEMO_MODEL, PromptSettings, ThinkingSettings, VllmSettings
-from ...errors import EngineStartError
+from ...errors import EngineDead, EngineStartError
 from ..model_names import model_name
 from .on_client import EngineOnClient, set_heap_aside
 from .prompt_ends import correct_prompt_ends
 from .reasoning import reasoning_arguments
 from .speculation import check_speculation, speculation_arguments
 from .start import (
+    StartedVllm,
     build,
     check_cache_room,
     check_model,
     model_folder,
     require_vllm,
     set_environment,
-    shut_down,
     start_error,
 )
-
-if TYPE_CHECKING:
-    from vllm.v1.engine.async_llm import AsyncLLM
 
 _log = structlog.get_logger("frontrunner.engine")
 
@@ -67,6 +64,7 @@ class VllmEngine(EngineOnClient):
         super().__init__(settings.max_branches, prompt)
         self._settings = settings
         self._thinking = thinking or ThinkingSettings()
+        self._started: StartedVllm | None = None
 
     async def start(self) -> None:
         check_model_folder(self._settings)
@@ -76,12 +74,12 @@ class VllmEngine(EngineOnClient):
         began = time.monotonic()
         try:
             # Building the engine takes seconds and blocks; it waits for its child processes.
-            self._llm = await anyio.to_thread.run_sync(self._build)
-            self._failure = None
+            self._started = await anyio.to_thread.run_sync(self._build)
+            self._run_on(self._started.llm)
             # With speculation vLLM's were wrong, or missing, in several releases.
             logprobs = self._settings.speculation.method == "none"
             name = model_name(self._settings.model)
-            self._info = self._describe(self._llm, name, logprobs=logprobs)
+            self._info = self._describe(self._started.llm, name, logprobs=logprobs)
             await self._warm_up()
             set_heap_aside()
         except BaseException as error:
@@ -92,12 +90,26 @@ class VllmEngine(EngineOnClient):
         _log.info("frontrunner.engine_started", seconds=round(time.monotonic() - began, 2))
 
     async def aclose(self) -> None:
-        llm = self._let_go()
-        if llm is not None:
-            await shut_down(llm)
+        self._let_go()
+        started, self._started = self._started, None
+        if started is not None:
+            await started.shut_down()
             gc.unfreeze()
 
-    def _build(self) -> "AsyncLLM":
+    @property
+    def steps(self) -> int:
+        """Steps of the engine since its start, as far as they were told of."""
+        return self._stats.count
+
+    def kill(self, why: str) -> None:
+        """Kill the engine's processes. All that runs ends with ``EngineDead`` at once, which is
+        what ``failure`` is from now on; ``aclose`` frees the rest."""
+        if self._started is not None:
+            self._failure = EngineDead(why)
+            self._started.processes.kill()
+            self._started.fail_requests()
+
+    def _build(self) -> StartedVllm:
         from vllm.platforms import current_platform
 
         correct_prompt_ends()

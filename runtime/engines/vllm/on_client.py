@@ -73,9 +73,15 @@ class EngineOnClient:
 
     # ── for those that start and end ──────────────────────────────────────────────────────────
 
+    def _run_on(self, llm: "AsyncLLM") -> None:
+        """From now on requests go to ``llm``."""
+        self._llm, self._failure = llm, None
+        self._local = self._token_texts = None
+
     def _let_go(self) -> "AsyncLLM | None":
-        """From now on nothing runs. What ran before is given back to be shut down."""
-        llm, self._llm, self._local, self._token_texts = self._llm, None, None, None
+        """From now on nothing runs; what ran before is given back. Texts are still encoded: races
+        that the engine left in the middle come to their end."""
+        llm, self._llm = self._llm, None
         self._failure = EngineClosed("the vLLM engine is not running")
         return llm
 

@@ -1,4 +1,4 @@
-"""Ends vLLM's processes with the process that started them.
+"""Ends vLLM's processes with the process that started them, and their temporary files likewise.
 
 A process that is killed outright (SIGKILL, the out-of-memory killer, a supervisor's SIGTERM that
 nobody handles) cannot shut its engine down, and vLLM's core then goes on generating for nobody,
@@ -12,12 +12,15 @@ import os
 import signal
 import threading
 
+from .folder import use_engine_folder
+
 
 def register() -> None:
     """Start watching, in processes that have a parent to watch. Safe to call twice."""
     parent = multiprocessing.parent_process()
     if parent is None or any(t.name == _NAME for t in threading.enumerate()):
         return
+    use_engine_folder()
 
     def watch() -> None:
         parent.join()

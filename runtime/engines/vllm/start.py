@@ -16,6 +16,8 @@ from ...config import DEMO_DRAFT_MODEL, DEMO_MODEL, DEMO_REWARD_MODEL, VllmSetti
 from ...errors import BadRequest, EngineStartError
 from ...model_files.cache_room import cache_room
 from ...model_files.inspection import GGUF_ADVICE, inspect
+from .folder import EngineFolder
+from .processes import EngineProcesses
 
 if TYPE_CHECKING:
     from vllm.v1.engine.async_llm import AsyncLLM
@@ -92,8 +94,51 @@ def set_environment(log_level: str, *, offline: bool) -> None:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
-def build(arguments: Mapping[str, Any], stat_loggers: Sequence[Any] = ()) -> "AsyncLLM":
+class StartedVllm:
+    """A vLLM engine that was started here, and all that it occupies."""
+
+    def __init__(self, llm: "AsyncLLM", folder: EngineFolder) -> None:
+        self.llm = llm
+        self.processes = EngineProcesses(llm)
+        self._folder = folder
+
+    async def shut_down(self) -> None:
+        """Stop the engine and free everything; cancelling it does not stop the freeing. Requests
+        that still run end with vLLM's ``EngineDeadError``."""
+        # First, or it would report the end of the core's process as a crash.
+        if self.llm.output_handler is not None:
+            self.llm.output_handler.cancel()
+        self.fail_requests()
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(self._end)
+        multiprocessing.active_children()  # reaps those that had died before
+
+    def fail_requests(self) -> None:
+        """End all requests with vLLM's ``EngineDeadError``, now."""
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        self.llm.output_processor.propagate_error(EngineDeadError())
+
+    def _end(self) -> None:
+        try:
+            self.llm.shutdown(SHUTDOWN_LIMIT)
+        finally:
+            self.processes.end()
+            self._folder.remove()
+
+
+def build(arguments: Mapping[str, Any], stat_loggers: Sequence[Any] = ()) -> StartedVllm:
     """Start an engine; blocks for seconds, for its child processes. Call it in a thread."""
+    folder = EngineFolder()
+    try:
+        with folder.used():
+            return StartedVllm(_build(arguments, stat_loggers), folder)
+    except BaseException:
+        folder.remove()
+        raise
+
+
+def _build(arguments: Mapping[str, Any], stat_loggers: Sequence[Any]) -> "AsyncLLM":
     from vllm.engine.arg_utils import AsyncEngineArgs
     from vllm.platforms import current_platform
     from vllm.v1.engine.async_llm import AsyncLLM
@@ -122,16 +167,6 @@ def runs_in_core(arguments: Mapping[str, Any]) -> bool:
         and arguments.get("tensor_parallel_size", 1) == 1
         and "VLLM_CPU_OMP_THREADS_BIND" not in os.environ
     )
-
-
-async def shut_down(llm: "AsyncLLM") -> None:
-    """Stop an engine and free everything; cancelling it does not stop the freeing."""
-    # First, or it would report the end of the core's process as a crash.
-    if llm.output_handler is not None:
-        llm.output_handler.cancel()
-    with anyio.CancelScope(shield=True):
-        await anyio.to_thread.run_sync(llm.shutdown, SHUTDOWN_LIMIT)
-    multiprocessing.active_children()  # reaps those that had died before
 
 
 def start_error(model: str, error: BaseException) -> EngineStartError:

@@ -15,6 +15,7 @@ class StepStats:
     def __init__(self) -> None:
         self.steps = StepTimes()
         self.tokens = TokenTimes()
+        self.count = 0  # of outputs of the core, which it gives in every step
         self.running = 0
         self.waiting = 0
         self.cache_usage = 0.0
@@ -47,6 +48,7 @@ class StepStats:
                 mm_cache_stats: Any = None,
                 engine_idx: int = 0,
             ) -> None:
+                stats.count += 1
                 if scheduler_stats is not None:
                     generated = iteration_stats.num_generation_tokens if iteration_stats else 0
                     stats.take(scheduler_stats, generated)

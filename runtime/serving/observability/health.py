@@ -1,7 +1,11 @@
 """Whether the server is alive, and whether it should be sent requests.
 
 An engine can hang and not say so: its process lives, and nothing comes out of it. What tells is
-that races run on it and no token comes, so ``Health`` is an ``Observer`` of races.
+that races run on it and no token comes, so ``Health`` is an ``Observer`` of races. Likewise an
+endpoint that was lost is back once a token came from it, and not because time has passed.
+
+The process is alive as long as a restart of it would not help: an engine that died is started
+again, an endpoint may come back.
 """
 
 from collections.abc import Callable
@@ -13,7 +17,7 @@ import structlog
 from aiohttp import web
 
 from ...engines.protocol import Engine, Generation, Sampling
-from ...errors import EngineError
+from ...errors import EngineClosed, EngineDead, EngineError, EngineRestarting
 from ...events.types import BranchProgressed, Event
 from ...racing.spec import RaceSpec
 from ...result import Result
@@ -61,6 +65,7 @@ class Health:
         self._racing = 0
         self._since = 0.0  # when the present stretch of waiting for a token began
         self._silent = 0.0  # seconds waited in stretches that ended without one
+        self._lost: EngineError | None = None  # why; no token came since
 
     # ── what happens ──────────────────────────────────────────────────────────────────────────
 
@@ -73,6 +78,7 @@ class Health:
     def progressed(self) -> None:
         """The engine gave a token."""
         self._since, self._silent = anyio.current_time(), 0.0
+        self._lost = None
 
     def ended(self) -> None:
         """A watched race runs no more."""
@@ -92,9 +98,9 @@ class Health:
     def faults(self) -> list[Fault]:
         """Why the server should not be sent requests; empty: it should."""
         faults: list[Fault] = []
-        failure = self._engine.failure
+        failure = self._look()
         if failure is not None:
-            faults.append(Fault("engine_dead", str(failure)))
+            faults.append(Fault(_code(failure), str(failure)))
         elif self.silence > self._limit and (self._works or not self._racing):
             faults.append(
                 Fault("no_progress", f"the engine gave no token for {self.silence:.1f} s")
@@ -106,25 +112,40 @@ class Health:
         return faults
 
     @property
+    def alive(self) -> bool:
+        """Whether a restart of this process would not help."""
+        return not isinstance(self._engine.failure, EngineDead)
+
+    def _look(self) -> EngineError | None:
+        """Why the engine takes no requests, or took none when it was last asked."""
+        failure = self._engine.failure
+        if failure is not None and _code(failure) == "engine_unreachable":
+            self._lost = failure
+        return failure or self._lost
+
+    @property
     def _works(self) -> bool:
         """Whether the engine has requests: else a race waits for something else."""
         load = self._engine.load()
         return load.running + load.waiting > 0
 
     async def run(self) -> None:
-        """Try an engine that fell silent, once no race does, until cancelled.
+        """Try an engine that fell silent or was lost, while no race does, until cancelled.
 
         A server that is not ready is sent nothing, and so would never hear of the engine again.
         """
         while True:
             await anyio.sleep(_LOOK)
-            if self.silence > self._limit and not self._racing and self._engine.failure is None:
+            failure = self._look()
+            lost = failure is not None and failure is self._lost
+            silent = failure is None and self.silence > self._limit
+            if (lost or silent) and not self._racing:
                 await self._try_engine()
 
     async def _try_engine(self) -> None:
-        prompt = self._engine.encode("1")
-        request = Generation("health", prompt, max_tokens=1, sampling=Sampling())
         try:
+            prompt = self._engine.encode("1")
+            request = Generation("health", prompt, max_tokens=1, sampling=Sampling())
             with anyio.move_on_after(self._limit):
                 async with aclosing(self._engine.generate(request)) as chunks:
                     async for _ in chunks:
@@ -135,6 +156,12 @@ class Health:
             pass  # ``faults`` tells, if it is dead
         except Exception:  # noqa: BLE001 - whatever an engine raises, the next try may work
             _log.exception("frontrunner.health_check_failed")
+
+
+def _code(failure: EngineError) -> str:
+    if isinstance(failure, EngineRestarting):
+        return "engine_restarting"
+    return "engine_dead" if isinstance(failure, EngineDead | EngineClosed) else "engine_unreachable"
 
 
 def queue_is_full(runtime: Runtime) -> bool:
@@ -165,7 +192,9 @@ def add_routes(app: web.Application, health: Health) -> None:
 
     @public
     async def livez(request: web.Request) -> web.Response:
-        return json_response({"status": "alive"})  # that it is said at all is what it says
+        if health.alive:
+            return json_response({"status": "alive"})
+        return json_response({"status": "engine_dead"}, status=503)
 
     @public
     async def readyz(request: web.Request) -> web.Response:

@@ -24,12 +24,13 @@ from prometheus_client import (
     Metric,
     ProcessCollector,
 )
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from frontrunner.strategies.protocol import BranchStatus, StopReason
 
+from ...engines.protocol import Supervised
 from ...events.types import BranchEnded, Event
 from ...racing.spec import RaceSpec
 from ...result import BranchReport, Result
@@ -279,6 +280,17 @@ class _Load(Collector):
             ("places_free", "Of these, those that no race holds.", admission.free),
         ):
             yield GaugeMetricFamily(f"frontrunner_admission_{name}", text, value)
+        yield GaugeMetricFamily(
+            "frontrunner_engine_up",
+            "1: the engine takes requests; 0: it is lost, or not up yet.",
+            float(self._runtime.engine.failure is None),
+        )
+        if isinstance(engine := self._runtime.engine, Supervised):
+            yield CounterMetricFamily(
+                "frontrunner_engine_restarts",
+                "Times that an engine was started again after it died or hung.",
+                float(engine.restarts),
+            )
         if load.step_seconds is not None:
             yield GaugeMetricFamily(
                 "frontrunner_engine_step_seconds",

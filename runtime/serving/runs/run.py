@@ -15,7 +15,7 @@ from anyio.abc import TaskGroup
 from frontrunner.strategies.protocol import StopReason
 
 from ...config import ServerSettings
-from ...errors import EngineClosed, EngineError, FrontrunnerError
+from ...errors import EngineClosed, EngineError, EngineRestarting, FrontrunnerError
 from ...events.types import RaceDecided
 from ...racing.options import Question, RaceOptions
 from ...result import Result
@@ -150,7 +150,8 @@ class Run:
                 try:
                     if encoder is None:
                         self._accepted.set()
-                        self._result = _not_lost(await runtime.solve(question, **options))
+                        result = await runtime.solve(question, **options)
+                        self._result = _not_lost(result, runtime)
                     else:
                         await self._stream(runtime, question, options, encoder)
                 except FrontrunnerError as error:
@@ -186,19 +187,22 @@ class Run:
             async for event in events:
                 final = isinstance(event, RaceDecided)
                 if isinstance(event, RaceDecided):
-                    self._result = _not_lost(event.result)
+                    self._result = _not_lost(event.result, runtime)
                     await encoder.before_decided(event.result)
                 for item in narrator.tell(event):
                     log.extend(encoder.encode(item), final=final)
 
 
-def _not_lost(result: Result) -> Result:
+def _not_lost(result: Result, runtime: Runtime) -> Result:
     """``result``, unless there is nothing in it because every branch was lost.
 
     Raises:
         RaceLost: with the reason.
+        EngineRestarting: the engine was lost, and will be back.
     """
     if result.stop_reason is StopReason.FAILED and result.answer is None:
+        if isinstance(failure := runtime.engine.failure, EngineRestarting):
+            raise failure
         raise RaceLost(next((b.error for b in result.branches if b.error), None))
     return result
 

@@ -71,11 +71,11 @@ class BadDeadline(BadRequest):
 class DeadlineTooShort(BadRequest):
     """The deadline leaves no time for a single engine step."""
 
-    def __init__(self, deadline: float, needed: float) -> None:
+    def __init__(self, deadline: float, needed: float, rests_on: str = "") -> None:
         self.deadline, self.needed = deadline, needed
         super().__init__(
             f"a deadline of {deadline:g} s is too short: this engine needs about {needed:.2g} s "
-            "for the shortest possible answer"
+            f"for the shortest possible answer{f' ({rests_on})' if rests_on else ''}"
         )
 
 

@@ -5,14 +5,19 @@ that a continuation hits the engine's prefix cache and nothing is ever tokenised
 """
 
 from collections import deque
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol, runtime_checkable
+from time import monotonic
+from typing import Any, Final, Protocol, runtime_checkable
 
 from ..config import ThinkingSettings
 from ..errors import EngineError
 
+#: Seconds without a step in which half of what slow steps are over usual ones fades.
+_HALF_LIFE: Final = 2.0
+#: Steps of which a median says something.
+_ENOUGH_STEPS: Final = 8
 #: One chat message, as in the OpenAI API: ``{"role": ..., "content": ...}``.
 Message = Mapping[str, str]
 
@@ -104,6 +109,7 @@ class EngineLoad:
     waiting: int = 0  # requests
     cache_usage: float = 0.0  # share of the KV cache held by requests, 0 to 1
     step_seconds: float | None = None  # a slow step (95th percentile) of late; None: none seen
+    idle_step_seconds: float | None = None  # a usual step when it had least to do; None: not known
     token_seconds: float | None = None  # that a branch took for a token, of late; None: not known
     token_batch: float = 0.0  # branches that ran meanwhile, the mean
     acceptance_length: float | None = None  # tokens per step with speculation; None: not measured
@@ -251,22 +257,48 @@ def encode_prompt(engine: Engine, text: str) -> tuple[int, ...]:
 
 @dataclass(slots=True)
 class StepTimes:
-    """Recent step durations of an engine, in seconds."""
+    """Recent step durations of an engine, in seconds.
+
+    What they say gets old: an engine that was slow, and was then asked nothing, would else be slow
+    for ever, as nobody whose deadline is short is let through to see it. So slow steps fade, once
+    no more are measured, towards what the engine showed when it had least to do.
+    """
 
     window: int = 64
+    clock: Callable[[], float] = monotonic
+    """Seconds."""
     _times: deque[float] = field(default_factory=deque[float])
+    _last: float = 0.0  # when the last one was measured
+    _idle: float | None = None
 
     def add(self, seconds: float) -> None:
         self._times.append(seconds)
+        self._last = self.clock()
         if len(self._times) > self.window:
             self._times.popleft()
 
     def quantile(self, q: float) -> float | None:
-        """The ``q``-quantile of the window; None while it is empty."""
+        """The ``q``-quantile of the window, faded; None while it is empty."""
         if not self._times:
             return None
         ordered = sorted(self._times)
-        return ordered[min(len(ordered) - 1, int(q * len(ordered)))]
+        measured = ordered[min(len(ordered) - 1, int(q * len(ordered)))]
+        idle = self._find_idle(ordered)
+        if measured <= idle:
+            return measured
+        age = max(0.0, self.clock() - self._last)
+        return idle + (measured - idle) * 0.5 ** (age / _HALF_LIFE)
+
+    @property
+    def idle(self) -> float | None:
+        """The least that the median of a window was; None while none was seen."""
+        return self._find_idle(sorted(self._times)) if self._times else None
+
+    def _find_idle(self, ordered: Sequence[float]) -> float:
+        median = ordered[len(ordered) // 2]
+        if self._idle is None or (median < self._idle and len(ordered) >= _ENOUGH_STEPS):
+            self._idle = median
+        return self._idle
 
 
 @dataclass(slots=True)

@@ -205,12 +205,10 @@ class SupervisedEngine(Generic[E]):
             return
         if self._closed:
             return
-        tried = (
-            f"{self._failed_starts} starts in a row have failed: the log says why; " if most else ""
-        )
-        self._final = EngineDead(
-            f"{self._why}; {tried}no more are tried (engine.restarts = {most})"
-        )
+        why = self._why or "the engine died"
+        if most:
+            why += f"; {self._failed_starts} starts in a row have failed, the log says why"
+        self._final = EngineDead(f"{why}; no more are tried (engine.restarts = {most})")
         _log.error("frontrunner.engine_given_up", why=str(self._final))
 
     def _pause(self) -> float:

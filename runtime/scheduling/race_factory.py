@@ -47,6 +47,8 @@ from .thinking import ThinkingRaces
 _UNBOXED = frozenset({"json", "code", "tool_call", "text"})
 #: Engine steps that a race which had to wait must be left, besides those for forced answers.
 _STEPS_TO_SAY_ANYTHING = 4
+#: Seconds between two races that are let through although they seem too short.
+_PROBE_PERIOD = 1.0
 #: Log probabilities of a token that engines give at most.
 _MAX_LOGPROBS = 20
 
@@ -91,6 +93,7 @@ class RaceFactory:
         self._reserve = reserve
         self._judging = DeadlineReserve(0.0, reserve.fallback_step)
         self._planned = planned
+        self._probed = -math.inf  # when a race was last let through to measure the engine anew
         known = settings.race.calibration
         self._accuracy = AccuracyMap.read(known) if known is not None else None
         self._reader = PromptReader(engine, settings)
@@ -209,10 +212,26 @@ class RaceFactory:
             raise BadDeadline(seconds)
         # The least that can be asked for: one step to take in the prompt and the suffix, one for
         # a token of the answer, and the way back.
-        needed = 2 * self._step + self._reserve.margin
-        if seconds < needed:
-            raise DeadlineTooShort(seconds, needed)
+        step, margin = self._step, self._reserve.margin
+        needed = 2 * step + margin
+        if seconds < needed and not self._may_probe(seconds):
+            rests_on = (
+                f"two steps of {step:.2g} s, as slow ones took of late, and {margin:.2g} s for"
+            )
+            raise DeadlineTooShort(seconds, needed, f"{rests_on} the way back")
         return seconds
+
+    def _may_probe(self, seconds: float) -> bool:
+        """Whether a race that is too short by what was measured of late is let through, to measure
+        it anew: now and then, if the engine could do it when it had less to do."""
+        idle = self._engine.load().idle_step_seconds
+        now = anyio.current_time()
+        if idle is None or seconds < 2 * idle + self._reserve.return_margin:
+            return False
+        if now < self._probed + _PROBE_PERIOD:
+            return False
+        self._probed = now
+        return True
 
     def _least_seconds(self, spec: RaceSpec, branches: int) -> float:
         """What a race needs to say anything: time for a few tokens, and for forced answers."""

@@ -95,7 +95,7 @@ class OpenAIEngine:
         self._endpoint_prompts: EndpointPrompts | None = None  # of ``_found``
         self._slots = Slots(settings.max_branches)
         self._live: dict[str, LiveRequest] = {}
-        self._steps, self._tokens = StepTimes(), TokenTimes()
+        self._steps, self._tokens = StepTimes(clock=anyio.current_time), TokenTimes()
 
     # ── life ──────────────────────────────────────────────────────────────────────────────────
 
@@ -268,6 +268,7 @@ class OpenAIEngine:
             running=self._slots.taken,
             waiting=self._slots.waiting,
             step_seconds=self._steps.quantile(0.95),
+            idle_step_seconds=self._steps.idle,
             token_seconds=self._tokens.seconds,
             token_batch=self._tokens.batch,
         )

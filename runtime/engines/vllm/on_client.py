@@ -236,6 +236,7 @@ class EngineOnClient:
             waiting=unfinished - running,
             cache_usage=self._stats.cache_usage if unfinished else 0.0,
             step_seconds=self._stats.steps.quantile(0.95),
+            idle_step_seconds=self._stats.steps.idle,
             token_seconds=self._stats.tokens.seconds,
             token_batch=self._stats.tokens.batch,
             acceptance_length=self._stats.acceptance_length,

@@ -215,10 +215,9 @@ class RaceFactory:
         step, margin = self._step, self._reserve.margin
         needed = 2 * step + margin
         if seconds < needed and not self._may_probe(seconds):
-            rests_on = (
-                f"two steps of {step:.2g} s, as slow ones took of late, and {margin:.2g} s for"
-            )
-            raise DeadlineTooShort(seconds, needed, f"{rests_on} the way back")
+            steps = f"two steps of {step:.2g} s, as slow ones took of late"
+            way_back = f"{margin:.2g} s for the way back"
+            raise DeadlineTooShort(seconds, needed, f"{steps}, and {way_back}")
         return seconds
 
     def _may_probe(self, seconds: float) -> bool:

@@ -51,8 +51,7 @@ async def ask(runtime: Runtime) -> bool:
     """Whether a race of 0.8 s is taken."""
     try:
         await runtime.solve("?", deadline=0.8, branches=4)
-    except DeadlineTooShort as error:
-        assert "two steps of " in str(error)
+    except DeadlineTooShort:
         return False
     return True
 
@@ -81,7 +80,7 @@ async def test_races_are_let_through_now_and_then_to_measure_anew() -> None:
             await anyio.sleep(0.1)
         assert 5 <= taken <= 20
         # What it could not even do with nothing else to do, is no measurement.
-        with pytest.raises(DeadlineTooShort):
+        with pytest.raises(DeadlineTooShort, match="two steps of 1 s"):
             await runtime.solve("?", deadline=0.05)
 
 

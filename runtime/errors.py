@@ -27,6 +27,9 @@ The error model:
 3. Errors of libraries are translated once, where they enter (the engine's own module).
 """
 
+#: Seconds. Far more than anybody waits; engines keep it in milliseconds, in 64 bits.
+LONGEST_DEADLINE = 366 * 24 * 3600
+
 
 class FrontrunnerError(Exception):
     """Base of all errors raised on purpose."""
@@ -61,11 +64,15 @@ class PromptTooLong(BadRequest):
 
 
 class BadDeadline(BadRequest):
-    """The deadline is not a positive, finite number of seconds."""
+    """The deadline is not a positive number of seconds, or beyond all measure."""
 
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
-        super().__init__(f"the deadline must be a positive number of seconds, not {deadline:g}")
+        super().__init__(
+            f"the deadline must be a positive number of seconds, at most {LONGEST_DEADLINE:,} (a "
+            f"year), not {deadline:g}",
+            "deadline",
+        )
 
 
 class DeadlineTooShort(BadRequest):
@@ -75,7 +82,8 @@ class DeadlineTooShort(BadRequest):
         self.deadline, self.needed = deadline, needed
         super().__init__(
             f"a deadline of {deadline:g} s is too short: this engine needs about {needed:.2g} s "
-            f"for the shortest possible answer{f' ({rests_on})' if rests_on else ''}"
+            f"for the shortest possible answer{f' ({rests_on})' if rests_on else ''}",
+            "deadline",
         )
 
 
@@ -86,7 +94,8 @@ class BadBranches(BadRequest):
         self.branches, self.limit = branches, limit
         super().__init__(
             f"branches must lie between 1 and {limit}, not {branches}"
-            + (" (the engine runs no more at once: engine.max_branches)" if branches > 1 else "")
+            + (" (the engine runs no more at once: engine.max_branches)" if branches > 1 else ""),
+            "branches",
         )
 
 

@@ -124,6 +124,10 @@ class CombinedClusters:
         self._calls = ExactClusters(_spelling)
         self._others = others
 
+    @property
+    def undecided(self) -> int:
+        return self._others.undecided
+
     async def assign(self, answer: str) -> str:
         return await self._of(answer).assign(answer)
 

@@ -18,6 +18,8 @@ from ..answers.extraction.schema import check_schema
 from ..answers.registry import EXTRACTOR_PLUGINS, check_extractor
 from .sections import MAY_IMPORT, Branches, Processes, Seconds, Section, Strings, Tokens, Unit
 
+#: Strings that end a branch: all of them are looked for behind each token.
+_MOST_STOPS = 1_024
 Temperature = Annotated[float, Field(ge=0, le=2), Unit("temperature")]
 
 
@@ -30,12 +32,19 @@ class SamplingSettings(Section):
     top_p: Annotated[float, Field(gt=0, le=1), Unit("probability")] = 1.0
     """Tokens are drawn from the fewest likeliest ones that together have this probability; 1 is
     all tokens."""
-    top_k: Annotated[NonNegativeInt, Unit("tokens")] = 0
+    top_k: Annotated[int, Field(ge=0, le=2**31 - 1), Unit("tokens")] = 0
     """Tokens are drawn from this many of the likeliest ones; 0 is all tokens."""
     max_tokens: Tokens = 4096
     """The longest output of one branch, its thinking included."""
-    stop: Strings = ()
+    stop: Annotated[Strings, Field(max_length=_MOST_STOPS)] = ()
     """The strings that end a branch; they stay in its text."""
+
+    @field_validator("stop")
+    @classmethod
+    def _are_strings(cls, stop: tuple[str, ...]) -> tuple[str, ...]:
+        if "" in stop:
+            raise ValueError("must hold no empty string: it would end a branch where it begins")
+        return stop
 
 
 class RaceSettings(Section):

@@ -99,6 +99,7 @@ class EngineInfo:
     seeded: bool  # whether a request's seed has an effect
     logprobs: bool = False  # whether it can give log probabilities, as it was started
     chat: ChatSupport = ChatSupport()
+    vocabulary: int | None = None  # tokens that the model has; None: not known
 
 
 @dataclass(frozen=True, slots=True)

@@ -245,7 +245,10 @@ class History:
 
 def _fields(value: object, at: str, what: str) -> dict[str, Any]:
     if isinstance(value, Mapping):
-        return dict(value)
+        said = dict(cast(Mapping[object, Any], value))
+        if odd := [key for key in said if not isinstance(key, str)]:
+            raise BadRequest(f"{at}: names of fields are text, not {odd[0]!r:.40}", at)
+        return cast(dict[str, Any], said)
     dump = getattr(value, "model_dump", None)
     if callable(dump) and not isinstance(value, type):
         return cast(dict[str, Any], dump(exclude_none=True))

@@ -11,6 +11,7 @@ from typing import cast
 from ..engines.protocol import Message
 from ..errors import BadRequest, EmptyQuestion
 from .history import ChatMessage, read_message
+from .plain_values import check_value
 
 
 class Conversation(list[Message]):
@@ -27,6 +28,7 @@ def plain_messages(question: str | Iterable[ChatMessage]) -> Sequence[Message]:
     if isinstance(question, str):
         if not question.strip():
             raise EmptyQuestion
+        check_value(question, "messages")
         return [{"role": "user", "content": question}]
     if isinstance(question, Conversation):
         return _saying(question)
@@ -50,7 +52,9 @@ def _saying(turns: Sequence[Message]) -> Sequence[Message]:
 
     Raises:
         EmptyQuestion: none does.
+        BadRequest: one holds what is no text.
     """
+    check_value(turns, "messages")
     if not any(turn["content"] and turn["content"].strip() for turn in turns):
         raise EmptyQuestion
     return turns

@@ -4,14 +4,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
+from types import UnionType
 from typing import Any, Final, TypedDict, get_type_hints
 
+import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from ..answers.equivalence.rules import Order, Units
 from ..config.prompting import argument_fault
 from ..errors import BadRequest
 from ..prompts.messages import ChatMessage
+from ..prompts.plain_values import check_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,14 @@ class RaceOptions(TypedDict, total=False):
 
 
 #: Options that are checked where they are used, with what they go together with.
-_CHECKED_LATER: Final = frozenset({"answers", "parameters", "tools", "tool_choice"})
+_CHECKED_LATER: Final[Mapping[str, tuple[UnionType | type, str]]] = {
+    "answers": (str | Mapping, "a kind, or a dictionary"),
+    "parameters": (Mapping, "a dictionary"),
+    "tools": (list | tuple, "a list of tools in OpenAI's form"),
+    "tool_choice": (str | Mapping, "auto, none, required, or a dictionary"),
+}
+#: Characters of a race's name.
+_LONGEST_NAME: Final = 256
 
 
 def check_options(options: Mapping[str, Any]) -> None:
@@ -119,9 +129,30 @@ def check_options(options: Mapping[str, Any]) -> None:
         name = str(first["loc"][0])
         message = f"{name}: {first['msg']}, not {first['input']!r:.100}"
         raise BadRequest(message, name) from None
+    for name, value in options.items():
+        check_value(value, name)
+    for name, (kinds, what) in _CHECKED_LATER.items():
+        if not isinstance(value := options.get(name), kinds | None):
+            raise BadRequest(f"{name}: {what} is expected, not {type(value).__name__}", name)
+    if (fault := _tools_fault(options.get("tools") or ())) is not None:
+        raise BadRequest(fault, "tools")
+    if len(options.get("race_id") or "") > _LONGEST_NAME:
+        raise BadRequest(f"race_id: at most {_LONGEST_NAME} characters", "race_id")
     arguments = options.get("template_arguments")
     if arguments and (fault := argument_fault(arguments)) is not None:
         raise BadRequest(f"template_arguments: {fault}", "template_arguments")
+
+
+def _tools_fault(tools: Sequence[object]) -> str | None:
+    """Why these are no tools; None: they are plain data, at least."""
+    for index, tool in enumerate(tools):
+        if not isinstance(tool, Mapping):
+            return f"tools[{index}]: a dictionary is expected, not {type(tool).__name__}"
+    try:
+        orjson.dumps(tools)
+    except (TypeError, ValueError) as error:
+        return f"tools: must be plain data, as JSON has it ({error})"
+    return None
 
 
 @cache

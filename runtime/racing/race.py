@@ -39,6 +39,7 @@ from .event_publisher import EventPublisher
 from .judgements import Judgements
 from .observers import RaceWatcher
 from .result_builder import summarise
+from .result_notes import comparison_note
 from .slots import NoLimit, Slots
 from .spec import RaceSpec
 
@@ -329,6 +330,8 @@ class Race:
         votes = tally(self._core)
         result = summarise(self._spec, decision, self.branches, votes, self.lengths)
         result = replace(result, scoring_tokens=self._judgements.budget.tokens)
+        if (note := comparison_note(self._services.clusters.undecided)) is not None:
+            result = replace(result, notes=(*result.notes, note))
         self._events.decided(result)
         if self._stopped_at is not None:
             late = anyio.current_time() - self._stopped_at

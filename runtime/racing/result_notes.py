@@ -20,6 +20,18 @@ def notes_of(result: Result, *, voted: bool, optional: bool) -> tuple[Note, ...]
     return tuple(_notes(result, optional=optional))
 
 
+def comparison_note(undecided: int) -> Note | None:
+    """What is to be said where so many formulas could not be compared."""
+    if not undecided:
+        return None
+    said = "1 formula" if undecided == 1 else f"{undecided} formulas"
+    return Note(
+        "answers_not_compared",
+        f"{said} in the answers could not be read in time, and count by their spelling: equal "
+        "answers may have been counted apart.",
+    )
+
+
 def _notes(result: Result, *, optional: bool) -> Iterator[Note]:
     forced = sum(result.forced_votes.values())
     silent = result.counted(BranchStatus.FINISHED)

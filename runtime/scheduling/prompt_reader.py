@@ -10,6 +10,7 @@ from ..engines.protocol import Engine, Message, encode_prompt
 from ..errors import BadRequest, EmptyQuestion
 from ..prompts.instructions import AnswerForm, fitted, instruction_for, with_instruction
 from ..prompts.messages import plain_messages
+from ..prompts.plain_values import check_token_ids, check_value
 from ..prompts.thinking import with_reasoning_key
 from ..prompts.tokenizing import OffLoop, is_large
 from ..racing.options import Question, RaceOptions, RawPrompt
@@ -115,11 +116,12 @@ class PromptReader:
     def _raw(self, question: RawPrompt, form: AnswerForm) -> Prompt:
         if form.use.offered:
             raise BadRequest("a raw prompt has no chat template to put tools into")
-        content = question.content
+        content: object = question.content
         if not content:
             raise EmptyQuestion
         if not isinstance(content, str):
-            return Prompt([], content)
+            return Prompt([], check_token_ids(content, "prompt", self._engine.info.vocabulary))
+        check_value(content, "prompt")
         encode = encode_prompt if question.special_tokens else _without_special_tokens
         return Prompt([{"role": "user", "content": content}], encode(self._engine, content))
 

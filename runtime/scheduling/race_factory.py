@@ -22,6 +22,7 @@ from ..answers.extraction.slots import opens_box
 from ..config import AnswerSettings, SamplingSettings, Settings
 from ..engines.protocol import Engine, Sampling
 from ..errors import (
+    LONGEST_DEADLINE,
     BadBranches,
     BadDeadline,
     BadRequest,
@@ -208,7 +209,7 @@ class RaceFactory:
             BadDeadline, DeadlineTooShort: it cannot be met.
         """
         seconds = self._settings.race.deadline if deadline is None else deadline
-        if not math.isfinite(seconds) or seconds <= 0:
+        if not 0 < seconds <= LONGEST_DEADLINE:  # nan is neither
             raise BadDeadline(seconds)
         # The least that can be asked for: one step to take in the prompt and the suffix, one for
         # a token of the answer, and the way back.
@@ -256,7 +257,8 @@ class RaceFactory:
         if not 1 <= minimum <= count:
             raise BadRequest(
                 f"min_branches must lie between 1 and the number of branches, {count}, "
-                f"not {minimum}"
+                f"not {minimum}",
+                "min_branches",
             )
         return count, minimum
 
@@ -360,7 +362,8 @@ class RaceFactory:
             )
         except ValidationError as error:
             first = error.errors()[0]
-            raise BadRequest(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+            name = str(first["loc"][0])
+            raise BadRequest(f"{name}: {first['msg']}", name) from error
 
 
 def _with_replies(

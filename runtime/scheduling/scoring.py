@@ -143,6 +143,9 @@ class Scorer:
             raise BadRequest(
                 f"logprobs: at most {MAX_LOGPROBS} a token, which is what engines keep", "logprobs"
             )
+        choices = options.get("choices", 1)
+        if seed is not None and not -(2**63) <= seed < 2**63 - choices:
+            raise BadRequest("seed: a whole number of at most 63 bits and a sign", "seed")
         drawn = self._maker.drawn({**_drawn(options), "max_tokens": most or None})
         sampling = Sampling(drawn.temperature, drawn.top_p, drawn.top_k, drawn.stop, k)
         requests, context = list[Generation](), self._engine.info.max_context_tokens

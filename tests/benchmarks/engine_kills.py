@@ -66,11 +66,11 @@ class Losses:
 async def run() -> None:
     args = ARGUMENTS.parse_args()
     settings = settings_of(args)
-    assert isinstance(settings.engine, VllmSettings)
     if args.forked:
         fork_cores()
     settings = with_family(settings)
     own = settings.engine
+    assert isinstance(own, VllmSettings)
     engine = SupervisedEngine(
         lambda: VllmEngine(own, settings.prompt, settings.thinking),
         # As if each engine had lived for long: no pauses that grow.
@@ -111,6 +111,7 @@ async def run() -> None:
 def fork_cores() -> None:
     from vllm.v1.engine import utils
 
+    utils: Any = utils
     forkserver = multiprocessing.get_context("forkserver")
     forkserver.set_forkserver_preload(["vllm.v1.engine.core", "vllm.v1.worker.cpu_worker"])
     utils.get_mp_context = lambda: forkserver

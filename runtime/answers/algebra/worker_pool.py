@@ -73,8 +73,9 @@ class WorkerPool:
 
         Args:
             max_workers: The most processes at a time, each up to 512 MiB and one processor.
-            max_kills_per_minute: With this many workers killed or lost within a minute, `key`
-                declines at once until the first of them is a minute ago.
+            max_kills_per_minute: With this many workers killed or lost within a minute, those that
+                are left go on, and new ones are started only as often as on average allows
+                (one in 3 seconds with 20); `key` declines at once where there is none.
 
         Raises:
             ValueError: If there would be no worker or no kill.
@@ -182,7 +183,7 @@ class WorkerPool:
         return None if worker is None else await self._until_ready(worker)
 
     async def _start(self) -> WorkerProcess | None:
-        if self._closed:
+        if self._closed or not self._may_start():
             return None
         self._starting += 1
         try:
@@ -259,8 +260,14 @@ class WorkerPool:
         )
 
     def _declines(self) -> bool:
-        """Return whether no formula is begun now: closed, or too many losses in a minute."""
-        a_minute_ago = anyio.current_time() - 60
-        while self._lost_at and self._lost_at[0] < a_minute_ago:
+        """Return whether no formula is begun now: closed, or no worker and none may be started."""
+        return self._closed or (not self._workers and not self._may_start())
+
+    def _may_start(self) -> bool:
+        """Return whether losses are few enough for one more worker: hostile answers may cost no
+        more processor time, whoever sends them, and yet lock nobody out for long."""
+        now = anyio.current_time()
+        while self._lost_at and self._lost_at[0] < now - 60:
             self._lost_at.popleft()
-        return self._closed or len(self._lost_at) >= self._max_kills
+        few = len(self._lost_at) < self._max_kills
+        return few or now - self._lost_at[-1] >= 60 / self._max_kills

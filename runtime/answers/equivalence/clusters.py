@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from .canonical import Canonical, canonicalize
-from .keys import Equivalence
+from .keys import Equivalence, FormulaBudget
 from .rules import DEFAULT_RULES, ComparisonRules
 
 
@@ -19,6 +19,11 @@ class Clusters(Protocol):
         """The same, without waiting for anything."""
         ...
 
+    @property
+    def undecided(self) -> int:
+        """Formulas of answers that nobody could read in time: equal ones may be in two classes."""
+        ...
+
 
 class AnswerClusters:
     """Classes of answers that are compared as mathematics."""
@@ -31,6 +36,11 @@ class AnswerClusters:
         self._by_key: dict[str, str] = {}
         # Canonical form -> the representative of its class, for all forms seen.
         self._by_form: dict[str, str] = {}
+        self._budget = FormulaBudget()
+
+    @property
+    def undecided(self) -> int:
+        return len(self._budget.undecided)
 
     async def assign(self, answer: str) -> str:
         """Return the representative of an answer's class: the first answer seen of that class.
@@ -40,7 +50,7 @@ class AnswerClusters:
         """
         canonical = canonicalize(answer, self._rules.units)
         if canonical.form not in self._by_form:
-            key = await self._equivalence.canonical_key(canonical, self._rules)
+            key = await self._equivalence.canonical_key(canonical, self._rules, self._budget)
             # Another branch may have assigned this very form meanwhile.
             if canonical.form not in self._by_form:
                 return self._assigned(canonical, key, answer)
@@ -69,6 +79,10 @@ class ExactClusters:
     def __init__(self, key: Callable[[str], str]) -> None:
         self._key = key
         self._first: dict[str, str] = {}
+
+    @property
+    def undecided(self) -> int:
+        return 0
 
     async def assign(self, answer: str) -> str:
         return self.assign_now(answer)

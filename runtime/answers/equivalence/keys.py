@@ -23,6 +23,8 @@ UNDECIDED_FOR_S: Final = 60.0
 # A formula that exceeded its time this often is not given to a worker again for a while. One is not
 # enough: the machine may have been busy.
 MAX_STRIKES: Final = 2
+# Formulas of one race that may exceed their time before no more of its are read.
+MAX_EXCEEDED: Final = 3
 K = TypeVar("K")
 V = TypeVar("V")
 _NUMBER_IN_KEY: Final = re.compile(r"(?<![\w.])-?\d+(?:/\d+|\.\d+(?:e[-+]?\d+)?)?(?![\w.])")
@@ -34,6 +36,30 @@ class KeySource(Protocol):
     async def key(self, formula: str, timeout_s: float) -> str | NoKey:
         """Return the key of a formula in LaTeX, or why there is none."""
         ...
+
+
+class FormulaBudget:
+    """What the formulas of one race may cost the workers that all races share.
+
+    One formula of a race is with a worker at a time, and after some that exceeded their time its
+    further ones count by their spelling. Others' answers go on being compared.
+    """
+
+    def __init__(self, most_exceeded: int = MAX_EXCEEDED) -> None:
+        self.turn = anyio.Lock()
+        self.undecided: set[str] = set()  # formulas that count by their spelling
+        self._left = most_exceeded
+
+    @property
+    def spent(self) -> bool:
+        return self._left <= 0
+
+    def note(self, latex: str, found: str | NoKey) -> None:
+        """A formula has a key, or has none."""
+        if found is NoKey.EXCEEDED:
+            self._left -= 1
+        if found in (NoKey.EXCEEDED, NoKey.NO_WORKER):
+            self.undecided.add(latex)
 
 
 class Equivalence:
@@ -81,10 +107,19 @@ class Equivalence:
         """Return what an answer has in common with all that are the same vote."""
         return await self.canonical_key(canonicalize(answer, rules.units), rules)
 
-    async def canonical_key(self, canonical: Canonical, rules: ComparisonRules) -> str:
-        """Do what `key` does, for an answer whose canonical form is known."""
+    async def canonical_key(
+        self,
+        canonical: Canonical,
+        rules: ComparisonRules,
+        budget: FormulaBudget | None = None,
+    ) -> str:
+        """Do what `key` does, for an answer whose canonical form is known.
+
+        Args:
+            budget: Of the race that the answer is of; None: it may cost anything.
+        """
         structure = _structure(canonical, rules.order)
-        keys = {latex: await self._formula_key(latex) for latex in formulas(structure)}
+        keys = {latex: await self._formula_key(latex, budget) for latex in formulas(structure)}
         return _key(structure, keys, rules)
 
     def key_now(self, canonical: Canonical, rules: ComparisonRules) -> str:
@@ -93,10 +128,21 @@ class Equivalence:
         keys = {latex: self._keys.get(latex) or _spelling(latex) for latex in formulas(structure)}
         return _key(structure, keys, rules)
 
-    async def _formula_key(self, latex: str) -> str:
+    async def _formula_key(self, latex: str, budget: FormulaBudget | None) -> str:
+        if (known := self._keys.get(latex)) is not None:
+            self._keys.move_to_end(latex)
+            return known
+        if budget is None:
+            budget = FormulaBudget()
+        async with budget.turn:
+            return await self._unknown_key(latex, budget)
+
+    async def _unknown_key(self, latex: str, budget: FormulaBudget) -> str:
         while True:
             known = self._remembered(latex)
             if known is not None:
+                if latex not in self._keys:
+                    budget.undecided.add(latex)
                 return known
             in_flight = self._in_flight.get(latex)
             if in_flight is None:
@@ -104,9 +150,13 @@ class Equivalence:
             await in_flight.wait()
         if self._pool is None:
             return _spelling(latex)
+        if budget.spent:
+            budget.undecided.add(latex)
+            return _spelling(latex)
         done = self._in_flight[latex] = anyio.Event()
         try:
             found = await self._pool.key(latex, self._timeout_s)
+            budget.note(latex, found)
             return self._remember(latex, found)
         finally:
             del self._in_flight[latex]

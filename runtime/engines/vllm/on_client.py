@@ -8,7 +8,7 @@ one cache block), and aborts of many ids in one message.
 
 import gc
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
@@ -97,6 +97,7 @@ class EngineOnClient:
             seeded=True,
             logprobs=logprobs,
             chat=self._tokenizer.chat,
+            vocabulary=config.model_config.get_vocab_size(),
         )
 
     async def _warm_up(self) -> None:
@@ -286,9 +287,17 @@ class EngineOnClient:
                 return
             except Exception as error:
                 if begun or not _is_transient(error):
+                    await self._forget(request.request_id)
                     raise
             if await self._aborted_meanwhile(request.request_id):
                 return
+
+    async def _forget(self, request_id: str) -> None:
+        """Take a request that failed out of vLLM's tables, where one that cannot be sent stays."""
+        llm = self._llm
+        if llm is not None and not llm.errored:
+            with anyio.CancelScope(shield=True), suppress(Exception):
+                await llm.abort(request_id)
 
     async def _aborted_meanwhile(self, request_id: str) -> bool:
         """Wait until a request that was turned away may be asked again, or is aborted."""

@@ -12,6 +12,7 @@ memory and in the temporary folder, those of other programs not counted if they 
 
 import multiprocessing
 import os
+import random
 import signal
 import statistics
 import tempfile
@@ -44,6 +45,8 @@ ARGUMENTS.add_argument(
 ARGUMENTS.add_argument("--deadline", type=float, default=6.0, help="of each race, seconds")
 
 _FOLDERS = (Path("/dev/shm"), Path(tempfile.gettempdir()))
+#: A race on the demo's model has so many pieces of text at least.
+_LATEST = 250
 #: What libraries keep there for good, and Python for a fork server until the program ends.
 _KEPT = ("torchinductor_", "pymp-")
 #: Of vLLM's processes. Forked, they do not see the environment that tells them of their folder.
@@ -78,14 +81,15 @@ async def run() -> None:
     )
     before, processes = files(), descendants()
     losses = {signal.SIGKILL: Losses(), signal.SIGSTOP: Losses()}
-    problems = hard_problems("select", 20)
+    problems, rng = hard_problems("select", 20), random.Random(args.seed)
     during = set[str]()
     async with Runtime(engine, settings, warm_up=True) as runtime:
         first = len(descendants() - processes)
         for index in range(args.count):
             number = (signal.SIGKILL, signal.SIGSTOP)[index % 2]
             question = problems[index % len(problems)].question
-            await lose(runtime, question, args, number, losses[number])
+            moment = rng.randint(1, _LATEST)
+            await lose(runtime, question, args, number, moment, losses[number])
             progress(index + 1, args.count, number.name)
             during = {n for n in files() - before if "frontrunner-" not in n}
             if args.forked:
@@ -118,10 +122,15 @@ def fork_cores() -> None:
 
 
 async def lose(
-    runtime: Runtime, question: str, args: Any, number: signal.Signals, seen: Losses
+    runtime: Runtime,
+    question: str,
+    args: Any,
+    number: signal.Signals,
+    moment: int,
+    seen: Losses,
 ) -> None:
-    """Lose the engine in the middle of a race, and race again."""
-    clock, lost_at, noticed = anyio.current_time, 0.0, anyio.Event()
+    """Lose the engine at the so-many-th piece of text of a race, and race again."""
+    clock, lost_at, noticed, pieces = anyio.current_time, 0.0, anyio.Event(), 0
 
     async def notice() -> None:
         while runtime.engine.failure is None:  # noqa: ASYNC110 - as a prober would
@@ -134,13 +143,15 @@ async def lose(
         options: dict[str, Any] = {"parameters": {"stop": "none"}, "branches": args.branches}
         async with runtime.stream(question, deadline=args.deadline, **options) as events:
             async for event in events:
-                if isinstance(event, BranchProgressed) and not lost_at:
+                pieces += isinstance(event, BranchProgressed)
+                if pieces >= moment and not lost_at:
                     lost_at = clock()
                     strike(number)
                     beside.start_soon(notice)
                 if isinstance(event, RaceDecided):
                     result = event.result
         ended = clock()
+        assert lost_at, "the race was over before"
         assert isinstance(result, Result)
         seen.returned.append(ended - lost_at)
         seen.late += ended - began > args.deadline

@@ -65,7 +65,9 @@ class AnswerClusters:
         known = self._by_form.get(canonical.form)
         if known is not None:
             return known
-        return self._assigned(canonical, self._equivalence.key_now(canonical, self._rules), answer)
+        return self._assigned(
+            canonical, self._equivalence.key_now(canonical, self._rules, self._budget), answer
+        )
 
     def _assigned(self, canonical: Canonical, key: str, answer: str) -> str:
         first = self._by_key.setdefault(key, answer)

@@ -122,9 +122,13 @@ class Equivalence:
         keys = {latex: await self._formula_key(latex, budget) for latex in formulas(structure)}
         return _key(structure, keys, rules)
 
-    def key_now(self, canonical: Canonical, rules: ComparisonRules) -> str:
+    def key_now(
+        self, canonical: Canonical, rules: ComparisonRules, budget: FormulaBudget | None = None
+    ) -> str:
         """Do what `key` does without waiting: formulas not known yet count by their spelling."""
         structure = _structure(canonical, rules.order)
+        if budget is not None and self._pool is not None:
+            budget.undecided.update(f for f in formulas(structure) if f not in self._keys)
         keys = {latex: self._keys.get(latex) or _spelling(latex) for latex in formulas(structure)}
         return _key(structure, keys, rules)
 

@@ -6,6 +6,7 @@ import anyio.lowlevel
 import pytest
 
 from frontrunner.runtime.answers import AnswerClusters, ComparisonRules, Equivalence, NoKey
+from frontrunner.runtime.answers.equivalence.keys import MAX_EXCEEDED
 
 FACTORED, EXPANDED, OTHER = "(x+1)^2", "x^2+2x+1", "x^2+2x+2"
 
@@ -303,3 +304,24 @@ async def test_the_switches_say_what_is_the_same(
 @pytest.mark.parametrize(("tolerance", "digits"), [(0.1, 2), (0.01, 3), (0.005, 4), (1e-6, 7)])
 def test_a_tolerance_is_a_number_of_digits(tolerance: float, digits: int) -> None:
     assert ComparisonRules(tolerance=tolerance).significant_digits == digits
+
+
+async def test_hostile_answers_cost_their_own_race_its_comparisons_and_no_other() -> None:
+    hostile = [f"x^{{{n}^{n}}}+y" for n in range(100, 108)]
+    pool = FakePool(exceeding={*hostile})
+    equivalence = Equivalence(pool)
+    theirs, ours = AnswerClusters(equivalence), AnswerClusters(equivalence)
+    async with anyio.create_task_group() as branches:
+        for answer in (*hostile, FACTORED):
+            branches.start_soon(theirs.assign, answer)
+    assert sum(formula in pool.exceeding for formula in pool.asked) == MAX_EXCEEDED
+    assert theirs.undecided >= len(hostile)
+    assert await ours.assign(FACTORED) == await ours.assign(EXPANDED)
+    assert ours.undecided == 0
+
+
+async def test_answers_that_no_worker_was_free_for_are_told() -> None:
+    pool = FakePool(busy=True)
+    clusters = AnswerClusters(Equivalence(pool))
+    assert await clusters.assign(FACTORED) != await clusters.assign(EXPANDED)
+    assert clusters.undecided == 2

@@ -378,6 +378,35 @@ async def test_after_too_many_kills_it_answers_at_once_without_a_worker() -> Non
 
 
 @pytest.mark.usefixtures("quick")
+async def test_after_too_many_kills_workers_that_are_left_go_on() -> None:
+    with anyio.fail_after(HANG_GUARD_S):
+        async with WorkerPool(2, max_kills_per_minute=1) as pool:
+            assert await pool.warm_up()
+            assert await pool.key("hang", 0.2) is NoKey.EXCEEDED
+            assert await pool.key("x", PATIENT_S) == "x"
+
+
+async def test_after_too_many_kills_a_worker_is_started_now_and_then() -> None:
+    pool = WorkerPool(2, max_kills_per_minute=20)
+
+    def starts_within(seconds: int) -> int:
+        """Workers that may be started, each of which is lost at once."""
+        started = 0
+        for now in range(seconds):
+            clock[0] = float(now)
+            while pool._may_start():
+                started += 1
+                pool._lost_at.append(clock[0])
+        return started
+
+    clock = [0.0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pools.anyio, "current_time", lambda: clock[0])
+        assert starts_within(60) == 20 + 19
+        assert starts_within(600) <= 20 + 600 // 3
+
+
+@pytest.mark.usefixtures("quick")
 async def test_closing_ends_the_formulas_under_way_and_waiting() -> None:
     before = children()
     verdicts: list[str | NoKey] = []

@@ -252,6 +252,8 @@ async def test_answers_still_being_compared_when_time_is_up_count_by_their_spell
     assert result.elapsed == pytest.approx(setup.call_time(running=3))
     assert result.answer == "1+x"
     assert result.votes == {"1+x": 2, "x+1": 1}
+    assert [note.code for note in result.notes] == ["answers_not_compared"]
+    assert "2 formulas" in result.notes[0].text
     assert engine.forced_requests() == []
 
 

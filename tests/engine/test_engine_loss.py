@@ -1,5 +1,6 @@
 """The engine's processes are killed, or stopped, in the middle of a race."""
 
+import multiprocessing.util
 import shutil
 import signal
 import tempfile
@@ -31,6 +32,7 @@ _DEADLINE = 300.0
 @pytest.fixture
 def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The temporary folder; a socket's path may not be as long as those of pytest's are."""
+    multiprocessing.util.get_temp_dir()  # is this process's, and not to be made in there
     made = tempfile.mkdtemp(prefix="lost-")
     monkeypatch.setattr(tempfile, "tempdir", made)
     yield Path(made)

@@ -2,15 +2,19 @@
 
 import asyncio
 import random
-from contextlib import suppress
+from contextlib import aclosing, suppress
+from dataclasses import replace
+from typing import Any
 
 import anyio
 import psutil
+import pytest
 
 from frontrunner.runtime.demo.problems import hard_problems
+from frontrunner.runtime.engines.protocol import Generation, Sampling
 from frontrunner.runtime.engines.supervised import running_engine
 from frontrunner.runtime.engines.vllm.engine import VllmEngine
-from frontrunner.runtime.errors import DeadlineTooShort, Overloaded
+from frontrunner.runtime.errors import DeadlineTooShort, EngineError, Overloaded
 from frontrunner.runtime.events.types import BranchProgressed
 from frontrunner.runtime.runtime import Runtime
 
@@ -76,3 +80,29 @@ async def test_races_cancelled_at_random_moments_leave_nothing(runtime: Runtime)
     # again only when there is something to compare.
     assert psutil.Process().num_fds() <= files
     assert len(descendants()) <= len(children)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"sampling": Sampling(top_k=2**70)},
+        {"sampling": Sampling(stop=("",))},
+        {"sampling": Sampling(stop=("\ud800",))},
+        {"sampling": Sampling(logprobs=1_000_000)},
+        {"priority": 2**80},
+        {"seed": 2**80},
+        {"prompt": (2**80,)},
+    ],
+    ids=lambda changed: " ".join(changed),
+)
+async def test_a_request_that_vllm_cannot_take_leaves_nothing(
+    runtime: Runtime, changed: dict[str, Any]
+) -> None:
+    prompt = runtime.engine.encode("What is 1 + 1?")
+    request = replace(Generation("odd", prompt, 8, Sampling()), **changed)
+    async with aclosing(runtime.engine.generate(request)) as chunks:
+        with pytest.raises(EngineError):
+            await anext(chunks)
+    assert runtime.load().running == 0
+    assert runtime.load().waiting == 0
+    assert runtime.engine.failure is None

@@ -1,5 +1,8 @@
 """Alive, ready, and why not."""
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
 import anyio
 import orjson
 import pytest
@@ -7,7 +10,9 @@ import trio.testing
 from aiohttp import ClientSession, web
 
 from frontrunner.runtime.config import Settings
+from frontrunner.runtime.engines.protocol import Chunk, Generation
 from frontrunner.runtime.engines.scripted import BranchScript, Piece
+from frontrunner.runtime.errors import EngineError
 from frontrunner.runtime.runtime import Runtime
 from frontrunner.runtime.serving.observability.health import Health, add_routes, queue_is_full
 from frontrunner.runtime.serving.observability.loop_lag import watch_loop_lag
@@ -104,6 +109,47 @@ async def test_a_dead_engine_is_not_tried() -> None:
         tasks.cancel_scope.cancel()
 
 
+class Endpoint(WatchedEngine):
+    """An engine that nobody can reach for a while, and which forgets it soon."""
+
+    lost = False
+    told: EngineError | None = None
+
+    @property
+    def failure(self) -> EngineError | None:
+        return self.told
+
+    async def generate(self, request: Generation) -> AsyncGenerator[Chunk, None]:
+        if self.lost:
+            raise EngineError("not reached")
+        async with aclosing(super().generate(request)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+
+async def test_an_endpoint_that_was_lost_is_ready_by_proof_and_not_by_time() -> None:
+    engine = Endpoint([BranchScript((Piece(0.1, "x"),))])
+    health = Health(engine, LIMIT)
+    async with Runtime(engine, observers=[health]) as runtime, anyio.create_task_group() as tasks:
+        tasks.start_soon(health.run)
+        engine.lost, engine.told = True, EngineError("not reached")
+        await anyio.sleep(1.5)
+        engine.told = None  # nobody asks, so nothing fails
+        await anyio.sleep(100.0)
+        assert codes(health) == ["engine_unreachable"]
+        assert health.alive
+        engine.lost = False
+        await anyio.sleep(2.0)
+        assert codes(health) == []
+        engine.lost, engine.told = True, EngineError("not reached")
+        assert codes(health) == ["engine_unreachable"]
+        engine.lost, engine.told = False, None
+        assert codes(health) == ["engine_unreachable"]
+        await runtime.solve("?", branches=1, deadline=0.5)  # a race is proof as well
+        assert codes(health) == []
+        tasks.cancel_scope.cancel()
+
+
 async def test_a_server_that_ends_or_cannot_queue_is_not_ready() -> None:
     engine = WatchedEngine([])
     await engine.start()
@@ -160,7 +206,7 @@ async def test_probes_are_answered_in_json_with_the_reasons() -> None:
             return response.status, orjson.loads(await response.read())
 
     async with listening(app) as port, ClientSession(f"http://127.0.0.1:{port}") as session:
-        assert await ask(session, "/livez") == (200, {"status": "alive"})
+        assert await ask(session, "/livez") == (200, {"status": "alive"})  # it may yet start
         for path in ("/readyz", "/health"):
             reason = {"code": "engine_dead", "message": "the scripted engine is not running"}
             assert await ask(session, path) == (
@@ -174,3 +220,6 @@ async def test_probes_are_answered_in_json_with_the_reasons() -> None:
         status, body = await ask(session, "/readyz")
         assert (status, "draining" in str(body)) == (503, True)
         assert await ask(session, "/livez") == (200, {"status": "alive"})
+        engine.kill()
+        assert (await ask(session, "/readyz"))[0] == 503
+        assert await ask(session, "/livez") == (503, {"status": "engine_dead"})

@@ -279,6 +279,7 @@ async def test_the_dashboard_asks_for_what_there_is() -> None:
     samples |= {
         "frontrunner_http_responses_total",
         "frontrunner_acceptance_length",
+        "frontrunner_engine_restarts_total",
         "frontrunner_process_resident_memory_bytes",
         "frontrunner_process_cpu_seconds_total",
         "frontrunner_process_open_fds",

@@ -10,6 +10,7 @@ asked for in between was told; and what is left in the end: processes, zombies, 
 memory and in the temporary folder, those of other programs not counted if they were there before.
 """
 
+import math
 import multiprocessing
 import os
 import random
@@ -41,6 +42,9 @@ ARGUMENTS.add_argument(
     "--forked",
     action="store_true",
     help="fork the engine's processes from one that has imported vLLM: much quicker to start",
+)
+ARGUMENTS.add_argument(
+    "--seconds", type=float, default=math.inf, help="begin no further loss after so many"
 )
 ARGUMENTS.add_argument("--deadline", type=float, default=6.0, help="of each race, seconds")
 
@@ -85,7 +89,10 @@ async def run() -> None:
     during = set[str]()
     async with Runtime(engine, settings, warm_up=True) as runtime:
         first = len(descendants() - processes)
+        began = anyio.current_time()
         for index in range(args.count):
+            if anyio.current_time() > began + args.seconds:
+                break
             number = (signal.SIGKILL, signal.SIGSTOP)[index % 2]
             question = problems[index % len(problems)].question
             moment = rng.randint(1, _LATEST)

@@ -23,7 +23,7 @@ import structlog
 
 _log = structlog.get_logger("frontrunner.engine")
 
-_PREFIX: Final = "frontrunner-"
+_PREFIX: Final = "frontrunner-vllm-"
 _LOCK: Final = "lock"
 #: Where vLLM binds its sockets. Read whenever one is bound.
 _SOCKETS: Final = "VLLM_RPC_BASE_PATH"

@@ -81,7 +81,7 @@ def test_folders_of_the_dead_are_removed_and_those_of_the_living_kept(parent: Pa
     assert owner.stdout is not None
     theirs = Path(owner.stdout.readline().strip())
     os.utime(theirs / "lock", (_LONG_AGO, _LONG_AGO))
-    others = parent / "frontrunner-notes"
+    others = parent / "frontrunner-vllm-notes"
     others.mkdir()
     mine = EngineFolder()
     assert theirs.exists()

@@ -93,7 +93,7 @@ async def test_races_cancelled_at_random_moments_leave_nothing(runtime: Runtime)
         {"seed": 2**80},
         {"prompt": (2**80,)},
     ],
-    ids=lambda changed: " ".join(changed),
+    ids=["top_k", "empty stop", "half a pair", "logprobs", "priority", "seed", "prompt"],
 )
 async def test_a_request_that_vllm_cannot_take_leaves_nothing(
     runtime: Runtime, changed: dict[str, Any]

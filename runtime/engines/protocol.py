@@ -288,7 +288,8 @@ class StepTimes:
         if measured <= idle:
             return measured
         age = max(0.0, self.clock() - self._last)
-        return idle + (measured - idle) * 0.5 ** (age / _HALF_LIFE)
+        # Never above what was measured, as rounding might put it.
+        return min(measured, idle + (measured - idle) * 0.5 ** (age / _HALF_LIFE))
 
     @property
     def idle(self) -> float | None:

@@ -133,15 +133,7 @@ class Equivalence:
         return _key(structure, keys, rules)
 
     async def _formula_key(self, latex: str, budget: FormulaBudget | None) -> str:
-        if (known := self._keys.get(latex)) is not None:
-            self._keys.move_to_end(latex)
-            return known
-        if budget is None:
-            budget = FormulaBudget()
-        async with budget.turn:
-            return await self._unknown_key(latex, budget)
-
-    async def _unknown_key(self, latex: str, budget: FormulaBudget) -> str:
+        budget = budget or FormulaBudget()
         while True:
             known = self._remembered(latex)
             if known is not None:
@@ -154,12 +146,13 @@ class Equivalence:
             await in_flight.wait()
         if self._pool is None:
             return _spelling(latex)
-        if budget.spent:
-            budget.undecided.add(latex)
-            return _spelling(latex)
         done = self._in_flight[latex] = anyio.Event()
         try:
-            found = await self._pool.key(latex, self._timeout_s)
+            async with budget.turn:
+                if budget.spent:
+                    budget.undecided.add(latex)
+                    return _spelling(latex)
+                found = await self._pool.key(latex, self._timeout_s)
             budget.note(latex, found)
             return self._remember(latex, found)
         finally:

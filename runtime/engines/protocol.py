@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import inf
 from typing import Any, Protocol, runtime_checkable
 
 from ..config import ThinkingSettings
@@ -55,6 +56,9 @@ class Generation:
     priority: int = 0  # lower is served first
     branch: int = 0
     forced: bool = False  # a forced continuation of the branch
+    race: str = ""  # the race's name, the same for all its requests; empty: it belongs to none
+    parent: int | None = None  # the branch that this one was forked from
+    deadline: float = inf  # of the race, on the anyio clock: later nobody wants anything of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +228,43 @@ class TakesThinking(Protocol):
     name is then known."""
 
     def take_thinking(self, thinking: ThinkingSettings) -> None: ...
+
+
+@runtime_checkable
+class SupportsTokenIds(Protocol):
+    """An engine of which not every kind takes prompts as token ids."""
+
+    @property
+    def takes_token_ids(self) -> bool:
+        """Whether a prompt may be token ids of the model's tokenizer; else ids spell a text."""
+        ...
+
+    async def tokenized(self, text: str) -> tuple[int, ...] | None:
+        """The model's own token ids of bare text; None: nobody can be asked.
+
+        Raises:
+            EngineError: there was no answer.
+        """
+        ...
+
+
+@runtime_checkable
+class RunsBeside(Protocol):
+    """An engine with work of its own while it serves, such as to look after its health."""
+
+    async def run_beside(self) -> None:
+        """Do it until cancelled; the engine was started. Raises nothing else."""
+        ...
+
+
+@runtime_checkable
+class SharesSlots(Protocol):
+    """An engine that cannot run as many requests at all times."""
+
+    @property
+    def slots(self) -> int:
+        """Requests that it can run at once as it is now, ``EngineInfo.max_branches`` at most."""
+        ...
 
 
 def encode_prompt(engine: Engine, text: str) -> tuple[int, ...]:

@@ -205,6 +205,17 @@ class OpenAIEngine:
     ) -> tuple[int, ...]:
         return self._prompts.encode_chat(messages, tools, arguments)
 
+    @property
+    def takes_token_ids(self) -> bool:
+        """See ``SupportsTokenIds``."""
+        return self._started.abilities.token_ids
+
+    async def tokenized(self, text: str) -> tuple[int, ...] | None:
+        """See ``SupportsTokenIds``."""
+        if self._local is not None:
+            return self._local.encode(text)
+        return await self._remote.ids([text]) if self._remote is not None else None
+
     def prompt_end(self, prompt: Sequence[int]) -> str | None:
         """See ``SupportsPromptEnds``."""
         return self._ends.of(prompt)
@@ -315,7 +326,10 @@ class OpenAIEngine:
         path, body = await self._prompts.question(request)
         await self._slots.acquire(request.priority)
         live.holds_slot = True
-        live.response = await client.open(path, body, request.request_id)
+        headers = {"X-Request-Id": request.request_id}
+        if self._settings.session_header:
+            headers[self._settings.session_header] = request.race or request.request_id
+        live.response = await client.open(path, body, headers, until=request.deadline)
         exact = found.abilities.token_ids
         # What follows a forcing suffix is reply, whatever the endpoint's parser takes it for.
         marks = None if request.forced else self._ends.marks()

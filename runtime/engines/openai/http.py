@@ -1,6 +1,7 @@
 """The HTTP side of a remote engine: requests to one endpoint, and whether it can be reached."""
 
 from collections.abc import Mapping
+from math import inf
 from typing import Any
 
 import aiohttp
@@ -114,22 +115,30 @@ class EndpointClient:
         return await _json(await self.send("POST", path, body))
 
     async def open(
-        self, path: str, body: Mapping[str, Any], request_id: str
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        headers: Mapping[str, str],
+        *,
+        until: float = inf,
     ) -> aiohttp.ClientResponse:
         """An answer whose body is still to come; the caller closes it.
 
         An endpoint that was not reached, or that is overloaded, is asked again, if the time allows
         it: its stream has not begun.
 
+        Args:
+            until: when nobody wants the answer any more (anyio clock, seconds).
+
         Raises:
             EngineError: it is refused.
         """
 
         async def post() -> aiohttp.ClientResponse:
-            return await self.send("POST", path, body, {"X-Request-Id": request_id})
+            return await self.send("POST", path, body, headers)
 
         try:
-            return await with_retries(post, retries=_RETRIES, longest_wait=_MAX_WAIT)
+            return await with_retries(post, retries=_RETRIES, until=until, longest_wait=_MAX_WAIT)
         except _OverloadedError as error:
             raise error.refusal from error
 

@@ -20,6 +20,7 @@ from typing import Any
 
 import aiohttp
 import anyio
+import orjson
 import structlog
 
 from ..config import RemoteRewards
@@ -27,13 +28,20 @@ from ..errors import EngineClosed
 from ..http_endpoints import (
     RETRYABLE_STATUSES,
     SHOWN_CHARS,
+    AnswerTooLong,
     TryAgain,
     authorization,
+    read_answer,
     retry_after,
     with_retries,
 )
 from .inputs import Template, aggregate, conversation, question_text, split_steps
 from .protocol import Scoring
+
+#: Bytes of an answer: a process model's has two numbers for each token of each text.
+_MAX_ANSWER = 8 * 2**20
+#: Bytes of a refusal that are read.
+_MAX_REFUSAL = 4096
 
 _log = structlog.get_logger("frontrunner.rewards")
 
@@ -76,8 +84,9 @@ class RemoteReward:
         key = authorization("rewards.key_env", self._settings.key_env)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self._settings.connections),
-            headers={"Accept": "application/json", **key},
+            headers={"Accept": "application/json", "Accept-Encoding": "identity", **key},
             timeout=aiohttp.ClientTimeout(total=None),  # ours are anyio's
+            auto_decompress=False,  # of an answer it could make any amount
         )
 
     async def aclose(self) -> None:
@@ -139,11 +148,13 @@ class RemoteReward:
                 if response.status in RETRYABLE_STATUSES:
                     raise _OverloadedError(f"HTTP {response.status}", retry_after(response))
                 if response.status >= 400:
-                    complaint = (await response.text())[:SHOWN_CHARS]
-                    raise EndpointError(f"HTTP {response.status}: {complaint}")
-                return await response.json(content_type=None)
+                    said = (await response.content.read(_MAX_REFUSAL)).decode("utf-8", "replace")
+                    raise EndpointError(f"HTTP {response.status}: {said[:SHOWN_CHARS]}")
+                return orjson.loads(await read_answer(response, _MAX_ANSWER))
         except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
             raise _OverloadedError(f"{type(error).__name__}: {error}") from error
+        except AnswerTooLong as error:
+            raise EndpointError(str(error)) from error
         except aiohttp.ClientError as error:
             raise EndpointError(f"{type(error).__name__}: {error}") from error
 

@@ -23,7 +23,7 @@ an effect for certain on vLLM only. A request's priority is sent where the serve
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -53,7 +53,7 @@ from .http import NOT_TAKEN, EndpointClient, Refused
 from .prompt_ends import PromptEnds
 from .prompts import EndpointPrompts, tokenize
 from .slots import Slots
-from .stream import DeltaStream, LiveRequest
+from .stream import DeltaStream, Heard, LiveRequest
 from .tokens import Asked, LocalTokenizer, RemoteTokenizer
 from .wire import BadAnswer, Delta, read_scored
 
@@ -61,6 +61,8 @@ from .wire import BadAnswer, Delta, read_scored
 _START_LIMIT = 60.0
 #: Seconds that a stream gets to end in order after its last text, so that its connection is kept.
 _LAST_WORDS = 0.02
+#: Seconds between two looks whether the endpoint must be tried, and for which it may be.
+_LOOK, _TRIAL_LIMIT = 0.25, 5.0
 #: What most servers of today do; where it matters the settings say so.
 _PREFILL_TOKENS_PER_STEP = 2048
 _CACHE_BLOCK_TOKENS = 16
@@ -185,10 +187,24 @@ class OpenAIEngine:
 
     @property
     def failure(self) -> EngineError | None:
-        """Set while the endpoint answers nobody; it is tried again after some seconds."""
+        """Set once several requests in a row failed, until one is answered: the next one that
+        comes after a pause is let through, and ``run_beside`` asks by itself."""
         if self._client is None:
             return EngineClosed("the remote engine is not running")
-        return self._client.outage.failure
+        return self._client.breaker.failure
+
+    async def run_beside(self) -> None:
+        """See ``RunsBeside``: prove that an endpoint which failed serves again. Nobody sends
+        anything to a server that is not ready for it."""
+        while True:
+            await anyio.sleep(_LOOK)
+            client = self._client
+            if client is not None and client.breaker.trial_due:
+                with suppress(EngineError), anyio.move_on_after(_TRIAL_LIMIT):
+                    request = Generation("trial", self.encode("1"), 1, Sampling())
+                    async with aclosing(self.generate(request)) as chunks:
+                        async for _ in chunks:
+                            pass
 
     def encode(self, text: str) -> tuple[int, ...]:
         return self._prompts.encode(text)
@@ -333,9 +349,8 @@ class OpenAIEngine:
         exact = found.abilities.token_ids
         # What follows a forcing suffix is reply, whatever the endpoint's parser takes it for.
         marks = None if request.forced else self._ends.marks()
-        return DeltaStream(
-            live.response, request, self._took, client.redact, token_ids=exact, marks=marks
-        )
+        heard = Heard(self._took, client.breaker, client.redact)
+        return DeltaStream(live.response, request, heard, token_ids=exact, marks=marks)
 
     async def _scored(self, request: Generation, live: LiveRequest, *, repeat: bool) -> ScoredChunk:
         client = self._client

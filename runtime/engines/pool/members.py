@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import inf
+from typing import Protocol, runtime_checkable
 
 import anyio
 import structlog
@@ -28,6 +29,15 @@ class MemberReport:
     token_seconds: float | None  # that a branch takes for a token there; None: not measured
     trips: int  # times that it was given up
     moved_away: int  # requests that began elsewhere since they were lost here
+
+
+@runtime_checkable
+class HasMembers(Protocol):
+    """An engine of several."""
+
+    def members(self) -> list[MemberReport]:
+        """How each of them is."""
+        ...
 
 
 class Members:

@@ -15,7 +15,7 @@ from ...profiles import examples
 from .replicas import Replica, Said, ask, pool_of, read
 
 LENGTH = 40  # tokens of an answer
-SETTLED = 15.0  # seconds after which everything must have come to an end
+SETTLED = 10.0  # seconds after which everything must have come to an end
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ What it may speak (``rewards.api``):
   "complete": …}]}`` is answered by ``{"scores": [number or null, …]}``, as many, in their order.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
@@ -39,7 +40,7 @@ from .inputs import Template, aggregate, conversation, question_text, split_step
 from .protocol import Scoring
 
 #: Bytes of an answer: a process model's has two numbers for each token of each text.
-_MAX_ANSWER = 8 * 2**20
+_MAX_ANSWER = 4 * 2**20
 #: Bytes of a refusal that are read.
 _MAX_REFUSAL = 4096
 
@@ -56,6 +57,14 @@ class _OverloadedError(EndpointError, TryAgain):
     def __init__(self, message: str, after: float = 0.0) -> None:
         super().__init__(message)
         self.after = after
+
+
+def _parsed(data: bytes) -> Any:
+    """JSON, also as servers in Python write it: with NaN and Infinity."""
+    try:
+        return orjson.loads(data)
+    except ValueError:
+        return json.loads(data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +159,7 @@ class RemoteReward:
                 if response.status >= 400:
                     said = (await response.content.read(_MAX_REFUSAL)).decode("utf-8", "replace")
                     raise EndpointError(f"HTTP {response.status}: {said[:SHOWN_CHARS]}")
-                return orjson.loads(await read_answer(response, _MAX_ANSWER))
+                return _parsed(await read_answer(response, _MAX_ANSWER))
         except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
             raise _OverloadedError(f"{type(error).__name__}: {error}") from error
         except AnswerTooLong as error:

@@ -26,6 +26,9 @@ from .wire import complaint
 NOT_TAKEN = frozenset({400, 404, 405, 415, 422, 501})
 #: Tries over the first one, before the first token, and the seconds waited at most for each.
 _RETRIES, _MAX_WAIT = 2, 5.0
+#: Seconds for which a request waits at most while an endpoint that failed is left alone, and between
+#: two looks whether it still is.
+_BREAKER_WAIT, _BREAKER_LOOK = 1.0, 0.05
 #: Bytes of an answer that is not a stream: a token is up to 8 of them in /tokenize's.
 _MAX_ANSWER = 16 * 2**20
 #: Bytes of a refusal that are read.
@@ -122,7 +125,7 @@ class EndpointClient:
         """
 
         async def post() -> aiohttp.ClientResponse:
-            return await self.send("POST", path, body, headers)
+            return await self.send("POST", path, body, headers, until=until)
 
         try:
             return await with_retries(post, retries=_RETRIES, until=until, longest_wait=_MAX_WAIT)
@@ -135,18 +138,21 @@ class EndpointClient:
         path: str,
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
+        *,
+        until: float = inf,
     ) -> aiohttp.ClientResponse:
         """An answer of status 200, its body still to come.
 
         Args:
             path: below the endpoint's URL; one that begins with ``/`` is beside its last part.
+            until: when nobody wants the answer any more (anyio clock, seconds).
 
         Raises:
             EngineClosed, Unreachable, Refused: there is none.
         """
         if self._session is None:
             raise EngineClosed("the remote engine is not running")
-        self._pass_breaker()
+        await self._pass_breaker(until)
         url = self._url.removesuffix("/v1") + path if path[0] == "/" else f"{self._url}/{path}"
         try:
             response = await self._session.request(
@@ -176,15 +182,21 @@ class EndpointClient:
             raise _OverloadedError(refusal, retry_after(response)) from refusal
         raise refusal
 
-    def _pass_breaker(self) -> None:
-        """
+    async def _pass_breaker(self, until: float) -> None:
+        """Wait while an endpoint that failed is left alone, until somebody's trial succeeded or it
+        is time for one more.
+
         Raises:
-            EngineError: the endpoint failed several times, and it is not time yet to try again.
+            EngineError: that takes too long.
         """
-        if self.breaker.trial_due:
-            self.breaker.begin_trial()
-        elif (failure := self.breaker.failure) is not None:
-            raise EngineError(f"the endpoint failed of late, and is left alone: {failure}")
+        until = min(until, anyio.current_time() + _BREAKER_WAIT)
+        while (failure := self.breaker.failure) is not None:
+            if self.breaker.trial_due:
+                self.breaker.begin_trial()
+                return
+            if anyio.current_time() + _BREAKER_LOOK >= until:
+                raise EngineError(f"the endpoint failed of late, and is left alone: {failure}")
+            await anyio.sleep(_BREAKER_LOOK)
 
 
 class _OverloadedError(EngineError, TryAgain):

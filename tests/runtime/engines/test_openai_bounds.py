@@ -190,8 +190,10 @@ async def test_nothing_is_tried_again_after_the_race() -> None:
 
 
 async def fails(engine: OpenAIEngine, name: str) -> str:
+    """What a request is told whose race is over: it does not wait."""
+    request = Generation(name, (1, 2), 4, Sampling(), deadline=anyio.current_time())
     with pytest.raises(EngineError) as caught:
-        await read(engine, Generation(name, (1, 2), 4, Sampling()))
+        await read(engine, request)
     return str(caught.value)
 
 

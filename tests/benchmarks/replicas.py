@@ -26,6 +26,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,7 @@ def serve(pipe: Connection, delay: float, right: float) -> None:
 @dataclass
 class Replica:
     url: str
-    process: multiprocessing.process.BaseProcess
+    process: BaseProcess
 
     def tell(self, number: signal.Signals) -> None:
         assert self.process.pid is not None

@@ -55,7 +55,7 @@ from .prompts import EndpointPrompts, tokenize
 from .slots import Slots
 from .stream import DeltaStream, Heard, LiveRequest
 from .tokens import Asked, LocalTokenizer, RemoteTokenizer
-from .wire import BadAnswer, Delta, read_scored
+from .wire import BadAnswer, Capabilities, Delta, read_scored
 
 #: Seconds for the questions of the start.
 _START_LIMIT = 60.0
@@ -131,16 +131,7 @@ class OpenAIEngine:
         if self._local is None and self._remote is None:
             abilities = replace(abilities, token_ids=False)
         self._found = replace(found, abilities=abilities)
-        if not (abilities.token_ids or abilities.chat or self._local):
-            raise EngineStartError(
-                "engine.tokenizer: the endpoint has completions only, so name the tokenizer whose "
-                "chat template makes prompts of conversations"
-            )
-        if self._budget is not None and not abilities.vllm:
-            raise EngineStartError(
-                "thinking.token_budget: only vLLM's servers can keep one, and this endpoint is "
-                "none: leave it out, or use the strategy budget_forcing with max_tokens"
-            )
+        _check_usable(abilities, tokenizer=self._local is not None, budget=self._budget)
         limits = [n for n in (settings.max_context_tokens, found.max_context_tokens) if n]
         if not limits:
             raise EngineStartError(
@@ -166,6 +157,9 @@ class OpenAIEngine:
         prompt = self.encode_chat([{"role": "user", "content": "Count from one to ten."}])
         sampling = Sampling(temperature=1.0, thinking_tokens=self._budget)
         request = Generation("warm-up", prompt, _WARM_UP_TOKENS, sampling)
+        await self._run_out(request)
+
+    async def _run_out(self, request: Generation) -> None:
         async with aclosing(self.generate(request)) as chunks:
             async for _ in chunks:
                 pass
@@ -200,11 +194,9 @@ class OpenAIEngine:
             await anyio.sleep(_LOOK)
             client = self._client
             if client is not None and client.breaker.trial_due:
+                request = Generation("trial", self.encode("1"), 1, Sampling())
                 with suppress(EngineError), anyio.move_on_after(_TRIAL_LIMIT):
-                    request = Generation("trial", self.encode("1"), 1, Sampling())
-                    async with aclosing(self.generate(request)) as chunks:
-                        async for _ in chunks:
-                            pass
+                    await self._run_out(request)
 
     def encode(self, text: str) -> tuple[int, ...]:
         return self._prompts.encode(text)
@@ -355,22 +347,10 @@ class OpenAIEngine:
     async def _scored(self, request: Generation, live: LiveRequest, *, repeat: bool) -> ScoredChunk:
         client = self._client
         assert client is not None
-        wanted, asked = ("echo", "echo with logprobs") if repeat else ("logprobs", "logprobs")
         body = await self._prompts.to_score(request, repeat=repeat)
         await self._slots.acquire(request.priority)
         live.holds_slot = True
-        try:
-            answer = await client.post("completions", body)
-            return read_scored(answer, request, repeated=repeat)
-        except (Refused, BadAnswer) as error:
-            if isinstance(error, Refused) and error.status not in NOT_TAKEN:
-                raise
-            said = client.redact(str(error))[:SHOWN_CHARS]
-            raise BadRequest(
-                f"{wanted}: the endpoint does not answer {asked} ({said}): use an engine that "
-                "does, such as vLLM's server",
-                wanted,
-            ) from error
+        return await _ask_scored(client, body, request, repeat=repeat)
 
     async def _tokenize(self, part: Asked) -> tuple[int, ...]:
         if self._client is None:
@@ -388,6 +368,40 @@ class OpenAIEngine:
         if self._found is None:
             raise EngineClosed("the remote engine is not running")
         return self._found
+
+
+def _check_usable(abilities: Capabilities, *, tokenizer: bool, budget: int | None) -> None:
+    """
+    Raises:
+        EngineStartError: the endpoint cannot do what the settings need.
+    """
+    if not (abilities.token_ids or abilities.chat or tokenizer):
+        raise EngineStartError(
+            "engine.tokenizer: the endpoint has completions only, so name the tokenizer whose "
+            "chat template makes prompts of conversations"
+        )
+    if budget is not None and not abilities.vllm:
+        raise EngineStartError(
+            "thinking.token_budget: only vLLM's servers can keep one, and this endpoint is "
+            "none: leave it out, or use the strategy budget_forcing with max_tokens"
+        )
+
+
+async def _ask_scored(
+    client: EndpointClient, body: Mapping[str, Any], request: Generation, *, repeat: bool
+) -> ScoredChunk:
+    wanted, asked = ("echo", "echo with logprobs") if repeat else ("logprobs", "logprobs")
+    try:
+        return read_scored(await client.post("completions", body), request, repeated=repeat)
+    except (Refused, BadAnswer) as error:
+        if isinstance(error, Refused) and error.status not in NOT_TAKEN:
+            raise
+        said = client.redact(str(error))[:SHOWN_CHARS]
+        raise BadRequest(
+            f"{wanted}: the endpoint does not answer {asked} ({said}): use an engine that "
+            "does, such as vLLM's server",
+            wanted,
+        ) from error
 
 
 def base_url(url: str) -> str:

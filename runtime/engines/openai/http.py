@@ -26,8 +26,8 @@ from .wire import complaint
 NOT_TAKEN = frozenset({400, 404, 405, 415, 422, 501})
 #: Tries over the first one, before the first token, and the seconds waited at most for each.
 _RETRIES, _MAX_WAIT = 2, 5.0
-#: Seconds for which a request waits at most while an endpoint that failed is left alone, and between
-#: two looks whether it still is.
+#: Seconds for which a request waits at most while an endpoint that failed is left alone, and
+#: between two looks whether it still is.
 _BREAKER_WAIT, _BREAKER_LOOK = 1.0, 0.05
 #: Bytes of an answer that is not a stream: a token is up to 8 of them in /tokenize's.
 _MAX_ANSWER = 16 * 2**20

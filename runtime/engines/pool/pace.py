@@ -20,7 +20,7 @@ _CURIOSITY = 0.9
 #: Tokens of a prompt that is read within the longest time that a member may be silent.
 _ORDINARY_PROMPT = 2048
 #: No member is given up sooner, in seconds: an event loop, a garbage collection may pause as long.
-_LEAST_STALL = 0.25
+_LEAST_STALL = 0.5
 
 
 class Pace:

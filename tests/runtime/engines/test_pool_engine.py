@@ -126,7 +126,7 @@ async def test_what_runs_on_a_replica_that_stalls_goes_on_elsewhere_and_it_prove
         took = anyio.current_time() - began
         assert all(of.finish is FinishReason.STOP and of.without_gap for of in said)
         # The 0.3 s of an undisturbed race, and a stall that was noticed by the replica's own pace.
-        assert took < 0.3 + 0.5
+        assert took < 0.3 + 0.7
         assert "no token" in (report(pool, home).trouble or "")
         await race(pool, "meanwhile", range(2))
         assert homes(engines, "meanwhile") != [home]

@@ -145,12 +145,15 @@ async def pool(
     context = multiprocessing.get_context("spawn")
     replicas: list[Replica] = []
     try:
+        pipes: list[tuple[Connection, BaseProcess]] = []
         for _ in range(count):
             ours, theirs = context.Pipe()
             process = context.Process(
                 target=serve, args=(theirs, args.delay, args.right), daemon=True
             )
             process.start()
+            pipes.append((ours, process))
+        for ours, process in pipes:
             replicas.append(Replica(await anyio.to_thread.run_sync(ours.recv), process))
         members = [
             {"kind": "openai", "url": replica.url, "max_branches": args.slots}

@@ -209,12 +209,14 @@ class _OverloadedError(EngineError, TryAgain):
 
 
 def described(error: BaseException) -> str:
-    """An error of the network in a few words; never with headers, which hold the key."""
-    if isinstance(error, aiohttp.ClientConnectorError):  # whose text names the host
-        code = error.os_error.errno
-        return os.strerror(code) if code else type(error.os_error).__name__
-    said = str(error) if isinstance(error, (OSError, aiohttp.ClientPayloadError)) else ""
-    return f"{type(error).__name__}: {said}"[:SHOWN_CHARS] if said else type(error).__name__
+    """An error of the network in a few words; never with headers, which hold the key, and never
+    with the host."""
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return f"{type(error).__name__}: {error}"[:SHOWN_CHARS]
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    code = cause.errno if isinstance(cause, OSError) else None
+    name = type(error).__name__
+    return f"{name}: {os.strerror(code)}" if code is not None and code > 0 else name
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> str:

@@ -130,6 +130,9 @@ class ConfigError(FrontrunnerError):
 class EngineError(FrontrunnerError):
     """The engine could not do its part."""
 
+    at_fault: bool = True
+    """Whether it is the engine's failure; else it is the request's, which no other would take."""
+
 
 class EngineStartError(EngineError):
     """The engine did not start; the message says why and what to do."""

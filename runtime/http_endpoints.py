@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import aiohttp
 import anyio
+import anyio.lowlevel
 
 from .errors import EngineStartError
 
@@ -18,6 +19,8 @@ RETRYABLE_STATUSES = frozenset({429, 502, 503, 504})
 #: Seconds before the first retry; they double, up to the longest.
 _FIRST_PAUSE = 0.1
 _MAX_PAUSE = 5.0
+#: Bytes that are read of an answer in one turn of the event loop.
+PIECE_BYTES = 2**16
 #: Of an endpoint's complaint, in the log and in errors.
 SHOWN_CHARS = 200
 
@@ -82,6 +85,27 @@ def authorization(setting: str, variable: str | None) -> dict[str, str]:
     if not (key.isascii() and key.isprintable()):
         raise EngineStartError(f"{setting}: {variable} holds characters that no key has")
     return {"Authorization": f"Bearer {key}"}
+
+
+class AnswerTooLong(Exception):
+    """An answer exceeds what was expected of it at most."""
+
+
+async def read_answer(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    """The whole body of an answer. The event loop has its turn between any two pieces of it, as
+    fast as they may come.
+
+    Raises:
+        AnswerTooLong: it has over ``limit`` bytes; no more than that was kept.
+        aiohttp.ClientError, OSError: it broke off.
+    """
+    data = bytearray()
+    while part := await response.content.read(PIECE_BYTES):
+        data += part
+        if len(data) > limit:
+            raise AnswerTooLong(f"an answer of over {limit} bytes")
+        await anyio.lowlevel.checkpoint()
+    return bytes(data)
 
 
 def retry_after(response: aiohttp.ClientResponse) -> float:

@@ -15,7 +15,7 @@ from frontrunner.strategies.protocol import BranchStatus
 
 from .answers import Equivalence, WorkerPool, make_extractor
 from .config import Settings
-from .engines.protocol import Engine, EngineLoad, Supervised, TakesThinking
+from .engines.protocol import Engine, EngineLoad, RunsBeside, SharesSlots, TakesThinking
 from .errors import (
     BadRequest,
     ConfigError,
@@ -148,8 +148,8 @@ class Runtime:
             await self._start()
             self._background = Background()
             await self._background.start()
-            if isinstance(self.engine, Supervised):
-                self._background.start_soon(self.engine.supervise)
+            if isinstance(self.engine, RunsBeside):
+                self._background.start_soon(self.engine.run_beside)
             self._admission = Admission(self.engine.info.max_branches, self.settings.race.queue)
             self._entered = True
             if self._warm:
@@ -345,6 +345,8 @@ class Runtime:
     async def _admit(self, request: RaceRequest) -> Lease:
         """Wait for the branches that a race needs at least."""
         spec = request.spec
+        if isinstance(self.engine, SharesSlots):
+            self._admission.resize(self.engine.slots)
         if self._sharing is not None:
             self._sharing.make_room(spec)
         return await self._admission.admit(

@@ -230,6 +230,8 @@ def _configured(settings: "Settings") -> "Runtime":
     from ..engines.vllm.engine import check_model_folder
     from ..runtime import Runtime
 
-    if settings.engine.kind == "vllm":
-        check_model_folder(settings.engine)  # at once, and not beside whatever else starts
+    engine = settings.engine
+    for one in engine.members if engine.kind == "pool" else (engine,):
+        if one.kind == "vllm":
+            check_model_folder(one)  # at once, and not beside whatever else starts
     return Runtime.from_config(settings)

@@ -8,7 +8,10 @@ from .engine import (
     DEMO_MODEL,
     DEMO_REWARD_MODEL,
     EngineSettings,
+    OpenAIMember,
     OpenAISettings,
+    PoolSettings,
+    VllmMember,
     VllmSettings,
 )
 from .planning import PlanningSettings
@@ -40,8 +43,10 @@ __all__ = [
     "LogSettings",
     "NoRewards",
     "NoSpeculation",
+    "OpenAIMember",
     "OpenAISettings",
     "PlanningSettings",
+    "PoolSettings",
     "PoolingRewards",
     "PromptSettings",
     "RaceSettings",
@@ -54,6 +59,7 @@ __all__ = [
     "SpeculationSettings",
     "ThinkingSettings",
     "VerifierRewards",
+    "VllmMember",
     "VllmSettings",
     "demo_config_path",
 ]

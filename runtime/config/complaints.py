@@ -30,10 +30,10 @@ def complaint(
             said = f'{table.told_by.key} "{_variant(table, fault)}" needs {needed}'
             return table.path, said
         case "union_tag_invalid":
-            key = tables[".".join(path)].told_by
-            assert key is not None
+            of = tables.get(".".join(path))  # a list's tables have no path in the file: by kind
+            key = of.told_by.key if of is not None and of.told_by is not None else "kind"
             message = f"input should be one of {context['expected_tags']}"
-            return ".".join([*path, key.key]), message
+            return ".".join([*path, key]), message
         case _:
             message = str(fault["msg"]).removeprefix("Value error, ")
             return ".".join(path), message[:1].lower() + message[1:]

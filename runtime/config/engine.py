@@ -1,9 +1,18 @@
 """``[engine]``: what runs the branches."""
 
 import re
-from typing import Annotated, Literal
+from collections import Counter
+from typing import Annotated, Literal, Self
 
-from pydantic import Discriminator, NonNegativeInt, PositiveInt, Tag, field_validator
+from pydantic import (
+    Discriminator,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 from .sections import Branches, Gibibytes, Seconds, Section, Share, Tokens, ToldBy, Unit
 from .speculation import NoSpeculation, SpeculationSettings
@@ -14,6 +23,12 @@ DEMO_MODEL = "demo"
 DEMO_DRAFT_MODEL = "demo-draft"
 #: Stands for its reward model.
 DEMO_REWARD_MODEL = "demo-reward"
+
+
+#: Headers of every request that no router may be given by another name.
+_OWN_HEADERS = frozenset(
+    {"authorization", "content-type", "content-length", "accept-encoding", "host", "x-request-id"}
+)
 
 
 class EngineSection(Section):
@@ -45,7 +60,7 @@ class VllmSettings(EngineSection):
     kind: Literal["vllm"] = "vllm"
     """The kind of engine: ``vllm`` runs in this process; ``openai`` is any OpenAI-compatible
     endpoint, best a vLLM server (``runtime/engines/openai/engine.py`` says what is exact with
-    which)."""
+    which); ``pool`` is several of them that serve the same model."""
     model: str = DEMO_MODEL
     """The model: a folder (relative to the config file), a hub name, or ``demo`` for the one that
     ships in the package."""
@@ -83,7 +98,7 @@ class OpenAISettings(EngineSection):
     kind: Literal["openai"] = "openai"
     """The kind of engine: ``vllm`` runs in this process; ``openai`` is any OpenAI-compatible
     endpoint, best a vLLM server (``runtime/engines/openai/engine.py`` says what is exact with
-    which)."""
+    which); ``pool`` is several of them that serve the same model."""
     model: str = ""
     """The name of the model that the endpoint is sent. Empty: the first one it names itself."""
     url: str
@@ -97,6 +112,10 @@ class OpenAISettings(EngineSection):
     """The tokenizer that prompts are made into tokens with: a folder (relative to the config file)
     or a hub name; it needs the transformers library. Not set: the endpoint's own, or none if it
     has no ``/tokenize``."""
+    session_header: str = "x-session-id"
+    """The header by which a router in front of several servers keeps the requests of one race
+    together, on the server that holds their prefix; every request carries its race's name in it.
+    Empty: no such header is sent."""
 
     @field_validator("url")
     @classmethod
@@ -108,14 +127,138 @@ class OpenAISettings(EngineSection):
             )
         return url
 
+    @field_validator("session_header")
+    @classmethod
+    def _is_header(cls, name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9-]*", name):
+            raise ValueError("must be the name of a header: letters, digits and hyphens")
+        if name.lower() in _OWN_HEADERS:
+            raise ValueError(f"{name} has another meaning: name a header of the router's")
+        return name
+
     @property
     def speculation(self) -> NoSpeculation:
         """None of ours: an endpoint speculates as its own configuration says."""
         return NoSpeculation()
 
 
+class _Named(Section):
+    """The key that members of a pool have over other engines."""
+
+    name: str = ""
+    """What the member is called in the log and in the metrics. Empty: its place in the list, as in
+    ``member-1``."""
+
+    @field_validator("name")
+    @classmethod
+    def _is_name(cls, name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9._-]{0,64}", name):
+            raise ValueError(
+                "must be of letters, digits, dots, hyphens and underscores, 64 at most"
+            )
+        return name
+
+
+class VllmMember(VllmSettings, _Named):
+    """vLLM in this process, as one member of a pool."""
+
+
+class OpenAIMember(OpenAISettings, _Named):
+    """An OpenAI-compatible endpoint, as one member of a pool."""
+
+
+#: A member of a pool, told by ``kind``.
+MemberSettings = Annotated[
+    Annotated[VllmMember, Tag("vllm")] | Annotated[OpenAIMember, Tag("openai")],
+    Discriminator(ToldBy("kind", "vllm")),
+]
+
+
+class PoolSettings(Section):
+    """Several engines that serve the same model, as one."""
+
+    kind: Literal["pool"] = "pool"
+    """The kind of engine: ``vllm`` runs in this process; ``openai`` is any OpenAI-compatible
+    endpoint, best a vLLM server (``runtime/engines/openai/engine.py`` says what is exact with
+    which); ``pool`` is several of them that serve the same model."""
+    members: Annotated[tuple[MemberSettings, ...], Field(strict=False, min_length=1)]
+    """The engines of the pool: each is an ``[[engine.members]]`` table with the keys of an engine
+    of its kind, and ``name``. They must serve the same model with the same tokenizer and the same
+    length of context."""
+    stall_after: Seconds = 2.0
+    """The longest time for which a member that has work may give no token; then its branches go on
+    elsewhere. A member whose steps are known to be quick is given up sooner, after a few of
+    them."""
+    hedge_after: Seconds | None = None
+    """The time without a token after which the first branch of a race is begun on a second member
+    too; the one that speaks first goes on, the other is aborted. Not set: never."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        twice = [name for name, times in Counter(self.names).items() if times > 1]
+        if twice:
+            raise ValueError(f"two members are called {twice[0]!r}: give each a name of its own")
+        named = {member.model for member in self.members if member.model}
+        remote_only = all(isinstance(member, OpenAIMember) for member in self.members)
+        if remote_only and len(named) > 1:
+            raise ValueError(
+                f"the members name different models ({', '.join(sorted(named))}): a race's "
+                "branches are votes of one model, so all members must serve the same"
+            )
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each member is called."""
+        return tuple(m.name or f"member-{place}" for place, m in enumerate(self.members, 1))
+
+    @property
+    def known(self) -> VllmMember | OpenAIMember:
+        """The member of whose model most is known on this machine: it speaks for all."""
+        return max(self.members, key=_known)
+
+    @property
+    def family(self) -> str:
+        """The family that the member says that speaks for all."""
+        return self.known.family
+
+    @property
+    def model(self) -> str:
+        """The model that the member names that speaks for all."""
+        return self.known.model
+
+    @property
+    def tokenizer(self) -> str | None:
+        """The tokenizer of that member; None: it is the model's own, or an endpoint's."""
+        return self.known.tokenizer if isinstance(self.known, OpenAIMember) else None
+
+    @property
+    def max_branches(self) -> int:
+        """Requests that run on all members at once."""
+        return sum(member.max_branches for member in self.members)
+
+    @property
+    def max_context_tokens(self) -> int | None:
+        """The longest context that all members have, as far as their settings say."""
+        said = [m.max_context_tokens for m in self.members if m.max_context_tokens is not None]
+        return min(said, default=None)
+
+    @property
+    def speculation(self) -> SpeculationSettings:
+        """How the member that speaks for all makes draft tokens."""
+        return self.known.speculation
+
+
+def _known(member: VllmMember | OpenAIMember) -> int:
+    if isinstance(member, VllmMember):
+        return 2
+    return 1 if member.tokenizer is not None else 0
+
+
 #: What runs the branches, told by ``kind``.
 EngineSettings = Annotated[
-    Annotated[VllmSettings, Tag("vllm")] | Annotated[OpenAISettings, Tag("openai")],
+    Annotated[VllmSettings, Tag("vllm")]
+    | Annotated[OpenAISettings, Tag("openai")]
+    | Annotated[PoolSettings, Tag("pool")],
     Discriminator(ToldBy("kind", "vllm")),
 ]

@@ -161,10 +161,14 @@ def _kind(annotation: Any, metadata: Sequence[Any]) -> str:
         return _alternatives(get_args(annotation))
     if origin in (Union, UnionType):
         kinds = [_kind(part, metadata) for part in get_args(annotation) if part is not NoneType]
-        return " or ".join(kinds)
+        return " or ".join(dict.fromkeys(kinds))
     if origin is tuple:
         entry = _kind(get_args(annotation)[0], ())
+        if entry == "table":
+            return "list of tables"
         return "list of texts" if entry == "text" else "list of lists of three numbers"
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return "table"
     name = _TYPES.get(origin or annotation, "value")
     return f"{name}{_bounds(metadata)}" if name in _NUMBERS else name
 

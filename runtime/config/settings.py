@@ -2,13 +2,13 @@
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import ValidationError, model_validator
 
 from ..errors import ConfigError
 from .complaints import complaint
-from .engine import EngineSettings, VllmSettings
+from .engine import EngineSettings, OpenAISettings, PoolSettings, VllmSettings
 from .planning import PlanningSettings
 from .prompting import PromptSettings
 from .racing import AnswerSettings, ForcingSettings, LengthSettings, RaceSettings, SamplingSettings
@@ -18,6 +18,8 @@ from .serving import ServerSettings
 from .tables import tables
 from .thinking import ThinkingSettings
 from .vllm_plugin import VllmPluginSettings
+
+_OneEngine = TypeVar("_OneEngine", bound=VllmSettings | OpenAISettings)
 
 
 class LogSettings(Section):
@@ -33,7 +35,7 @@ class Settings(Section):
     """Everything a ``Runtime`` needs."""
 
     engine: EngineSettings = VllmSettings()
-    """What runs the branches: vLLM in this process, or an endpoint elsewhere."""
+    """What runs the branches: vLLM in this process, an endpoint elsewhere, or a pool of several."""
     prompt: PromptSettings = PromptSettings()
     """What the model is told beside the question, and the variables of its chat template."""
     thinking: ThinkingSettings = ThinkingSettings()
@@ -67,7 +69,9 @@ class Settings(Section):
                 f"race.branches ({self.race.branches}) exceeds engine.max_branches "
                 f"({self.engine.max_branches})"
             )
-        remote = self.engine.kind == "openai" and self.engine.tokenizer is None
+        engine = self.engine
+        engines = engine.members if isinstance(engine, PoolSettings) else (engine,)
+        remote = any(isinstance(e, OpenAISettings) and e.tokenizer is None for e in engines)
         if self.prompt.chat_template is not None and remote:
             raise ValueError(
                 "prompt.chat_template needs engine.tokenizer: without it the endpoint applies a "
@@ -76,8 +80,8 @@ class Settings(Section):
         context = self.engine.max_context_tokens
         if context is not None and (self.forcing.max_tokens or 0) >= context:
             raise ValueError("forcing.max_tokens must be below engine.max_context_tokens")
-        if isinstance(self.engine, VllmSettings) and isinstance(self.rewards, PoolingRewards):
-            main, second = self.engine.gpu_memory_utilization, self.rewards.gpu_memory_utilization
+        if isinstance(engine, VllmSettings) and isinstance(self.rewards, PoolingRewards):
+            main, second = engine.gpu_memory_utilization, self.rewards.gpu_memory_utilization
             if main is not None and second is not None and main + second > 1:
                 raise ValueError(
                     f"engine.gpu_memory_utilization ({main:g}) and rewards.gpu_memory_utilization "
@@ -118,17 +122,11 @@ class Settings(Section):
     def _resolved(self, folder: Path) -> Self:
         """Model folders and files relative to the config file made absolute."""
         engine = self.engine
-        if isinstance(engine, VllmSettings):
-            speculation = engine.speculation
-            draft = speculation.draft_model
-            if draft is not None:
-                changed = {"model": _resolve(draft, folder)}
-                speculation = speculation.model_copy(update=changed)
-            model = _resolve(engine.model, folder)
-            engine = engine.model_copy(update={"model": model, "speculation": speculation})
-        elif engine.tokenizer is not None:  # its model is the endpoint's name, like what it may
-            tokenizer = _resolve(engine.tokenizer, folder, "tokenizer_config.json")
-            engine = engine.model_copy(update={"tokenizer": tokenizer})
+        if isinstance(engine, PoolSettings):
+            members = tuple(_resolved_engine(member, folder) for member in engine.members)
+            engine = engine.model_copy(update={"members": members})
+        else:
+            engine = _resolved_engine(engine, folder)
         rewards = self.rewards
         if isinstance(rewards, PoolingRewards):
             rewards = rewards.model_copy(update={"model": _resolve(rewards.model, folder)})
@@ -158,6 +156,20 @@ class Settings(Section):
                 "planning": planning,
             }
         )
+
+
+def _resolved_engine(engine: _OneEngine, folder: Path) -> _OneEngine:
+    if isinstance(engine, VllmSettings):
+        speculation = engine.speculation
+        draft = speculation.draft_model
+        if draft is not None:
+            speculation = speculation.model_copy(update={"model": _resolve(draft, folder)})
+        changed = {"model": _resolve(engine.model, folder), "speculation": speculation}
+        return engine.model_copy(update=changed)
+    if engine.tokenizer is None:  # its model is the endpoint's name, like what it may
+        return engine
+    tokenizer = _resolve(engine.tokenizer, folder, "tokenizer_config.json")
+    return engine.model_copy(update={"tokenizer": tokenizer})
 
 
 def _resolve(model: str, folder: Path, file: str = "config.json") -> str:

@@ -30,3 +30,12 @@ def make_engine(
             from .openai.engine import OpenAIEngine
 
             return OpenAIEngine(settings, prompt, thinking)
+        case "pool":
+            from .pool.engine import PoolEngine
+
+            pairs = zip(settings.names, settings.members, strict=True)
+            return PoolEngine(
+                {name: make_engine(member, prompt, thinking) for name, member in pairs},
+                stall_after=settings.stall_after,
+                hedge_after=settings.hedge_after,
+            )

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import inf
 from time import monotonic
 from typing import Any, Final, Protocol, runtime_checkable
 
@@ -60,6 +61,9 @@ class Generation:
     priority: int = 0  # lower is served first
     branch: int = 0
     forced: bool = False  # a forced continuation of the branch
+    race: str = ""  # the race's name, the same for all its requests; empty: it belongs to none
+    parent: int | None = None  # the branch that this one was forked from
+    deadline: float = inf  # of the race, on the anyio clock: later nobody wants anything of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,18 +238,51 @@ class TakesThinking(Protocol):
 
 
 @runtime_checkable
-class Supervised(Protocol):
-    """An engine that needs a task of its own while it is started: it looks after what it consists
-    of, and starts again what was lost."""
+class CountsRestarts(Protocol):
+    """An engine that starts again what it lost."""
 
     @property
     def restarts(self) -> int:
         """How often something was started again."""
         ...
 
-    async def supervise(self) -> None:
-        """Do so until cancelled. It raises nothing else, and ends by itself where nothing more can
-        be done."""
+
+@runtime_checkable
+class SupportsTokenIds(Protocol):
+    """An engine of which not every kind takes prompts as token ids."""
+
+    @property
+    def takes_token_ids(self) -> bool:
+        """Whether a prompt may be token ids of the model's tokenizer; else ids spell a text."""
+        ...
+
+    async def tokenized(self, text: str) -> tuple[int, ...] | None:
+        """The model's own token ids of bare text; None: nobody can be asked.
+
+        Raises:
+            EngineError: there was no answer.
+        """
+        ...
+
+
+@runtime_checkable
+class RunsBeside(Protocol):
+    """An engine with work of its own while it serves, such as to look after its health, or to
+    start again what was lost."""
+
+    async def run_beside(self) -> None:
+        """Do it until cancelled; the engine was started. It raises nothing else, and ends by
+        itself where nothing more can be done."""
+        ...
+
+
+@runtime_checkable
+class SharesSlots(Protocol):
+    """An engine that cannot run as many requests at all times."""
+
+    @property
+    def slots(self) -> int:
+        """Requests that it can run at once as it is now, ``EngineInfo.max_branches`` at most."""
         ...
 
 

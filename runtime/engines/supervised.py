@@ -1,9 +1,9 @@
 """An engine that is started again when it dies or hangs.
 
-``SupervisedEngine`` is an ``Engine`` around a factory of engines. ``supervise``, which the runtime
+``SupervisedEngine`` is an ``Engine`` around a factory of engines. ``run_beside``, which the runtime
 runs in the background for as long as it is entered, looks after the one that runs: one that died
 is replaced, and one that took no step for a while although it had work is killed first, so that
-whatever waits on it hears of it at once. A pool runs the ``supervise`` of each of its members.
+whatever waits on it hears of it at once. A pool runs the ``run_beside`` of each of its members.
 
 Whoever asks meanwhile is refused with ``EngineRestarting`` and does not wait: how long a start
 takes is only a guess, whether it works is not known, and a caller who is told at once can go to
@@ -77,7 +77,8 @@ E = TypeVar("E", bound=RestartableEngine)
 
 
 class SupervisedEngine(Generic[E]):
-    """An ``Engine`` that is made anew when it dies or hangs; satisfies ``Supervised``."""
+    """An ``Engine`` that is made anew when it dies or hangs; satisfies
+    ``RunsBeside`` and ``CountsRestarts``."""
 
     def __init__(self, make: Callable[[], E], supervision: Supervision) -> None:
         """
@@ -122,7 +123,7 @@ class SupervisedEngine(Generic[E]):
                 await self._rebuilt.wait()
             await self._engine.aclose()
 
-    async def supervise(self) -> None:
+    async def run_beside(self) -> None:
         """Start the engine again whenever it dies or hangs, until cancelled; at most once at a
         time, while it is started."""
         self._supervised = True

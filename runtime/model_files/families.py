@@ -30,7 +30,7 @@ from typing import Any, Final
 import structlog
 from pydantic import ValidationError
 
-from ..config import DEMO_MODEL, EngineSettings, Settings, demo_config_path
+from ..config import DEMO_MODEL, EngineSettings, PoolSettings, Settings, demo_config_path
 from ..errors import BadRequest, ConfigError
 from .inspection import ModelFiles, inspect
 
@@ -165,6 +165,8 @@ def family_for(engine: EngineSettings, model: str | None = None) -> Family | Non
         return family
     if engine.family == "none":
         return None
+    if isinstance(engine, PoolSettings):
+        engine = engine.known
     if model is None:
         model = engine.model if engine.kind == "vllm" else engine.tokenizer or engine.model
     if model == DEMO_MODEL and engine.kind == "vllm":
@@ -199,6 +201,8 @@ def with_family(settings: Settings, model: str | None = None) -> Settings:
 
 def is_named_later(engine: EngineSettings) -> bool:
     """Whether only the endpoint says which model there is."""
+    if isinstance(engine, PoolSettings):
+        engine = engine.known
     named = engine.kind == "vllm" or engine.model or engine.tokenizer
     return not named and engine.family == "auto"
 

@@ -126,6 +126,9 @@ class BranchRequests:
             seed=branch.seed,
             priority=int(spec.deadline * 1000),
             branch=branch.index,
+            race=spec.race_id,
+            parent=branch.parent,
+            deadline=spec.deadline,
         )
         with branch.scope:
             await self._stream(branch, request, BranchStatus.RUNNING)
@@ -266,6 +269,9 @@ class BranchRequests:
             priority=priority,
             branch=branch.index,
             forced=True,
+            race=self._spec.race_id,
+            parent=branch.parent,
+            deadline=self._spec.deadline,
         )
 
     # ── probes and scores ─────────────────────────────────────────────────────────────────────

@@ -13,6 +13,7 @@ What it may speak (``rewards.api``):
   "complete": …}]}`` is answered by ``{"scores": [number or null, …]}``, as many, in their order.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
@@ -20,6 +21,7 @@ from typing import Any
 
 import aiohttp
 import anyio
+import orjson
 import structlog
 
 from ..config import RemoteRewards
@@ -27,13 +29,20 @@ from ..errors import EngineClosed
 from ..http_endpoints import (
     RETRYABLE_STATUSES,
     SHOWN_CHARS,
+    AnswerTooLong,
     TryAgain,
     authorization,
+    read_answer,
     retry_after,
     with_retries,
 )
 from .inputs import Template, aggregate, conversation, question_text, split_steps
 from .protocol import Scoring
+
+#: Bytes of an answer: a process model's has two numbers for each token of each text.
+_MAX_ANSWER = 4 * 2**20
+#: Bytes of a refusal that are read.
+_MAX_REFUSAL = 4096
 
 _log = structlog.get_logger("frontrunner.rewards")
 
@@ -48,6 +57,14 @@ class _OverloadedError(EndpointError, TryAgain):
     def __init__(self, message: str, after: float = 0.0) -> None:
         super().__init__(message)
         self.after = after
+
+
+def _parsed(data: bytes) -> Any:
+    """JSON, also as servers in Python write it: with NaN and Infinity."""
+    try:
+        return orjson.loads(data)
+    except ValueError:
+        return json.loads(data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +93,9 @@ class RemoteReward:
         key = authorization("rewards.key_env", self._settings.key_env)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self._settings.connections),
-            headers={"Accept": "application/json", **key},
+            headers={"Accept": "application/json", "Accept-Encoding": "identity", **key},
             timeout=aiohttp.ClientTimeout(total=None),  # ours are anyio's
+            auto_decompress=False,  # of an answer it could make any amount
         )
 
     async def aclose(self) -> None:
@@ -139,11 +157,13 @@ class RemoteReward:
                 if response.status in RETRYABLE_STATUSES:
                     raise _OverloadedError(f"HTTP {response.status}", retry_after(response))
                 if response.status >= 400:
-                    complaint = (await response.text())[:SHOWN_CHARS]
-                    raise EndpointError(f"HTTP {response.status}: {complaint}")
-                return await response.json(content_type=None)
+                    said = (await response.content.read(_MAX_REFUSAL)).decode("utf-8", "replace")
+                    raise EndpointError(f"HTTP {response.status}: {said[:SHOWN_CHARS]}")
+                return _parsed(await read_answer(response, _MAX_ANSWER))
         except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
             raise _OverloadedError(f"{type(error).__name__}: {error}") from error
+        except AnswerTooLong as error:
+            raise EndpointError(str(error)) from error
         except aiohttp.ClientError as error:
             raise EndpointError(f"{type(error).__name__}: {error}") from error
 

@@ -178,8 +178,17 @@ class Admission:
         self._waiting.sort(key=_by_deadline)
         self._wake_first()
 
+    def resize(self, capacity: int) -> None:
+        """The engine runs ``capacity`` requests at a time from now on. Races that hold more than
+        there are keep them; others begin once enough came back."""
+        self._free += capacity - self._capacity
+        self._capacity = capacity
+        self._wake_first()
+
     def load(self) -> AdmissionLoad:
-        return AdmissionLoad(self._capacity, self._free, len(self._leases), len(self._waiting))
+        return AdmissionLoad(
+            self._capacity, max(0, self._free), len(self._leases), len(self._waiting)
+        )
 
     def close(self) -> None:
         """Admit nobody any more; those who wait are told so. Races admitted go on."""
@@ -216,7 +225,7 @@ class Admission:
 
     def spare(self) -> int:
         """For a lease: the free slots that nobody waits for."""
-        return 0 if self._waiting else self._free
+        return 0 if self._waiting else max(0, self._free)
 
     def put_back(self, since: Sequence[float]) -> None:
         """For a lease: give back slots, by when they were taken."""

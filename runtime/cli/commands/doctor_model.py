@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from subprocess import DEVNULL, PIPE
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ import anyio
 import anyio.to_thread
 
 from ...answers import make_extractor
-from ...config import OpenAISettings, Settings, VllmSettings
+from ...config import OpenAISettings, PoolSettings, Settings, VllmSettings
 from ...engines.openai.served_model import endpoint_prompt, inspect_endpoint
 from ...engines.openai.tokens import LocalTokenizer
 from ...engines.protocol import ChatSupport, Message
@@ -60,6 +61,8 @@ async def model_findings(settings: Settings) -> list[Finding]:
     """What the files of the configured model, or its endpoint, and its tokenizer show."""
     configure_logs(quiet(settings).log)  # what it would warn of is found here
     engine = settings.engine
+    if isinstance(engine, PoolSettings):
+        return await _member_findings(settings, engine)
     if isinstance(engine, OpenAISettings):
         files, found = await _endpoint(engine)
         name = engine.tokenizer
@@ -74,6 +77,16 @@ async def model_findings(settings: Settings) -> list[Finding]:
         found += await anyio.to_thread.run_sync(_tokenizer_findings, settings, name)
     if isinstance(engine, VllmSettings) and this_machine().on_cpu:
         found += await _cpu_findings(engine, settings, files)
+    return found
+
+
+async def _member_findings(settings: Settings, pool: PoolSettings) -> list[Finding]:
+    """The same of each member of a pool, under its name."""
+    found: list[Finding] = []
+    for name, member in zip(pool.names, pool.members, strict=True):
+        one = settings.model_copy(update={"engine": member})
+        of_member = await model_findings(one)
+        found += [replace(finding, name=f"{name}: {finding.name}") for finding in of_member]
     return found
 
 

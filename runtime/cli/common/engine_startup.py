@@ -9,7 +9,7 @@ from typing import BinaryIO, TextIO
 
 import anyio
 
-from ...config import Settings, VllmSettings
+from ...config import PoolSettings, Settings, VllmSettings
 from ...errors import EngineError
 from ...runtime import Runtime
 from .output import set_aside
@@ -112,7 +112,9 @@ def spinner(message: str, terminal: TextIO | None) -> Iterator[None]:
 
 
 def _wants_silence(settings: Settings) -> bool:
-    quiet = not isinstance(settings.engine, VllmSettings) or settings.engine.log_level == "ERROR"
+    engine = settings.engine
+    engines = engine.members if isinstance(engine, PoolSettings) else (engine,)
+    quiet = all(not isinstance(e, VllmSettings) or e.log_level == "ERROR" for e in engines)
     return quiet and settings.log.level in ("warning", "error")
 
 

@@ -172,7 +172,7 @@ async def _first(
     Raises:
         EngineError: refused, or not reached.
     """
-    response = await client.open(path, body, _PROBE)
+    response = await client.open(path, body, {"X-Request-Id": _PROBE})
     decoder = EventDecoder(_MAX_EVENT)
     try:
         while data := await response.content.readany():

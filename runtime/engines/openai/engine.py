@@ -23,7 +23,7 @@ an effect for certain on vLLM only. A request's priority is sent where the serve
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -53,14 +53,16 @@ from .http import NOT_TAKEN, EndpointClient, Refused
 from .prompt_ends import PromptEnds
 from .prompts import EndpointPrompts, tokenize
 from .slots import Slots
-from .stream import DeltaStream, LiveRequest
+from .stream import DeltaStream, Heard, LiveRequest
 from .tokens import Asked, LocalTokenizer, RemoteTokenizer
-from .wire import BadAnswer, Delta, read_scored
+from .wire import BadAnswer, Capabilities, Delta, read_scored
 
 #: Seconds for the questions of the start.
 _START_LIMIT = 60.0
 #: Seconds that a stream gets to end in order after its last text, so that its connection is kept.
 _LAST_WORDS = 0.02
+#: Seconds between two looks whether the endpoint must be tried, and for which it may be.
+_LOOK, _TRIAL_LIMIT = 0.25, 5.0
 #: What most servers of today do; where it matters the settings say so.
 _PREFILL_TOKENS_PER_STEP = 2048
 _CACHE_BLOCK_TOKENS = 16
@@ -129,16 +131,7 @@ class OpenAIEngine:
         if self._local is None and self._remote is None:
             abilities = replace(abilities, token_ids=False)
         self._found = replace(found, abilities=abilities)
-        if not (abilities.token_ids or abilities.chat or self._local):
-            raise EngineStartError(
-                "engine.tokenizer: the endpoint has completions only, so name the tokenizer whose "
-                "chat template makes prompts of conversations"
-            )
-        if self._budget is not None and not abilities.vllm:
-            raise EngineStartError(
-                "thinking.token_budget: only vLLM's servers can keep one, and this endpoint is "
-                "none: leave it out, or use the strategy budget_forcing with max_tokens"
-            )
+        _check_usable(abilities, tokenizer=self._local is not None, budget=self._budget)
         limits = [n for n in (settings.max_context_tokens, found.max_context_tokens) if n]
         if not limits:
             raise EngineStartError(
@@ -164,6 +157,9 @@ class OpenAIEngine:
         prompt = self.encode_chat([{"role": "user", "content": "Count from one to ten."}])
         sampling = Sampling(temperature=1.0, thinking_tokens=self._budget)
         request = Generation("warm-up", prompt, _WARM_UP_TOKENS, sampling)
+        await self._run_out(request)
+
+    async def _run_out(self, request: Generation) -> None:
         async with aclosing(self.generate(request)) as chunks:
             async for _ in chunks:
                 pass
@@ -185,10 +181,22 @@ class OpenAIEngine:
 
     @property
     def failure(self) -> EngineError | None:
-        """Set while the endpoint answers nobody; it is tried again after some seconds."""
+        """Set once several requests in a row failed, until one is answered: the next one that
+        comes after a pause is let through, and ``run_beside`` asks by itself."""
         if self._client is None:
             return EngineClosed("the remote engine is not running")
-        return self._client.outage.failure
+        return self._client.breaker.failure
+
+    async def run_beside(self) -> None:
+        """See ``RunsBeside``: prove that an endpoint which failed serves again. Nobody sends
+        anything to a server that is not ready for it."""
+        while True:
+            await anyio.sleep(_LOOK)
+            client = self._client
+            if client is not None and client.breaker.trial_due:
+                request = Generation("trial", self.encode("1"), 1, Sampling())
+                with suppress(EngineError), anyio.move_on_after(_TRIAL_LIMIT):
+                    await self._run_out(request)
 
     def encode(self, text: str) -> tuple[int, ...]:
         return self._prompts.encode(text)
@@ -204,6 +212,17 @@ class OpenAIEngine:
         arguments: Mapping[str, Any] | None = None,
     ) -> tuple[int, ...]:
         return self._prompts.encode_chat(messages, tools, arguments)
+
+    @property
+    def takes_token_ids(self) -> bool:
+        """See ``SupportsTokenIds``."""
+        return self._started.abilities.token_ids
+
+    async def tokenized(self, text: str) -> tuple[int, ...] | None:
+        """See ``SupportsTokenIds``."""
+        if self._local is not None:
+            return self._local.encode(text)
+        return await self._remote.ids([text]) if self._remote is not None else None
 
     def prompt_end(self, prompt: Sequence[int]) -> str | None:
         """See ``SupportsPromptEnds``."""
@@ -316,33 +335,23 @@ class OpenAIEngine:
         path, body = await self._prompts.question(request)
         await self._slots.acquire(request.priority)
         live.holds_slot = True
-        live.response = await client.open(path, body, request.request_id)
+        headers = {"X-Request-Id": request.request_id}
+        if self._settings.session_header:
+            headers[self._settings.session_header] = request.race or request.request_id
+        live.response = await client.open(path, body, headers, until=request.deadline)
         exact = found.abilities.token_ids
         # What follows a forcing suffix is reply, whatever the endpoint's parser takes it for.
         marks = None if request.forced else self._ends.marks()
-        return DeltaStream(
-            live.response, request, self._took, client.redact, token_ids=exact, marks=marks
-        )
+        heard = Heard(self._took, client.breaker, client.redact)
+        return DeltaStream(live.response, request, heard, token_ids=exact, marks=marks)
 
     async def _scored(self, request: Generation, live: LiveRequest, *, repeat: bool) -> ScoredChunk:
         client = self._client
         assert client is not None
-        wanted, asked = ("echo", "echo with logprobs") if repeat else ("logprobs", "logprobs")
         body = await self._prompts.to_score(request, repeat=repeat)
         await self._slots.acquire(request.priority)
         live.holds_slot = True
-        try:
-            answer = await client.post("completions", body)
-            return read_scored(answer, request, repeated=repeat)
-        except (Refused, BadAnswer) as error:
-            if isinstance(error, Refused) and error.status not in NOT_TAKEN:
-                raise
-            said = client.redact(str(error))[:SHOWN_CHARS]
-            raise BadRequest(
-                f"{wanted}: the endpoint does not answer {asked} ({said}): use an engine that "
-                "does, such as vLLM's server",
-                wanted,
-            ) from error
+        return await _ask_scored(client, body, request, repeat=repeat)
 
     async def _tokenize(self, part: Asked) -> tuple[int, ...]:
         if self._client is None:
@@ -360,6 +369,40 @@ class OpenAIEngine:
         if self._found is None:
             raise EngineClosed("the remote engine is not running")
         return self._found
+
+
+def _check_usable(abilities: Capabilities, *, tokenizer: bool, budget: int | None) -> None:
+    """
+    Raises:
+        EngineStartError: the endpoint cannot do what the settings need.
+    """
+    if not (abilities.token_ids or abilities.chat or tokenizer):
+        raise EngineStartError(
+            "engine.tokenizer: the endpoint has completions only, so name the tokenizer whose "
+            "chat template makes prompts of conversations"
+        )
+    if budget is not None and not abilities.vllm:
+        raise EngineStartError(
+            "thinking.token_budget: only vLLM's servers can keep one, and this endpoint is "
+            "none: leave it out, or use the strategy budget_forcing with max_tokens"
+        )
+
+
+async def _ask_scored(
+    client: EndpointClient, body: Mapping[str, Any], request: Generation, *, repeat: bool
+) -> ScoredChunk:
+    wanted, asked = ("echo", "echo with logprobs") if repeat else ("logprobs", "logprobs")
+    try:
+        return read_scored(await client.post("completions", body), request, repeated=repeat)
+    except (Refused, BadAnswer) as error:
+        if isinstance(error, Refused) and error.status not in NOT_TAKEN:
+            raise
+        said = client.redact(str(error))[:SHOWN_CHARS]
+        raise BadRequest(
+            f"{wanted}: the endpoint does not answer {asked} ({said}): use an engine that "
+            "does, such as vLLM's server",
+            wanted,
+        ) from error
 
 
 def base_url(url: str) -> str:

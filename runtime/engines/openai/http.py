@@ -1,8 +1,9 @@
-"""The HTTP side of a remote engine: requests to one endpoint, and whether it can be reached."""
+"""The HTTP side of a remote engine: requests to one endpoint, and whether it is worth asking."""
 
 import os
 import socket
 from collections.abc import Mapping
+from math import inf
 from typing import Any
 
 import aiohttp
@@ -10,21 +11,33 @@ import anyio
 import orjson
 
 from ...errors import EngineClosed, EngineError
-from ...http_endpoints import RETRYABLE_STATUSES, SHOWN_CHARS, TryAgain, retry_after, with_retries
+from ...http_endpoints import (
+    RETRYABLE_STATUSES,
+    SHOWN_CHARS,
+    AnswerTooLong,
+    TryAgain,
+    read_answer,
+    retry_after,
+    with_retries,
+)
+from ..breaker import Breaker
 from .wire import complaint
 
 #: Statuses that mean the request was understood and not liked, or not known there.
 NOT_TAKEN = frozenset({400, 404, 405, 415, 422, 501})
 #: Tries over the first one, before the first token, and the seconds waited at most for each.
 _RETRIES, _MAX_WAIT = 2, 5.0
+#: Seconds for which a request waits at most while an endpoint that failed is left alone, and
+#: between two looks whether it still is.
+_BREAKER_WAIT, _BREAKER_LOOK = 1.0, 0.05
 #: Bytes of an answer that is not a stream: a token is up to 8 of them in /tokenize's.
 _MAX_ANSWER = 16 * 2**20
 #: Bytes of a refusal that are read.
 _MAX_REFUSAL = 4096
-#: Requests in a row that must fail to be answered before the endpoint counts as lost.
-_FAILURES = 3
-#: Seconds after which an endpoint that was lost may be tried again.
-_RECOVERY = 2.0
+#: Bytes of a stream that wait to be read, half of what aiohttp lets come before it stops reading.
+_STREAM_BUFFER = 2**15
+#: Answers of an endpoint that is broken, though something answers for it.
+_BROKEN_STATUSES = frozenset({500, 502, 504})
 
 
 class Refused(EngineError):
@@ -32,36 +45,12 @@ class Refused(EngineError):
 
     def __init__(self, status: int, said: str) -> None:
         self.status = status
+        self.at_fault = status not in NOT_TAKEN and status != 413  # else nobody would take it
         super().__init__(f"the endpoint answered HTTP {status}: {said[:SHOWN_CHARS]}")
 
 
 class Unreachable(EngineError, TryAgain):
     """The endpoint gave no HTTP answer at all."""
-
-
-class Outage:
-    """Whether an endpoint that nobody answers from counts as lost.
-
-    It does after several requests in a row; a while later the next request may try it again, and
-    its outcome decides.
-    """
-
-    def __init__(self) -> None:
-        self._failures = 0
-        self._last: EngineError | None = None
-        self._at = 0.0
-
-    def answered(self) -> None:
-        self._failures, self._last = 0, None
-
-    def failed(self, error: EngineError) -> None:
-        self._failures += 1
-        self._last, self._at = error, anyio.current_time()
-
-    @property
-    def failure(self) -> EngineError | None:
-        lost = self._failures >= _FAILURES and anyio.current_time() < self._at + _RECOVERY
-        return self._last if lost else None
 
 
 class EndpointClient:
@@ -76,7 +65,7 @@ class EndpointClient:
         """
         self._url = url
         self._secrets = [value.rpartition(" ")[2] for value in key.values()]
-        self.outage = Outage()
+        self.breaker = Breaker()
         self._session: aiohttp.ClientSession | None = aiohttp.ClientSession(
             # A connector's limit would queue requests where nobody sees it.
             connector=aiohttp.TCPConnector(limit=0),
@@ -85,6 +74,7 @@ class EndpointClient:
             timeout=aiohttp.ClientTimeout(total=None, connect=connect_timeout),
             auto_decompress=False,  # of a stream it could make any amount
             cookie_jar=aiohttp.DummyCookieJar(),
+            read_bufsize=_STREAM_BUFFER,
         )
 
     def redact(self, text: str) -> str:
@@ -116,22 +106,30 @@ class EndpointClient:
         return await _json(await self.send("POST", path, body))
 
     async def open(
-        self, path: str, body: Mapping[str, Any], request_id: str
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        headers: Mapping[str, str],
+        *,
+        until: float = inf,
     ) -> aiohttp.ClientResponse:
         """An answer whose body is still to come; the caller closes it.
 
         An endpoint that was not reached, or that is overloaded, is asked again, if the time allows
         it: its stream has not begun.
 
+        Args:
+            until: when nobody wants the answer any more (anyio clock, seconds).
+
         Raises:
             EngineError: it is refused.
         """
 
         async def post() -> aiohttp.ClientResponse:
-            return await self.send("POST", path, body, {"X-Request-Id": request_id})
+            return await self.send("POST", path, body, headers, until=until)
 
         try:
-            return await with_retries(post, retries=_RETRIES, longest_wait=_MAX_WAIT)
+            return await with_retries(post, retries=_RETRIES, until=until, longest_wait=_MAX_WAIT)
         except _OverloadedError as error:
             raise error.refusal from error
 
@@ -141,17 +139,21 @@ class EndpointClient:
         path: str,
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
+        *,
+        until: float = inf,
     ) -> aiohttp.ClientResponse:
         """An answer of status 200, its body still to come.
 
         Args:
             path: below the endpoint's URL; one that begins with ``/`` is beside its last part.
+            until: when nobody wants the answer any more (anyio clock, seconds).
 
         Raises:
             EngineClosed, Unreachable, Refused: there is none.
         """
         if self._session is None:
             raise EngineClosed("the remote engine is not running")
+        await self._pass_breaker(until)
         url = self._url.removesuffix("/v1") + path if path[0] == "/" else f"{self._url}/{path}"
         try:
             response = await self._session.request(
@@ -163,18 +165,39 @@ class EndpointClient:
             )
         except (aiohttp.ClientError, OSError) as error:
             lost = Unreachable(f"the endpoint was not reached: {described(error)}")
-            self.outage.failed(lost)
+            self.breaker.failed(lost)
             raise lost from error
-        self.outage.answered()
         if response.status == 200:
+            if self.breaker.closed:  # else only text proves that it serves
+                self.breaker.succeeded()
             return response
+        if response.status not in _BROKEN_STATUSES:
+            self.breaker.succeeded()
         try:
             refusal = Refused(response.status, self.redact(await _refusal(response)))
         finally:
             response.close()
+        if response.status in _BROKEN_STATUSES:
+            self.breaker.failed(refusal)
         if response.status in RETRYABLE_STATUSES:
             raise _OverloadedError(refusal, retry_after(response)) from refusal
         raise refusal
+
+    async def _pass_breaker(self, until: float) -> None:
+        """Wait while an endpoint that failed is left alone, until somebody's trial succeeded or it
+        is time for one more.
+
+        Raises:
+            EngineError: that takes too long.
+        """
+        until = min(until, anyio.current_time() + _BREAKER_WAIT)
+        while (failure := self.breaker.failure) is not None:
+            if self.breaker.trial_due:
+                self.breaker.begin_trial()
+                return
+            if anyio.current_time() + _BREAKER_LOOK >= until:
+                raise EngineError(f"the endpoint failed of late, and is left alone: {failure}")
+            await anyio.sleep(_BREAKER_LOOK)
 
 
 class _OverloadedError(EngineError, TryAgain):
@@ -214,12 +237,10 @@ async def _refusal(response: aiohttp.ClientResponse) -> str:
 
 
 async def _json(response: aiohttp.ClientResponse) -> Any:
-    data = bytearray()
     try:
-        while part := await response.content.readany():
-            data += part
-            if len(data) > _MAX_ANSWER:
-                raise EngineError(f"an answer of over {_MAX_ANSWER} bytes")
+        data = await read_answer(response, _MAX_ANSWER)
+    except AnswerTooLong as error:
+        raise EngineError(str(error)) from error
     except (aiohttp.ClientError, OSError) as error:
         raise EngineError(f"the endpoint's answer broke off: {described(error)}") from error
     finally:

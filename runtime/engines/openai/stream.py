@@ -7,9 +7,11 @@ from typing import TypeVar
 
 import aiohttp
 import anyio
+import anyio.lowlevel
 
 from ...errors import EngineError
 from ...http_endpoints import SHOWN_CHARS
+from ..breaker import Breaker
 from ..protocol import FinishReason, Generation
 from .http import described
 from .slots import Slots
@@ -23,8 +25,30 @@ _MAX_EVENT = 2**18
 _BYTES_PER_TOKEN_ID = 12
 #: A pause longer than this between two chunks is a stall, not a step.
 _MAX_STEP = 2.0
+#: Bytes that are read of a stream in one turn of the event loop: a hundredth of a second's work.
+_READ_BYTES = 2**14
+#: Bytes in a row without any text: comments that keep a connection open, usage, empty chunks.
+_MAX_SILENT = 2**18
+#: Reads in a row without any text, one straight after the other; then so many seconds between them.
+_QUICK_READS, _PAUSE = 8, 0.005
+#: Reads after the text is complete.
+_LAST_READS = 8
+#: Characters of a token, on average, and over that of a whole text; the longest ones of today's
+#: vocabularies are runs of a hundred spaces.
+_CHARS_PER_TOKEN, _TEXT_ROOM = 64, 2**14
 #: Tokens that an estimate may be beyond what was asked for.
 _MISCOUNT = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Whom a stream tells how its endpoint does."""
+
+    took: Callable[[float, int], None]
+    """Told the seconds since the last tokens, and how many came."""
+    breaker: Breaker
+    redact: Callable[[str], str]
+    """Takes the key out of what the endpoint says."""
 
 
 @dataclass(slots=True)
@@ -74,23 +98,25 @@ class DeltaStream:
         self,
         response: aiohttp.ClientResponse,
         request: Generation,
-        took: Callable[[float, int], None],
-        redact: Callable[[str], str],
+        heard: "Heard",
         *,
         token_ids: bool,
         marks: ReasoningMarks | None = None,
     ) -> None:
         """
         Args:
-            took: told the seconds since the last tokens, and how many came.
+            heard: whom it tells how the endpoint does.
             marks: of the model's thinking, for an endpoint that tells it apart.
         """
         self._marks = marks
         self._response = response
-        self._redact = redact
+        self._heard = heard
         self._decoder = EventDecoder(_MAX_EVENT + _BYTES_PER_TOKEN_ID * len(request.prompt))
         self._room = request.max_tokens + (0 if token_ids else _MISCOUNT)
-        self._took = took
+        self._text_room = _TEXT_ROOM + _CHARS_PER_TOKEN * request.max_tokens
+        self._silent = 0  # bytes since the last text
+        self._silent_limit = _MAX_SILENT + _BYTES_PER_TOKEN_ID * len(request.prompt)
+        self._silent_reads = 0  # likewise
         self._token_ids = token_ids
         self._last: float | None = None  # when the last tokens came
 
@@ -101,7 +127,7 @@ class DeltaStream:
         """
         while True:
             try:
-                data = await self._response.content.readany()
+                data = await self._response.content.read(_READ_BYTES)
             except (aiohttp.ClientError, OSError) as error:
                 raise EngineError(f"the endpoint's stream broke off: {described(error)}") from error
             if not data:
@@ -109,16 +135,33 @@ class DeltaStream:
             try:
                 deltas = self._read(data)
             except (BadAnswer, EventTooLong) as error:
-                said = self._redact(str(error))[:SHOWN_CHARS]
+                said = self._heard.redact(str(error))[:SHOWN_CHARS]
                 raise EngineError(f"the endpoint's stream: {said}") from error
             if deltas:
+                self._heard.breaker.succeeded()
+                self._silent = self._silent_reads = 0
                 return Delta.merged(deltas)
+            await self._bear_silence(len(data))
+
+    async def _bear_silence(self, size: int) -> None:
+        """So many bytes came that hold no text. One that goes on like this must not keep the event
+        loop from others: it is read rarely, and then no more."""
+        self._silent += size
+        self._silent_reads += 1
+        if self._silent > self._silent_limit:
+            raise EngineError(f"the endpoint's stream: {self._silent} bytes without any text")
+        if self._silent_reads > _QUICK_READS:
+            await anyio.sleep(_PAUSE)
+        else:
+            await anyio.lowlevel.checkpoint()
 
     async def drain(self) -> None:
         """Read to the end, where nothing is expected any more."""
         try:
-            while await self._response.content.readany():
-                pass
+            for _ in range(_LAST_READS):
+                if not await self._response.content.read(_READ_BYTES):
+                    return
+                await anyio.lowlevel.checkpoint()
         except (aiohttp.ClientError, OSError):
             return  # its text was complete
 
@@ -132,6 +175,9 @@ class DeltaStream:
             if delta is None:
                 continue
             self._room -= delta.tokens
+            self._text_room -= len(delta.text)
+            if self._text_room < 0:
+                raise BadAnswer("more text than the tokens asked for can stand for")
             if self._room < 0:
                 raise BadAnswer("more tokens than were asked for")
             deltas.append(delta)
@@ -145,5 +191,5 @@ class DeltaStream:
             return
         now = time.monotonic()
         if self._last is not None and now - self._last < _MAX_STEP:
-            self._took(now - self._last, tokens)
+            self._heard.took(now - self._last, tokens)
         self._last = now

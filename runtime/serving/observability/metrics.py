@@ -11,7 +11,7 @@ registry, whenever an engine starts and in place of those of the engine before; 
 from there as they are at the time.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -30,7 +30,8 @@ from prometheus_client.registry import Collector
 
 from frontrunner.strategies.protocol import BranchStatus, StopReason
 
-from ...engines.protocol import Supervised
+from ...engines.pool.members import HasMembers, MemberReport
+from ...engines.protocol import CountsRestarts
 from ...events.types import BranchEnded, Event
 from ...racing.spec import RaceSpec
 from ...result import BranchReport, Result
@@ -285,7 +286,7 @@ class _Load(Collector):
             "1: the engine takes requests; 0: it is lost, or not up yet.",
             float(self._runtime.engine.failure is None),
         )
-        if isinstance(engine := self._runtime.engine, Supervised):
+        if isinstance(engine := self._runtime.engine, CountsRestarts):
             yield CounterMetricFamily(
                 "frontrunner_engine_restarts",
                 "Times that an engine was started again after it died or hung.",
@@ -297,12 +298,32 @@ class _Load(Collector):
                 "A slow step of the engine (95th percentile) of late.",
                 load.step_seconds,
             )
+        if isinstance(self._runtime.engine, HasMembers):
+            yield from _of_members(self._runtime.engine.members())
         if load.acceptance_length is not None:
             yield GaugeMetricFamily(
                 "frontrunner_acceptance_length",
                 "Tokens a step with speculation, the model's own included.",
                 load.acceptance_length,
             )
+
+
+def _of_members(members: Sequence[MemberReport]) -> Iterator[Metric]:
+    """How each member of a pool is, by its name."""
+    told: list[tuple[str, str, Callable[[MemberReport], float | None]]] = [
+        ("ready", "Whether requests are sent to the member.", lambda m: float(m.serves)),
+        ("slots", "Requests that the member runs at a time.", lambda m: m.slots),
+        ("requests", "Requests that the member runs.", lambda m: m.running),
+        ("token_seconds", "What a branch takes for a token there.", lambda m: m.token_seconds),
+        ("trips", "Times that the member was given up.", lambda m: m.trips),
+        ("moved_away", "Requests that went on elsewhere.", lambda m: m.moved_away),
+    ]
+    for name, text, read in told:
+        gauge = GaugeMetricFamily(f"frontrunner_member_{name}", text, labels=["member"])
+        for member in members:
+            if (value := read(member)) is not None:
+                gauge.add_metric([member.name], value)
+        yield gauge
 
 
 class _Own(Collector):

@@ -12,13 +12,14 @@ import pytest
 
 from frontrunner.runtime.cost_model.acceptance import Acceptance
 from frontrunner.runtime.cost_model.step_time import StepTime
+from frontrunner.runtime.engines.pool.engine import PoolEngine
 from frontrunner.runtime.engines.protocol import Engine, Generation
 from frontrunner.runtime.engines.scripted import BranchScript, Piece, Script, ScriptedEngine
 from frontrunner.runtime.engines.simulated import SimulatedEngine, SimulatedHardware, constant_k
 from frontrunner.runtime.engines.workloads import Course
 
 from .conformance import EASY
-from .fake_endpoint import endpoint, engine_on
+from .fake_endpoint import endpoint, engine_for, engine_on
 
 #: Opens a started engine, and closes it.
 Factory = Callable[[], AbstractAsyncContextManager[Engine]]
@@ -84,10 +85,27 @@ def _remote(**abilities: bool) -> Factory:
     return factory
 
 
+@asynccontextmanager
+async def _pool() -> AsyncGenerator[Engine, None]:
+    """Two endpoints that write alike."""
+
+    def length(prompt: str) -> int:
+        return 20 if len(prompt.split()) < 10 else 3_000
+
+    async with endpoint(length=length) as one, endpoint(length=length) as other:
+        engine = PoolEngine({"one": engine_for(one), "other": engine_for(other)})
+        await engine.start()
+        try:
+            yield engine
+        finally:
+            await engine.aclose()
+
+
 ENGINES = [
     pytest.param(scripted, id="scripted"),
     pytest.param(_simulated(0), id="simulated"),
     pytest.param(_simulated(3), id="simulated-speculating"),
+    pytest.param(_pool, id="pool"),
     pytest.param(_remote(), id="openai-token-ids"),
     pytest.param(_remote(vllm=False), id="openai-text"),
     pytest.param(_remote(vllm=False, completions=False, logprobs=False), id="openai-chat"),

@@ -7,7 +7,13 @@ import anyio
 import pytest
 from tests.backends import until
 
-from frontrunner.runtime.engines.protocol import Chunk, EngineLoad, Generation, Supervised
+from frontrunner.runtime.engines.protocol import (
+    Chunk,
+    CountsRestarts,
+    EngineLoad,
+    Generation,
+    RunsBeside,
+)
 from frontrunner.runtime.engines.scripted import BranchScript, Piece, Script, ScriptedEngine
 from frontrunner.runtime.engines.supervised import SupervisedEngine, Supervision
 from frontrunner.runtime.errors import (
@@ -83,7 +89,7 @@ async def running(
     engines: Engines, limits: Supervision = LIMITS
 ) -> AsyncGenerator[tuple[Runtime, SupervisedEngine[Restartable]], None]:
     engine = SupervisedEngine(engines, limits)
-    assert isinstance(engine, Supervised)
+    assert all(isinstance(engine, protocol) for protocol in (RunsBeside, CountsRestarts))
     async with Runtime(engine) as runtime:
         yield runtime, engine
     assert isinstance(engine.failure, EngineClosed)

@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestServer
 
 from frontrunner.runtime.config import RemoteRewards
 from frontrunner.runtime.errors import EngineClosed, EngineStartError
-from frontrunner.runtime.rewards import Scoring
+from frontrunner.runtime.rewards import Scoring, remote
 from frontrunner.runtime.rewards.remote import RemoteReward
 
 from ...backends import until
@@ -267,3 +267,34 @@ async def test_it_must_be_started_and_may_be_closed_twice(endpoint: Endpoint) ->
     await reward.aclose()
     with pytest.raises(EngineClosed):
         await reward.score(items("a"))
+
+
+async def test_a_body_without_end_costs_the_score_and_is_not_kept() -> None:
+    written = [0]
+
+    async def flood(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(status=int(request.match_info["status"]))
+        await response.prepare(request)
+        piece = b" " * 2**16
+        try:
+            while True:
+                await response.write(piece)
+                written[0] += len(piece)
+        except ConnectionError:
+            return response
+
+    application = web.Application()
+    application.router.add_post("/{status}/score", flood)
+    async with TestServer(application) as server:
+        for status in (200, 400):
+            written[0] = 0
+            url = str(server.make_url(f"/{status}/score"))
+            reward = RemoteReward(RemoteRewards(url=url, retries=0))
+            await reward.start()
+            try:
+                with anyio.fail_after(60):
+                    assert await reward.score(items("4")) == [None]
+            finally:
+                await reward.aclose()
+            # What was read, and what lay in the sockets between the two.
+            assert written[0] < 4 * remote._MAX_ANSWER

@@ -1,0 +1,1 @@
+"""Several engines that serve the same model, as one."""

@@ -1,0 +1,116 @@
+"""Scripted replicas that write their position, and can be stopped, slowed and killed; a pool of
+them whose members are looked after."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+
+import anyio
+
+from frontrunner.runtime.engines.pool.engine import PoolEngine
+from frontrunner.runtime.engines.protocol import Chunk, Engine, FinishReason, Generation, Sampling
+from frontrunner.runtime.engines.scripted import BranchScript, Piece, Script, ScriptedEngine
+
+PROMPT = (1, 2, 3)
+
+
+class Replica(ScriptedEngine):
+    """Its token after seven others is ``w7``, whatever wrote these; an answer has ``length``."""
+
+    def __init__(self, *, delay: float = 0.01, length: int = 40, slots: int = 8) -> None:
+        super().__init__(Script([]), max_branches=slots)
+        self.delay = delay  # seconds a token
+        self.length = length
+        self.slowness = 1.0
+        self._going = anyio.Event()
+        self._going.set()
+        self.script.chooser = self._write
+
+    def _write(self, request: Generation) -> BranchScript:
+        at = len(request.prompt)
+        end = len(PROMPT) + self.length
+        return BranchScript(tuple(Piece(self.delay, f"w{n} ") for n in range(at, max(end, at + 1))))
+
+    def stop(self) -> None:
+        """As SIGSTOP does: it neither writes nor hears."""
+        self._going = anyio.Event()
+
+    def go_on(self) -> None:
+        self._going.set()
+
+    @property
+    def live(self) -> int:
+        return self.load().running
+
+    async def _wait(self, seconds: float, live: object, script: BranchScript) -> bool:
+        runs = await super()._wait(seconds * self.slowness, live, script)  # type: ignore[arg-type]
+        await self._going.wait()
+        return runs
+
+    async def abort(self, request_ids: object) -> None:
+        await self._going.wait()
+        await super().abort(request_ids)  # type: ignore[arg-type]
+
+
+@dataclass
+class Said:
+    """What came of a request."""
+
+    words: list[str] = field(default_factory=list[str])
+    tokens: int = 0
+    finish: FinishReason | None = None
+    error: str | None = None
+
+    def take(self, chunk: Chunk) -> None:
+        self.words += chunk.text.split()
+        self.tokens += len(chunk.token_ids)
+        self.finish = chunk.finish
+
+    @property
+    def without_gap(self) -> bool:
+        """Whether each token is the one after the last."""
+        start = len(PROMPT)
+        return self.words == [f"w{n}" for n in range(start, start + len(self.words))]
+
+
+def ask(race: str, branch: int, *, max_tokens: int = 100, deadline: float = 1e9) -> Generation:
+    return Generation(
+        f"{race}-b{branch}",
+        PROMPT,
+        max_tokens,
+        Sampling(),
+        seed=branch,
+        branch=branch,
+        race=race,
+        deadline=deadline,
+    )
+
+
+async def read(pool: Engine, request: Generation, said: Said) -> None:
+    try:
+        async with aclosing(pool.generate(request)) as chunks:
+            async for chunk in chunks:
+                said.take(chunk)
+    except Exception as error:  # noqa: BLE001 - looked at by the test
+        said.error = f"{type(error).__name__}: {error}"
+
+
+@asynccontextmanager
+async def pool_of(
+    engines: Mapping[str, Engine], *, stall_after: float = 2.0, hedge_after: float | None = None
+) -> AsyncGenerator[PoolEngine, None]:
+    """A started pool whose members are looked after."""
+    pool = PoolEngine(engines, stall_after=stall_after, hedge_after=hedge_after)
+    await pool.start()
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(pool.run_beside)
+            yield pool
+            tasks.cancel_scope.cancel()
+    finally:
+        await pool.aclose()
+
+
+def homes(engines: Mapping[str, Replica], race: str) -> list[str]:
+    """The replicas that were asked for anything of a race."""
+    return [n for n, e in engines.items() if any(r.race == race for r in e.requests)]

@@ -232,9 +232,23 @@ class Runtime:
         While other races hold the engine's branches it begins with fewer, or waits; the wait counts
         against its deadline. Cancelling it aborts every branch.
         """
-        request = await self._prepare(question, options)
-        with await self._admit(request) as lease:
-            return await self._run(self._make(request, lease))
+        return await self._solve(question, options)
+
+    async def race(
+        self, question: Question, told: Callable[[Event], None], **options: Unpack[RaceOptions]
+    ) -> Result:
+        """``solve``, and ``told`` hears of every event as it happens, without a queue between.
+
+        Args:
+            question: see ``solve``.
+            told: called where things happen, in order, nothing joined; must be quick, and raise
+                nothing. The last event comes just before the result is returned.
+            options: see ``solve``.
+
+        Raises:
+            BadRequest, Overloaded, EngineClosed: as ``solve``; nothing was told then.
+        """
+        return await self._solve(question, options, told)
 
     def stream(self, question: Question, **options: Unpack[RaceOptions]) -> RaceStream:
         """The same race as ``solve``, as typed events; the last one holds the result.
@@ -314,6 +328,16 @@ class Runtime:
         return self._admission.load()
 
     # ── a race, from what was asked to what it teaches ────────────────────────────────────────
+
+    async def _solve(
+        self,
+        question: Question,
+        options: RaceOptions,
+        told: Callable[[Event], None] | None = None,
+    ) -> Result:
+        request = await self._prepare(question, options)
+        with await self._admit(request) as lease:
+            return await self._run(self._make(request, lease, told))
 
     async def _prepare(self, question: Question, options: RaceOptions) -> RaceRequest:
         """Check a request; all errors of input are raised here."""

@@ -53,6 +53,11 @@ class Frame(Protocol):
 class Encoder(Protocol):
     """One API's way to tell a race. Stateful: one for each run."""
 
+    @property
+    def tells_events(self) -> bool:
+        """Whether it tells of more events than the first: else it is given no other ``Extra``."""
+        ...
+
     def start(self, run_id: str) -> Iterable[Frame]:
         """What comes first."""
         ...

@@ -16,15 +16,15 @@ from frontrunner.strategies.protocol import StopReason
 
 from ...config import ServerSettings
 from ...errors import EngineClosed, EngineError, FrontrunnerError
-from ...events.types import RaceDecided
+from ...events.types import Event
 from ...racing.options import Question, RaceOptions
 from ...result import Result
 from ...runtime import Runtime
 from ..errors import Draining, RaceLost, RunCancelled
 from ..requests.limits import RaceLimit
 from .frames import Encoder
-from .leader_stream import LeaderStream
 from .replay_buffer import LogReader, ReplayBuffer
+from .telling import Telling
 
 __all__ = ["RUNS", "Run", "Runs"]
 
@@ -69,6 +69,7 @@ class Run:
         self._accepted = anyio.Event()
         self._done = anyio.Event()
         self._result: Result | None = None
+        self._telling: Telling | None = None
 
     @property
     def done(self) -> bool:
@@ -126,6 +127,11 @@ class Run:
             raise self.error or RunCancelled()
         return self._result
 
+    def catch_up(self) -> None:
+        """Make frames of all that has happened, though nobody reads them now."""
+        if self._telling is not None:
+            self._telling.tell()
+
     def cancel(self) -> None:
         """End the race now, without a result; nothing if it has ended."""
         if not self.done:
@@ -164,6 +170,7 @@ class Run:
             if not self._accepted.is_set():
                 self.refused = self.error
             elif self._log is not None and encoder is not None and not self._log.closed:
+                self.catch_up()
                 self._log.extend(encoder.fail(self.error or RunCancelled()), final=True)
             if self._log is not None:
                 self._log.close()
@@ -178,18 +185,24 @@ class Run:
         options: RaceOptions,
         encoder: Encoder,
     ) -> None:
-        log, narrator = self._log, LeaderStream(encoder.content)
+        log = self._log
         assert log is not None
-        async with runtime.stream(question, **options) as events:
-            log.extend(encoder.start(self.id))
-            self._accepted.set()
-            async for event in events:
-                final = isinstance(event, RaceDecided)
-                if isinstance(event, RaceDecided):
-                    self._result = _not_lost(event.result)
-                    await encoder.before_decided(event.result)
-                for item in narrator.tell(event):
-                    log.extend(encoder.encode(item), final=final)
+        telling = self._telling = Telling(log, encoder, self._fail)
+
+        def told(event: Event) -> None:
+            if not self._accepted.is_set():
+                log.extend(encoder.start(self.id))
+                self._accepted.set()
+            telling.push(event)
+
+        self._result = _not_lost(await runtime.race(question, told, **options))
+        await encoder.before_decided(self._result)
+        telling.finish()
+
+    def _fail(self) -> None:
+        """The race cannot be told."""
+        self.error = EngineError("an internal error ended the race")
+        self._scope.cancel()
 
 
 def _not_lost(result: Result) -> Result:

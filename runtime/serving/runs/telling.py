@@ -1,0 +1,114 @@
+"""From a race's events to the messages of its run, at the pace of whoever reads them."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+import structlog
+
+from ...events.types import BranchProgressed, Event, RaceDecided
+from .frames import Encoder, Frame
+from .leader_stream import LeaderStream
+from .replay_buffer import ReplayBuffer
+
+_log = structlog.get_logger("frontrunner.serving")
+
+#: Characters of progress that wait for a reader before they are told without one.
+_MOST_WAITING: Final = 16 << 10
+
+
+class Telling:
+    """Tells one race.
+
+    The race hands its events in without waiting, and nothing is made of them there: that is done
+    when a reader comes for more, or when much has come meanwhile. So however many pieces of text a
+    turn of the event loop brings, the reader is woken once and gets those of a branch joined. The
+    decision, and what has come before it, waits for ``finish``.
+    """
+
+    def __init__(self, log: ReplayBuffer, encoder: Encoder, failed: Callable[[], None]) -> None:
+        """
+        Args:
+            log: where the messages go.
+            encoder: says what they are.
+            failed: called once, if the encoder fails; it must end the race.
+        """
+        self._log, self._encoder = log, encoder
+        self._narrator = LeaderStream(encoder.content, extras=encoder.tells_events)
+        self._failed: Callable[[], None] | None = failed
+        self._events: list[Event] = []
+        self._progress: dict[tuple[int, bool], list[BranchProgressed]] = {}
+        self._waiting = 0  # characters
+        log.source = self.tell
+
+    def push(self, event: Event) -> None:
+        """Take in what happened."""
+        if type(event) is BranchProgressed:
+            key = (event.branch, event.forced)
+            pieces = self._progress.get(key)
+            if pieces is None:
+                self._progress[key] = [event]
+            else:
+                pieces.append(event)
+            self._waiting += len(event.text)
+            if self._waiting > _MOST_WAITING:
+                self.tell()
+        else:
+            # Joined progress came before this event and must be told before it.
+            self._join()
+            self._events.append(event)
+            if type(event) is RaceDecided:
+                return
+        self._log.notify()
+
+    def tell(self) -> None:
+        """Make messages of what has come, up to the decision."""
+        self._join()
+        events = self._events
+        if not events or type(events[0]) is RaceDecided:
+            return
+        last = events.pop() if type(events[-1]) is RaceDecided else None
+        self._events = [] if last is None else [last]
+        self._waiting = 0
+        try:
+            self._log.extend(self._messages(events))
+        except Exception:  # noqa: BLE001 - of one race: the others go on
+            self._fail()
+
+    def finish(self) -> None:
+        """Tell the rest, the decision included. It raises what the encoder does."""
+        self.tell()
+        events, self._events = self._events, []
+        self._log.extend(self._messages(events), final=True)
+
+    def _messages(self, events: Iterable[Event]) -> Iterator[Frame]:
+        tell, encode = self._narrator.tell, self._encoder.encode
+        for event in events:
+            for item in tell(event):
+                yield from encode(item)
+
+    def _join(self) -> None:
+        """Make one event of what each branch has written."""
+        if not self._progress:
+            return
+        joined = [p[0] if len(p) == 1 else _joined(p) for p in self._progress.values()]
+        self._progress.clear()
+        if len(joined) > 1:
+            joined.sort(key=_moment)
+        self._events += joined
+
+    def _fail(self) -> None:
+        _log.exception("frontrunner.telling_failed")
+        failed, self._failed = self._failed, None
+        if failed is not None:
+            failed()
+
+
+def _joined(pieces: list[BranchProgressed]) -> BranchProgressed:
+    last = pieces[-1]
+    text = "".join([piece.text for piece in pieces])
+    tokens = sum([piece.tokens for piece in pieces])
+    return BranchProgressed(last.at, last.branch, text, tokens, last.forced)
+
+
+def _moment(event: BranchProgressed) -> float:
+    return event.at

@@ -11,7 +11,7 @@ import anyio
 import structlog
 
 from frontrunner.strategies.lengths import LengthModel
-from frontrunner.strategies.protocol import BranchStatus
+from frontrunner.strategies.protocol import BranchStatus, StopReason
 
 from .answers import Equivalence, WorkerPool, make_extractor
 from .config import Settings
@@ -318,6 +318,13 @@ class Runtime:
         """The name of ``shorten_deadline`` until version 0.2."""
         warn("use Runtime.shorten_deadline", DeprecationWarning, stacklevel=2)
         self.shorten_deadline(race_id, seconds)
+
+    def delivered(self, result: Result, seconds: float) -> None:
+        """Say that a result of this runtime was with whoever asked only ``seconds`` after it was
+        returned: the next ones that run until their deadlines are called so much earlier."""
+        if result.stop_reason is StopReason.DEADLINE and result.elapsed <= 2 * result.deadline:
+            late = result.elapsed - result.deadline + self._reserve.margin + seconds
+            self._reserve.record_return_latency(late)
 
     def load(self) -> EngineLoad:
         """What the engine is doing now."""

@@ -310,9 +310,7 @@ def compare(kind: str, args: argparse.Namespace) -> dict[str, Any]:
             mode: {
                 **{name: f.told() for name, f in of.items() if f.rates},
                 "ratio": {
-                    name: of["this"].over(f)
-                    for name, f in of.items()
-                    if name != "this" and f.rates
+                    name: of["this"].over(f) for name, f in of.items() if name != "this" and f.rates
                 },
             }
             for mode, of in found.items()

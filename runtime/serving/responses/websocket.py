@@ -27,7 +27,7 @@ large; 1013: the client did not take what was sent in time, and may come back.
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import anyio
@@ -41,6 +41,8 @@ from ...json_bytes import json_bytes
 from ..app_keys import SETTINGS
 from ..errors import BadParameter, Draining, EventsExpired, json_response
 from ..requests.slices import SLICES
+from ..runs.frames import Frame
+from ..runs.replay_buffer import LogReader
 from ..runs.run import RUNS, Run
 from ..security.keys import key_name
 from .runs import Memory, find_events, find_run, prepare_response, start_response, told_error
@@ -52,6 +54,8 @@ _log = structlog.get_logger("frontrunner.serving")
 
 #: Responses of one connection that are in progress or wait for their turn.
 MAX_RESPONSES = 64
+#: Messages at the end of a response that are sent without a pause.
+_AT_ONCE = 12
 
 #: Responses that a connection keeps for itself, and their bytes, about; the newest ones.
 OWN_RESPONSES, OWN_BYTES = 64, 8 << 20
@@ -271,8 +275,10 @@ class ResponseSocket:
         try:
             with run.frames(after) as frames:
                 try:
-                    async for number, frame in frames:
-                        await self._sender.send(place + frame.encode(number)[1:])
+                    while batch := await frames.batch():
+                        await self._send_all(place, batch, frames)
+                    if not frames.waited:
+                        run.delivered()
                 except (Stalled, EventsExpired):
                     _log.info("frontrunner.stalled_reader", response=run.id)
                     self.end(WSCloseCode.TRY_AGAIN_LATER, "events were not taken in time")
@@ -280,6 +286,19 @@ class ResponseSocket:
                     self.end(WSCloseCode.GOING_AWAY, "")
         finally:
             self._streams.pop(run.id, None)
+
+    async def _send_all(
+        self, place: bytes, batch: Sequence[tuple[int, Frame]], frames: LogReader
+    ) -> None:
+        """Send frames, and let others have their turn after each: a client that leaves is noticed,
+        and one that takes them one by one is not flooded. Only the end comes in one piece, since
+        with it the deadline is kept."""
+        ending = batch[-1][0] - _AT_ONCE if batch[-1][1].terminal else batch[-1][0]
+        for number, frame in batch:
+            if not await self._sender.send(place + frame.encode(number)[1:]):
+                frames.waited = True
+            if number <= ending:
+                await anyio.lowlevel.checkpoint()
 
     async def _tell(self, error: FrontrunnerError, message: SocketMessage | None) -> None:
         """Send an ``error`` event."""

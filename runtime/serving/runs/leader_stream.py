@@ -90,6 +90,11 @@ class LeaderStream:
             told.append(Extra(event))
         return told
 
+    def hears(self, branch: int) -> bool:
+        """Whether text of ``branch`` could be told now."""
+        followed = self._followed
+        return branch == followed or followed is None or not self._can_win(followed)
+
     @property
     def _said(self) -> str:
         """The text of the branch that is followed, all of which was told."""

@@ -147,6 +147,8 @@ class LogReader:
             raise EventsExpired(after + 1, log.first)
         self._log = log
         self._after = after
+        self.waited = False
+        """For whoever writes them: whether the client had to make room."""
         self._waiting: deque[tuple[int, Frame]] = deque()
 
     def __aiter__(self) -> "LogReader":

@@ -36,6 +36,8 @@ _SWEEP = 5.0
 _HURRY_STEP = 0.25
 #: How often it is asked whether a race that waits is still wanted, in seconds.
 _LOOK = 0.1
+#: The event loop's lag in seconds over which progress wakes nobody.
+_LAG = 0.02
 #: Seconds that races which do not end by the drain limit get for being aborted.
 _ABORT_LIMIT = 2.0
 
@@ -52,6 +54,7 @@ class Run:
         kept: bool,
         owner: str | None,
         changed: Callable[["Run"], None],
+        lagging: Callable[[], bool] = lambda: False,
     ) -> None:
         self.race_id = token_hex(12)
         self.id = prefix + self.race_id
@@ -64,6 +67,9 @@ class Run:
         self._log = log
         self._keep = keep_on_disconnect
         self._changed = changed
+        self._lagging = lagging
+        self._decided_at: float | None = None  # anyio clock; None: it was not, or it was delivered
+        self._deliver: Callable[[float], None] = lambda seconds: None
         self._holders = 0
         self._scope = anyio.CancelScope()
         self._accepted = anyio.Event()
@@ -132,6 +138,12 @@ class Run:
         if self._telling is not None:
             self._telling.tell()
 
+    def delivered(self) -> None:
+        """The last frame was written, to a client that took all before it without a pause."""
+        if self._decided_at is not None:
+            seconds, self._decided_at = anyio.current_time() - self._decided_at, None
+            self._deliver(seconds)
+
     def cancel(self) -> None:
         """End the race now, without a result; nothing if it has ended."""
         if not self.done:
@@ -187,7 +199,7 @@ class Run:
     ) -> None:
         log = self._log
         assert log is not None
-        telling = self._telling = Telling(log, encoder, self._fail)
+        telling = self._telling = Telling(log, encoder, self._fail, self._lagging)
 
         def told(event: Event) -> None:
             if not self._accepted.is_set():
@@ -195,7 +207,10 @@ class Run:
                 self._accepted.set()
             telling.push(event)
 
-        self._result = _not_lost(await runtime.race(question, told, **options))
+        result = await runtime.race(question, told, **options)
+        self._decided_at = anyio.current_time()
+        self._deliver = lambda seconds: runtime.delivered(result, seconds)
+        self._result = _not_lost(result)
         await encoder.before_decided(self._result)
         telling.finish()
 
@@ -230,10 +245,18 @@ class Runs:
         self._scope: anyio.CancelScope | None = None
         self._change: anyio.Event | None = None
         self._refusing = False
+        self._lag = 0.0  # of the event loop, seconds
         self.overrun = 5.0
         """Seconds that a race may be late when the server ends, as it is where many end at once."""
         self.leaving = False
         """Whether the server is about to end: it should not be sent new requests."""
+
+    def note_lag(self, seconds: float) -> None:
+        """Take in how late the event loop was just now."""
+        self._lag = seconds
+
+    def _is_lagging(self) -> bool:
+        return self._lag > _LAG
 
     @property
     def draining(self) -> bool:
@@ -320,6 +343,7 @@ class Runs:
             kept=kept,
             owner=owner,
             changed=self._changed,
+            lagging=self._is_lagging,
         )
         self._runs[run.id] = run
         self._tasks.start_soon(self._execute, run, question, options, encoder)

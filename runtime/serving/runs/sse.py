@@ -54,7 +54,10 @@ async def stream_run(
         EventsExpired: before anything is sent, if the first frame is not kept any more.
     """
     with run.frames(after) as frames:
-        return await stream_frames(request, frames, ids=ids, done=done, headers=headers)
+        response = await stream_frames(request, frames, ids=ids, done=done, headers=headers)
+        if not frames.waited:
+            run.delivered()
+        return response
 
 
 async def stream_frames(
@@ -80,7 +83,8 @@ async def stream_frames(
                 if not batch or batch[-1][1].terminal:
                     await _write_end(response, piece + _done(done), settings)
                     return response
-                await _write(request, response, piece, settings)
+                if not await _write(request, response, piece, settings):
+                    frames.waited = True
     except (ConnectionError, TimeoutError, EventsExpired):
         pass
     cut_off(request)
@@ -93,8 +97,9 @@ def _done(said: bytes) -> bytes:
 
 async def _write(
     request: web.Request, response: web.StreamResponse, piece: bytes, settings: ServerSettings
-) -> None:
-    """
+) -> bool:
+    """Write a piece; whether there was room for it.
+
     Raises:
         TimeoutError: the client makes no room for it.
     """
@@ -103,14 +108,13 @@ async def _write(
         transport.get_write_buffer_size() + len(piece) < settings.writer_limit
     ):
         await response.write(piece)  # there is room: it does not wait
-        return
+        return True
     with anyio.fail_after(settings.stall_limit):
         await response.write(piece)
+    return False
 
 
-async def _write_end(
-    response: web.StreamResponse, piece: bytes, settings: ServerSettings
-) -> None:
+async def _write_end(response: web.StreamResponse, piece: bytes, settings: ServerSettings) -> None:
     """
     Raises:
         TimeoutError: as ``_write``.

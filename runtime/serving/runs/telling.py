@@ -5,7 +5,7 @@ from typing import Final
 
 import structlog
 
-from ...events.types import BranchProgressed, Event, RaceDecided
+from ...events.types import BranchEnded, BranchExtended, BranchProgressed, Event, RaceDecided
 from .frames import Encoder, Frame
 from .leader_stream import LeaderStream
 from .replay_buffer import ReplayBuffer
@@ -16,22 +16,38 @@ _log = structlog.get_logger("frontrunner.serving")
 _MOST_WAITING: Final = 16 << 10
 
 
+#: Events after which text may be told that was not: of another branch, or what was taken back.
+_MOVING: Final = (BranchEnded, BranchExtended)
+
+
 class Telling:
     """Tells one race.
 
     The race hands its events in without waiting, and nothing is made of them there: that is done
     when a reader comes for more, or when much has come meanwhile. So however many pieces of text a
-    turn of the event loop brings, the reader is woken once and gets those of a branch joined. The
-    decision, and what has come before it, waits for ``finish``.
+    turn of the event loop brings, the reader is woken once and gets those of a branch joined; and
+    where branches and votes are not told, it is not woken for the text of a branch that is not
+    followed. The decision, and what has come before it, waits for ``finish``. While the event loop
+    lags, progress wakes nobody: readers look for it now and then (``sse.LOOK``), so that what the
+    loop has to give goes to the decisions.
     """
 
-    def __init__(self, log: ReplayBuffer, encoder: Encoder, failed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        log: ReplayBuffer,
+        encoder: Encoder,
+        failed: Callable[[], None],
+        lagging: Callable[[], bool] = lambda: False,
+    ) -> None:
         """
         Args:
             log: where the messages go.
             encoder: says what they are.
             failed: called once, if the encoder fails; it must end the race.
+            lagging: whether the event loop is late with what is due.
         """
+        self._all = encoder.tells_events
+        self._lagging = lagging
         self._log, self._encoder = log, encoder
         self._narrator = LeaderStream(encoder.content, extras=encoder.tells_events)
         self._failed: Callable[[], None] | None = failed
@@ -52,11 +68,13 @@ class Telling:
             self._waiting += len(event.text)
             if self._waiting > _MOST_WAITING:
                 self.tell()
+            elif self._lagging() or not (self._all or self._narrator.hears(event.branch)):
+                return
         else:
             # Joined progress came before this event and must be told before it.
             self._join()
             self._events.append(event)
-            if type(event) is RaceDecided:
+            if not (self._all or type(event) in _MOVING):
                 return
         self._log.notify()
 

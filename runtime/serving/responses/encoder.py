@@ -36,7 +36,7 @@ from ..runs.leader_stream import Answer, Decided, Extra, Reasoning, StreamItem
 
 Json = dict[str, Any]
 #: What a frame takes beside its text, about, in bytes.
-_ENVELOPE = 256
+_ENVELOPE = 512
 
 
 class ResponseEncoder:

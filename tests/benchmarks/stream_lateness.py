@@ -153,7 +153,8 @@ async def ask_socket(port: int, deadline: float, seen: Seen) -> None:
         began = time.perf_counter()
         body = {"type": "response.create", "input": "6 times 7?"}
         await socket_.send(orjson.dumps({**body, "frontrunner": {"deadline": deadline}}).decode())
-        async for message in socket_:
+        async for told in socket_:
+            message = told if isinstance(told, str) else told.decode()
             if '"response.delta' not in message[:60] and '"status":"' in message:
                 last = orjson.loads(message)
                 if last["type"] in ("response.completed", "response.incomplete", "error"):

@@ -57,6 +57,9 @@ MAX_RESPONSES = 64
 #: Messages at the end of a response that are sent without a pause.
 _AT_ONCE = 12
 
+#: What the requests of these may hold together, in messages of the largest size.
+MAX_HELD = 4
+
 #: Responses that a connection keeps for itself, and their bytes, about; the newest ones.
 OWN_RESPONSES, OWN_BYTES = 64, 8 << 20
 
@@ -69,10 +72,8 @@ class TooManyResponses(BadRequest):
     status = 429
     code = "too_many_responses"
 
-    def __init__(self) -> None:
-        super().__init__(
-            f"one connection may have {MAX_RESPONSES} responses in progress or waiting, and has"
-        )
+    def __init__(self, most: str = f"{MAX_RESPONSES} responses") -> None:
+        super().__init__(f"one connection may have {most} in progress or waiting, and has")
 
 
 class NotActive(BadRequest):
@@ -128,6 +129,7 @@ class ResponseSocket:
         self._closing: tuple[int, str] = (WSCloseCode.OK, "")
         self._lanes: dict[str, deque[Create]] = {}  # what waits, by lane, while one is in progress
         self._active = 0  # in progress or waiting
+        self._held = 0  # characters of the requests of these
         self._streams: dict[str, str | None] = {}  # lane of each response that is sent
 
     async def serve(self) -> None:
@@ -186,7 +188,11 @@ class ResponseSocket:
     # ── messages ──────────────────────────────────────────────────────────────────────────────
 
     def _admit(self, message: Create, tasks: TaskGroup) -> None:
+        limit = MAX_HELD * self._app[SETTINGS].message_limit
+        if self._held and self._held + message.size > limit:
+            raise TooManyResponses(f"requests of {limit:,} characters")
         self._count()
+        self._held += message.size
         lane = message.stream_id
         if lane is None:
             tasks.start_soon(self._respond, message)
@@ -214,6 +220,7 @@ class ResponseSocket:
             await self._tell(error, message)
         finally:
             self._active -= 1
+            self._held -= message.size
 
     async def _prepare(self, message: Create) -> None:
         response_id, _, frames = await prepare_response(self._app, message.body, self._memory)

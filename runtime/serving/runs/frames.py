@@ -125,7 +125,9 @@ class TextFrame:
         return self.wrap(self.text, self.tokens)
 
     def merged(self, later: Frame) -> Frame | None:
-        if not isinstance(later, TextFrame) or 2 * (len(self.text) + len(later.text)) > _JOINED_LIMIT:
+        if not isinstance(later, TextFrame):
+            return None
+        if 2 * (len(self.text) + len(later.text)) > _JOINED_LIMIT:
             return None
         return replace(self, text=self.text + later.text, tokens=self.tokens + later.tokens)
 

@@ -133,6 +133,11 @@ class Run:
             raise self.error or RunCancelled()
         return self._result
 
+    def wake(self) -> None:
+        """Have its readers look for what has happened."""
+        if self._log is not None:
+            self._log.notify()
+
     def catch_up(self) -> None:
         """Make frames of all that has happened, though nobody reads them now."""
         if self._telling is not None:
@@ -252,8 +257,12 @@ class Runs:
         """Whether the server is about to end: it should not be sent new requests."""
 
     def note_lag(self, seconds: float) -> None:
-        """Take in how late the event loop was just now."""
-        self._lag = seconds
+        """Take in how late the event loop was just now; called a few times a second. What wakes no
+        reader while it lags is then looked for."""
+        lagged, self._lag = self._is_lagging(), seconds
+        if lagged:
+            for run in self._runs.values():
+                run.wake()
 
     def _is_lagging(self) -> bool:
         return self._lag > _LAG

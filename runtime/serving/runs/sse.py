@@ -87,6 +87,7 @@ async def stream_frames(
                     frames.waited = True
     except (ConnectionError, TimeoutError, EventsExpired):
         pass
+    frames.waited = True
     cut_off(request)
     return response
 

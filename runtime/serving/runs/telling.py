@@ -28,8 +28,8 @@ class Telling:
     turn of the event loop brings, the reader is woken once and gets those of a branch joined; and
     where branches and votes are not told, it is not woken for the text of a branch that is not
     followed. The decision, and what has come before it, waits for ``finish``. While the event loop
-    lags, progress wakes nobody: readers look for it now and then (``sse.LOOK``), so that what the
-    loop has to give goes to the decisions.
+    lags, progress wakes nobody: readers look for it now and then (``Runs.note_lag``), so that what
+    the loop has to give goes to the decisions.
     """
 
     def __init__(

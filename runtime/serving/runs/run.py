@@ -16,7 +16,6 @@ from frontrunner.strategies.protocol import StopReason
 
 from ...config import ServerSettings
 from ...errors import EngineClosed, EngineError, FrontrunnerError
-from ...events.types import Event
 from ...racing.options import Question, RaceOptions
 from ...result import Result
 from ...runtime import Runtime
@@ -204,15 +203,13 @@ class Run:
     ) -> None:
         log = self._log
         assert log is not None
-        telling = self._telling = Telling(log, encoder, self._fail, self._lagging)
 
-        def told(event: Event) -> None:
-            if not self._accepted.is_set():
-                log.extend(encoder.start(self.id))
-                self._accepted.set()
-            telling.push(event)
+        def begin() -> None:
+            log.extend(encoder.start(self.id))
+            self._accepted.set()
 
-        result = await runtime.race(question, told, **options)
+        telling = self._telling = Telling(log, encoder, self._fail, self._lagging, begin)
+        result = await runtime.race(question, telling.push, **options)
         self._decided_at = anyio.current_time()
         self._deliver = lambda seconds: runtime.delivered(result, seconds)
         self._result = _not_lost(result)

@@ -1,6 +1,7 @@
 """From a race's events to the messages of its run, at the pace of whoever reads them."""
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -18,6 +19,15 @@ _MOST_WAITING: Final = 16 << 10
 
 #: Events after which text may be told that was not: of another branch, or what was taken back.
 _MOVING: Final = (BranchEnded, BranchExtended)
+
+
+@dataclass(slots=True)
+class _Pieces:
+    """What a branch has written since it was told."""
+
+    at: float  # of the last piece
+    tokens: int
+    texts: list[str]
 
 
 class Telling:
@@ -38,6 +48,7 @@ class Telling:
         encoder: Encoder,
         failed: Callable[[], None],
         lagging: Callable[[], bool] = lambda: False,
+        begin: Callable[[], None] | None = None,
     ) -> None:
         """
         Args:
@@ -45,37 +56,47 @@ class Telling:
             encoder: says what they are.
             failed: called once, if the encoder fails; it must end the race.
             lagging: whether the event loop is late with what is due.
+            begin: called before the first event.
         """
+        self._begin = begin
         self._all = encoder.tells_events
         self._lagging = lagging
         self._log, self._encoder = log, encoder
         self._narrator = LeaderStream(encoder.content, extras=encoder.tells_events)
         self._failed: Callable[[], None] | None = failed
         self._events: list[Event] = []
-        self._progress: dict[tuple[int, bool], list[BranchProgressed]] = {}
+        self._progress: dict[tuple[int, bool], _Pieces] = {}
         self._waiting = 0  # characters
         log.source = self.tell
 
     def push(self, event: Event) -> None:
         """Take in what happened."""
         if type(event) is BranchProgressed:
-            key = (event.branch, event.forced)
-            pieces = self._progress.get(key)
-            if pieces is None:
-                self._progress[key] = [event]
-            else:
-                pieces.append(event)
-            self._waiting += len(event.text)
-            if self._waiting > _MOST_WAITING:
-                self.tell()
-            elif self._lagging() or not (self._all or self._narrator.hears(event.branch)):
-                return
+            self.push_progress(event.at, event.branch, event.text, event.tokens, event.forced)
+            return
+        if self._begin is not None:
+            begin, self._begin = self._begin, None
+            begin()
+        # Joined progress came before this event and must be told before it.
+        self._join()
+        self._events.append(event)
+        if self._all or type(event) in _MOVING:
+            self._log.notify()
+
+    def push_progress(self, at: float, branch: int, text: str, tokens: int, forced: bool) -> None:
+        """``push`` of a ``BranchProgressed``, which need not be made for it."""
+        pieces = self._progress.get((branch, forced))
+        if pieces is None:
+            self._progress[branch, forced] = _Pieces(at, tokens, [text])
         else:
-            # Joined progress came before this event and must be told before it.
-            self._join()
-            self._events.append(event)
-            if not (self._all or type(event) in _MOVING):
-                return
+            pieces.at = at
+            pieces.tokens += tokens
+            pieces.texts.append(text)
+        self._waiting += len(text)
+        if self._waiting > _MOST_WAITING:
+            self.tell()
+        elif self._lagging() or not (self._all or self._narrator.hears(branch)):
+            return
         self._log.notify()
 
     def tell(self) -> None:
@@ -108,7 +129,10 @@ class Telling:
         """Make one event of what each branch has written."""
         if not self._progress:
             return
-        joined = [p[0] if len(p) == 1 else _joined(p) for p in self._progress.values()]
+        joined = [
+            BranchProgressed(p.at, branch, "".join(p.texts), p.tokens, forced)
+            for (branch, forced), p in self._progress.items()
+        ]
         self._progress.clear()
         if len(joined) > 1:
             joined.sort(key=_moment)
@@ -119,13 +143,6 @@ class Telling:
         failed, self._failed = self._failed, None
         if failed is not None:
             failed()
-
-
-def _joined(pieces: list[BranchProgressed]) -> BranchProgressed:
-    last = pieces[-1]
-    text = "".join([piece.text for piece in pieces])
-    tokens = sum([piece.tokens for piece in pieces])
-    return BranchProgressed(last.at, last.branch, text, tokens, last.forced)
 
 
 def _moment(event: BranchProgressed) -> float:

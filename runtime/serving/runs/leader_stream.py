@@ -90,6 +90,11 @@ class LeaderStream:
             told.append(Extra(event))
         return told
 
+    @property
+    def begun(self) -> bool:
+        """Whether any text was told."""
+        return self._followed is not None
+
     def hears(self, branch: int) -> bool:
         """Whether text of ``branch`` could be told now."""
         followed = self._followed

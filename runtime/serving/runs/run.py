@@ -36,7 +36,7 @@ _HURRY_STEP = 0.25
 #: How often it is asked whether a race that waits is still wanted, in seconds.
 _LOOK = 0.1
 #: The event loop's lag in seconds over which progress wakes nobody.
-_LAG = 0.02
+_LAG = 0.05
 #: Seconds that races which do not end by the drain limit get for being aborted.
 _ABORT_LIMIT = 2.0
 

@@ -38,8 +38,8 @@ class Telling:
     turn of the event loop brings, the reader is woken once and gets those of a branch joined; and
     where branches and votes are not told, it is not woken for the text of a branch that is not
     followed. The decision, and what has come before it, waits for ``finish``. While the event loop
-    lags, progress wakes nobody: readers look for it now and then (``Runs.note_lag``), so that what
-    the loop has to give goes to the decisions.
+    lags, no progress but the first wakes anybody: readers look for it now and then
+    (``Runs.note_lag``), so that what the loop has to give goes to the decisions.
     """
 
     def __init__(
@@ -95,9 +95,10 @@ class Telling:
         self._waiting += len(text)
         if self._waiting > _MOST_WAITING:
             self.tell()
-        elif self._lagging() or not (self._all or self._narrator.hears(branch)):
-            return
-        self._log.notify()
+        elif (self._all or self._narrator.hears(branch)) and not (
+            self._narrator.begun and self._lagging()  # the first text is waited for
+        ):
+            self._log.notify()
 
     def tell(self) -> None:
         """Make messages of what has come, up to the decision."""

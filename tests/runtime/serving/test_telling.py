@@ -100,6 +100,10 @@ def test_where_branches_are_told_all_text_wakes() -> None:
 
 def test_progress_wakes_nobody_while_the_loop_lags() -> None:
     told = Told(lagging=True)
+    told.telling.push(progress(0, "first"))
+    assert told.wakes == 1  # that is waited for
+    assert told.texts() == ["first"]
+    told.wakes = 0
     told.telling.push(progress(0, "a"))
     assert told.wakes == 0
     told.lagging = False

@@ -11,7 +11,7 @@ import anyio
 import structlog
 
 from frontrunner.strategies.lengths import LengthModel
-from frontrunner.strategies.protocol import BranchStatus
+from frontrunner.strategies.protocol import BranchStatus, StopReason
 
 from .answers import Equivalence, WorkerPool, make_extractor
 from .config import Settings
@@ -242,9 +242,23 @@ class Runtime:
         While other races hold the engine's branches it begins with fewer, or waits; the wait counts
         against its deadline. Cancelling it aborts every branch.
         """
-        request = await self._prepare(question, options)
-        with await self._admit(request) as lease:
-            return await self._run(self._make(request, lease))
+        return await self._solve(question, options)
+
+    async def race(
+        self, question: Question, told: Callable[[Event], None], **options: Unpack[RaceOptions]
+    ) -> Result:
+        """``solve``, and ``told`` hears of every event as it happens, without a queue between.
+
+        Args:
+            question: see ``solve``.
+            told: called where things happen, in order, nothing joined; must be quick, and raise
+                nothing. The last event comes just before the result is returned.
+            options: see ``solve``.
+
+        Raises:
+            BadRequest, Overloaded, EngineClosed: as ``solve``; nothing was told then.
+        """
+        return await self._solve(question, options, told)
 
     def stream(self, question: Question, **options: Unpack[RaceOptions]) -> RaceStream:
         """The same race as ``solve``, as typed events; the last one holds the result.
@@ -316,6 +330,13 @@ class Runtime:
         warn("use Runtime.shorten_deadline", DeprecationWarning, stacklevel=2)
         self.shorten_deadline(race_id, seconds)
 
+    def delivered(self, result: Result, seconds: float) -> None:
+        """Say that a result of this runtime was with whoever asked only ``seconds`` after it was
+        returned: the next ones that run until their deadlines are called so much earlier."""
+        if result.stop_reason is StopReason.DEADLINE and result.elapsed <= 2 * result.deadline:
+            late = result.elapsed - result.deadline + self._reserve.margin + seconds
+            self._reserve.record_return_latency(late)
+
     def load(self) -> EngineLoad:
         """What the engine is doing now."""
         return self.engine.load()
@@ -325,6 +346,16 @@ class Runtime:
         return self._admission.load()
 
     # ── a race, from what was asked to what it teaches ────────────────────────────────────────
+
+    async def _solve(
+        self,
+        question: Question,
+        options: RaceOptions,
+        told: Callable[[Event], None] | None = None,
+    ) -> Result:
+        request = await self._prepare(question, options)
+        with await self._admit(request) as lease:
+            return await self._run(self._make(request, lease, told))
 
     async def _prepare(self, question: Question, options: RaceOptions) -> RaceRequest:
         """Check a request; all errors of input are raised here."""

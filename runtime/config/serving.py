@@ -38,6 +38,10 @@ class ServerSettings(Section):
     """How deep the JSON of a request may be nested."""
     header_timeout: Seconds = 10.0
     """The time until the head of a request, and then again until its body, must have arrived."""
+    max_connections: Annotated[PositiveInt, Unit("connections")] | None = None
+    """The number of connections that are open at once. One more takes the place of one without a
+    request; if there is none, it is told 503 and closed. Not set: what the process's limit of file
+    descriptors (``ulimit -n``) allows, less an eighth, and at least 64, for all else."""
     idle_timeout: Seconds = 75.0
     """The time that a connection without a request is kept."""
     stall_limit: Seconds = 10.0

@@ -31,7 +31,9 @@ class Judgements:
         """
         self._spec = spec
         self._engine = engine
-        self._judge = rewards if isinstance(rewards, SupportsComparison) else None
+        self._judge: SupportsComparison | None = None
+        if rewards is not None and isinstance(rewards, SupportsComparison):
+            self._judge = rewards
         self._reserve = reserve or DeadlineReserve(0.0, fallback_step=0.0)
         self.budget = ScoringBudget()
         """Of all scores of the race, those of a judge or another reward model."""

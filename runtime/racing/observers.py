@@ -14,7 +14,7 @@ from typing import Protocol
 
 import structlog
 
-from ..events.types import Event
+from ..events.types import BranchProgressed, Event
 from ..result import Result
 from .spec import RaceSpec
 
@@ -22,7 +22,11 @@ _log = structlog.get_logger("frontrunner.observers")
 
 
 class RaceWatcher(Protocol):
-    """Follows one race."""
+    """Follows one race.
+
+    One that has an attribute ``hears_progress`` that is false is told no ``BranchProgressed``, of
+    which there are as many as tokens.
+    """
 
     def event(self, event: Event) -> None:
         """What happened; in order, nothing joined."""
@@ -53,13 +57,18 @@ class Watchers:
         self._watchers: list[RaceWatcher] = []
         for observer in observers:
             self._safely(lambda o=observer: self._watchers.append(o.watch(spec, model)))
+        self._patient = [w for w in self._watchers if getattr(w, "hears_progress", True)]
 
     def __bool__(self) -> bool:
         return bool(self._watchers)
 
     def event(self, event: Event) -> None:
-        for watcher in self._watchers:
-            self._safely(lambda w=watcher: w.event(event))
+        # By far the most frequent call: nothing is made for it.
+        for watcher in self._patient if type(event) is BranchProgressed else self._watchers:
+            try:
+                watcher.event(event)
+            except Exception:  # noqa: BLE001 - as below
+                _log.exception("frontrunner.observer_failed")
 
     def aborted(self, seconds: float, requests: int, told: bool) -> None:
         for watcher in self._watchers:

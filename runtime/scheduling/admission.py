@@ -13,6 +13,11 @@ free.
 Refused with ``Overloaded`` is a race for which the queue has no place, and one whose wait would not
 end in time by what slots have taken to come back of late; at once, both. One that waited in vain
 is refused when too little time is left for it to say anything.
+
+A race joins others that wait only if it is expected to begin while it has time to think as well:
+well before half of the time is over in which it could begin when it came; and only if none of those
+behind it must then wait for longer. Otherwise overload would turn all races into such that have
+time for forced answers only, and refuse the others at the end of their waits.
 """
 
 from bisect import insort
@@ -30,6 +35,10 @@ from ..errors import EngineClosed, Overloaded
 _UNUSED = 0.001
 #: Slots given back lately whose mean holding time is what is expected of the next.
 _LATELY = 256
+#: Of the time in which a race could begin, the part that it should wait for at most.
+_WAIT_SHARE = 0.5
+#: Of that part, what it is expected to wait for at most when it joins them: waits vary.
+_JOINING = 0.7
 #: Nobody is told to come back sooner (seconds).
 _SOONEST = 0.1
 
@@ -142,6 +151,7 @@ class Admission:
             deadline if latest is None else latest,
             name,
         )
+        waiting.fair = began + _WAIT_SHARE * (waiting.latest - began)
         self._arrivals += 1
         lease = None
         insort(self._waiting, waiting, key=_by_deadline)
@@ -174,6 +184,7 @@ class Admission:
             if waiting.name == name and earlier > 0:
                 waiting.order = (deadline, waiting.order[1])
                 waiting.latest -= earlier
+                waiting.fair = min(waiting.fair, waiting.latest)
                 waiting.patience.deadline = waiting.latest
         self._waiting.sort(key=_by_deadline)
         self._wake_first()
@@ -247,12 +258,31 @@ class Admission:
         """
         if len(self._waiting) > self._queue:
             raise self._overloaded(waiting, f"{self._queue} races wait already")
-        left = waiting.latest - anyio.current_time()
-        ahead = self._waiting[: self._waiting.index(waiting)]
+        now = anyio.current_time()
+        left = waiting.latest - now
+        place = self._waiting.index(waiting)
         # How long races really take must be known: most are called long before their deadlines.
-        vain = bool(self._holding) and self._wait_behind(ahead, waiting) > left
+        vain = False
+        if self._holding:
+            wait = self._wait_behind(self._waiting[:place], waiting)
+            vain = wait > (left if place == 0 else _JOINING * (waiting.fair - now))
+            vain = vain or self._delays_others(place, now)
         if left <= 0 or vain:
             raise self._overloaded(waiting, "no branches are expected to become free in time")
+
+    def _delays_others(self, place: int, now: float) -> bool:
+        """Whether, because of the race at ``place``, one behind it would have to wait too long that
+        would not have to without it."""
+        held = sum(lease.held for lease in self._leases)
+        seconds = (self._mean_holding() or 0.0) / held if held else 0.0  # between two slots
+        added = self._waiting[place].minimum
+        needed = sum(w.minimum for w in self._waiting[: place + 1]) - self._free
+        for other in self._waiting[place + 1 :]:
+            needed += other.minimum
+            left = other.fair - now
+            if (needed - added) * seconds <= left < needed * seconds:
+                return True
+        return False
 
     def _wait_behind(self, others: "Sequence[_Waiting]", waiting: "_Waiting") -> float:
         """Seconds until ``others`` and then ``waiting`` have the fewest slots they can do with."""
@@ -330,6 +360,7 @@ class _Waiting:
     minimum: int
     latest: float
     name: str
+    fair: float = inf  # when it should have begun, to have time to think
     woken: anyio.Event = field(default_factory=anyio.Event)
     patience: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 

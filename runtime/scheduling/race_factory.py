@@ -374,7 +374,7 @@ def _with_replies(
     if answers.voted and not optional:
         return strategy
     first = FirstReply(strategy, most=answers.voted, answers_count=not answers.voted)
-    if isinstance(rewards, SupportsComparison):
+    if rewards is not None and isinstance(rewards, SupportsComparison):
         return BestReply(first, agreement=rewards.agreement, min_replies=rewards.min_replies)
     if needs_of(strategy).rewards:
         enough = None

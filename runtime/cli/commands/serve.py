@@ -11,7 +11,7 @@ from ...errors import BadRequest
 from ...runtime import Runtime
 from ...serving.app import create_app
 from ...serving.drain import drain
-from ...serving.http_server import Runner
+from ...serving.http_server import Runner, usual_connections
 from ...serving.security.keys import Keys, warn_if_open
 from ..common.engine_startup import RuntimeFactory, started
 from ..common.races import load_settings
@@ -76,6 +76,7 @@ class _Server:
             app,
             header_timeout=settings.header_timeout,
             idle_timeout=settings.idle_timeout,
+            max_connections=settings.max_connections or usual_connections(),
             access_log=None,
             shutdown_timeout=_LAST_REQUESTS,
         )

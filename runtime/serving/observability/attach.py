@@ -25,7 +25,7 @@ class Watching:
             metrics: of a server that exposes them, too; None: they are the application's own.
         """
         server = runtime.settings.server
-        self._runtime = runtime
+        self._runtime, self._runs = runtime, runs
         self._open_metrics = server.open_metrics
         self.health = Health(
             runtime.engine,
@@ -44,7 +44,11 @@ class Watching:
     @property
     def tasks(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
         """What runs for the application's life."""
-        return (self.health.run, lambda: watch_loop_lag(self.metrics.loop_lag))
+        return (self.health.run, lambda: watch_loop_lag(self._note_lag))
+
+    def _note_lag(self, seconds: float) -> None:
+        self.metrics.loop_lag(seconds)
+        self._runs.note_lag(seconds)
 
     def add_routes(self, app: web.Application) -> None:
         health.add_routes(app, self.health)

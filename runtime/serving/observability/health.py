@@ -73,11 +73,11 @@ class Health:
         if self._racing == 0:
             self._since = anyio.current_time()
         self._racing += 1
-        return _Progress(self)
+        return _Progress(self, spec.began)
 
-    def progressed(self) -> None:
-        """The engine gave a token."""
-        self._since, self._silent = anyio.current_time(), 0.0
+    def progressed(self, at: float | None = None) -> None:
+        """The engine gave a token, ``at`` that moment (anyio clock, seconds), or now."""
+        self._since, self._silent = anyio.current_time() if at is None else at, 0.0
         self._lost = None
 
     def ended(self) -> None:
@@ -173,12 +173,13 @@ def queue_is_full(runtime: Runtime) -> bool:
 class _Progress:
     """Follows one race."""
 
-    def __init__(self, health: Health) -> None:
+    def __init__(self, health: Health, began: float) -> None:
         self._health = health
+        self._began = began  # anyio clock, seconds
 
     def event(self, event: Event) -> None:
-        if isinstance(event, BranchProgressed):
-            self._health.progressed()
+        if type(event) is BranchProgressed:
+            self._health.progressed(self._began + event.at)
 
     def aborted(self, seconds: float, requests: int, told: bool) -> None:
         pass

@@ -228,6 +228,8 @@ class Metrics:
 class _RaceMetrics:
     """Counts one race at its end."""
 
+    hears_progress = False
+
     def __init__(self, metrics: Metrics, prompt_tokens: int) -> None:
         self._metrics = metrics
         self._prompt_tokens = prompt_tokens

@@ -101,6 +101,8 @@ def trace_middleware() -> Middleware | None:
 class _RaceSpan:
     """The span of one race."""
 
+    hears_progress = False
+
     def __init__(self, span: "Span") -> None:
         self._span = span
 

@@ -39,6 +39,10 @@ class ChunkEncoder(ABC):
         self._created = int(time())
         self._id = ""
 
+    @property
+    def tells_events(self) -> bool:
+        return self._events
+
     @abstractmethod
     def _first(self) -> Sequence[Mapping[str, Any]]:
         """What comes before the first text of each choice, in a chunk of its own. It is sent with

@@ -36,7 +36,7 @@ from ..runs.leader_stream import Answer, Decided, Extra, Reasoning, StreamItem
 
 Json = dict[str, Any]
 #: What a frame takes beside its text, about, in bytes.
-_ENVELOPE = 256
+_ENVELOPE = 512
 
 
 class ResponseEncoder:
@@ -65,6 +65,8 @@ class ResponseEncoder:
         self._live = LiveReasoning(account.form)
         self._calls_tools = calls_tools
         self._on_end = on_end
+        self.catch_up: Callable[[], None] = lambda: None
+        """Called before a snapshot: has it told all that has happened."""
         self._pieces: list[str] = []  # of the item that is being written
         self._open: str | None = None  # the type of the item that is being written
         self._ids: Json = {}  # where a text belongs
@@ -81,8 +83,13 @@ class ResponseEncoder:
             "usage": None,
         }
 
+    @property
+    def tells_events(self) -> bool:
+        return self._events
+
     def snapshot(self) -> Json:
         """The response as it stands, with the text that was written so far."""
+        self.catch_up()
         if self._open is None:
             return self.response
         *ended, item = self.response["output"]

@@ -164,6 +164,7 @@ async def start_response(
         keep_on_disconnect=asked.keeps_on or bool(body.background),
         owner=memory.owner,
     )
+    encoder.catch_up = run.catch_up
     memory.add(run.id, encoder, [*earlier, *turns], stored=body.store is not False)
     return run, encoder
 

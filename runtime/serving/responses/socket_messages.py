@@ -43,6 +43,7 @@ class Create:
     """Begin a response."""
 
     body: ResponseBody
+    size: int = 0  # of the message, in characters
 
     @property
     def stream_id(self) -> str | None:
@@ -69,7 +70,8 @@ async def read_message(data: str, depth: int, slices: Slices) -> SocketMessage:
         raise BadParameter("a message is a JSON object")
     match said.get("type"):
         case "response.create":
-            return Create(await checked_in_slices(ResponseBody, said, slices, len(data)))
+            body = await checked_in_slices(ResponseBody, said, slices, len(data))
+            return Create(body, len(data))
         case "response.cancel":
             return checked(Cancel, said)
         case "response.resume":

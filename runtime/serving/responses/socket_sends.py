@@ -12,6 +12,8 @@ from aiohttp.abc import AbstractStreamWriter
 #: Bytes that the kernel may hold for it. Left alone it takes megabytes before a client that has
 #: stopped reading is noticed.
 KERNEL_LIMIT = 128 << 10
+#: Bytes of a frame before its message at most.
+_FRAME_HEAD = 14
 #: Seconds that the closing handshake may take.
 CLOSE_LIMIT = 1.0
 
@@ -47,6 +49,12 @@ class BoundedSocket(web.WebSocketResponse):
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_LIMIT)
         return await super().prepare(request)
 
+    @property
+    def room(self) -> int:
+        """Bytes that can be written without waiting; none if the connection has gone."""
+        transport = self._req.transport if self._req is not None else None
+        return 0 if transport is None else self._limit - transport.get_write_buffer_size()
+
     async def close(self, *, code: int = 1000, message: bytes = b"", drain: bool = True) -> bool:
         """Close it, within ``CLOSE_LIMIT`` seconds; what the client has not taken by then is
         lost."""
@@ -74,9 +82,7 @@ def _reset(transport: asyncio.Transport) -> None:
 class Sender:
     """Sends messages, one at a time."""
 
-    def __init__(
-        self, socket: web.WebSocketResponse, writer: AbstractStreamWriter, limit: float
-    ) -> None:
+    def __init__(self, socket: BoundedSocket, writer: AbstractStreamWriter, limit: float) -> None:
         """
         Args:
             socket: on which.
@@ -86,8 +92,9 @@ class Sender:
         self._socket, self._writer, self._limit = socket, writer, limit
         self._turn = anyio.Lock()
 
-    async def send(self, message: bytes) -> None:
-        """Send a text message, and wait until there is room for another one.
+    async def send(self, message: bytes) -> bool:
+        """Send a text message, and wait until there is room for another one; whether there was
+        room at once.
 
         Raises:
             Stalled: there was none in time. Nothing more can be sent.
@@ -95,6 +102,12 @@ class Sender:
 
         Cancelling it leaves a message either sent or not; nothing more can be sent then.
         """
+        if self._has_room(len(message)):
+            try:
+                await self._socket.send_frame(message, WSMsgType.TEXT)  # it does not wait
+            except ConnectionError as error:
+                raise Gone from error
+            return True
         async with self._turn:
             try:
                 with anyio.fail_after(self._limit):
@@ -105,3 +118,7 @@ class Sender:
                 raise Stalled from None
             except ConnectionError as error:
                 raise Gone from error
+        return False
+
+    def _has_room(self, size: int) -> bool:
+        return not self._turn.locked() and self._socket.room > size + _FRAME_HEAD

@@ -27,7 +27,7 @@ large; 1013: the client did not take what was sent in time, and may come back.
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import anyio
@@ -41,6 +41,8 @@ from ...json_bytes import json_bytes
 from ..app_keys import SETTINGS
 from ..errors import BadParameter, Draining, EventsExpired, json_response
 from ..requests.slices import SLICES
+from ..runs.frames import Frame
+from ..runs.replay_buffer import LogReader
 from ..runs.run import RUNS, Run
 from ..security.keys import key_name
 from .runs import Memory, find_events, find_run, prepare_response, start_response, told_error
@@ -52,6 +54,11 @@ _log = structlog.get_logger("frontrunner.serving")
 
 #: Responses of one connection that are in progress or wait for their turn.
 MAX_RESPONSES = 64
+#: Messages at the end of a response that are sent without a pause.
+_AT_ONCE = 12
+
+#: What the requests of these may hold together, in messages of the largest size.
+MAX_HELD = 4
 
 #: Responses that a connection keeps for itself, and their bytes, about; the newest ones.
 OWN_RESPONSES, OWN_BYTES = 64, 8 << 20
@@ -65,10 +72,8 @@ class TooManyResponses(BadRequest):
     status = 429
     code = "too_many_responses"
 
-    def __init__(self) -> None:
-        super().__init__(
-            f"one connection may have {MAX_RESPONSES} responses in progress or waiting, and has"
-        )
+    def __init__(self, most: str = f"{MAX_RESPONSES} responses") -> None:
+        super().__init__(f"one connection may have {most} in progress or waiting, and has")
 
 
 class NotActive(BadRequest):
@@ -124,6 +129,7 @@ class ResponseSocket:
         self._closing: tuple[int, str] = (WSCloseCode.OK, "")
         self._lanes: dict[str, deque[Create]] = {}  # what waits, by lane, while one is in progress
         self._active = 0  # in progress or waiting
+        self._held = 0  # characters of the requests of these
         self._streams: dict[str, str | None] = {}  # lane of each response that is sent
 
     async def serve(self) -> None:
@@ -182,7 +188,11 @@ class ResponseSocket:
     # ── messages ──────────────────────────────────────────────────────────────────────────────
 
     def _admit(self, message: Create, tasks: TaskGroup) -> None:
+        limit = MAX_HELD * self._app[SETTINGS].message_limit
+        if self._held and self._held + message.size > limit:
+            raise TooManyResponses(f"requests of {limit:,} characters")
         self._count()
+        self._held += message.size
         lane = message.stream_id
         if lane is None:
             tasks.start_soon(self._respond, message)
@@ -210,6 +220,7 @@ class ResponseSocket:
             await self._tell(error, message)
         finally:
             self._active -= 1
+            self._held -= message.size
 
     async def _prepare(self, message: Create) -> None:
         response_id, _, frames = await prepare_response(self._app, message.body, self._memory)
@@ -271,8 +282,10 @@ class ResponseSocket:
         try:
             with run.frames(after) as frames:
                 try:
-                    async for number, frame in frames:
-                        await self._sender.send(place + frame.encode(number)[1:])
+                    while batch := await frames.batch():
+                        await self._send_all(place, batch, frames)
+                    if not frames.waited:
+                        run.delivered()
                 except (Stalled, EventsExpired):
                     _log.info("frontrunner.stalled_reader", response=run.id)
                     self.end(WSCloseCode.TRY_AGAIN_LATER, "events were not taken in time")
@@ -280,6 +293,19 @@ class ResponseSocket:
                     self.end(WSCloseCode.GOING_AWAY, "")
         finally:
             self._streams.pop(run.id, None)
+
+    async def _send_all(
+        self, place: bytes, batch: Sequence[tuple[int, Frame]], frames: LogReader
+    ) -> None:
+        """Send frames, and let others have their turn after each: a client that leaves is noticed,
+        and one that takes them one by one is not flooded. Only the end comes in one piece, since
+        with it the deadline is kept."""
+        ending = batch[-1][0] - _AT_ONCE if batch[-1][1].terminal else batch[-1][0]
+        for number, frame in batch:
+            if not await self._sender.send(place + frame.encode(number)[1:]):
+                frames.waited = True
+            if number <= ending:
+                await anyio.lowlevel.checkpoint()
 
     async def _tell(self, error: FrontrunnerError, message: SocketMessage | None) -> None:
         """Send an ``error`` event."""

@@ -11,8 +11,8 @@ from .leader_stream import StreamItem
 
 #: Joined text grows to this many bytes, so that one frame is never a large part of a log.
 _JOINED_LIMIT = 16 << 10
-#: What a frame takes beside its text, about, in bytes.
-_ENVELOPE = 256
+#: What a frame takes in memory beside its text, about, in bytes: a message, and a piece of text.
+_ENVELOPE, _TEXT_ENVELOPE = 448, 512
 
 
 class Frame(Protocol):
@@ -52,6 +52,11 @@ class Frame(Protocol):
 
 class Encoder(Protocol):
     """One API's way to tell a race. Stateful: one for each run."""
+
+    @property
+    def tells_events(self) -> bool:
+        """Whether it tells of more events than the first: else it is given no other ``Extra``."""
+        ...
 
     def start(self, run_id: str) -> Iterable[Frame]:
         """What comes first."""
@@ -113,14 +118,16 @@ class TextFrame:
 
     @property
     def size(self) -> int:
-        return _ENVELOPE + 2 * len(self.text)
+        return _TEXT_ENVELOPE + 2 * len(self.text)
 
     @property
     def payload(self) -> Mapping[str, Any]:
         return self.wrap(self.text, self.tokens)
 
     def merged(self, later: Frame) -> Frame | None:
-        if not isinstance(later, TextFrame) or self.size + later.size > _JOINED_LIMIT:
+        if not isinstance(later, TextFrame):
+            return None
+        if 2 * (len(self.text) + len(later.text)) > _JOINED_LIMIT:
             return None
         return replace(self, text=self.text + later.text, tokens=self.tokens + later.tokens)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from frontrunner.strategies.protocol import BranchStatus
 
 from ...events.fold import RaceState
-from ...events.types import BranchExtended, BranchProgressed, Event, RaceDecided
+from ...events.types import BranchExtended, BranchProgressed, Event, RaceDecided, RaceStarted
 from ...result import Result
 
 #: Between the text of a branch that fell back and that of the one told from here on.
@@ -63,12 +63,14 @@ class LeaderStream:
     text goes on with what takes its place.
     """
 
-    def __init__(self, content: Callable[[Result], str]) -> None:
+    def __init__(self, content: Callable[[Result], str], *, extras: bool = True) -> None:
         """
         Args:
             content: what is told as the answer of a race that was decided; empty: nothing.
+            extras: whether other events than the first are told as they are.
         """
         self._content = content
+        self._extras = extras
         self._race = RaceState()
         self._followed: int | None = None
 
@@ -80,15 +82,23 @@ class LeaderStream:
             return told
         self._race.apply(event)
         told = list[StreamItem]()
-        match event:
-            case BranchProgressed():
-                told += self._progressed(event)
-            case BranchExtended(_, branch, text) if branch == self._followed:
-                told += self._reason(text, branch, self._said.removesuffix(text))
-            case _:
-                pass
-        told.append(Extra(event))
+        if isinstance(event, BranchProgressed):
+            told = self._progressed(event)
+        elif isinstance(event, BranchExtended) and event.branch == self._followed:
+            told = self._reason(event.text, event.branch, self._said.removesuffix(event.text))
+        if self._extras or isinstance(event, RaceStarted):
+            told.append(Extra(event))
         return told
+
+    @property
+    def begun(self) -> bool:
+        """Whether any text was told."""
+        return self._followed is not None
+
+    def hears(self, branch: int) -> bool:
+        """Whether text of ``branch`` could be told now."""
+        followed = self._followed
+        return branch == followed or followed is None or not self._can_win(followed)
 
     @property
     def _said(self) -> str:

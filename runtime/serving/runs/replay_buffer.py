@@ -1,7 +1,8 @@
 """The messages of a run, kept for readers that are slow, late, or come back."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from itertools import islice
 
 import anyio
 
@@ -33,6 +34,8 @@ class ReplayBuffer:
         self._open_texts: dict[str, int] = {}  # key of a text: number of its last piece
         self._wake: anyio.Event | None = None
         self.closed = False
+        self.source: Callable[[], None] | None = None
+        """Called before a reader waits: adds what there is to add."""
 
     @property
     def first(self) -> int:
@@ -54,12 +57,12 @@ class ReplayBuffer:
                 self.closed = True
             if not final and not frame.terminal:
                 self._trim()
-        self._notify()
+        self.notify()
 
     def close(self) -> None:
         """No further frames: readers end after what is left."""
         self.closed = True
-        self._notify()
+        self.notify()
 
     def _add(self, frame: Frame) -> None:
         key = frame.key
@@ -83,7 +86,8 @@ class ReplayBuffer:
             self._size -= self._frames.popleft().size
             self._first += 1
 
-    def _notify(self) -> None:
+    def notify(self) -> None:
+        """Let readers that wait look whether there is anything."""
         if self._wake is not None:
             self._wake.set()
             self._wake = None
@@ -97,23 +101,34 @@ class ReplayBuffer:
 
         Cancelling it takes nothing.
         """
+        while (batch := self.ready(after)) is None:
+            await self.changed()
+        return batch
+
+    def ready(self, after: int) -> list[tuple[int, Frame]] | None:
+        """The same without waiting; None: there is nothing yet."""
+        if self.source is not None:
+            self.source()
         number = after + 1
-        while number >= self.next:
-            if self.closed:
-                return []
-            if self._wake is None:
-                self._wake = anyio.Event()
-            await self._wake.wait()
+        if number >= self.next:
+            return [] if self.closed else None
         if number < self._first:
             raise EventsExpired(number, self._first)
         batch, size = list[tuple[int, Frame]](), 0
-        while number < self.next and size < _BATCH:
-            frame = self._frames[number - self._first]
+        for frame in islice(self._frames, number - self._first, None):
             batch.append((number, frame))
             size += frame.size
             number += 1
+            if size >= _BATCH:
+                break
         self._taken = max(self._taken, number - 1)
         return batch
+
+    async def changed(self) -> None:
+        """Wait for ``notify``, which frames call that are added."""
+        if self._wake is None:
+            self._wake = anyio.Event()
+        await self._wake.wait()
 
 
 class LogReader:
@@ -132,6 +147,8 @@ class LogReader:
             raise EventsExpired(after + 1, log.first)
         self._log = log
         self._after = after
+        self.waited = False
+        """For whoever writes them: whether the client had to make room."""
         self._waiting: deque[tuple[int, Frame]] = deque()
 
     def __aiter__(self) -> "LogReader":
@@ -163,3 +180,26 @@ class LogReader:
         if batch:
             self._after = batch[-1][0]
         return batch
+
+    def ready(self) -> list[tuple[int, Frame]] | None:
+        """``batch`` without waiting; None: there is nothing yet.
+
+        Raises:
+            EventsExpired: as ``batch``.
+        """
+        if self._waiting:
+            batch = list(self._waiting)
+            self._waiting.clear()
+            return batch
+        batch = self._log.ready(self._after)
+        if batch:
+            self._after = batch[-1][0]
+        return batch
+
+    async def changed(self) -> None:
+        """Wait until there may be more, or for ``nudge``."""
+        await self._log.changed()
+
+    def nudge(self) -> None:
+        """End ``changed``, whether there is more or not."""
+        self._log.notify()

@@ -16,15 +16,14 @@ from frontrunner.strategies.protocol import StopReason
 
 from ...config import ServerSettings
 from ...errors import EngineClosed, EngineError, EngineRestarting, FrontrunnerError
-from ...events.types import RaceDecided
 from ...racing.options import Question, RaceOptions
 from ...result import Result
 from ...runtime import Runtime
 from ..errors import Draining, RaceLost, RunCancelled
 from ..requests.limits import RaceLimit
 from .frames import Encoder
-from .leader_stream import LeaderStream
 from .replay_buffer import LogReader, ReplayBuffer
+from .telling import Telling
 
 __all__ = ["RUNS", "Run", "Runs"]
 
@@ -36,6 +35,8 @@ _SWEEP = 5.0
 _HURRY_STEP = 0.25
 #: How often it is asked whether a race that waits is still wanted, in seconds.
 _LOOK = 0.1
+#: The event loop's lag in seconds over which progress wakes nobody.
+_LAG = 0.05
 #: Seconds that races which do not end by the drain limit get for being aborted.
 _ABORT_LIMIT = 2.0
 
@@ -52,6 +53,7 @@ class Run:
         kept: bool,
         owner: str | None,
         changed: Callable[["Run"], None],
+        lagging: Callable[[], bool] = lambda: False,
     ) -> None:
         self.race_id = token_hex(12)
         self.id = prefix + self.race_id
@@ -64,11 +66,15 @@ class Run:
         self._log = log
         self._keep = keep_on_disconnect
         self._changed = changed
+        self._lagging = lagging
+        self._decided_at: float | None = None  # anyio clock; None: it was not, or it was delivered
+        self._deliver: Callable[[float], None] = lambda seconds: None
         self._holders = 0
         self._scope = anyio.CancelScope()
         self._accepted = anyio.Event()
         self._done = anyio.Event()
         self._result: Result | None = None
+        self._telling: Telling | None = None
 
     @property
     def done(self) -> bool:
@@ -126,6 +132,22 @@ class Run:
             raise self.error or RunCancelled()
         return self._result
 
+    def wake(self) -> None:
+        """Have its readers look for what has happened."""
+        if self._log is not None:
+            self._log.notify()
+
+    def catch_up(self) -> None:
+        """Make frames of all that has happened, though nobody reads them now."""
+        if self._telling is not None:
+            self._telling.tell()
+
+    def delivered(self) -> None:
+        """The last frame was written, to a client that took all before it without a pause."""
+        if self._decided_at is not None:
+            seconds, self._decided_at = anyio.current_time() - self._decided_at, None
+            self._deliver(seconds)
+
     def cancel(self) -> None:
         """End the race now, without a result; nothing if it has ended."""
         if not self.done:
@@ -165,6 +187,7 @@ class Run:
             if not self._accepted.is_set():
                 self.refused = self.error
             elif self._log is not None and encoder is not None and not self._log.closed:
+                self.catch_up()
                 self._log.extend(encoder.fail(self.error or RunCancelled()), final=True)
             if self._log is not None:
                 self._log.close()
@@ -179,18 +202,25 @@ class Run:
         options: RaceOptions,
         encoder: Encoder,
     ) -> None:
-        log, narrator = self._log, LeaderStream(encoder.content)
+        log = self._log
         assert log is not None
-        async with runtime.stream(question, **options) as events:
+
+        def begin() -> None:
             log.extend(encoder.start(self.id))
             self._accepted.set()
-            async for event in events:
-                final = isinstance(event, RaceDecided)
-                if isinstance(event, RaceDecided):
-                    self._result = _not_lost(event.result, runtime)
-                    await encoder.before_decided(event.result)
-                for item in narrator.tell(event):
-                    log.extend(encoder.encode(item), final=final)
+
+        telling = self._telling = Telling(log, encoder, self._fail, self._lagging, begin)
+        result = await runtime.race(question, telling.push, **options)
+        self._decided_at = anyio.current_time()
+        self._deliver = lambda seconds: runtime.delivered(result, seconds)
+        self._result = _not_lost(result, runtime)
+        await encoder.before_decided(self._result)
+        telling.finish()
+
+    def _fail(self) -> None:
+        """The race cannot be told."""
+        self.error = EngineError("an internal error ended the race")
+        self._scope.cancel()
 
 
 def _not_lost(result: Result, runtime: Runtime) -> Result:
@@ -221,10 +251,22 @@ class Runs:
         self._scope: anyio.CancelScope | None = None
         self._change: anyio.Event | None = None
         self._refusing = False
+        self._lag = 0.0  # of the event loop, seconds
         self.overrun = 5.0
         """Seconds that a race may be late when the server ends, as it is where many end at once."""
         self.leaving = False
         """Whether the server is about to end: it should not be sent new requests."""
+
+    def note_lag(self, seconds: float) -> None:
+        """Take in how late the event loop was just now; called a few times a second. What wakes no
+        reader while it lags is then looked for."""
+        lagged, self._lag = self._is_lagging(), seconds
+        if lagged:
+            for run in self._runs.values():
+                run.wake()
+
+    def _is_lagging(self) -> bool:
+        return self._lag > _LAG
 
     @property
     def draining(self) -> bool:
@@ -311,6 +353,7 @@ class Runs:
             kept=kept,
             owner=owner,
             changed=self._changed,
+            lagging=self._is_lagging,
         )
         self._runs[run.id] = run
         self._tasks.start_soon(self._execute, run, question, options, encoder)

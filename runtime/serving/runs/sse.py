@@ -1,6 +1,8 @@
 """A run as a stream of server-sent events, for a client that may be slow, or gone."""
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 import anyio
 from aiohttp import web
@@ -15,6 +17,8 @@ from .run import Run
 
 #: How often a silent client is looked at for whether it has gone, in seconds.
 LOOK = 0.1
+#: Seconds by which timers fire early at most.
+_TIMER_ERROR = 0.001
 
 _HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
@@ -50,7 +54,10 @@ async def stream_run(
         EventsExpired: before anything is sent, if the first frame is not kept any more.
     """
     with run.frames(after) as frames:
-        return await stream_frames(request, frames, ids=ids, done=done, headers=headers)
+        response = await stream_frames(request, frames, ids=ids, done=done, headers=headers)
+        if not frames.waited:
+            run.delivered()
+        return response
 
 
 async def stream_frames(
@@ -70,20 +77,51 @@ async def stream_frames(
             # What waits here is not joined any more.
             request.transport.set_write_buffer_limits(high=settings.writer_limit)
         silence = _Silence(response, settings, read_timeout(request.headers), ids=ids)
-        while (batch := await _next(request, silence, frames)) is not None:
-            piece = b"".join(_event(frame, number, ids) for number, frame in batch)
-            if not batch:
-                piece = b"data: " + done + b"\n\n" if done else b""
-            with anyio.fail_after(settings.stall_limit):
-                if piece:
-                    await response.write(piece)
-                if not batch:
-                    await response.write_eof()
+        with _looking(frames, silence):
+            while (batch := await _next(request, silence, frames)) is not None:
+                piece = b"".join([_event(frame, number, ids) for number, frame in batch])
+                if not batch or batch[-1][1].terminal:
+                    await _write_end(response, piece + _done(done), settings)
                     return response
+                if not await _write(request, response, piece, settings):
+                    frames.waited = True
     except (ConnectionError, TimeoutError, EventsExpired):
         pass
+    frames.waited = True
     cut_off(request)
     return response
+
+
+def _done(said: bytes) -> bytes:
+    return b"data: " + said + b"\n\n" if said else b""
+
+
+async def _write(
+    request: web.Request, response: web.StreamResponse, piece: bytes, settings: ServerSettings
+) -> bool:
+    """Write a piece; whether there was room for it.
+
+    Raises:
+        TimeoutError: the client makes no room for it.
+    """
+    transport = request.transport
+    if transport is not None and (
+        transport.get_write_buffer_size() + len(piece) < settings.writer_limit
+    ):
+        await response.write(piece)  # there is room: it does not wait
+        return True
+    with anyio.fail_after(settings.stall_limit):
+        await response.write(piece)
+    return False
+
+
+async def _write_end(response: web.StreamResponse, piece: bytes, settings: ServerSettings) -> None:
+    """
+    Raises:
+        TimeoutError: as ``_write``.
+    """
+    with anyio.fail_after(settings.stall_limit):
+        await response.write_eof(piece)
 
 
 def streamed(frames: Iterable[Frame]) -> web.Response:
@@ -121,10 +159,19 @@ class _Silence:
         if patience is not None:
             # Twice as often, since the network may be late as well.
             self.interval = min(self.interval, patience / 2)
+        self.due = asyncio.get_running_loop().time() + self.interval
         # OpenAI's decoder never clears an id: a comment with an empty line behind it becomes an
         # event without data there, which it cannot read. Where there are no ids clients have been
         # seen (vLLM's benchmark) that read from one empty line to the next.
         self._comment = b": keep-alive\n" if ids else b": keep-alive\n\n"
+
+    def broken(self) -> None:
+        """Something was sent."""
+        self.due = asyncio.get_running_loop().time() + self.interval
+
+    def is_due(self) -> bool:
+        """Whether it has been silent for too long. A timer may fire a moment early."""
+        return asyncio.get_running_loop().time() >= self.due - _TIMER_ERROR
 
     async def tell(self) -> None:
         """
@@ -139,14 +186,38 @@ async def _next(
     request: web.Request, silence: _Silence, frames: LogReader
 ) -> list[tuple[int, Frame]] | None:
     """The frames to send now, none at the end; None: the client has gone."""
-    due = anyio.current_time() + silence.interval
+    silence.broken()
     while request.transport is not None:
-        with anyio.move_on_at(min(due, anyio.current_time() + LOOK)):
-            return await frames.batch()
-        if anyio.current_time() >= due:
+        if (batch := frames.ready()) is not None:
+            return batch
+        if silence.is_due():
             await silence.tell()
-            due = anyio.current_time() + silence.interval
+            silence.broken()
+        else:
+            await frames.changed()
     return None
+
+
+@contextmanager
+def _looking(frames: LogReader, silence: _Silence) -> Iterator[None]:
+    """Wake whoever waits for ``frames`` every ``LOOK`` seconds, and when there was silence for too
+    long, for the time of a block. One timer, since most waits are much shorter."""
+    loop = asyncio.get_running_loop()
+
+    def arm() -> asyncio.TimerHandle:
+        return loop.call_at(min(loop.time() + LOOK, silence.due), look)
+
+    def look() -> None:
+        nonlocal timer
+        frames.nudge()
+        # A moment that has passed is on its way to be told.
+        timer = loop.call_later(LOOK, look) if silence.is_due() else arm()
+
+    timer = arm()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _event(frame: Frame, number: int, ids: bool) -> bytes:

@@ -825,3 +825,49 @@ async def test_cancelling_a_race_that_waits_leaves_nothing() -> None:
         assert runtime.admission_load().waiting == 0
         assert len(engine.requests) == 1
         tasks.cancel_scope.cancel()
+
+
+async def test_a_race_joins_others_that_wait_only_with_time_to_think() -> None:
+    admission = Admission(4, queue=99)
+    now = anyio.current_time()
+    with await admission.admit(4, 4, deadline=now + 1):
+        await anyio.sleep(1.0)  # it is known that slots are held for a second
+    leases = [await admission.admit(4, 4, deadline=anyio.current_time() + 10)]
+    begun = list[int]()
+
+    async def race(number: int, seconds: float) -> None:
+        lease = await admission.admit(4, 4, deadline=anyio.current_time() + seconds)
+        begun.append(number)
+        await anyio.sleep(1.0)
+        lease.close()
+
+    async with anyio.create_task_group() as tasks:
+        # Alone it may wait for as long as it can say anything.
+        tasks.start_soon(race, 0, 1.5)
+        await anyio.wait_all_tasks_blocked()
+        # Two seconds until it begins, of the ten that it has.
+        tasks.start_soon(race, 1, 10.0)
+        await anyio.wait_all_tasks_blocked()
+        # It would begin in time to say anything, but after more than half of its time.
+        with pytest.raises(Overloaded):
+            await admission.admit(4, 4, deadline=anyio.current_time() + 3.5)
+        leases[0].close()
+    assert begun == [0, 1]
+
+
+async def test_a_race_does_not_make_another_wait_too_long() -> None:
+    admission = Admission(4, queue=99)
+    with await admission.admit(4, 4, deadline=anyio.current_time() + 1):
+        await anyio.sleep(1.0)
+    lease = await admission.admit(4, 4, deadline=anyio.current_time() + 10)
+    async with anyio.create_task_group() as tasks:
+
+        async def race(seconds: float) -> None:
+            with await admission.admit(4, 4, deadline=anyio.current_time() + seconds):
+                await anyio.sleep(1.0)
+
+        tasks.start_soon(race, 3.0)  # begins in a second, and may wait for one and a half
+        await anyio.wait_all_tasks_blocked()
+        with pytest.raises(Overloaded):  # it would go before that, and fit itself
+            await admission.admit(4, 4, deadline=anyio.current_time() + 2.9)
+        lease.close()

@@ -304,6 +304,19 @@ async def test_too_many_responses(serve: Serve) -> None:
         assert error["stream_id"] == "one"
 
 
+async def test_too_much_in_requests_that_wait(serve: Serve) -> None:
+    async with serve(ENDLESS, message_limit=4_096) as served, dial(served) as client:
+        for _ in range(6):  # four of the largest size are five of this one
+            await client.create("x" * 3_000, stream_id="one", frontrunner={"deadline": 60})
+        (*_, error) = await client.until("error")
+        assert error["error"]["code"] == "too_many_responses"
+        assert "16,384 characters" in error["error"]["message"]
+        await client.send("response.cancel", stream_id="one")
+        await client.until("response.incomplete")
+        await client.create("x" * 3_000, stream_id="one", frontrunner={"deadline": 60})  # has room
+        await client.until("response.created")
+
+
 # ── cancelling ────────────────────────────────────────────────────────────────────────────────
 
 

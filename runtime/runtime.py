@@ -17,7 +17,6 @@ from .answers import Equivalence, WorkerPool, make_extractor
 from .config import Settings
 from .engines.protocol import Engine, EngineLoad, TakesThinking
 from .errors import BadRequest, ConfigError, EngineClosed, EngineError, EngineStartError
-from .events.types import Event
 from .logs import configure_logs
 from .model_files.families import is_named_later, with_family
 from .planning.runtime_models import RuntimeModels
@@ -337,9 +336,7 @@ class Runtime:
             name=spec.race_id,
         )
 
-    def _make(
-        self, request: RaceRequest, lease: Lease, publish: Callable[[Event], None] | None = None
-    ) -> Race:
+    def _make(self, request: RaceRequest, lease: Lease) -> Race:
         """The race of a request, one of those that run from now on.
 
         Raises:
@@ -349,7 +346,7 @@ class Runtime:
         name = request.spec.race_id
         if name in self._racing:  # their requests would be taken for each other's
             raise BadRequest(f"race_id: a race called {name!r} runs already", "race_id")
-        race = self._maker.make(request, lease, self._lengths, publish)
+        race = self._maker.make(request, lease, self._lengths)
         self._racing[name] = race
         return race
 
@@ -364,8 +361,9 @@ class Runtime:
         streamed = StreamedRace(self._background, self._leave_limit)
         with ExitStack() as undoing:
             undoing.enter_context(lease)
-            race = self._make(request, lease, streamed.events.push)
+            race = self._make(request, lease)
             undoing.callback(self._racing.pop, race.spec.race_id, None)
+            race.stream_to(streamed.events)
             self._background.start_soon(self._run_streamed, race, lease, streamed)
             undoing.pop_all()
         return streamed

@@ -17,15 +17,24 @@ import structlog
 from frontrunner.strategies.protocol import BranchStatus
 
 from ..answers import Clusters
-from ..engines.protocol import Chunk, Engine, FinishReason, Generation, Sampling
+from ..engines.protocol import (
+    Chunk,
+    Engine,
+    FinishReason,
+    Generation,
+    Sampling,
+    SupportsFeeding,
+    TokenSink,
+)
 from ..errors import EngineError
 from ..rewards.protocol import RewardModel, Scoring
 from .aborts import Aborts
-from .branch import BackgroundForcing, Branch, ProbeRequest, Text
+from .branch import BackgroundForcing, Branch, ProbeRequest
 from .deadline_reserve import DeadlineReserve
 from .judgements import Judgements
 from .seeds import branch_seed
 from .spec import RaceSpec
+from .token_text import TokenText
 
 _log = structlog.get_logger("frontrunner.race")
 
@@ -35,6 +44,10 @@ _FORCED_PRIORITY = -(2**40)
 
 class BranchListener(Protocol):
     """The race, as it is told what came of its branches' requests."""
+
+    def sink(self, branch: Branch) -> TokenSink | None:
+        """Where what a running branch generates goes; None: to ``on_chunk``."""
+        ...
 
     def on_chunk(self, branch: Branch, chunk: Chunk, *, forced: bool) -> None:
         """A piece of text."""
@@ -105,6 +118,7 @@ class BranchRequests:
     ) -> None:
         self._spec = spec
         self._engine = services.engine
+        self._feeder = self._engine if isinstance(self._engine, SupportsFeeding) else None
         self._clusters = services.clusters
         self._reserve = services.reserve
         self._opening = spec.answers.opening(spec.forcing.suffix)
@@ -128,7 +142,7 @@ class BranchRequests:
             branch=branch.index,
         )
         with branch.scope:
-            await self._stream(branch, request, BranchStatus.RUNNING)
+            await self._run(branch, request)
             if branch.status is BranchStatus.RUNNING:
                 answers = self._spec.answers
                 said = (answers.of_unfinished if branch.truncated else answers.find)(branch.text)
@@ -190,7 +204,7 @@ class BranchRequests:
             self._listener.on_suffix(branch)
             priority = _FORCED_PRIORITY + int(self._spec.deadline * 1000)
             request = self._continuation(branch, branch.forced_request_id, priority, alone)
-            await self._stream(branch, request, BranchStatus.FORCING)
+            await self._stream_forced(branch, request)
             said = self._find_forced(branch.said_when_forced)
         if branch.status is BranchStatus.FORCING:
             await self._tell_answer(branch, said, BranchStatus.FORCED)
@@ -274,7 +288,7 @@ class BranchRequests:
         """Ask a running branch, beside it, what it would answer."""
         if branch.probe is not probe:
             return  # dropped before it began
-        probe.tokens, text = branch.tokens, Text()
+        probe.tokens, text = branch.tokens, TokenText()
         priority = int(self._spec.deadline * 1000)
         request = self._continuation(branch, probe.request_id, priority, greedy=True)
         with probe.scope:
@@ -313,19 +327,62 @@ class BranchRequests:
 
     # ── streams and answers ───────────────────────────────────────────────────────────────────
 
-    async def _stream(self, branch: Branch, request: Generation, status: BranchStatus) -> None:
-        """Take in a request's chunks until it ends or the branch leaves ``status``."""
+    async def _run(self, branch: Branch, request: Generation) -> None:
+        """Take in what a branch generates until it ends, or is not running any more."""
+        sink = self._listener.sink(branch)
+        try:
+            if sink is None:
+                finish = await self._stream(branch, request)
+            elif self._feeder is not None:
+                finish = await self._feeder.feed(request, sink)
+            else:
+                finish = await self._stream_into(sink, branch, request)
+        except Exception as error:  # noqa: BLE001 - whatever an engine raises costs one branch
+            self._lose(branch, BranchStatus.RUNNING, error)
+            return
+        finally:
+            if branch.catch_up is not None:
+                branch.catch_up()
+                branch.catch_up = None
+        if branch.status is BranchStatus.RUNNING:
+            branch.truncated = finish is FinishReason.LENGTH
+        self._check_end(branch, BranchStatus.RUNNING, finish)
+
+    async def _stream_into(
+        self, sink: TokenSink, branch: Branch, request: Generation
+    ) -> FinishReason | None:
+        finish, put = None, sink.put
+        async with aclosing(self._engine.generate(request)) as chunks:
+            async for chunk in chunks:
+                finish = chunk.finish
+                if chunk.token_ids or chunk.text:
+                    put(chunk.text, chunk.token_ids, chunk.confidences)
+                if branch.status is not BranchStatus.RUNNING:
+                    return finish
+        return finish
+
+    async def _stream(self, branch: Branch, request: Generation) -> FinishReason | None:
+        finish: FinishReason | None = None
+        async with aclosing(self._engine.generate(request)) as chunks:
+            async for chunk in chunks:
+                if branch.status is not BranchStatus.RUNNING:
+                    return finish
+                finish = chunk.finish
+                if chunk.token_ids or chunk.text:
+                    self._listener.on_chunk(branch, chunk, forced=False)
+        return finish
+
+    async def _stream_forced(self, branch: Branch, request: Generation) -> None:
+        """Take in a forced answer's chunks until it is complete."""
         finish: FinishReason | None = None
         try:
             async with aclosing(self._engine.generate(request)) as chunks:
                 async for chunk in chunks:
-                    if branch.status is not status:
+                    if branch.status is not BranchStatus.FORCING:
                         return
                     finish = chunk.finish
                     if chunk.token_ids or chunk.text:
-                        self._listener.on_chunk(branch, chunk, forced=request.forced)
-                    if not request.forced:
-                        continue
+                        self._listener.on_chunk(branch, chunk, forced=True)
                     said = self._settled_forced(branch.said_when_forced)
                     if said is not None:
                         # Nothing that follows can change the answer: its box has closed, say.
@@ -336,12 +393,16 @@ class BranchRequests:
                             await self._aborts.abort([request.request_id])
                         return
         except Exception as error:  # noqa: BLE001 - whatever an engine raises costs one branch
-            if not isinstance(error, EngineError):
-                _log.exception("frontrunner.branch_failed", race=self._spec.race_id)
-            self._listener.on_lost(branch, status, str(error) or type(error).__name__)
+            self._lose(branch, BranchStatus.FORCING, error)
             return
-        if status is BranchStatus.RUNNING:
-            branch.truncated = finish is FinishReason.LENGTH
+        self._check_end(branch, BranchStatus.FORCING, finish)
+
+    def _lose(self, branch: Branch, status: BranchStatus, error: Exception) -> None:
+        if not isinstance(error, EngineError):
+            _log.exception("frontrunner.branch_failed", race=self._spec.race_id)
+        self._listener.on_lost(branch, status, str(error) or type(error).__name__)
+
+    def _check_end(self, branch: Branch, status: BranchStatus, finish: FinishReason | None) -> None:
         if finish not in (FinishReason.STOP, FinishReason.LENGTH):
             self._listener.on_lost(
                 branch, status, f"the engine ended the request ({finish or 'no reason'})"

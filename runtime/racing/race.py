@@ -25,17 +25,19 @@ from frontrunner.strategies.protocol import BranchStatus, Decide, StopReason, St
 from frontrunner.strategies.votes import tally
 
 from .. import events
-from ..engines.protocol import Chunk
+from ..engines.protocol import Chunk, TokenSink
+from ..events.stream import EventStream
 from ..result import Result
 from . import effects as e
 from .aborts import Aborts
 from .branch import BackgroundForcing, Branch, ProbeRequest
 from .branch_requests import BranchRequests, RaceServices
+from .clock import loop_clock
 from .core import RaceCore
 from .core_state import CoreOptions
 from .deadline import Deadline
 from .engine_host import EngineHost
-from .event_publisher import EventPublisher
+from .event_publisher import EventPublisher, ToldBranch
 from .judgements import Judgements
 from .observers import RaceWatcher
 from .result_builder import summarise
@@ -92,6 +94,7 @@ class Race:
             ),
         )
         self._events = EventPublisher(spec, publish)
+        self._clock = anyio.current_time
         self._decided = anyio.Event()
         self._stopped_at: float | None = None  # when it had to be called, if it came to that
         self._tasks: TaskGroup | None = None
@@ -109,6 +112,7 @@ class Race:
 
     @property
     def branches(self) -> Mapping[int, Branch]:
+        self._catch_up()
         return self._core.branches
 
     @property
@@ -125,6 +129,10 @@ class Race:
     def unacknowledged(self) -> list[str]:
         """Requests that the engine could not be told to abort."""
         return self._aborts.unacknowledged
+
+    def stream_to(self, stream: EventStream) -> None:
+        """Also tell the reader of ``stream``; call it before ``run``."""
+        self._events.stream_to(stream)
 
     def watch(self, watcher: RaceWatcher) -> None:
         """Also tell ``watcher``; call it before ``run``."""
@@ -144,6 +152,7 @@ class Race:
         """Other races need the engine: run no more than so many branches from now on, as far as
         the strategy can do with fewer. Not after the call time: the time that is left is for the
         answers of just those branches."""
+        self._catch_up()
         self._perform(self._core.limit_branches(branches))
 
     async def run(self) -> Result:
@@ -155,6 +164,7 @@ class Race:
             async with anyio.create_task_group() as tasks:
                 self._tasks = tasks
                 self._core.watched = self._events.watched
+                self._events.clock = self._clock = loop_clock()
                 self._events.started()
                 self._perform(self._core.start())
                 tasks.start_soon(self._keep_time)
@@ -169,19 +179,23 @@ class Race:
     async def _keep_time(self) -> None:
         """Calls time: first for the forced answers, then for good."""
         left = await self._deadline.wait_for_call_time(self._reserve_seconds)
+        self._catch_up()
         self._core.mark_called()
         self._settle_pending()
         self._events.call_time_reached(left)
         self._perform(self._core.reach_call_time())
         self._stopped_at = await self._deadline.wait_for_hard_stop()
+        self._catch_up()
         self._settle_pending()
         self._perform(self._core.reach_hard_stop())
 
     def _reserve_seconds(self) -> float:
-        unfinished = sum(b.status is BranchStatus.RUNNING for b in self.branches.values())
+        unfinished = sum(b.status is BranchStatus.RUNNING for b in self._core.branches.values())
         seconds = self._services.reserve.seconds(self._predict_round(unfinished))
         if self._core.needs.comparisons:
-            whole = (b.tokens for b in self.branches.values() if b.status is BranchStatus.FINISHED)
+            whole = (
+                b.tokens for b in self._core.branches.values() if b.status is BranchStatus.FINISHED
+            )
             seconds += self._judgements.seconds([*whole])
         return seconds
 
@@ -243,7 +257,7 @@ class Race:
             case e.BranchEnded(branch, status):
                 branch.pending_answer = None
                 if branch.status is status:  # else it goes on already
-                    branch.ended_at = anyio.current_time()
+                    branch.ended_at = self._clock()
             case e.StrategyFailed(error):
                 _log.error("frontrunner.strategy_failed", race=self._spec.race_id, exc_info=error)
             case e.Decided():
@@ -268,15 +282,22 @@ class Race:
 
     # ── what comes in ─────────────────────────────────────────────────────────────────────────
 
+    def sink(self, branch: Branch) -> TokenSink | None:
+        needs = self._core.needs
+        if needs.progress or needs.delimiter:
+            return None
+        return ToldBranch(branch, self._events) if self._events.watched else branch
+
     def on_chunk(self, branch: Branch, chunk: Chunk, *, forced: bool) -> None:
+        tokens = len(chunk.token_ids)
         if forced:
-            branch.extend_forced(chunk.text, len(chunk.token_ids))
+            branch.extend_forced(chunk.text, tokens)
         else:
-            branch.extend(chunk, anyio.current_time())
-        self._events.progressed(branch, chunk, forced=forced)
+            branch.extend(chunk.text, chunk.token_ids, chunk.confidences)
+        self._events.progressed(branch.index, chunk.text, tokens, forced=forced)
         needs = self._core.needs
         if needs.progress:
-            self._perform(self._core.progressed(branch, len(chunk.token_ids)))
+            self._perform(self._core.progressed(branch, tokens))
         if needs.delimiter and not forced and branch.complete_step(chunk.text, needs.delimiter):
             self._perform(self._core.stepped(branch))
 
@@ -284,25 +305,36 @@ class Race:
         self._events.suffix_added(branch)
 
     def on_answer(self, branch: Branch, answer: str | None, status: BranchStatus) -> None:
+        self._catch_up()
         self._perform(self._core.arrived(branch, answer, status))
 
     def on_lost(self, branch: Branch, status: BranchStatus, error: str) -> None:
         if branch.status is status:
+            self._catch_up()
             self._perform(self._core.lost(branch, error))
 
     def on_probe(self, branch: Branch, probe: ProbeRequest, answer: str | None) -> None:
+        self._catch_up()
         self._perform(self._core.probed(branch, probe, probe.tokens, answer))
 
     def on_probe_lost(self, branch: Branch, probe: ProbeRequest) -> None:
         self._core.probe_lost(branch, probe)
 
     def on_score(self, branch: Branch, tokens: int, score: float | None) -> None:
+        self._catch_up()
         self._perform(self._core.scored(branch, tokens, score))
+
+    def _catch_up(self) -> None:
+        """Have all that branches have generated by now, also what the engine kept back since nobody
+        asked for it. Always before the core is told of anything: its strategy may look."""
+        for branch in self._core.branches.values():
+            if branch.catch_up is not None:
+                branch.catch_up()
 
     def _settle_pending(self) -> None:
         """Time is up: answers whose class is not known yet count by their spelling."""
         arrivals: list[tuple[Branch, str | None, BranchStatus]] = []
-        for branch in self.branches.values():
+        for branch in self._core.branches.values():
             if branch.pending_answer is not None and branch.status.active:
                 answer = self._services.clusters.assign_now(branch.pending_answer)
                 arrivals.append((branch, answer, branch.ends_as))
@@ -313,8 +345,9 @@ class Race:
 
     async def _abort_all(self) -> None:
         """Abort every request that still runs, in one call."""
-        requests = [r for b in self.branches.values() for r in b.outstanding_requests()]
-        for branch in self.branches.values():
+        self._catch_up()
+        requests = [r for b in self._core.branches.values() for r in b.outstanding_requests()]
+        for branch in self._core.branches.values():
             branch.probe = branch.background = branch.answered_request = None
         decision = self._core.decision
         reason = decision.stop_reason if decision else StopReason.CANCELLED
@@ -327,7 +360,7 @@ class Race:
         decision = self._core.decision
         assert isinstance(decision, Decide)
         votes = tally(self._core)
-        result = summarise(self._spec, decision, self.branches, votes, self.lengths)
+        result = summarise(self._spec, decision, self._core.branches, votes, self.lengths)
         result = replace(result, scoring_tokens=self._judgements.budget.tokens)
         self._events.decided(result)
         if self._stopped_at is not None:

@@ -238,7 +238,7 @@ class BranchRequests:
             async with aclosing(self._engine.generate(request)) as chunks:
                 async for chunk in chunks:
                     background.forced_tokens += len(chunk.token_ids)
-                    background.text.append(chunk.text, background.forced_tokens)
+                    background.text.append(chunk.text, len(chunk.token_ids))
                     said = self._settled_forced(background.said_text)
                     if chunk.finish is not None:
                         background.running = False
@@ -341,9 +341,8 @@ class BranchRequests:
             self._lose(branch, BranchStatus.RUNNING, error)
             return
         finally:
-            if branch.catch_up is not None:
-                branch.catch_up()
-                branch.catch_up = None
+            branch.take_in()
+            branch.catch_up = None
         if branch.status is BranchStatus.RUNNING:
             branch.truncated = finish is FinishReason.LENGTH
         self._check_end(branch, BranchStatus.RUNNING, finish)

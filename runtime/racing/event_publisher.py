@@ -137,7 +137,7 @@ class ToldBranch:
     def put(self, text: str, token_ids: Sequence[int], confidences: Sequence[float] = ()) -> None:
         branch = self._branch
         if branch.status is BranchStatus.RUNNING:
-            branch.extend(text, token_ids, confidences)
+            branch.put(text, token_ids, confidences)
             self._events.progressed(branch.index, text, len(token_ids), forced=False)
 
 

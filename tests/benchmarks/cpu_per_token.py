@@ -87,19 +87,37 @@ class FreeEngine(ScriptedEngine):
 
 
 class FeedingEngine(FreeEngine):
-    """The same, where it is asked to feed; the code of before never asks."""
+    """The same, where it is asked to feed: all branches in one call, as a real engine's step
+    brings all their tokens. The code of before never asks."""
+
+    def __init__(self, tokens: int, batch: int) -> None:
+        super().__init__(tokens, batch)
+        self._fed: dict[Any, tuple[int, anyio.Event]] = {}
 
     async def feed(self, request: Generation, sink: Any) -> FinishReason:
-        batch, put = self.batch, sink.put
-        for number, chunk in enumerate(self.chunks):
-            if number % batch == 0:
-                await anyio.lowlevel.checkpoint()
-            put(chunk.text, chunk.token_ids)
+        ended = anyio.Event()
+        if not self._fed:
+            asyncio.get_running_loop().call_soon(self._step)
+        self._fed[sink] = (0, ended)
+        await ended.wait()
         return FinishReason.STOP
+
+    def _step(self) -> None:
+        for sink, (place, ended) in [*self._fed.items()]:
+            put, after = sink.put, place + self.batch
+            for chunk in self.chunks[place:after]:
+                put(chunk.text, chunk.token_ids)
+            if after < len(self.chunks):
+                self._fed[sink] = (after, ended)
+            else:
+                del self._fed[sink]
+                ended.set()
+        if self._fed:
+            asyncio.get_running_loop().call_soon(self._step)
 
 
 class PlainEngine(FreeEngine):
-    """Without what the scripted engine can do besides."""
+    """What ``Engine`` asks for and no more."""
 
     feed = None
 

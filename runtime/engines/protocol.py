@@ -217,6 +217,19 @@ class SupportsFeeding(Protocol):
         ...
 
 
+def feeding(engine: Engine) -> SupportsFeeding | None:
+    """``engine``, if it feeds what it generates. One that has a ``generate`` of its own over an
+    inherited ``feed`` does not: whoever made it knew of no other way in."""
+    if not isinstance(engine, SupportsFeeding):
+        return None
+    for namespace in (getattr(engine, "__dict__", {}), *map(vars, type(engine).__mro__)):
+        if "feed" in namespace:
+            return engine
+        if "generate" in namespace:
+            return None
+    return engine
+
+
 @runtime_checkable
 class SupportsRawPrompts(Protocol):
     """An engine with one more ability than ``Engine``: special tokens of its model's own."""

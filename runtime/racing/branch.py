@@ -144,13 +144,16 @@ class Branch(CoreBranch):
         if confidences:
             self._new_confidences += confidences
         if len(self._new_ids) >= _UNPACKED:
-            self.take_in()
+            self._pack()
 
     def take_in(self) -> None:
         """Have all that has come so far. To be called before its status changes: what comes later
         is not taken in any more, as if it had not come."""
         if self.catch_up is not None:
             self.catch_up()
+        self._pack()
+
+    def _pack(self) -> None:
         if self._new_ids:
             new_ids, new_texts = self._new_ids, self._new_texts
             self._new_ids, self._new_texts = [], []

@@ -23,8 +23,8 @@ from ..engines.protocol import (
     FinishReason,
     Generation,
     Sampling,
-    SupportsFeeding,
     TokenSink,
+    feeding,
 )
 from ..errors import EngineError
 from ..rewards.protocol import RewardModel, Scoring
@@ -118,7 +118,7 @@ class BranchRequests:
     ) -> None:
         self._spec = spec
         self._engine = services.engine
-        self._feeder = self._engine if isinstance(self._engine, SupportsFeeding) else None
+        self._feeder = feeding(services.engine)
         self._clusters = services.clusters
         self._reserve = services.reserve
         self._opening = spec.answers.opening(spec.forcing.suffix)

@@ -5,10 +5,10 @@ from statistics import median
 from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.protocol import BranchStatus
 
+from ..engines.clock import loop_clock
 from ..rewards.protocol import Scoring, ScoringBudget
 from .branch import BackgroundForcing, Branch, Kept, ProbeRequest
 from .branch_requests import RaceServices, ScoringTask
-from .clock import loop_clock
 from .deadline import Deadline
 from .seeds import branch_seed
 from .spec import RaceSpec

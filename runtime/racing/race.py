@@ -25,6 +25,7 @@ from frontrunner.strategies.protocol import BranchStatus, Decide, StopReason, St
 from frontrunner.strategies.votes import tally
 
 from .. import events
+from ..engines.clock import loop_clock
 from ..engines.protocol import Chunk, TokenSink
 from ..events.stream import EventStream
 from ..result import Result
@@ -32,7 +33,6 @@ from . import effects as e
 from .aborts import Aborts
 from .branch import BackgroundForcing, Branch, ProbeRequest
 from .branch_requests import BranchRequests, RaceServices
-from .clock import loop_clock
 from .core import RaceCore
 from .core_state import CoreOptions
 from .deadline import Deadline

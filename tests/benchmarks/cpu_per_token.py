@@ -10,7 +10,8 @@ checkout (``--against``; its ``src`` is put first on the path), medians and spre
     no more than the ``Engine`` protocol asks for.
 ``timed``
     The scripted engine: ``--races`` at once, each of ``--branches`` that write ``--rate`` tokens a
-    second until the deadline; also how late the results came.
+    second until the deadline; also how late the results came, on the clock of this process's own
+    CPU time (see ``common.CpuTimeLoop``).
 ``vllm``
     The demo model in process: all branches to their end, against a bare loop over
     ``AsyncLLM.generate`` with the same seeds. It needs vLLM.
@@ -43,7 +44,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import orjson
-from common import progress, report
+from common import CpuTimeLoop, progress, report
 
 from frontrunner.runtime.config import Settings, demo_config_path
 from frontrunner.runtime.engines.protocol import Chunk, FinishReason, Generation
@@ -116,12 +117,6 @@ class FeedingEngine(FreeEngine):
             asyncio.get_running_loop().call_soon(self._step)
 
 
-class PlainEngine(FreeEngine):
-    """What ``Engine`` asks for and no more."""
-
-    feed = None
-
-
 async def cpu_of(work: Callable[[], Awaitable[int]]) -> float:
     """Microseconds of CPU for each of the tokens that ``work`` returns."""
     gc.collect()
@@ -140,7 +135,7 @@ async def streamed(runtime: Runtime, options: Mapping[str, Any]) -> int:
 
 
 async def measure_free(args: argparse.Namespace) -> dict[str, list[float]]:
-    engine = (PlainEngine if args.plain else FeedingEngine)(args.tokens, args.batch)
+    engine = (FreeEngine if args.plain else FeedingEngine)(args.tokens, args.batch)
     options: dict[str, Any] = {"branches": args.branches, "deadline": 60.0, **STOP_NONE}
 
     async def bare() -> int:
@@ -188,13 +183,13 @@ async def measure_timed(args: argparse.Namespace) -> dict[str, list[float]]:
 
         async def one() -> None:
             nonlocal tokens
-            began = time.monotonic()
+            began = anyio.current_time()
             if args.watched:
                 written = await streamed(runtime, options)
             else:
                 written = (await runtime.solve("q", **options)).tokens_generated
             tokens += written
-            late.append((time.monotonic() - began - args.deadline) * 1000)
+            late.append((anyio.current_time() - began - args.deadline) * 1000)
 
         began = time.process_time()
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -256,6 +251,13 @@ async def measure_vllm(args: argparse.Namespace) -> dict[str, list[float]]:
     return figures
 
 
+def run_measure(args: argparse.Namespace) -> dict[str, list[float]]:
+    if args.kind != "timed":
+        return asyncio.run(MEASURES[args.kind](args))
+    with asyncio.Runner(loop_factory=CpuTimeLoop) as runner:
+        return runner.run(MEASURES[args.kind](args))
+
+
 MEASURES = {"free": measure_free, "timed": measure_timed, "vllm": measure_vllm}
 
 
@@ -273,7 +275,7 @@ def in_process(source: Path, arguments: Sequence[str]) -> dict[str, list[float]]
 def main() -> None:
     args = ARGUMENTS.parse_args()
     if args.measure:
-        print(orjson.dumps(asyncio.run(MEASURES[args.kind](args))).decode())
+        print(orjson.dumps(run_measure(args)).decode())
         return
     sources = {"this": Path(__file__).parents[2] / "src"}
     if args.against:

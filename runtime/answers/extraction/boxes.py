@@ -26,7 +26,7 @@ _TOKEN: Final = re.compile(
     rf"(?P<slashes>\\+)(?P<next>{_BOX}\s*\{{|(?P<bare>(?:boxed|fbox)\s{{0,3}})(?=[-+\u2212.\d\\A-Za-z])"
     r"|[{}])?|[{}]"
 )
-#: What every token begins with: prose before the first one is searched for that alone, which takes a
+#: What every token begins with. To look for that alone, in the prose before the first one, takes a
 #: tenth of the time.
 _BEGIN: Final = re.compile(r"[\\{}]")
 _GROUP: Final = r"\s?\{[^{}]{0,80}+(?:\{[^{}]{0,80}+\}[^{}]{0,80}+){0,4}\}"

@@ -18,7 +18,6 @@ from dataclasses import replace
 
 import anyio
 import structlog
-from anyio.abc import TaskGroup
 
 from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.protocol import BranchStatus, Decide, StopReason, Strategy, needs_of
@@ -40,6 +39,7 @@ from .engine_host import EngineHost
 from .event_publisher import EventPublisher, ToldBranch
 from .judgements import Judgements
 from .observers import RaceWatcher
+from .race_tasks import RaceTasks, TaskHost
 from .result_builder import summarise
 from .slots import NoLimit, Slots
 from .spec import RaceSpec
@@ -48,6 +48,8 @@ _log = structlog.get_logger("frontrunner.race")
 
 #: Branches that a race may launch in all, over those that it may run at a time.
 _LAUNCHES_PER_SLOT = 16
+#: Seconds that its tasks may take to end once the race is over, at most, and however late it is.
+_LEAVING, _LEAST_LEAVING = 0.05, 0.005
 
 
 class Race:
@@ -97,7 +99,7 @@ class Race:
         self._clock = anyio.current_time
         self._decided = anyio.Event()
         self._stopped_at: float | None = None  # when it had to be called, if it came to that
-        self._tasks: TaskGroup | None = None
+        self._tasks = RaceTasks(self._decided.set)
         self._aborts = Aborts(services.engine, spec.race_id, spec.deadline, spec.abort_limit)
         self._requests = BranchRequests(spec, services, self._aborts, self, self._judgements)
 
@@ -155,26 +157,46 @@ class Race:
         self._take_in()
         self._perform(self._core.limit_branches(branches))
 
-    async def run(self) -> Result:
+    async def run(self, host: TaskHost | None = None) -> Result:
         """Run the race to its decision.
 
         Never raises for what happens inside. Cancelling it aborts every branch first.
+
+        Args:
+            host: what its tasks run in. Tasks that do not end when they are cancelled are left to
+                it; None: they are waited for.
         """
+        if host is not None:
+            return await self._run_in(host)
+        async with anyio.create_task_group() as own:
+            return await self._run_in(own)
+
+    async def _run_in(self, host: TaskHost) -> Result:
         try:
-            async with anyio.create_task_group() as tasks:
-                self._tasks = tasks
-                self._core.watched = self._events.watched
-                self._events.clock = self._clock = loop_clock()
-                self._events.started()
-                self._perform(self._core.start())
-                tasks.start_soon(self._keep_time)
-                await self._decided.wait()
-                await self._abort_all()
-                tasks.cancel_scope.cancel()
+            await self._tasks.open(host)
+            self._core.watched = self._events.watched
+            self._events.clock = self._clock = loop_clock()
+            self._events.started()
+            self._perform(self._core.start())
+            self._tasks.start_soon(self._keep_time)
+            await self._decided.wait()
+            await self._abort_all()
         finally:
             # Only a race cut short from outside still has requests here.
             await self._abort_all()
+            self._tasks.cancel()
+            left = self._deadline.at - self._clock()
+            await self._tasks.wait_for_end(min(_LEAVING, max(_LEAST_LEAVING, left / 2)))
+        if self._tasks.failure is not None:
+            raise self._tasks.failure
+        if self.lingers:
+            _log.warning("frontrunner.race_tasks_left_behind", race=self._spec.race_id)
         return self._conclude()
+
+    @property
+    def lingers(self) -> bool:
+        """Whether the race is over while a task of it has not ended yet."""
+        return self._tasks.running
 
     async def _keep_time(self) -> None:
         """Calls time: first for the forced answers, then for good."""
@@ -228,7 +250,6 @@ class Race:
             raise failure
 
     def _carry_out(self, effect: e.Effect[Branch]) -> None:
-        assert self._tasks is not None
         start, requests = self._tasks.start_soon, self._requests
         match effect:
             case e.StartBranch(branch) | e.ResumeBranch(branch):

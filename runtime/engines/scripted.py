@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, pairwise
-from math import inf
+from math import inf, nextafter
 from typing import Any
 from zlib import crc32
 
@@ -229,7 +229,7 @@ class ScriptedEngine:
         written = _Written(request, self._timeline(script), sink, anyio.current_time())
         if not sink.immediate:
             clock = loop_clock()
-            sink.catch_up = lambda: written.until(min(clock(), self._dies_at))
+            sink.catch_up = lambda: written.until(min(clock(), self._last_moment))
         try:
             return await self._write(written, live, script)
         finally:
@@ -238,7 +238,11 @@ class ScriptedEngine:
 
     async def _write(self, written: "_Written", live: _Live, script: BranchScript) -> FinishReason:
         while (due := written.due) is not None:
-            runs = await self._wait_until(due, live, script)
+            try:
+                runs = await self._wait_until(due, live, script)
+            except EngineDead:
+                written.until(min(anyio.current_time(), self._last_moment))
+                raise
             written.until(due if runs else anyio.current_time())
             if not runs:
                 return FinishReason.ABORT
@@ -305,6 +309,11 @@ class ScriptedEngine:
     @property
     def _dies_at(self) -> float:
         return self._started_at + self.script.dies_at
+
+    @property
+    def _last_moment(self) -> float:
+        """Before it dies."""
+        return nextafter(self._dies_at, -inf)
 
     async def _wait(self, seconds: float, live: _Live, script: BranchScript) -> bool:
         """Whether the request still runs after ``seconds``.

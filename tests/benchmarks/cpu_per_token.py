@@ -211,16 +211,33 @@ async def measure_timed(args: argparse.Namespace) -> dict[str, list[float]]:
     }
 
 
-async def measure_vllm(args: argparse.Namespace) -> dict[str, list[float]]:
-    from overhead import bare as bare_loop
+async def bare_vllm(llm: Any, prompt: Sequence[int], args: argparse.Namespace, seed: int) -> int:
+    """What a script of 20 lines would do."""
+    from vllm import SamplingParams, TokensPrompt
+    from vllm.sampling_params import RequestOutputKind
 
+    async def one(index: int) -> int:
+        params = SamplingParams(
+            max_tokens=args.tokens,
+            seed=1000 * seed + index,
+            output_kind=RequestOutputKind.DELTA,
+        )
+        ids, pieces = list[int](), list[str]()
+        asked = TokensPrompt(prompt_token_ids=list(prompt))
+        async for output in llm.generate(asked, params, f"bare-{seed}-{index}"):
+            ids += output.outputs[0].token_ids
+            pieces.append(output.outputs[0].text)
+        return len(ids)
+
+    return sum(await asyncio.gather(*(one(i) for i in range(args.branches))))
+
+
+async def measure_vllm(args: argparse.Namespace) -> dict[str, list[float]]:
     from frontrunner.runtime.demo.problems import hard_problems
-    from frontrunner.runtime.engines.vllm.engine import VllmEngine
 
     figures: dict[str, list[float]] = {"bare": [], "solve": [], "stream": []}
     async with Runtime.from_config(Settings.from_toml(demo_config_path())) as runtime:
-        engine = runtime.engine
-        assert isinstance(engine, VllmEngine)
+        engine: Any = runtime.engine  # its class has moved since
         for turn, problem in enumerate(hard_problems("select", args.rounds)):
             options: dict[str, Any] = {
                 "branches": args.branches,
@@ -244,7 +261,7 @@ async def measure_vllm(args: argparse.Namespace) -> dict[str, list[float]]:
                 return result.tokens_generated
 
             async def bare(prompt: Any = prompt, seed: int = turn) -> int:
-                return await bare_loop(engine, prompt, args.branches, seed)
+                return await bare_vllm(engine.llm, prompt, args, seed)
 
             for name, work in (("bare", bare), ("solve", solve), ("stream", stream)):
                 figures[name].append(await cpu_of(work))

@@ -73,7 +73,8 @@ class Race:
         """
         self._spec = spec
         self._services = services
-        self._deadline = Deadline(spec.deadline, lambda: services.reserve.margin)
+        reserve = services.reserve
+        self._deadline = Deadline(spec.deadline, lambda: reserve.margin, reserve.record_lag)
         has_steps = needs_of(strategy).delimiter is not None
         self._judgements = Judgements(spec, services.engine, services.rewards, services.judging)
         self._host = EngineHost(

@@ -111,8 +111,7 @@ class Runtime:
         self._unacknowledged: list[str] = []
         self._lingering: list[Race] = []  # races that are over, of which a task still runs
         self._told = set[str]()  # codes of the notes that were logged
-        self._background = Background()
-        self._race_tasks = Background()
+        self._background, self._race_tasks = Background(), Background()
         self._leave_limit = race.abort_limit + _LEAVING
         self._entered = False
 

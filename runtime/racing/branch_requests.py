@@ -4,7 +4,7 @@ All that a race awaits for its branches is here. What comes in is told to the ra
 and the race alone decides what it means.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -76,6 +76,10 @@ class BranchListener(Protocol):
     def on_score(self, branch: Branch, tokens: int, score: float | None) -> None:
         """The score of a branch's first ``tokens`` tokens; None: it failed."""
         ...
+
+
+class _OnChunk(Protocol):
+    def __call__(self, branch: Branch, chunk: Chunk, *, forced: bool) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,12 +335,11 @@ class BranchRequests:
         """Take in what a branch generates until it ends, or is not running any more."""
         sink = self._listener.sink(branch)
         try:
-            if sink is None:
-                finish = await self._stream(branch, request)
-            elif self._feeder is not None:
+            if sink is not None and self._feeder is not None:
                 finish = await self._feeder.feed(request, sink)
             else:
-                finish = await self._stream_into(sink, branch, request)
+                told = self._listener.on_chunk
+                finish = await _read(self._engine.generate(request), branch, sink, told)
         except Exception as error:  # noqa: BLE001 - whatever an engine raises costs one branch
             self._lose(branch, BranchStatus.RUNNING, error)
             return
@@ -346,30 +349,6 @@ class BranchRequests:
         if branch.status is BranchStatus.RUNNING:
             branch.truncated = finish is FinishReason.LENGTH
         self._check_end(branch, BranchStatus.RUNNING, finish)
-
-    async def _stream_into(
-        self, sink: TokenSink, branch: Branch, request: Generation
-    ) -> FinishReason | None:
-        finish, put = None, sink.put
-        async with aclosing(self._engine.generate(request)) as chunks:
-            async for chunk in chunks:
-                finish = chunk.finish
-                if chunk.token_ids or chunk.text:
-                    put(chunk.text, chunk.token_ids, chunk.confidences)
-                if branch.status is not BranchStatus.RUNNING:
-                    return finish
-        return finish
-
-    async def _stream(self, branch: Branch, request: Generation) -> FinishReason | None:
-        finish: FinishReason | None = None
-        async with aclosing(self._engine.generate(request)) as chunks:
-            async for chunk in chunks:
-                if branch.status is not BranchStatus.RUNNING:
-                    return finish
-                finish = chunk.finish
-                if chunk.token_ids or chunk.text:
-                    self._listener.on_chunk(branch, chunk, forced=False)
-        return finish
 
     async def _stream_forced(self, branch: Branch, request: Generation) -> None:
         """Take in a forced answer's chunks until it is complete."""
@@ -422,3 +401,26 @@ class BranchRequests:
         except Exception:  # noqa: BLE001 - a broken comparison leaves the spelling
             _log.exception("frontrunner.comparison_failed", race=self._spec.race_id)
             return self._clusters.assign_now(raw)
+
+
+async def _read(
+    chunks: AsyncGenerator[Chunk, None],
+    branch: Branch,
+    sink: TokenSink | None,
+    on_chunk: "_OnChunk",
+) -> FinishReason | None:
+    """Put the chunks of a running branch into ``sink``, or tell them, until they end or it does not
+    run any more; returns why they ended."""
+    finish: FinishReason | None = None
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            if branch.status is not BranchStatus.RUNNING:
+                return finish
+            finish = chunk.finish
+            if not chunk.token_ids and not chunk.text:
+                continue
+            if sink is not None:
+                sink.put(chunk.text, chunk.token_ids, chunk.confidences)
+            else:
+                on_chunk(branch, chunk, forced=False)
+    return finish

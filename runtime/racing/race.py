@@ -13,7 +13,7 @@ Everything here runs in one event loop, and what comes in is handed to the core 
 it arises: there is no queue between an answer and the decision that it allows.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import anyio
@@ -24,13 +24,14 @@ from frontrunner.strategies.protocol import BranchStatus, Decide, StopReason, St
 from frontrunner.strategies.votes import tally
 
 from .. import events
+from ..answers import Clusters
 from ..engines.clock import loop_clock
 from ..engines.protocol import Chunk, TokenSink
 from ..events.stream import EventStream
 from ..result import Result
 from . import effects as e
 from .aborts import Aborts
-from .branch import BackgroundForcing, Branch, ProbeRequest
+from .branch import Branch, ProbeRequest
 from .branch_requests import BranchRequests, RaceServices
 from .core import RaceCore
 from .core_state import CoreOptions
@@ -41,6 +42,7 @@ from .judgements import Judgements
 from .observers import RaceWatcher
 from .race_tasks import RaceTasks, TaskHost
 from .result_builder import summarise
+from .rounds import Rounds
 from .slots import NoLimit, Slots
 from .spec import RaceSpec
 
@@ -50,6 +52,9 @@ _log = structlog.get_logger("frontrunner.race")
 _LAUNCHES_PER_SLOT = 16
 #: Seconds that its tasks may take to end once the race is over, at most, and however late it is.
 _LEAVING, _LEAST_LEAVING = 0.05, 0.005
+
+
+_Work = Callable[..., Awaitable[None]]
 
 
 class Race:
@@ -102,6 +107,7 @@ class Race:
         self._stopped_at: float | None = None  # when it had to be called, if it came to that
         self._tasks = RaceTasks(self._decided.set)
         self._aborts = Aborts(services.engine, spec.race_id, spec.deadline, spec.abort_limit)
+        self._rounds = Rounds(spec, services, self._judgements, self._core)
         self._requests = BranchRequests(spec, services, self._aborts, self, self._judgements)
 
     @property
@@ -159,18 +165,18 @@ class Race:
         self._perform(self._core.limit_branches(branches))
 
     async def run(self, host: TaskHost | None = None) -> Result:
-        """Run the race to its decision.
+        """Run the race to its decision, its tasks in ``host``, which keeps those that do not end
+        when they are cancelled; without one they are waited for.
 
         Never raises for what happens inside. Cancelling it aborts every branch first.
-
-        Args:
-            host: what its tasks run in. Tasks that do not end when they are cancelled are left to
-                it; None: they are waited for.
         """
         if host is not None:
             return await self._run_in(host)
+        result: Result | None = None
         async with anyio.create_task_group() as own:
-            return await self._run_in(own)
+            result = await self._run_in(own)
+        assert result is not None
+        return result
 
     async def _run_in(self, host: TaskHost) -> Result:
         try:
@@ -201,7 +207,7 @@ class Race:
 
     async def _keep_time(self) -> None:
         """Calls time: first for the forced answers, then for good."""
-        left = await self._deadline.wait_for_call_time(self._reserve_seconds)
+        left = await self._deadline.wait_for_call_time(self._rounds.reserve)
         self._take_in()
         self._core.mark_called()
         self._settle_pending()
@@ -211,29 +217,6 @@ class Race:
         self._take_in()
         self._settle_pending()
         self._perform(self._core.reach_hard_stop())
-
-    def _reserve_seconds(self) -> float:
-        unfinished = sum(b.status is BranchStatus.RUNNING for b in self._core.branches.values())
-        seconds = self._services.reserve.seconds(self._predict_round(unfinished))
-        if self._core.needs.comparisons:
-            whole = (
-                b.tokens for b in self._core.branches.values() if b.status is BranchStatus.FINISHED
-            )
-            seconds += self._judgements.seconds([*whole])
-        return seconds
-
-    def _predict_round(self, branches: int) -> float:
-        """Seconds that a round of forced answers takes."""
-        forcing, services = self._spec.forcing, self._services
-        if not self._spec.answers.forcible:
-            return 0.0
-        return services.reserve.round_seconds(
-            branches,
-            len(forcing.suffix_ids),
-            forcing.max_tokens,
-            services.engine.info,
-            services.engine.load(),
-        )
 
     # ── effects ───────────────────────────────────────────────────────────────────────────────
 
@@ -257,17 +240,22 @@ class Race:
                 start(requests.run_branch, branch)
             case e.StopBranches(branches, statuses):
                 held = [b.active_request(s) for b, s in zip(branches, statuses, strict=True)]
-                start(self._stop, branches, [r for r in held if r is not None])
+                held_still = [r for r in held if r is not None]
+                stop, count = requests.abort_and_close, len(branches)
+                start(_and_then, self._core.stopped, count, stop, branches, held_still)
             case e.ForceBranches(branches, running):
                 for branch in branches:
                     branch.pending_answer = None
-                predicted = self._predict_round(len(branches))
+                predicted = self._rounds.predict(len(branches))
                 held = [b.request_id for b in running]
                 start(requests.run_forced_round, branches, held, predicted)
             case e.ForceInBackground(branches, answers):
-                start(self._force_in_background, branches, answers)
+                predicted, count = self._rounds.predict(len(branches)), len(branches)
+                force, over = requests.run_forced_in_background, self._core.side_requests_ended
+                start(_and_then, over, count, force, branches, answers, predicted)
             case e.SendProbe(branch, probe):
-                start(self._probe, branch, probe)
+                over = self._core.side_requests_ended
+                start(_and_then, over, 1, requests.run_probe, branch, probe)
             case e.DropSideRequests(_, probe, background):
                 if probe is not None:
                     start(requests.abort_probe, probe)
@@ -286,21 +274,6 @@ class Race:
                 self._decided.set()
             case _:
                 pass
-
-    async def _stop(self, branches: Sequence[Branch], requests: Sequence[str]) -> None:
-        await self._requests.abort_and_close(branches, requests)
-        self._core.stopped(len(branches))
-
-    async def _force_in_background(
-        self, branches: Sequence[Branch], answers: Sequence[BackgroundForcing]
-    ) -> None:
-        predicted = self._predict_round(len(branches))
-        await self._requests.run_forced_in_background(branches, answers, predicted)
-        self._core.side_requests_ended(len(branches))
-
-    async def _probe(self, branch: Branch, probe: ProbeRequest) -> None:
-        await self._requests.run_probe(branch, probe)
-        self._core.side_requests_ended(1)
 
     # ── what comes in ─────────────────────────────────────────────────────────────────────────
 
@@ -355,12 +328,7 @@ class Race:
 
     def _settle_pending(self) -> None:
         """Time is up: answers whose class is not known yet count by their spelling."""
-        arrivals: list[tuple[Branch, str | None, BranchStatus]] = []
-        for branch in self._core.branches.values():
-            if branch.pending_answer is not None and branch.status.active:
-                answer = self._services.clusters.assign_now(branch.pending_answer)
-                arrivals.append((branch, answer, branch.ends_as))
-        if arrivals:
+        if arrivals := _pending(self._core.branches.values(), self._services.clusters):
             self._perform(self._core.arrived_together(arrivals))
 
     # ── the end ───────────────────────────────────────────────────────────────────────────────
@@ -389,3 +357,22 @@ class Race:
             late = anyio.current_time() - self._stopped_at
             self._services.reserve.record_return_latency(late)
         return result
+
+
+async def _and_then(
+    told: Callable[[int], None], requests: int, work: _Work, *arguments: object
+) -> None:
+    """Do ``work``, and tell the core that so many requests are over."""
+    await work(*arguments)
+    told(requests)
+
+
+def _pending(
+    branches: Iterable[Branch], clusters: Clusters
+) -> list[tuple[Branch, str | None, BranchStatus]]:
+    """The answers whose class is not known yet, as they count without that."""
+    return [
+        (branch, clusters.assign_now(branch.pending_answer), branch.ends_as)
+        for branch in branches
+        if branch.pending_answer is not None and branch.status.active
+    ]

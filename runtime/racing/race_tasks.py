@@ -8,18 +8,15 @@ than the runtime is left.
 """
 
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
 
+from .background import Background
 
-class TaskHost(Protocol):
-    """Whatever tasks can be started in: a task group, or a runtime's background."""
-
-    def start_soon(
-        self, function: Callable[..., Coroutine[Any, Any, None]], *arguments: Any
-    ) -> None: ...
+#: Whatever tasks can be started in.
+TaskHost = TaskGroup | Background
 
 
 class RaceTasks:

@@ -1,6 +1,6 @@
 """Engines that tell what they generate by a call: the race is the same, only cheaper."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -108,7 +108,8 @@ def test_an_engine_with_a_generate_of_its_own_is_read() -> None:
 
 class Sink:
     def __init__(self, *, immediate: bool) -> None:
-        self.immediate, self.catch_up = immediate, None
+        self.immediate = immediate
+        self.catch_up: Callable[[], None] | None = None
         self.text = ""
 
     def put(self, text: str, token_ids: Sequence[int], confidences: Sequence[float] = ()) -> None:

@@ -23,8 +23,9 @@ from .errors import (
     EngineError,
     EngineRestarting,
     EngineStartError,
+    Overloaded,
 )
-from .events.types import Event
+from .events.stream import EventSink
 from .logs import configure_logs
 from .model_files.families import is_named_later, with_family
 from .planning.runtime_models import RuntimeModels
@@ -47,6 +48,8 @@ _log = structlog.get_logger("frontrunner.runtime")
 _FALLBACK_STEP = 0.05
 #: Seconds that a race which is cancelled may take to end, beside what telling the engine takes.
 _LEAVING = 1.0
+#: Races that are over and have left a task behind, at most; then no others begin.
+_MOST_LINGERING = 256
 #: Finished branches needed before their lengths say something about the next ones.
 _ENOUGH_LENGTHS = 8
 
@@ -115,8 +118,9 @@ class Runtime:
         self._admission = Admission(capacity=0, queue=0)  # the engine's comes as it starts
         self._lengths = LengthModel.from_quantiles(lengths.median, lengths.p95) if lengths else None
         self._unacknowledged: list[str] = []
+        self._lingering: list[Race] = []  # races that are over, of which a task still runs
         self._told = set[str]()  # codes of the notes that were logged
-        self._background = Background()
+        self._background, self._race_tasks = Background(), Background()
         self._leave_limit = race.abort_limit + _LEAVING
         self._entered = False
 
@@ -146,8 +150,9 @@ class Runtime:
         """
         try:
             await self._start()
-            self._background = Background()
+            self._background, self._race_tasks = Background(), Background()
             await self._background.start()
+            await self._race_tasks.start()
             if isinstance(self.engine, RunsBeside):
                 self._background.start_soon(self.engine.run_beside)
             self._admission = Admission(self.engine.info.max_branches, self.settings.race.queue)
@@ -207,7 +212,7 @@ class Runtime:
             },
         )
         with await self._admit(request) as lease:
-            await self._maker.make(request, lease, self._lengths).run()
+            await self._maker.make(request, lease, self._lengths).run(self._race_tasks)
         self._reserve.return_seconds = 0.0  # a first time says nothing of the others
 
     async def _close(self) -> None:
@@ -215,6 +220,8 @@ class Runtime:
             async with AsyncExitStack() as closing:  # from the last to the first
                 if self._workers is not None:
                     closing.push_async_callback(self._workers.aclose)
+                # After the engine, whose end brings those that are awaited to theirs.
+                closing.push_async_callback(self._race_tasks.aclose, self._leave_limit)
                 closing.push_async_callback(self.engine.aclose)
                 if self.rewards is not None:
                     closing.push_async_callback(self.rewards.aclose)
@@ -245,7 +252,7 @@ class Runtime:
         return await self._solve(question, options)
 
     async def race(
-        self, question: Question, told: Callable[[Event], None], **options: Unpack[RaceOptions]
+        self, question: Question, told: EventSink, **options: Unpack[RaceOptions]
     ) -> Result:
         """``solve``, and ``told`` hears of every event as it happens, without a queue between.
 
@@ -345,17 +352,28 @@ class Runtime:
         """Who holds the engine's branches now, and who waits for some; all 0 before the start."""
         return self._admission.load()
 
+    @property
+    def lingering(self) -> int:
+        """Races that are over while a task of them has not ended: a reward function in a thread, or
+        an engine's stream that is slow to close. They end by themselves, or as the runtime is
+        left."""
+        self._lingering = [race for race in self._lingering if race.lingers]
+        return len(self._lingering)
+
     # ── a race, from what was asked to what it teaches ────────────────────────────────────────
 
     async def _solve(
         self,
         question: Question,
         options: RaceOptions,
-        told: Callable[[Event], None] | None = None,
+        told: EventSink | None = None,
     ) -> Result:
         request = await self._prepare(question, options)
         with await self._admit(request) as lease:
-            return await self._run(self._make(request, lease, told))
+            race = self._make(request, lease)
+            if told is not None:
+                race.stream_to(told)
+            return await self._run(race)
 
     async def _prepare(self, question: Question, options: RaceOptions) -> RaceRequest:
         """Check a request; all errors of input are raised here."""
@@ -375,6 +393,12 @@ class Runtime:
 
     async def _admit(self, request: RaceRequest) -> Lease:
         """Wait for the branches that a race needs at least."""
+        if len(self._lingering) >= _MOST_LINGERING and self.lingering >= _MOST_LINGERING:
+            raise Overloaded(
+                f"of {self.lingering} races that are over tasks still run, since their reward "
+                "function or their engine does not end when it is cancelled",
+                self._leave_limit,
+            )
         spec = request.spec
         if isinstance(self.engine, SharesSlots):
             self._admission.resize(self.engine.slots)
@@ -388,9 +412,7 @@ class Runtime:
             name=spec.race_id,
         )
 
-    def _make(
-        self, request: RaceRequest, lease: Lease, publish: Callable[[Event], None] | None = None
-    ) -> Race:
+    def _make(self, request: RaceRequest, lease: Lease) -> Race:
         """The race of a request, one of those that run from now on.
 
         Raises:
@@ -402,7 +424,7 @@ class Runtime:
         name = request.spec.race_id
         if name in self._racing:  # their requests would be taken for each other's
             raise BadRequest(f"race_id: a race called {name!r} runs already", "race_id")
-        race = self._maker.make(request, lease, self._lengths, publish)
+        race = self._maker.make(request, lease, self._lengths)
         self._racing[name] = race
         return race
 
@@ -417,8 +439,9 @@ class Runtime:
         streamed = StreamedRace(self._background, self._leave_limit)
         with ExitStack() as undoing:
             undoing.enter_context(lease)
-            race = self._make(request, lease, streamed.events.push)
+            race = self._make(request, lease)
             undoing.callback(self._racing.pop, race.spec.race_id, None)
+            race.stream_to(streamed.events)
             self._background.start_soon(self._run_streamed, race, lease, streamed)
             undoing.pop_all()
         return streamed
@@ -453,6 +476,7 @@ class Runtime:
             self._racing.pop(race.spec.race_id, None)
             watchers.ended(result)
             self._unacknowledged += race.unacknowledged
+            self._lingering = [r for r in (*self._lingering, race) if r.lingers]
         assert result is not None
         self._learn(result)
         _log.info(
@@ -478,11 +502,11 @@ class Runtime:
 
     async def _run_beside_retries(self, race: Race) -> Result:
         if not self._unacknowledged:
-            return await race.run()
+            return await race.run(self._race_tasks)
         result: Result | None = None
         async with anyio.create_task_group() as beside:
             beside.start_soon(self._retry_aborts)
-            result = await race.run()
+            result = await race.run(self._race_tasks)
             beside.cancel_scope.cancel()
         assert result is not None
         return result

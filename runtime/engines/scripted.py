@@ -8,13 +8,15 @@ misbehave in all the ways that a real one does.
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from math import inf
+from itertools import accumulate, pairwise
+from math import inf, nextafter
 from typing import Any
 from zlib import crc32
 
 import anyio
 
 from ..errors import EngineClosed, EngineDead, EngineError
+from .clock import loop_clock
 from .logprobs import ScoredChunk, TokenLogprob, likeliest
 from .protocol import (
     ChatSupport,
@@ -24,7 +26,11 @@ from .protocol import (
     FinishReason,
     Generation,
     Message,
+    TokenSink,
 )
+
+#: Scripts whose timelines are kept.
+_TIMELINES = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +138,7 @@ class ScriptedEngine:
         self._words: dict[int, str] = {}  # that were encoded
         self._step_seconds = step_seconds
         self._live: dict[str, _Live] = {}
+        self._timelines: dict[int, _Timeline] = {}  # by the script's id
         self._open = False
         self._started_at = 0.0
         self._killed = False
@@ -211,6 +218,52 @@ class ScriptedEngine:
         finally:
             self._live.pop(request.request_id, None)
 
+    async def feed(self, request: Generation, sink: TokenSink) -> FinishReason:
+        """See ``SupportsFeeding``. Where nobody waits for each piece, the request sleeps until its
+        end, and what it would have written by now is worked out when somebody asks."""
+        if self.failure is not None:
+            raise self.failure
+        self.requests.append(request)
+        live = self._live[request.request_id] = _Live()
+        script = self.script.of(request)
+        written = _Written(request, self._timeline(script), sink, anyio.current_time())
+        if not sink.immediate:
+            clock = loop_clock()
+            sink.catch_up = lambda: written.until(min(clock(), self._last_moment))
+        try:
+            return await self._write(written, live, script)
+        finally:
+            sink.catch_up = None
+            self._live.pop(request.request_id, None)
+
+    async def _write(self, written: "_Written", live: _Live, script: BranchScript) -> FinishReason:
+        while (due := written.due) is not None:
+            try:
+                runs = await self._wait_until(due, live, script)
+            except EngineDead:
+                written.until(min(anyio.current_time(), self._last_moment))
+                raise
+            written.until(due if runs else anyio.current_time())
+            if not runs:
+                return FinishReason.ABORT
+        if written.finish is not None:
+            return written.finish
+        if script.error is not None:
+            raise EngineError(script.error)
+        if script.stall:
+            await self._wait(inf, live, script)
+            return FinishReason.ABORT
+        return script.finish
+
+    def _timeline(self, script: BranchScript) -> "_Timeline":
+        """The timeline of ``script``, worked out once."""
+        known = self._timelines.get(id(script))
+        if known is None or known.script is not script:
+            if len(self._timelines) >= _TIMELINES:
+                self._timelines.clear()
+            known = self._timelines[id(script)] = _Timeline(script)
+        return known
+
     async def scored(
         self, request: Generation, *, prompt: bool = False
     ) -> AsyncGenerator[ScoredChunk, None]:
@@ -253,14 +306,27 @@ class ScriptedEngine:
     def load(self) -> EngineLoad:
         return EngineLoad(running=len(self._live), step_seconds=self._step_seconds)
 
+    @property
+    def _dies_at(self) -> float:
+        return self._started_at + self.script.dies_at
+
+    @property
+    def _last_moment(self) -> float:
+        """Before it dies."""
+        return nextafter(self._dies_at, -inf)
+
     async def _wait(self, seconds: float, live: _Live, script: BranchScript) -> bool:
         """Whether the request still runs after ``seconds``.
 
         Raises:
             EngineDead: the engine died meanwhile.
         """
-        dies_at = self._started_at + self.script.dies_at
-        until = min(anyio.current_time() + seconds, dies_at)
+        return await self._wait_until(anyio.current_time() + seconds, live, script)
+
+    async def _wait_until(self, at: float, live: _Live, script: BranchScript) -> bool:
+        """The same at a time."""
+        dies_at = self._dies_at
+        until = min(at, dies_at)
         if script.ignores_abort and not self._killed:
             await anyio.sleep_until(until)
         else:
@@ -269,6 +335,74 @@ class ScriptedEngine:
         if self._killed or anyio.current_time() >= dies_at:
             raise EngineDead("the scripted engine died")
         return script.ignores_abort or not live.aborted.is_set()
+
+
+class _Timeline:
+    """When a script's pieces come, in seconds since its request began, and what they are."""
+
+    __slots__ = ("ids", "script", "seconds", "texts")
+
+    def __init__(self, script: BranchScript) -> None:
+        self.script = script
+        self.seconds = [*accumulate(piece.delay for piece in script.pieces)]
+        self.texts = [piece.text for piece in script.pieces]
+        ends = [*accumulate((piece.tokens for piece in script.pieces), initial=0)]
+        self.ids = [tuple(range(begin, end)) for begin, end in pairwise(ends)]
+
+
+class _Written:
+    """What a request that is fed has written."""
+
+    def __init__(
+        self, request: Generation, timeline: _Timeline, sink: TokenSink, began: float
+    ) -> None:
+        self._timeline = timeline
+        self._sink = sink
+        self._began = began
+        self._place = 0  # pieces that were put
+        self._room = request.max_tokens  # tokens that it may still write
+        self._logprobs = bool(request.sampling.logprobs)
+        self._last = self._last_place()
+        self.finish: FinishReason | None = None
+
+    def _last_place(self) -> int:
+        """The piece with which it ends by itself or is full; else the last one."""
+        room = self._room
+        ids = self._timeline.ids
+        if ids and ids[-1] and ids[-1][-1] < room:
+            return len(ids) - 1
+        for place, tokens in enumerate(ids):
+            room -= len(tokens)
+            if room <= 0:
+                return place
+        return len(ids) - 1
+
+    @property
+    def due(self) -> float | None:
+        """When there is something to be done next; None: nothing will be."""
+        seconds = self._timeline.seconds
+        if self._place > self._last or self.finish is not None:
+            return None
+        every = self._sink.immediate or not self._place
+        return self._began + seconds[self._place if every else self._last]
+
+    def until(self, now: float) -> None:
+        """Put what is due by ``now``."""
+        timeline, began, put = self._timeline, self._began, self._sink.put
+        while self._place <= self._last and began + timeline.seconds[self._place] <= now:
+            ids, text = timeline.ids[self._place], timeline.texts[self._place]
+            if self._place == self._last:
+                full = len(ids) >= self._room
+                whole = self._place == len(timeline.ids) - 1
+                if full:
+                    self.finish = FinishReason.LENGTH
+                script = timeline.script
+                if whole and len(ids) <= self._room and script.error is None and not script.stall:
+                    self.finish = script.finish
+                ids = ids[: self._room]
+            self._room -= len(ids)
+            self._place += 1
+            put(text, ids, (1.0,) * len(ids) if self._logprobs else ())
 
 
 def _token(word: str) -> int:

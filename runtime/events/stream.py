@@ -1,11 +1,24 @@
 """The way from a race to whoever watches it: never blocks the race, never grows without bound."""
 
 from collections import deque
-from dataclasses import replace
+from operator import attrgetter
+from typing import Any, Protocol
 
 import anyio
 
 from .types import BranchProgressed, Event, RaceDecided
+
+
+class EventSink(Protocol):
+    """What a race tells its events to; it must be quick, and raise nothing."""
+
+    def push(self, event: Event) -> None:
+        """Take in what happened; in order, nothing joined."""
+        ...
+
+    def push_progress(self, at: float, branch: int, text: str, tokens: int, forced: bool) -> None:
+        """``push`` of a ``BranchProgressed``, which need not be made for it."""
+        ...
 
 
 class EventStream:
@@ -18,8 +31,10 @@ class EventStream:
 
     def __init__(self) -> None:
         self._events: deque[Event] = deque()
-        self._progress: dict[tuple[int, bool], BranchProgressed] = {}
+        # By branch and whether it is forced: when, text, tokens; not read yet, in no event yet.
+        self._progress: dict[tuple[int, bool], list[Any]] = {}
         self._wake = anyio.Event()
+        self._woken = False
         self._decided = False
         self._closed = False
         self._failure: Exception | None = None
@@ -29,19 +44,30 @@ class EventStream:
         if self._closed:
             return
         if isinstance(event, BranchProgressed):
-            key = (event.branch, event.forced)
-            waiting = self._progress.get(key)
-            if waiting is None:
-                self._progress[key] = event
-            else:
-                self._progress[key] = replace(
-                    event, text=waiting.text + event.text, tokens=waiting.tokens + event.tokens
-                )
+            self.push_progress(event.at, event.branch, event.text, event.tokens, event.forced)
+            return
+        # Joined progress came before this event and must be read before it.
+        self._flush()
+        self._events.append(event)
+        self._decided = self._decided or isinstance(event, RaceDecided)
+        self._notify()
+
+    def push_progress(self, at: float, branch: int, text: str, tokens: int, forced: bool) -> None:
+        """Add a ``BranchProgressed``; the event is made only once somebody reads it."""
+        if self._closed:
+            return
+        waiting = self._progress.get((branch, forced))
+        if waiting is None:
+            self._progress[branch, forced] = [at, text, tokens]
+            if not self._woken:
+                self._notify()
         else:
-            # Joined progress came before this event and must be read before it.
-            self._flush()
-            self._events.append(event)
-            self._decided = self._decided or isinstance(event, RaceDecided)
+            waiting[0] = at
+            waiting[1] += text
+            waiting[2] += tokens
+
+    def _notify(self) -> None:
+        self._woken = True
         self._wake.set()
 
     def close(self, failure: Exception | None = None) -> None:
@@ -55,7 +81,7 @@ class EventStream:
         if not self._closed and not self._decided:
             self._failure = failure
         self._closed = True
-        self._wake.set()
+        self._notify()
 
     def __aiter__(self) -> "EventStream":
         return self
@@ -73,10 +99,20 @@ class EventStream:
             if self._closed:
                 failure, self._failure = self._failure, None
                 raise failure or StopAsyncIteration
-            if self._wake.is_set():  # else somebody else waits for it
-                self._wake = anyio.Event()
+            if self._woken:  # else somebody else waits for it
+                self._woken, self._wake = False, anyio.Event()
             await self._wake.wait()
 
     def _flush(self) -> None:
-        self._events.extend(sorted(self._progress.values(), key=lambda event: event.at))
-        self._progress.clear()
+        if self._progress:
+            joined = [
+                BranchProgressed(at, branch, text, tokens, forced)
+                for (branch, forced), (at, text, tokens) in self._progress.items()
+            ]
+            self._progress.clear()
+            if len(joined) > 1:
+                joined.sort(key=_at)
+            self._events.extend(joined)
+
+
+_at = attrgetter("at")

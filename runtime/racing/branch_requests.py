@@ -4,7 +4,7 @@ All that a race awaits for its branches is here. What comes in is told to the ra
 and the race alone decides what it means.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -17,15 +17,24 @@ import structlog
 from frontrunner.strategies.protocol import BranchStatus
 
 from ..answers import Clusters
-from ..engines.protocol import Chunk, Engine, FinishReason, Generation, Sampling
+from ..engines.protocol import (
+    Chunk,
+    Engine,
+    FinishReason,
+    Generation,
+    Sampling,
+    TokenSink,
+    feeding,
+)
 from ..errors import EngineError
 from ..rewards.protocol import RewardModel, Scoring
 from .aborts import Aborts
-from .branch import BackgroundForcing, Branch, ProbeRequest, Text
+from .branch import BackgroundForcing, Branch, ProbeRequest
 from .deadline_reserve import DeadlineReserve
 from .judgements import Judgements
 from .seeds import branch_seed
 from .spec import RaceSpec
+from .token_text import TokenText
 
 _log = structlog.get_logger("frontrunner.race")
 
@@ -35,6 +44,10 @@ _FORCED_PRIORITY = -(2**40)
 
 class BranchListener(Protocol):
     """The race, as it is told what came of its branches' requests."""
+
+    def sink(self, branch: Branch) -> TokenSink | None:
+        """Where what a running branch generates goes; None: to ``on_chunk``."""
+        ...
 
     def on_chunk(self, branch: Branch, chunk: Chunk, *, forced: bool) -> None:
         """A piece of text."""
@@ -63,6 +76,10 @@ class BranchListener(Protocol):
     def on_score(self, branch: Branch, tokens: int, score: float | None) -> None:
         """The score of a branch's first ``tokens`` tokens; None: it failed."""
         ...
+
+
+class _OnChunk(Protocol):
+    def __call__(self, branch: Branch, chunk: Chunk, *, forced: bool) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +122,7 @@ class BranchRequests:
     ) -> None:
         self._spec = spec
         self._engine = services.engine
+        self._feeder = feeding(services.engine)
         self._clusters = services.clusters
         self._reserve = services.reserve
         self._opening = spec.answers.opening(spec.forcing.suffix)
@@ -131,7 +149,7 @@ class BranchRequests:
             deadline=spec.deadline,
         )
         with branch.scope:
-            await self._stream(branch, request, BranchStatus.RUNNING)
+            await self._run(branch, request)
             if branch.status is BranchStatus.RUNNING:
                 answers = self._spec.answers
                 said = (answers.of_unfinished if branch.truncated else answers.find)(branch.text)
@@ -193,7 +211,7 @@ class BranchRequests:
             self._listener.on_suffix(branch)
             priority = _FORCED_PRIORITY + int(self._spec.deadline * 1000)
             request = self._continuation(branch, branch.forced_request_id, priority, alone)
-            await self._stream(branch, request, BranchStatus.FORCING)
+            await self._stream_forced(branch, request)
             said = self._find_forced(branch.said_when_forced)
         if branch.status is BranchStatus.FORCING:
             await self._tell_answer(branch, said, BranchStatus.FORCED)
@@ -227,7 +245,7 @@ class BranchRequests:
             async with aclosing(self._engine.generate(request)) as chunks:
                 async for chunk in chunks:
                     background.forced_tokens += len(chunk.token_ids)
-                    background.text.append(chunk.text, background.forced_tokens)
+                    background.text.append(chunk.text, len(chunk.token_ids))
                     said = self._settled_forced(background.said_text)
                     if chunk.finish is not None:
                         background.running = False
@@ -280,7 +298,7 @@ class BranchRequests:
         """Ask a running branch, beside it, what it would answer."""
         if branch.probe is not probe:
             return  # dropped before it began
-        probe.tokens, text = branch.tokens, Text()
+        probe.tokens, text = branch.tokens, TokenText()
         priority = int(self._spec.deadline * 1000)
         request = self._continuation(branch, probe.request_id, priority, greedy=True)
         with probe.scope:
@@ -319,19 +337,36 @@ class BranchRequests:
 
     # ── streams and answers ───────────────────────────────────────────────────────────────────
 
-    async def _stream(self, branch: Branch, request: Generation, status: BranchStatus) -> None:
-        """Take in a request's chunks until it ends or the branch leaves ``status``."""
+    async def _run(self, branch: Branch, request: Generation) -> None:
+        """Take in what a branch generates until it ends, or is not running any more."""
+        sink = self._listener.sink(branch)
+        try:
+            if sink is not None and self._feeder is not None:
+                finish = await self._feeder.feed(request, sink)
+            else:
+                told = self._listener.on_chunk
+                finish = await _read(self._engine.generate(request), branch, sink, told)
+        except Exception as error:  # noqa: BLE001 - whatever an engine raises costs one branch
+            self._lose(branch, BranchStatus.RUNNING, error)
+            return
+        finally:
+            branch.take_in()
+            branch.catch_up = None
+        if branch.status is BranchStatus.RUNNING:
+            branch.truncated = finish is FinishReason.LENGTH
+        self._check_end(branch, BranchStatus.RUNNING, finish)
+
+    async def _stream_forced(self, branch: Branch, request: Generation) -> None:
+        """Take in a forced answer's chunks until it is complete."""
         finish: FinishReason | None = None
         try:
             async with aclosing(self._engine.generate(request)) as chunks:
                 async for chunk in chunks:
-                    if branch.status is not status:
+                    if branch.status is not BranchStatus.FORCING:
                         return
                     finish = chunk.finish
                     if chunk.token_ids or chunk.text:
-                        self._listener.on_chunk(branch, chunk, forced=request.forced)
-                    if not request.forced:
-                        continue
+                        self._listener.on_chunk(branch, chunk, forced=True)
                     said = self._settled_forced(branch.said_when_forced)
                     if said is not None:
                         # Nothing that follows can change the answer: its box has closed, say.
@@ -342,12 +377,16 @@ class BranchRequests:
                             await self._aborts.abort([request.request_id])
                         return
         except Exception as error:  # noqa: BLE001 - whatever an engine raises costs one branch
-            if not isinstance(error, EngineError):
-                _log.exception("frontrunner.branch_failed", race=self._spec.race_id)
-            self._listener.on_lost(branch, status, str(error) or type(error).__name__)
+            self._lose(branch, BranchStatus.FORCING, error)
             return
-        if status is BranchStatus.RUNNING:
-            branch.truncated = finish is FinishReason.LENGTH
+        self._check_end(branch, BranchStatus.FORCING, finish)
+
+    def _lose(self, branch: Branch, status: BranchStatus, error: Exception) -> None:
+        if not isinstance(error, EngineError):
+            _log.exception("frontrunner.branch_failed", race=self._spec.race_id)
+        self._listener.on_lost(branch, status, str(error) or type(error).__name__)
+
+    def _check_end(self, branch: Branch, status: BranchStatus, finish: FinishReason | None) -> None:
         if finish not in (FinishReason.STOP, FinishReason.LENGTH):
             self._listener.on_lost(
                 branch, status, f"the engine ended the request ({finish or 'no reason'})"
@@ -368,3 +407,26 @@ class BranchRequests:
         except Exception:  # noqa: BLE001 - a broken comparison leaves the spelling
             _log.exception("frontrunner.comparison_failed", race=self._spec.race_id)
             return self._clusters.assign_now(raw)
+
+
+async def _read(
+    chunks: AsyncGenerator[Chunk, None],
+    branch: Branch,
+    sink: TokenSink | None,
+    on_chunk: "_OnChunk",
+) -> FinishReason | None:
+    """Put the chunks of a running branch into ``sink``, or tell them, until they end or it does not
+    run any more; returns why they ended."""
+    finish: FinishReason | None = None
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            if branch.status is not BranchStatus.RUNNING:
+                return finish
+            finish = chunk.finish
+            if not chunk.token_ids and not chunk.text:
+                continue
+            if sink is not None:
+                sink.put(chunk.text, chunk.token_ids, chunk.confidences)
+            else:
+                on_chunk(branch, chunk, forced=False)
+    return finish

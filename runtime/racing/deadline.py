@@ -15,11 +15,18 @@ class Deadline:
     Args:
         deadline: when the caller must have the result.
         margin: seconds kept for handing the result back, at the moment.
+        on_lag: told how late (seconds) the event loop woke it, and when (anyio clock, seconds).
     """
 
-    def __init__(self, deadline: float, margin: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        deadline: float,
+        margin: Callable[[], float],
+        on_lag: Callable[[float, float], None] = lambda seconds, now: None,
+    ) -> None:
         self._deadline = deadline
         self._margin = margin
+        self._on_lag = on_lag
         self._shortened = anyio.Event()
 
     @property
@@ -68,5 +75,9 @@ class Deadline:
 
     async def _pause(self, seconds: float) -> None:
         """Wait, or until the deadline is brought forward."""
-        with anyio.move_on_after(seconds):
+        due = anyio.current_time() + seconds
+        with anyio.move_on_at(due) as waiting:
             await self._shortened.wait()
+        if waiting.cancelled_caught:
+            now = anyio.current_time()
+            self._on_lag(now - due, now)

@@ -10,6 +10,8 @@ end at one moment, or the event loop is busy, it takes longer than the margin se
 from dataclasses import dataclass
 from math import ceil
 
+import anyio
+
 from ..engines.protocol import EngineInfo, EngineLoad
 
 #: What the reserve is over the rounds seen: they vary.
@@ -19,6 +21,13 @@ _RETURN_HEADROOM = 1.5
 #: The margin becomes no more than so many times what was set aside: one long pause of the whole
 #: machine says nothing about the next race.
 _MAX_MARGIN_FACTOR = 5.0
+#: A turn of a busy event loop takes as long as what is due is late. From the call to the last
+#: forced answer it takes some turns, and some from the hard stop to the caller.
+_TURNS_TO_FORCE, _TURNS_BACK = 3, 2
+#: Seconds of lag that need no time of their own, and those that are one long pause of the machine.
+_USUAL_LAG, _MAX_LAG = 0.005, 0.5
+#: Seconds in which a lag that is not seen again counts half.
+_LAG_HALF_LIFE = 0.25
 #: How far an estimate rises towards a greater value, and falls towards a smaller one.
 _RISE, _FALL = 0.3, 0.05
 
@@ -37,12 +46,27 @@ class DeadlineReserve:
     factor: float = 1.5  # of measured over predicted, a high estimate
     rounds: int = 0  # that were measured
     return_seconds: float = 0.0  # that handing back took, a high estimate
+    lag: float = 0.0  # seconds that the event loop ran late what was due, a high estimate
+    lag_at: float = 0.0  # when that was (anyio clock, seconds)
 
     @property
     def margin(self) -> float:
         """Seconds kept for handing the result back."""
         needed = _RETURN_HEADROOM * self.return_seconds
-        return max(self.return_margin, min(needed, _MAX_MARGIN_FACTOR * self.return_margin))
+        usual = max(self.return_margin, min(needed, _MAX_MARGIN_FACTOR * self.return_margin))
+        return usual + _TURNS_BACK * self._busy_turn
+
+    @property
+    def _busy_turn(self) -> float:
+        """Seconds that a turn of the event loop takes, where that is long enough to count."""
+        if self.lag <= _USUAL_LAG:
+            return 0.0
+        lag = self._lag_now(anyio.current_time())
+        return lag if lag > _USUAL_LAG else 0.0
+
+    def _lag_now(self, now: float) -> float:
+        # It fades by itself: where every race is refused for it, none would find it gone.
+        return self.lag * 0.5 ** (max(0.0, now - self.lag_at) / _LAG_HALF_LIFE)
 
     def round_seconds(
         self,
@@ -59,7 +83,14 @@ class DeadlineReserve:
 
     def seconds(self, predicted: float) -> float:
         """The reserve for a round predicted to take ``predicted`` seconds."""
-        return predicted * self.factor + self.margin
+        turns = _TURNS_TO_FORCE * self._busy_turn if predicted else 0.0
+        return predicted * self.factor + turns + self.margin
+
+    def record_lag(self, seconds: float, now: float) -> None:
+        """Take in how late the event loop ran something (``now`` on the anyio clock, seconds): a
+        long lag is believed at once, since whoever is called next is late by it as well."""
+        self.lag = max(min(seconds, _MAX_LAG), self._lag_now(now))
+        self.lag_at = now
 
     def learn(self, predicted: float, actual: float) -> None:
         """Take in how long a round took: the first one outright, later ones by rising fast and

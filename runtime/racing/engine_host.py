@@ -2,11 +2,10 @@
 
 from statistics import median
 
-import anyio
-
 from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.protocol import BranchStatus
 
+from ..engines.clock import loop_clock
 from ..rewards.protocol import Scoring, ScoringBudget
 from .branch import BackgroundForcing, Branch, Kept, ProbeRequest
 from .branch_requests import RaceServices, ScoringTask
@@ -42,13 +41,15 @@ class EngineHost:
         self._has_steps = has_steps
         self._budget = budget
         self._branches: list[Branch] = []
+        self._clock = loop_clock()
 
     def launch(self, index: int, parent: Branch | None, tokens: int) -> Branch:
         branch = Branch(
             index=index,
             request_id=f"{self._spec.race_id}-b{index}",
             seed=branch_seed(self._spec.seed, index),
-            launched_at=anyio.current_time(),
+            launched_at=self._clock(),
+            clock=self._clock,
         )
         if parent is not None:
             parent.fork(tokens, branch)
@@ -95,7 +96,7 @@ class EngineHost:
         return sum(b.answered_request is not None and not b.status.active for b in self._branches)
 
     def reachable_tokens(self) -> float | None:
-        now = anyio.current_time()
+        now = self._clock()
         speeds = [
             (b.tokens - b.first_token_tokens) / (now - b.first_token_at)
             for b in self._branches

@@ -1,11 +1,13 @@
 """From the effects of a race to its events, for whoever watches it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import anyio
 
+from frontrunner.strategies.protocol import BranchStatus
+
 from .. import events
-from ..engines.protocol import Chunk
+from ..events.stream import EventSink
 from ..result import Result
 from . import effects as e
 from .branch import Branch, Kept
@@ -18,23 +20,31 @@ class EventPublisher:
 
     def __init__(self, spec: RaceSpec, publish: Callable[[events.Event], None] | None) -> None:
         self._spec = spec
+        self._stream: EventSink | None = None
+        self._told = [publish] if publish is not None else []
         self._publish = publish
+        self.clock: Callable[[], float] = anyio.current_time
 
     @property
     def watched(self) -> bool:
         """Whether anybody listens."""
         return self._publish is not None
 
+    def stream_to(self, stream: EventSink) -> None:
+        """Also tell the reader of ``stream``."""
+        self._stream = stream
+        self._publish = self._to_all
+
     def add(self, watcher: RaceWatcher) -> None:
         """Also tell ``watcher``."""
-        publish = self._publish
+        self._told.append(watcher.event)
+        self._publish = self._to_all
 
-        def to_both(event: events.Event) -> None:
-            if publish is not None:
-                publish(event)
-            watcher.event(event)
-
-        self._publish = to_both
+    def _to_all(self, event: events.Event) -> None:
+        if self._stream is not None:
+            self._stream.push(event)
+        for told in self._told:
+            told(event)
 
     def started(self) -> None:
         spec = self._spec
@@ -50,14 +60,14 @@ class EventPublisher:
             )
         )
 
-    def progressed(self, branch: Branch, chunk: Chunk, *, forced: bool) -> None:
-        """By far the most frequent event."""
-        if self._publish is not None:
-            self._publish(
-                events.BranchProgressed(
-                    self._at(), branch.index, chunk.text, len(chunk.token_ids), forced
-                )
-            )
+    def progressed(self, index: int, text: str, tokens: int, *, forced: bool) -> None:
+        """By far the most frequent event; made only for those that want it as an object."""
+        if self._stream is not None:
+            self._stream.push_progress(self.clock() - self._spec.began, index, text, tokens, forced)
+        if self._told:
+            event = events.BranchProgressed(self._at(), index, text, tokens, forced)
+            for told in self._told:
+                told(event)
 
     def suffix_added(self, branch: Branch) -> None:
         if self._publish is not None and (suffix := branch.forced_text):
@@ -110,7 +120,25 @@ class EventPublisher:
             self._publish(event)
 
     def _at(self) -> float:
-        return anyio.current_time() - self._spec.began
+        return self.clock() - self._spec.began
+
+
+class ToldBranch:
+    """A running branch of a race that is watched; a ``TokenSink``."""
+
+    __slots__ = ("_branch", "_events", "catch_up", "immediate")
+
+    def __init__(self, branch: Branch, events: EventPublisher) -> None:
+        self.immediate = True
+        self.catch_up: Callable[[], None] | None = None
+        self._branch = branch
+        self._events = events
+
+    def put(self, text: str, token_ids: Sequence[int], confidences: Sequence[float] = ()) -> None:
+        branch = self._branch
+        if branch.status is BranchStatus.RUNNING:
+            branch.put(text, token_ids, confidences)
+            self._events.progressed(branch.index, text, len(token_ids), forced=False)
 
 
 def _started(at: float, branch: Branch) -> events.BranchStarted:

@@ -13,33 +13,37 @@ Everything here runs in one event loop, and what comes in is handed to the core 
 it arises: there is no queue between an answer and the decision that it allows.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import anyio
 import structlog
-from anyio.abc import TaskGroup
 
 from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.protocol import BranchStatus, Decide, StopReason, Strategy, needs_of
 from frontrunner.strategies.votes import tally
 
 from .. import events
-from ..engines.protocol import Chunk
+from ..answers import Clusters
+from ..engines.clock import loop_clock
+from ..engines.protocol import Chunk, TokenSink
+from ..events.stream import EventSink
 from ..result import Result
 from . import effects as e
 from .aborts import Aborts
-from .branch import BackgroundForcing, Branch, ProbeRequest
+from .branch import Branch, ProbeRequest
 from .branch_requests import BranchRequests, RaceServices
 from .core import RaceCore
 from .core_state import CoreOptions
 from .deadline import Deadline
 from .engine_host import EngineHost
-from .event_publisher import EventPublisher
+from .event_publisher import EventPublisher, ToldBranch
 from .judgements import Judgements
 from .observers import RaceWatcher
+from .race_tasks import RaceTasks, TaskHost
 from .result_builder import summarise
 from .result_notes import comparison_note
+from .rounds import Rounds
 from .slots import NoLimit, Slots
 from .spec import RaceSpec
 
@@ -47,6 +51,11 @@ _log = structlog.get_logger("frontrunner.race")
 
 #: Branches that a race may launch in all, over those that it may run at a time.
 _LAUNCHES_PER_SLOT = 16
+#: Seconds that its tasks may take to end once the race is over, at most, and however late it is.
+_LEAVING, _LEAST_LEAVING = 0.05, 0.005
+
+
+_Work = Callable[..., Awaitable[None]]
 
 
 class Race:
@@ -70,7 +79,8 @@ class Race:
         """
         self._spec = spec
         self._services = services
-        self._deadline = Deadline(spec.deadline, lambda: services.reserve.margin)
+        reserve = services.reserve
+        self._deadline = Deadline(spec.deadline, lambda: reserve.margin, reserve.record_lag)
         has_steps = needs_of(strategy).delimiter is not None
         self._judgements = Judgements(spec, services.engine, services.rewards, services.judging)
         self._host = EngineHost(
@@ -93,10 +103,12 @@ class Race:
             ),
         )
         self._events = EventPublisher(spec, publish)
+        self._clock = anyio.current_time
         self._decided = anyio.Event()
         self._stopped_at: float | None = None  # when it had to be called, if it came to that
-        self._tasks: TaskGroup | None = None
+        self._tasks = RaceTasks(self._decided.set)
         self._aborts = Aborts(services.engine, spec.race_id, spec.deadline, spec.abort_limit)
+        self._rounds = Rounds(spec, services, self._judgements, self._core)
         self._requests = BranchRequests(spec, services, self._aborts, self, self._judgements)
 
     @property
@@ -110,6 +122,7 @@ class Race:
 
     @property
     def branches(self) -> Mapping[int, Branch]:
+        self._take_in()
         return self._core.branches
 
     @property
@@ -126,6 +139,10 @@ class Race:
     def unacknowledged(self) -> list[str]:
         """Requests that the engine could not be told to abort."""
         return self._aborts.unacknowledged
+
+    def stream_to(self, stream: EventSink) -> None:
+        """Also tell the reader of ``stream``; call it before ``run``."""
+        self._events.stream_to(stream)
 
     def watch(self, watcher: RaceWatcher) -> None:
         """Also tell ``watcher``; call it before ``run``."""
@@ -145,59 +162,62 @@ class Race:
         """Other races need the engine: run no more than so many branches from now on, as far as
         the strategy can do with fewer. Not after the call time: the time that is left is for the
         answers of just those branches."""
+        self._take_in()
         self._perform(self._core.limit_branches(branches))
 
-    async def run(self) -> Result:
-        """Run the race to its decision.
+    async def run(self, host: TaskHost | None = None) -> Result:
+        """Run the race to its decision, its tasks in ``host``, which keeps those that do not end
+        when they are cancelled; without one they are waited for.
 
         Never raises for what happens inside. Cancelling it aborts every branch first.
         """
+        if host is not None:
+            return await self._run_in(host)
+        result: Result | None = None
+        async with anyio.create_task_group() as own:
+            result = await self._run_in(own)
+        assert result is not None
+        return result
+
+    async def _run_in(self, host: TaskHost) -> Result:
         try:
-            async with anyio.create_task_group() as tasks:
-                self._tasks = tasks
-                self._core.watched = self._events.watched
-                self._events.started()
-                self._perform(self._core.start())
-                tasks.start_soon(self._keep_time)
-                await self._decided.wait()
-                await self._abort_all()
-                tasks.cancel_scope.cancel()
+            await self._tasks.open(host)
+            self._core.watched = self._events.watched
+            self._events.clock = self._clock = loop_clock()
+            self._events.started()
+            self._perform(self._core.start())
+            self._tasks.start_soon(self._keep_time)
+            await self._decided.wait()
+            await self._abort_all()
         finally:
             # Only a race cut short from outside still has requests here.
             await self._abort_all()
+            self._tasks.cancel()
+            left = self._deadline.at - self._clock()
+            await self._tasks.wait_for_end(min(_LEAVING, max(_LEAST_LEAVING, left / 2)))
+        if self._tasks.failure is not None:
+            raise self._tasks.failure
+        if self.lingers:
+            _log.warning("frontrunner.race_tasks_left_behind", race=self._spec.race_id)
         return self._conclude()
+
+    @property
+    def lingers(self) -> bool:
+        """Whether the race is over while a task of it has not ended yet."""
+        return self._tasks.running
 
     async def _keep_time(self) -> None:
         """Calls time: first for the forced answers, then for good."""
-        left = await self._deadline.wait_for_call_time(self._reserve_seconds)
+        left = await self._deadline.wait_for_call_time(self._rounds.reserve)
+        self._take_in()
         self._core.mark_called()
         self._settle_pending()
         self._events.call_time_reached(left)
         self._perform(self._core.reach_call_time())
         self._stopped_at = await self._deadline.wait_for_hard_stop()
+        self._take_in()
         self._settle_pending()
         self._perform(self._core.reach_hard_stop())
-
-    def _reserve_seconds(self) -> float:
-        unfinished = sum(b.status is BranchStatus.RUNNING for b in self.branches.values())
-        seconds = self._services.reserve.seconds(self._predict_round(unfinished))
-        if self._core.needs.comparisons:
-            whole = (b.tokens for b in self.branches.values() if b.status is BranchStatus.FINISHED)
-            seconds += self._judgements.seconds([*whole])
-        return seconds
-
-    def _predict_round(self, branches: int) -> float:
-        """Seconds that a round of forced answers takes."""
-        forcing, services = self._spec.forcing, self._services
-        if not self._spec.answers.forcible:
-            return 0.0
-        return services.reserve.round_seconds(
-            branches,
-            len(forcing.suffix_ids),
-            forcing.max_tokens,
-            services.engine.info,
-            services.engine.load(),
-        )
 
     # ── effects ───────────────────────────────────────────────────────────────────────────────
 
@@ -215,24 +235,28 @@ class Race:
             raise failure
 
     def _carry_out(self, effect: e.Effect[Branch]) -> None:
-        assert self._tasks is not None
         start, requests = self._tasks.start_soon, self._requests
         match effect:
             case e.StartBranch(branch) | e.ResumeBranch(branch):
                 start(requests.run_branch, branch)
             case e.StopBranches(branches, statuses):
                 held = [b.active_request(s) for b, s in zip(branches, statuses, strict=True)]
-                start(self._stop, branches, [r for r in held if r is not None])
+                held_still = [r for r in held if r is not None]
+                stop, count = requests.abort_and_close, len(branches)
+                start(_and_then, self._core.stopped, count, stop, branches, held_still)
             case e.ForceBranches(branches, running):
                 for branch in branches:
                     branch.pending_answer = None
-                predicted = self._predict_round(len(branches))
+                predicted = self._rounds.predict(len(branches))
                 held = [b.request_id for b in running]
                 start(requests.run_forced_round, branches, held, predicted)
             case e.ForceInBackground(branches, answers):
-                start(self._force_in_background, branches, answers)
+                predicted, count = self._rounds.predict(len(branches)), len(branches)
+                force, over = requests.run_forced_in_background, self._core.side_requests_ended
+                start(_and_then, over, count, force, branches, answers, predicted)
             case e.SendProbe(branch, probe):
-                start(self._probe, branch, probe)
+                over = self._core.side_requests_ended
+                start(_and_then, over, 1, requests.run_probe, branch, probe)
             case e.DropSideRequests(_, probe, background):
                 if probe is not None:
                     start(requests.abort_probe, probe)
@@ -244,7 +268,7 @@ class Race:
             case e.BranchEnded(branch, status):
                 branch.pending_answer = None
                 if branch.status is status:  # else it goes on already
-                    branch.ended_at = anyio.current_time()
+                    branch.ended_at = self._clock()
             case e.StrategyFailed(error):
                 _log.error("frontrunner.strategy_failed", race=self._spec.race_id, exc_info=error)
             case e.Decided():
@@ -252,32 +276,25 @@ class Race:
             case _:
                 pass
 
-    async def _stop(self, branches: Sequence[Branch], requests: Sequence[str]) -> None:
-        await self._requests.abort_and_close(branches, requests)
-        self._core.stopped(len(branches))
-
-    async def _force_in_background(
-        self, branches: Sequence[Branch], answers: Sequence[BackgroundForcing]
-    ) -> None:
-        predicted = self._predict_round(len(branches))
-        await self._requests.run_forced_in_background(branches, answers, predicted)
-        self._core.side_requests_ended(len(branches))
-
-    async def _probe(self, branch: Branch, probe: ProbeRequest) -> None:
-        await self._requests.run_probe(branch, probe)
-        self._core.side_requests_ended(1)
-
     # ── what comes in ─────────────────────────────────────────────────────────────────────────
 
+    def sink(self, branch: Branch) -> TokenSink | None:
+        needs = self._core.needs
+        if needs.progress or needs.delimiter:
+            return None
+        return ToldBranch(branch, self._events) if self._events.watched else branch
+
     def on_chunk(self, branch: Branch, chunk: Chunk, *, forced: bool) -> None:
+        tokens = len(chunk.token_ids)
         if forced:
-            branch.extend_forced(chunk.text, len(chunk.token_ids))
+            branch.extend_forced(chunk.text, tokens)
         else:
-            branch.extend(chunk, anyio.current_time())
-        self._events.progressed(branch, chunk, forced=forced)
+            branch.put(chunk.text, chunk.token_ids, chunk.confidences)
+            branch.take_in()
+        self._events.progressed(branch.index, chunk.text, tokens, forced=forced)
         needs = self._core.needs
         if needs.progress:
-            self._perform(self._core.progressed(branch, len(chunk.token_ids)))
+            self._perform(self._core.progressed(branch, tokens))
         if needs.delimiter and not forced and branch.complete_step(chunk.text, needs.delimiter):
             self._perform(self._core.stepped(branch))
 
@@ -285,37 +302,43 @@ class Race:
         self._events.suffix_added(branch)
 
     def on_answer(self, branch: Branch, answer: str | None, status: BranchStatus) -> None:
+        self._take_in()
         self._perform(self._core.arrived(branch, answer, status))
 
     def on_lost(self, branch: Branch, status: BranchStatus, error: str) -> None:
         if branch.status is status:
+            self._take_in()
             self._perform(self._core.lost(branch, error))
 
     def on_probe(self, branch: Branch, probe: ProbeRequest, answer: str | None) -> None:
+        self._take_in()
         self._perform(self._core.probed(branch, probe, probe.tokens, answer))
 
     def on_probe_lost(self, branch: Branch, probe: ProbeRequest) -> None:
         self._core.probe_lost(branch, probe)
 
     def on_score(self, branch: Branch, tokens: int, score: float | None) -> None:
+        self._take_in()
         self._perform(self._core.scored(branch, tokens, score))
+
+    def _take_in(self) -> None:
+        """Have all that branches have generated by now. Always before the core is told of anything:
+        its strategy may look, and what comes after a branch has left its state does not count."""
+        for branch in self._core.branches.values():
+            branch.take_in()
 
     def _settle_pending(self) -> None:
         """Time is up: answers whose class is not known yet count by their spelling."""
-        arrivals: list[tuple[Branch, str | None, BranchStatus]] = []
-        for branch in self.branches.values():
-            if branch.pending_answer is not None and branch.status.active:
-                answer = self._services.clusters.assign_now(branch.pending_answer)
-                arrivals.append((branch, answer, branch.ends_as))
-        if arrivals:
+        if arrivals := _pending(self._core.branches.values(), self._services.clusters):
             self._perform(self._core.arrived_together(arrivals))
 
     # ── the end ───────────────────────────────────────────────────────────────────────────────
 
     async def _abort_all(self) -> None:
         """Abort every request that still runs, in one call."""
-        requests = [r for b in self.branches.values() for r in b.outstanding_requests()]
-        for branch in self.branches.values():
+        self._take_in()
+        requests = [r for b in self._core.branches.values() for r in b.outstanding_requests()]
+        for branch in self._core.branches.values():
             branch.probe = branch.background = branch.answered_request = None
         decision = self._core.decision
         reason = decision.stop_reason if decision else StopReason.CANCELLED
@@ -328,7 +351,7 @@ class Race:
         decision = self._core.decision
         assert isinstance(decision, Decide)
         votes = tally(self._core)
-        result = summarise(self._spec, decision, self.branches, votes, self.lengths)
+        result = summarise(self._spec, decision, self._core.branches, votes, self.lengths)
         result = replace(result, scoring_tokens=self._judgements.budget.tokens)
         if (note := comparison_note(self._services.clusters.undecided)) is not None:
             result = replace(result, notes=(*result.notes, note))
@@ -337,3 +360,22 @@ class Race:
             late = anyio.current_time() - self._stopped_at
             self._services.reserve.record_return_latency(late)
         return result
+
+
+async def _and_then(
+    told: Callable[[int], None], requests: int, work: _Work, *arguments: object
+) -> None:
+    """Do ``work``, and tell the core that so many requests are over."""
+    await work(*arguments)
+    told(requests)
+
+
+def _pending(
+    branches: Iterable[Branch], clusters: Clusters
+) -> list[tuple[Branch, str | None, BranchStatus]]:
+    """The answers whose class is not known yet, as they count without that."""
+    return [
+        (branch, clusters.assign_now(branch.pending_answer), branch.ends_as)
+        for branch in branches
+        if branch.pending_answer is not None and branch.status.active
+    ]

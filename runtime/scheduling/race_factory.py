@@ -29,7 +29,6 @@ from ..errors import (
     DeadlineTooShort,
     PromptTooLong,
 )
-from ..events.types import Event
 from ..prompts.instructions import AnswerForm
 from ..prompts.tool_choice import ToolUse, tool_use
 from ..racing.accuracy_map import AccuracyMap
@@ -178,7 +177,6 @@ class RaceFactory:
         request: RaceRequest,
         lease: Lease,
         lengths: LengthModel | None,
-        publish: Callable[[Event], None] | None = None,
     ) -> Race:
         """The race of ``request`` with the branches that it was granted.
 
@@ -192,7 +190,7 @@ class RaceFactory:
         strategy = _with_replies(strategy, spec.answers, self._rewards, optional=request.optional)
         clusters = make_clusters(spec.answers, self._equivalence, spec.rules)
         services = RaceServices(self._engine, clusters, self._reserve, self._rewards, self._judging)
-        race = Race(spec, strategy, services, slots=lease, lengths=lengths, publish=publish)
+        race = Race(spec, strategy, services, slots=lease, lengths=lengths)
         race.shorten_deadline(lease.deadline)  # it may have been brought forward in the queue
         return race
 

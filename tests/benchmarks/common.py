@@ -1,15 +1,52 @@
 """What the benchmarks share: arguments, paired statistics, a progress line, a report."""
 
 import argparse
+import asyncio
 import random
+import selectors
 import statistics
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
 
 from frontrunner.runtime.config import Settings, demo_config_path
+
+
+class CpuTimeLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock is what this process computes: seconds of its own CPU time, and
+    what it would have slept. So it tells how late things are by our own doing, on a machine that
+    others use as well, and does not wait."""
+
+    def __init__(self) -> None:
+        self._slept = 0.0
+        super().__init__(_SleeplessSelector(self._sleep))
+
+    def time(self) -> float:
+        return self._slept + time.process_time()
+
+    def _sleep(self, seconds: float) -> None:
+        self._slept += seconds
+
+
+class _SleeplessSelector(selectors.DefaultSelector):
+    """Says how long it would have waited for nothing, after a moment for what other threads and
+    processes do."""
+
+    def __init__(self, sleep: Callable[[float], None]) -> None:
+        super().__init__()
+        self._sleep = sleep
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0)
+        if ready or timeout is None or timeout <= 0:
+            return ready if ready or timeout is not None else super().select(None)
+        ready = super().select(0)
+        if not ready:
+            self._sleep(timeout)
+        return ready
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:

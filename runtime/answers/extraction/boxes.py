@@ -26,6 +26,9 @@ _TOKEN: Final = re.compile(
     rf"(?P<slashes>\\+)(?P<next>{_BOX}\s*\{{|(?P<bare>(?:boxed|fbox)\s{{0,3}})(?=[-+\u2212.\d\\A-Za-z])"
     r"|[{}])?|[{}]"
 )
+#: What every token begins with. To look for that alone, in the prose before the first one, takes a
+#: tenth of the time.
+_BEGIN: Final = re.compile(r"[\\{}]")
 _GROUP: Final = r"\s?\{[^{}]{0,80}+(?:\{[^{}]{0,80}+\}[^{}]{0,80}+){0,4}\}"
 # What TeX would put in a box without a brace, or nearly: a number whole, a command with what it is
 # applied to, or a letter that ends the formula.
@@ -110,7 +113,8 @@ def _complete_boxes(text: str) -> list[_Box]:
     """
     open_braces: list[tuple[int, int]] = []
     boxes: list[_Box] = []
-    for token in _TOKEN.finditer(text):
+    begin = _BEGIN.search(text)
+    for token in _TOKEN.finditer(text, begin.start()) if begin else ():
         brace = token[0]
         if slashes := token["slashes"]:
             brace = token["next"]

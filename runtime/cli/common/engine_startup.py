@@ -1,5 +1,6 @@
 """Waiting for an engine: a spinner, and what its libraries print kept out of sight."""
 
+import gc
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
@@ -47,6 +48,11 @@ async def started(runtime: Runtime, *, show: bool) -> AsyncGenerator[Runtime, No
                         terminal = meanwhile.enter_context(set_aside(log))
                     meanwhile.enter_context(spinner(STARTING, terminal if show else None))
                     await _enter(runtime, stack)
+                # The process is ours: a full collection of all that was imported takes a quarter
+                # of a second, in which no race is called.
+                gc.collect()
+                gc.freeze()
+                stack.callback(gc.unfreeze)
                 yield runtime
                 failed = runtime.engine.failure is not None
         except EngineError:

@@ -7,7 +7,7 @@ one cache block), and aborts of many ids in one message.
 """
 
 import gc
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -27,16 +27,19 @@ from ..protocol import (
     Generation,
     Message,
     Sampling,
+    TokenSink,
 )
 from ..reasoning_parsers import reasoning_marks
+from .feeding import read_by_call
 from .logprobs import TokenTexts, vllm_scored
 from .start import first_line
 from .step_stats import StepStats
 
 if TYPE_CHECKING:
     from vllm import SamplingParams
-    from vllm.outputs import RequestOutput
+    from vllm.outputs import CompletionOutput, RequestOutput
     from vllm.v1.engine.async_llm import AsyncLLM
+    from vllm.v1.engine.output_processor import RequestOutputCollector
 
 _FINISHES = {
     "stop": FinishReason.STOP,
@@ -191,6 +194,37 @@ class EngineOnClient:
                     yield chunk
         if finish is None:
             yield Chunk("", (), FinishReason.ABORT)
+
+    async def feed(self, request: Generation, sink: TokenSink) -> FinishReason:
+        """See ``SupportsFeeding``."""
+        from vllm import TokensPrompt
+
+        llm, begun = self._running(), False
+
+        def take(output: "RequestOutput") -> FinishReason | None:
+            nonlocal begun
+            begun, completion = True, output.outputs[0]
+            if completion.token_ids or completion.text:
+                sink.put(completion.text, completion.token_ids, _confidences(completion))
+            return _finish(output)
+
+        def ask() -> "Awaitable[RequestOutputCollector]":
+            return llm.add_request(
+                request.request_id,
+                TokensPrompt(prompt_token_ids=list(request.prompt)),
+                _sampling_params(request),
+                priority=self._priority(request.priority),
+            )
+
+        with _translated():
+            while True:
+                try:
+                    return await read_by_call(llm, ask, take)
+                except Exception as error:
+                    if begun or not _is_transient(error):
+                        raise
+                if await self._aborted_meanwhile(request.request_id):
+                    return FinishReason.ABORT
 
     async def next_tokens(
         self, prompt: Sequence[int], k: int, *, request_id: str, priority: int = 0
@@ -383,11 +417,18 @@ def _sampling_params(request: Generation) -> "SamplingParams":
 
 def _chunk(output: "RequestOutput") -> Chunk:
     completion = output.outputs[0]
-    finish: FinishReason | None = None
-    if output.finished:
-        finish = _FINISHES.get(completion.finish_reason or "", FinishReason.ERROR)
-    confidences = tuple(_confidence(top) for top in completion.logprobs or ())
-    return Chunk(completion.text, tuple(completion.token_ids), finish, confidences)
+    ids = tuple(completion.token_ids)
+    return Chunk(completion.text, ids, _finish(output), _confidences(completion))
+
+
+def _finish(output: "RequestOutput") -> FinishReason | None:
+    if not output.finished:
+        return None
+    return _FINISHES.get(output.outputs[0].finish_reason or "", FinishReason.ERROR)
+
+
+def _confidences(completion: "CompletionOutput") -> tuple[float, ...]:
+    return tuple(_confidence(top) for top in completion.logprobs) if completion.logprobs else ()
 
 
 def _confidence(top: Mapping[int, Any]) -> float:

@@ -210,7 +210,7 @@ class Run:
             self._accepted.set()
 
         telling = self._telling = Telling(log, encoder, self._fail, self._lagging, begin)
-        result = await runtime.race(question, telling.push, **options)
+        result = await runtime.race(question, telling, **options)
         self._decided_at = anyio.current_time()
         self._deliver = lambda seconds: runtime.delivered(result, seconds)
         self._result = _not_lost(result, runtime)

@@ -1,0 +1,20 @@
+"""The clock of the event loop, for whoever asks it often."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+
+import anyio
+
+
+def loop_clock() -> Callable[[], float]:
+    """Tells the time as ``anyio.current_time`` does (seconds), in the event loop that runs now and
+    in no other. anyio finds out anew at each call which library runs, which takes twenty times as
+    long as to read the clock."""
+    trio = sys.modules.get("trio")
+    if trio is not None and trio.lowlevel.in_trio_task():
+        return trio.current_time
+    try:
+        return asyncio.get_running_loop().time
+    except RuntimeError:  # an event loop of another kind, or none yet
+        return anyio.current_time

@@ -404,15 +404,24 @@ async def test_what_is_offered(serve: Serve) -> None:
         "branches": 8,
         "strategy": race.strategy,
         "parameters": {"min_votes": 4},
+        "temperature": served.runtime.settings.sampling.temperature,
+        "answers": "boxed",
     }
+    assert "tool_call" not in offered["answers"]  # needs tools besides
+    assert {"boxed", "json", "text"} <= set(offered["answers"])
     assert offered["limits"]["branches"] == served.engine.info.max_branches
     strategies = {strategy["name"]: strategy for strategy in offered["strategies"]}
     assert tuple(strategies) == strategy_names()
     for name, strategy in strategies.items():
         named = [parameter["name"] for parameter in strategy["parameters"]]
         assert named == [key for key in parameter_names(name) if key != "branches"]
-    assert strategies["majority"]["available"]
-    assert not strategies["weighted"]["available"]
+    assert strategies["majority"]["needs"] is None
+    assert strategies["weighted"]["needs"] == "a reward model"
+    assert "``" not in str(offered)
+    told = {p["name"]: p for p in strategies["weighted"]["parameters"]}
+    assert told["threshold"]["of"] == ["beta", "dirichlet"]
+    assert told["threshold"]["about"].startswith("posterior probability")
+    assert told["beta"]["default"] == 0.949976
     kinds = {p["name"]: p["kind"] for p in strategies["majority"]["parameters"]}
     assert kinds["stop"] == "choice"
     assert kinds["min_votes"] == "integer"

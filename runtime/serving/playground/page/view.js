@@ -1,0 +1,55 @@
+// How a race is shown, as the viewer chose it, and the drawing of it.
+
+import { drawCourse } from "./course.js";
+import { byId, toggle, write } from "./elements.js";
+import { Finishes } from "./finish.js";
+import { Lanes } from "./lanes.js";
+import { drawLead } from "./lead.js";
+import { drawStanding } from "./standing.js";
+import { Votes } from "./votes.js";
+import { count } from "./words.js";
+
+/** From so many branches on lanes are compact, unless the viewer chooses otherwise. */
+const MANY = 20;
+
+const lanes = new Lanes(byId("lanes"), byId("lanes-more"));
+const votes = new Votes(byId("votes"), byId("votes-more"));
+const finishes = new Finishes();
+const panel = byId("race");
+let shown = null; // the race, and the moment, drawn last
+
+export function drawRace(race, at) {
+  shown = { race, at };
+  const axis = byId("axis").value;
+  const chosen = byId("density").value;
+  const compact = chosen === "auto" ? Math.max(race.maxBranches, race.branches.size) >= MANY : chosen === "compact";
+  panel.dataset.axis = axis;
+  toggle(panel, "data-many", compact);
+  const time = drawCourse(race, at, byId("zoom").checked);
+  const tokens = finishes.scale(race);
+  drawFinish(axis === "tokens" ? finishes.expected(race) : null, tokens);
+  lanes.draw(race, { axis, compact, order: byId("order").value, end: axis === "tokens" ? tokens : time });
+  votes.draw(race);
+  drawStanding(race);
+  drawLead(race);
+}
+
+function drawFinish(expected, end) {
+  const list = byId("lanes");
+  toggle(list, "data-finish", expected !== null);
+  if (expected !== null) list.style.setProperty("--finish", (expected / end).toFixed(4));
+  const words =
+    expected === null
+      ? "Bars: tokens written. Where branches finish is not known yet."
+      : `Bars: tokens written. The dotted line: where branches finish, about ${count(Math.round(expected))} tokens.`;
+  write(byId("bars-mean"), panel.dataset.axis === "time" ? "Bars: time, up to the right end of the line above." : words);
+}
+
+/** A race has ended: the next one is expected to be like it. */
+export function rememberLengths(race) {
+  finishes.remember(race);
+}
+
+for (const id of ["axis", "order", "density", "zoom"]) {
+  byId(id).addEventListener("change", () => shown && drawRace(shown.race, shown.at));
+}

@@ -74,14 +74,15 @@ def _strategy(name: str, rewards: RewardModel | None) -> dict[str, Any]:
     return {
         "name": name,
         "summary": _summary(type(made)),
-        "needs": _lacking(rewards) if needs_of(made).rewards else None,
+        "needs": lacking(rewards) if needs_of(made).rewards else None,
         # The number of branches is a field of the request itself.
         "parameters": [_parameter(p, about) for p in parameters if p.name != "branches"],
     }
 
 
-def _lacking(rewards: RewardModel | None) -> str | None:
-    """What is missing for a strategy that scores each branch; None: nothing."""
+def lacking(rewards: RewardModel | None) -> str | None:
+    """What is missing for a strategy that scores each branch where answers are voted on; None:
+    nothing."""
     if rewards is None:
         return "a reward model"
     if isinstance(rewards, SupportsComparison):

@@ -17,7 +17,9 @@ export function drawCourse(race, now, zoomed) {
   const end = scaleEnd(race, now, zoomed);
   const share = (at) => Math.min(1, Math.max(0, at / end));
   const deadline = race.deadline ?? end;
-  course.style.setProperty("--now", share(now).toFixed(4));
+  for (const element of course.querySelectorAll(":scope > .scale, :scope > .marks")) {
+    element.style.setProperty("--now", share(now).toFixed(4));
+  }
   toggle(course, "data-over", race.outcome !== null);
   const beyond = end < deadline;
   toggle(course, "data-beyond", beyond);

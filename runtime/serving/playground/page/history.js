@@ -5,7 +5,9 @@ const NAME = "frontrunner";
 /** Races that are kept. */
 const MOST = 30;
 /** Of JSON of one race's events, in characters: a longer one is not kept. */
-const LARGEST = 4_000_000;
+const LARGEST = 8_000_000;
+/** Events that are written at a time. */
+const PIECE = 500;
 
 let opened = null;
 
@@ -29,10 +31,13 @@ function done(request) {
   });
 }
 
-/** Whether it was kept. `head` is what a list shows; `body` all that it takes to show it again. */
-export async function keep(head, body) {
-  const text = JSON.stringify(body);
-  if (text.length > LARGEST) return false;
+/**
+ * Whether it was kept. `head` is what a list shows; `asked` and `events` are all that it takes to
+ * show the race again.
+ */
+export async function keep(head, asked, events) {
+  const text = await asJson(asked, events);
+  if (text === null) return false;
   try {
     const stores = (await open()).transaction(["heads", "bodies"], "readwrite");
     const heads = stores.objectStore("heads");
@@ -47,6 +52,20 @@ export async function keep(head, body) {
   } catch {
     return false;
   }
+}
+
+/** In pieces, so that the page goes on meanwhile; null: it is too large. */
+async function asJson(asked, events) {
+  const pieces = [];
+  let length = 0;
+  for (let from = 0; from < events.length; from += PIECE) {
+    const piece = JSON.stringify(events.slice(from, from + PIECE)).slice(1, -1);
+    pieces.push(piece);
+    length += piece.length;
+    if (length > LARGEST) return null;
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+  return `{"asked":${JSON.stringify(asked)},"events":[${pieces.join(",")}]}`;
 }
 
 /** The heads, latest first, each with its `id`. */

@@ -1,6 +1,6 @@
 // The branches, each in its lane: how far it got, its last words, and what became of it.
 
-import { make, makeShape, toggle, write } from "./elements.js";
+import { make, makeShape, setProperty, toggle, write } from "./elements.js";
 import { length } from "./finish.js";
 import { sections } from "./lead.js";
 import { byNumber, byWhatMatters } from "./order.js";
@@ -133,8 +133,11 @@ class Lane {
     this.#answer.dir = "auto";
     const number = make("span", "number", String(index + 1));
     const track = make("span", "track", words, this.#rule);
-    const result = make("span", "result", this.#fate, this.#answer, this.#why);
-    this.#row = make("button", "row", this.#shape.element, number, track, result, this.#tokens);
+    // What changes all the time is not part of the row's name: a reader would be cut short.
+    for (const busy of [track, this.#tokens]) busy.setAttribute("aria-hidden", "true");
+    const result = make("span", "result", this.#fate, " ", this.#answer, " ", this.#why);
+    const branch = make("span", "heard", "Branch ");
+    this.#row = make("button", "row", branch, this.#shape.element, number, track, result, this.#tokens);
     this.#row.type = "button";
     this.#row.title = "Show all of its text";
     this.#row.setAttribute("aria-expanded", "false");
@@ -174,7 +177,7 @@ class Lane {
     const reason = branch.reason === null ? "" : whyEnded(branch.reason);
     write(this.#why, compact && branch.reason !== null ? shortReason(branch.reason) : reason);
     write(this.#tokens, count(branch.tokens));
-    this.#name(branch, reason);
+    this.#explain(branch, reason);
     if (this.open) this.#drawWhole();
   }
 
@@ -183,22 +186,19 @@ class Lane {
     const tokens = axis === "tokens";
     const from = tokens ? branch.inheritedTokens : branch.startedAt;
     const to = tokens ? length(branch) : branch.endedAt;
-    set(this.#rule, "--from", share(from));
-    set(this.#rule, "--to", to === null ? null : share(to));
-    if (race.thinking === null || isActive(branch)) return set(this.#rule, "--reply", null);
+    setProperty(this.#rule, "--from", share(from));
+    setProperty(this.#rule, "--to", to === null ? null : share(to));
+    if (race.thinking === null || isActive(branch)) return setProperty(this.#rule, "--reply", null);
     const text = branch.own.text;
     const start = replyStart(text, race.thinking);
-    set(this.#rule, "--reply", text.length === 0 ? null : (1 - start / text.length).toFixed(3));
+    setProperty(this.#rule, "--reply", text.length === 0 ? null : (1 - start / text.length).toFixed(3));
   }
 
-  /** For those who hear it: only what seldom changes, so that a reader is not cut short. */
-  #name(branch, reason) {
-    const answer = branch.answer === null ? "" : `, answer ${branch.answer}`;
-    const why = reason ? `: ${reason}` : "";
-    const name = `Branch ${branch.index + 1}, ${statusWord(branch.status)}${why}${answer}`;
-    if (this.#row.getAttribute("aria-label") === name) return;
-    this.#row.setAttribute("aria-label", name);
-    this.#row.title = `${name}. Show all of its text`;
+  /** In whole words, where the row has room for a few only. */
+  #explain(branch, reason) {
+    const fate = `${statusWord(branch.status)}${reason ? `: ${reason}` : ""}`;
+    const title = `Branch ${branch.index + 1}, ${fate}. Show all of its text`;
+    if (this.#row.title !== title) this.#row.title = title;
   }
 
   #toggle() {
@@ -234,12 +234,6 @@ class Lane {
       this.#prose.replaceChildren(...sections(text, this.#race.thinking));
     }
   }
-}
-
-function set(element, name, value) {
-  if (element.style.getPropertyValue(name) === (value ?? "")) return;
-  if (value === null) element.style.removeProperty(name);
-  else element.style.setProperty(name, value);
 }
 
 function lastWords(text) {

@@ -8,9 +8,12 @@ import { count } from "./words.js";
 
 /** Characters of a text that still grows. */
 const LAST = 700;
+/** Milliseconds between two drawings of it: nobody reads faster. */
+const PAUSE = 150;
 
 let prose = null; // the module, once it is there
 let drawn = { text: null, rendered: false };
+let drawnAt = 0; // on the page's clock, in milliseconds
 
 /** Formulas and Markdown are read once this is there; until then text is as it was written. */
 export async function loadProse() {
@@ -29,23 +32,24 @@ export function drawLead(race) {
   const branch = leadingBranch(race);
   toggle(byId("lead"), "hidden", branch === null);
   if (!branch) return;
+  const body = byId("lead-all");
+  const now = performance.now();
+  if (isActive(branch) && now - drawnAt < PAUSE) return;
+  drawnAt = now;
   write(byId("lead-title"), title(race, branch));
-  const body = byId("lead-text");
   if (isActive(branch)) {
     const text = branch.own.tail(LAST);
     if (drawn.text === text) return;
     drawn = { text, rendered: false };
-    const thinks = body.firstElementChild;
-    if (thinks?.className === "plain") write(thinks, text);
+    const grows = body.firstElementChild;
+    if (grows?.className === "plain") write(grows, text);
     else body.replaceChildren(plain(text));
-    body.scrollTop = body.scrollHeight;
     return;
   }
   const text = wholeText(branch);
   if (drawn.text === text && drawn.rendered === (prose !== null)) return;
   drawn = { text, rendered: prose !== null };
   body.replaceChildren(...sections(text, race.thinking));
-  body.scrollTop = body.scrollHeight;
 }
 
 function title(race, branch) {

@@ -38,7 +38,7 @@ const LOST = {
   todo: "Start it again.",
 };
 /** Milliseconds between two drawings of many branches, so that a browser has time for the rest. */
-const CALM = 50;
+const CALM = 80;
 
 const form = byId("ask");
 
@@ -212,7 +212,7 @@ async function keepRace() {
     status: outcome.status,
     at: outcome.at,
   };
-  if (await keep(head, { asked, events: recording.events })) await drawEarlier(showEarlier);
+  if (await keep(head, asked, recording.events)) await drawEarlier(showEarlier);
 }
 
 /** Show a race that was kept, as if it had ended just now. */

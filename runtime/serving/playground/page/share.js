@@ -19,10 +19,14 @@ export function asTrace(events, question) {
   const race = newRace();
   /** @type {Map<number, [number, number][]>} */
   const times = new Map();
+  /** @type {Set<number>} branches that ran into their limit, be it that they were forced since */
+  const limited = new Set();
   for (const event of events) {
     apply(race, event);
     const branch = race.branches.get(event.branch);
     if (branch) note(times, branch, event);
+    if (event.status === "truncated") limited.add(event.branch);
+    if (event.type === "frontrunner.branch.extended") limited.delete(event.branch);
   }
   const summary = race.outcome?.summary ?? null;
   return `${JSON.stringify({
@@ -31,7 +35,10 @@ export function asTrace(events, question) {
     question,
     gold: null,
     deadline: race.deadline,
-    branches: [...race.branches.values()].map((branch) => traced(branch, times.get(branch.index) ?? [])),
+    branches: [...race.branches.values()].map((branch) => ({
+      ...traced(branch, times.get(branch.index) ?? []),
+      ...(limited.has(branch.index) && { truncated: true }),
+    })),
     result: summary && {
       answer: summary.answer,
       stop_reason: summary.stop_reason,
@@ -74,7 +81,6 @@ function traced(branch, times) {
     times: times.filter(([noted]) => noted <= tokens),
     ...(branch.parent !== null && { parent: branch.parent }),
     ...(branch.extensions > 0 && { extended: true }),
-    ...(branch.status === "truncated" && { truncated: true }),
     ...(branch.status === "failed" && branch.reason && { error: branch.reason }),
     ...(branch.probes.length > 0 && { probes: branch.probes.map((p) => [p.tokens, p.answer]) }),
     ...(branch.scores.length > 0 && { scores: branch.scores.map((s) => [s.tokens, s.score]) }),

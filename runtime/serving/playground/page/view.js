@@ -1,7 +1,7 @@
 // How a race is shown, as the viewer chose it, and the drawing of it.
 
 import { drawCourse } from "./course.js";
-import { byId, toggle, write } from "./elements.js";
+import { byId, setProperty, toggle, write } from "./elements.js";
 import { Finishes } from "./finish.js";
 import { Lanes } from "./lanes.js";
 import { drawLead } from "./lead.js";
@@ -24,8 +24,11 @@ export function drawRace(race, at) {
   const chosen = byId("density").value;
   const compact = chosen === "auto" ? Math.max(race.maxBranches, race.branches.size) >= MANY : chosen === "compact";
   panel.dataset.axis = axis;
-  toggle(panel, "data-many", compact);
+  for (const element of [panel, document.documentElement]) toggle(element, "data-many", compact);
+  // Lanes inherit it, all of them: only where they need it.
+  const list = byId("lanes");
   const time = drawCourse(race, at, byId("zoom").checked);
+  setProperty(list, "--now", axis === "time" ? Math.min(1, at / time).toFixed(4) : null);
   const tokens = finishes.scale(race);
   drawFinish(axis === "tokens" ? finishes.expected(race) : null, tokens);
   lanes.draw(race, { axis, compact, order: byId("order").value, end: axis === "tokens" ? tokens : time });
@@ -37,7 +40,7 @@ export function drawRace(race, at) {
 function drawFinish(expected, end) {
   const list = byId("lanes");
   toggle(list, "data-finish", expected !== null);
-  if (expected !== null) list.style.setProperty("--finish", (expected / end).toFixed(4));
+  if (expected !== null) setProperty(list, "--finish", (expected / end).toFixed(4));
   const words =
     expected === null
       ? "Bars: tokens written. Where branches finish is not known yet."

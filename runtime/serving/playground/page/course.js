@@ -21,6 +21,7 @@ export function drawCourse(race, now, zoomed) {
     element.style.setProperty("--now", share(now).toFixed(4));
   }
   toggle(course, "data-over", race.outcome !== null);
+  toggle(course, "data-called", race.calledAt !== null);
   const beyond = end < deadline;
   toggle(course, "data-beyond", beyond);
   write(byId("label-end"), beyond ? seconds(end) : "");

@@ -150,10 +150,11 @@ function draw() {
     if (!many || time - drawnAt >= CALM) {
       drawnAt = time;
       if (player === null) drawRace(race, race.outcome ? race.outcome.at : now());
-    }
-    if (arriving && race.branches.size > 0) {
-      arriving = false;
-      goToRace();
+      // Its lanes are there now, so that it can be scrolled to.
+      if (arriving && race.branches.size > 0) {
+        arriving = false;
+        goToRace();
+      }
     }
     if (connection) draw();
   });

@@ -9,13 +9,17 @@ from typing import Any
 import pytest
 from anyio.from_thread import run_sync as in_loop
 from tests.backends import until
+from tests.runtime.race_harness import Rewards
 
 from frontrunner.runtime.engines import BranchScript, Piece
+from frontrunner.runtime.serving.playground.form_schema import lacking
 from frontrunner.runtime.serving.responses.websocket import SOCKETS
 from frontrunner.strategies.registry import parameter_names, strategy_names
 
 from .conftest import ENDLESS, FORCED, Serve, Served
 from .playground_page import Keys, Page, axe, chromium, driven
+from .test_thinking import CHANNELS, ON_CHANNELS, TAGS
+from .test_thinking import WRITTEN as THOUGHT_AND_SAID
 
 #: Slow enough to be seen at it.
 STEADY = BranchScript.answering("42", seconds=2.5, tokens=250)
@@ -524,6 +528,38 @@ async def test_markdown_and_formulas_and_no_more_than_that(serve: Serve, browser
         await driven(steps)
 
 
+@pytest.mark.parametrize(
+    ("thinking", "text"),
+    [
+        pytest.param(TAGS, THOUGHT_AND_SAID, id="marks"),
+        pytest.param(CHANNELS, ON_CHANNELS, id="channels"),
+    ],
+)
+async def test_thinking_and_reply_are_told_apart(
+    serve: Serve, browser: Any, thinking: dict[str, Any], text: str
+) -> None:
+    async with serve(
+        BranchScript((Piece(0.1, text, 20),)), settings={"thinking": thinking}
+    ) as served:
+        page = page_of(browser, served)
+
+        def steps() -> None:
+            page.open().ask(deadline=20, branches=2)
+            page.wait_until_over()
+            page.find(".row")[0].click()
+            page.wait(lambda: page.texts(".lane[data-open] .kind") == ["Thinking", "Reply"])
+            thought, said = page.texts(".lane[data-open] .prose > div")
+            assert thought.startswith("six sevens")
+            assert said.startswith("It is 42")
+            # In the bar, too: what was said is its end.
+            whole = page.find(".lane .rule")[0].size["width"]
+            assert 0 < page.find(".lane .reply")[0].size["width"] < whole
+            assert page.texts("#lead-text .kind") == ["Thinking", "Reply"]
+            assert page.complaints() == []
+
+        await driven(steps)
+
+
 async def test_right_to_left(serve: Serve, browser: Any) -> None:
     answer = "שלום"
     async with serve(BranchScript.answering(answer, seconds=0.1)) as served:
@@ -674,6 +710,22 @@ async def test_it_is_open_and_what_it_asks_for_is_not(
                 assert response.status == 200
         async with served.http.get("playground/offer") as response:
             assert response.status == 401
+
+
+class Judge(Rewards):
+    """It only compares."""
+
+    agreement = 0.8
+    min_replies = 2
+
+    def predict(self, *_: object) -> float:
+        return 0.0
+
+
+def test_a_judge_gives_no_scores_of_single_branches() -> None:
+    assert lacking(None) == "a reward model"
+    assert lacking(Rewards([])) is None
+    assert "compares" in (lacking(Judge([])) or "")
 
 
 async def test_what_is_offered(serve: Serve) -> None:

@@ -165,6 +165,7 @@ test("time is seen to the deadline, or to the decision, and a short race slowly"
   assert.equal(scaleEnd(race, 1, false), 8);
   assert.equal(scaleEnd(race, 1.5, true), 2);
   assert.equal(scaleEnd(race, 7.9, true), 8);
+  assert.equal(scaleEnd(race, 0.1, true, 0.5), 0.54);
   race.outcome = { at: 0.5 };
   assert.equal(scaleEnd(race, 0.5, true), 0.54);
   assert.deepEqual([20, 6, 2, 0.5, 0.01].map(replaySpeed), [1, 1, 0.25, 0.05, 0.02]);

@@ -12,9 +12,12 @@ const marks = {
 /** What became of the race at its end. */
 const ENDS = { cancelled: "cancelled", lost: "last heard of" };
 
-/** Draw the race as it stands `now` seconds after its start; the end of the scale, in seconds. */
-export function drawCourse(race, now, zoomed) {
-  const end = scaleEnd(race, now, zoomed);
+/**
+ * Draw the race as it stands `now` seconds after its start; `duration` is of one that is replayed,
+ * else null. Returns the end of the scale, in seconds.
+ */
+export function drawCourse(race, now, zoomed, duration) {
+  const end = scaleEnd(race, now, zoomed, duration);
   const share = (at) => Math.min(1, Math.max(0, at / end));
   const deadline = race.deadline ?? end;
   for (const element of course.querySelectorAll(":scope > .scale, :scope > .marks")) {

@@ -194,7 +194,7 @@ function leaveReplay() {
 }
 
 function showMoment(shown, at, playing) {
-  drawRace(shown, at);
+  drawRace(shown, at, player.duration);
   byId("replay").hidden = false;
   write(byId("play"), playing ? "Pause" : "Replay");
   const moment = byId("moment");

@@ -15,13 +15,14 @@ export const SPEEDS = [4, 2, 1, 0.5, 0.25, 0.1, 0.05, 0.02];
  * @param {Race} race
  * @param {number} now seconds since the start
  * @param {boolean} zoomed to the decision, or to now while there is none
+ * @param {number | null} end of the race where it is known, in a replay
  */
-export function scaleEnd(race, now, zoomed) {
+export function scaleEnd(race, now, zoomed, end = null) {
   const deadline = race.deadline ?? 1;
   if (!zoomed) return deadline;
-  const last = race.outcome?.at ?? now;
-  const wanted = last * (1 + MARGIN);
-  if (race.outcome) return Math.min(deadline, Math.max(wanted, 0.001));
+  const last = race.outcome?.at ?? end;
+  const wanted = (last ?? now) * (1 + MARGIN);
+  if (last !== null) return Math.min(deadline, Math.max(wanted, 0.001));
   // In steps while it runs: it would never stand still.
   return Math.min(deadline, 2 ** Math.ceil(Math.log2(Math.max(wanted, 0.25))));
 }

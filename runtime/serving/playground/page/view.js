@@ -16,10 +16,11 @@ const lanes = new Lanes(byId("lanes"), byId("lanes-more"));
 const votes = new Votes(byId("votes"), byId("votes-more"));
 const finishes = new Finishes();
 const panel = byId("race");
-let shown = null; // the race, and the moment, drawn last
+let shown = null; // what was drawn last
 
-export function drawRace(race, at) {
-  shown = { race, at };
+/** Draw a race as it stood `at` seconds after its start; `duration` is of one that is replayed. */
+export function drawRace(race, at, duration = null) {
+  shown = [race, at, duration];
   const axis = byId("axis").value;
   const chosen = byId("density").value;
   const compact = chosen === "auto" ? Math.max(race.maxBranches, race.branches.size) >= MANY : chosen === "compact";
@@ -27,7 +28,7 @@ export function drawRace(race, at) {
   for (const element of [panel, document.documentElement]) toggle(element, "data-many", compact);
   // Lanes inherit it, all of them: only where they need it.
   const list = byId("lanes");
-  const time = drawCourse(race, at, byId("zoom").checked);
+  const time = drawCourse(race, at, byId("zoom").checked, duration);
   setProperty(list, "--now", axis === "time" ? Math.min(1, at / time).toFixed(4) : null);
   const tokens = finishes.scale(race);
   drawFinish(axis === "tokens" ? finishes.expected(race) : null, tokens);
@@ -54,5 +55,5 @@ export function rememberLengths(race) {
 }
 
 for (const id of ["axis", "order", "density", "zoom"]) {
-  byId(id).addEventListener("change", () => shown && drawRace(shown.race, shown.at));
+  byId(id).addEventListener("change", () => shown && drawRace(...shown));
 }

@@ -528,6 +528,47 @@ async def test_markdown_and_formulas_and_no_more_than_that(serve: Serve, browser
         await driven(steps)
 
 
+HOSTILE = "\n\n".join(
+    (
+        "$" + "\\sqrt{" * 250 + "x" + "}" * 250 + "$",
+        "$" + "{" * 900 + "x" + "}" * 900 + "$",
+        "$\\def\\a{\\b\\b}\\def\\b{\\a\\a}\\a$",
+        "$x" + "^{y" * 300 + "}" * 300 + "$",
+        "> " * 400 + "deep",
+        "- " * 400 + "deep",
+        "[" * 2_000 + "](" * 2_000,
+        "*_" * 2_000 + "`" * 999,
+    )
+)
+
+
+async def test_a_hostile_text_costs_the_page_nothing(serve: Serve, browser: Any) -> None:
+    async with serve(BranchScript((Piece(0.1, HOSTILE + "\n\n\\boxed{42}", 50),))) as served:
+        page = page_of(browser, served)
+
+        def steps() -> None:
+            page.open().ask(deadline=20, branches=2)
+            page.wait_until_over()
+            page.find(".row")[0].click()
+            page.wait(lambda: page.find(".lane[data-open] .texts blockquote"))
+            # What is too deep for Markdown is still there as it was written.
+            assert page.texts(".lane[data-open] .written pre")[0].count("deep") == 2
+            deepest = page.js("""
+              let most = 0;
+              for (let e of document.querySelectorAll(".lane[data-open] .texts *")) {
+                let depth = 0;
+                for (; e; e = e.parentElement) depth += 1;
+                most = Math.max(most, depth);
+              }
+              return most;
+            """)
+            assert deepest < 120
+            assert page.text("standing-answer") == "42"
+            assert page.complaints() == []
+
+        await driven(steps)
+
+
 @pytest.mark.parametrize(
     ("thinking", "text"),
     [

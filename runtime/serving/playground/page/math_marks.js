@@ -75,10 +75,11 @@ function formulaAt(text, at) {
     ["\\(", "\\)", false],
   ])) {
     if (!text.startsWith(open, at)) continue;
-    const end = text.indexOf(close, at + open.length);
-    if (end < 0 || end - at > LONGEST) return null;
-    const tex = text.slice(at + open.length, end);
-    return tex.trim() ? { source: text.slice(at, end + close.length), tex, display } : null;
+    const near = text.slice(at, at + LONGEST);
+    const end = near.indexOf(close, open.length);
+    if (end < 0) return null;
+    const tex = near.slice(open.length, end);
+    return tex.trim() ? { source: near.slice(0, end + close.length), tex, display } : null;
   }
   if (text[at] === "$") return dollars(text, at);
   return text.startsWith("\\boxed{", at) ? boxed(text, at) : null;

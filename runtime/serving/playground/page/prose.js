@@ -8,12 +8,14 @@ import { CLOSE, OPEN, takeFormulas } from "./math_marks.js";
 
 /** Characters from which on a text is shown as it was written. */
 const LONGEST = 60_000;
+/** Elements of a formula in each other: deeper ones could exhaust the stack of a browser's layout. */
+const DEEPEST = 60;
 const FORMULA = new RegExp(`${OPEN}(\\d+)${CLOSE}`, "g");
 const BLOCKS = new Set([
   "p", "ul", "ol", "li", "blockquote", "table", "thead", "tbody", "tr", "th", "td", "strong", "em", "s",
 ]);
 
-const markdown = new MarkdownIt("default", { html: false, linkify: false, maxNesting: 20 });
+const markdown = new MarkdownIt("default", { html: false, linkify: false, maxNesting: 40 });
 
 /** Put `text` into `element`, in place of what is there. */
 export function renderInto(element, text) {
@@ -118,9 +120,20 @@ function formula(found) {
       maxExpand: 200,
       maxSize: [8, 20],
     });
+    if (deeper(element, DEEPEST)) throw new RangeError("too deep");
   } catch {
     element.replaceChildren(source); // no formula, or one that TeX would not read
     element.className = "";
   }
   return element;
+}
+
+/** Whether elements lie deeper in `root` than that. */
+function deeper(root, most) {
+  let level = [root];
+  for (let depth = 0; level.length > 0; depth += 1) {
+    if (depth > most) return true;
+    level = level.flatMap((element) => [...element.children]);
+  }
+  return false;
 }

@@ -62,7 +62,11 @@ class _File:
 
 def add_routes(app: web.Application) -> None:
     """``GET /``, its files below ``/playground/``, and what it offers."""
-    files = {path.name: _File.read(path) for path in _FILES.iterdir() if path.suffix in _TYPES}
+    files = {
+        path.relative_to(_FILES).as_posix(): _File.read(path)
+        for path in _FILES.rglob("*")
+        if path.suffix in _TYPES
+    }
     app.router.add_get("/", _sends(files.pop(_PAGE)))
     for name, file in files.items():
         app.router.add_get(f"/playground/{name}", _sends(file))

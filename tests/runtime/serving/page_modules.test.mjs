@@ -8,7 +8,14 @@ const load = (name) => import(pathToFileURL(`${process.env.PAGE}/${name}.js`));
 const { asCurl, asPython } = await load("code");
 const { GrowingText } = await load("growing_text");
 const { Player, Recording } = await load("recording");
-const { newRace, wholeText } = await load("state");
+const { apply, newRace, wholeText } = await load("state");
+const { inputOf, questionOf, turnsAfter } = await load("conversation");
+const { Finishes } = await load("finish");
+const { takeFormulas } = await load("math_marks");
+const { byNumber, byWhatMatters, leadingBranch } = await load("order");
+const { asHtml, asTrace } = await load("share");
+const { parts, replyStart } = await load("thinking");
+const { replaySpeed, scaleEnd } = await load("time_scale");
 const words = await load("words");
 
 const BASE = "http://localhost/v1";
@@ -43,7 +50,9 @@ test("a text counts code points and tokens, and can be cut back", () => {
   const copy = text.copy(4, 3);
   copy.append("x", 1);
   assert.deepEqual([copy.text, copy.tokens, copy.lengthAfter(3)], ["a😀bx", 4, 4]);
+  assert.deepEqual([text.tail(2), copy.tail(9)], ["cd", "a😀bx"]);
   text.cut(1, 1);
+  assert.equal(text.tail(9), "a");
   assert.deepEqual([text.text, text.tokens], ["a", 1]);
 });
 
@@ -100,4 +109,135 @@ test("what has a word is said in words, and what has none as it is", () => {
   assert.equal(words.count(1234567), "1,234,567");
   assert.equal(words.branchCounts({ launched: 9, finished: 7, forced: 0, failed: 2 }), "7 finished, 2 lost");
   assert.equal(words.branchCounts({ launched: 0 }), "none");
+});
+
+const ended = (branch, at, status, answer, tokens = 10, reason = null) => ({
+  type: "frontrunner.branch.ended", branch, at, status, answer, tokens, reason,
+});
+const raceOf = (...events) => {
+  const race = newRace();
+  const begun = { type: "frontrunner.race.started", at: 0, race_id: "r", deadline: 8, branches: 9 };
+  for (const event of [begun, ...events]) apply(race, event);
+  return race;
+};
+
+test("branches are shown by what matters", () => {
+  const race = raceOf(
+    ...[0, 1, 2, 3, 4, 5, 6, 7].map((index) => started(index, 0)),
+    ended(0, 1, "failed", null), ended(1, 1, "cancelled", null, 5, "low score"),
+    ended(2, 1, "finished", "7"), ended(4, 3, "finished", "42"), ended(5, 2, "finished", "42"),
+    ended(6, 2, "forced", "42"), ended(7, 2, "finished", null),
+    { type: "frontrunner.vote", at: 3, votes: { 42: 2, 7: 1 }, forced_votes: { 42: 1 }, leader: "42" },
+  );
+  assert.deepEqual(byWhatMatters(race), [5, 4, 6, 3, 2, 7, 1, 0]);
+  assert.deepEqual(byNumber(race), [0, 1, 2, 3, 4, 5, 6, 7]);
+  assert.equal(leadingBranch(race).index, 5);
+});
+
+test("while nothing leads the furthest branch speaks, and not another one with every token", () => {
+  const race = raceOf(started(0, 0), started(1, 0));
+  assert.equal(leadingBranch(newRace()), null);
+  race.branches.get(0).tokens = 100;
+  race.branches.get(1).tokens = 110;
+  assert.equal(leadingBranch(race).index, 0);
+  race.branches.get(1).tokens = 200;
+  assert.equal(leadingBranch(race).index, 1);
+});
+
+test("finishes are expected where this race's branches finished, else where earlier ones did", () => {
+  const finishes = new Finishes();
+  const first = raceOf(started(0, 0), started(1, 0), started(2, 0));
+  assert.equal(finishes.expected(first), null);
+  assert.equal(finishes.scale(first), 72);
+  apply(first, ended(0, 1, "finished", "1", 100));
+  apply(first, ended(1, 1, "finished", "1", 200));
+  apply(first, ended(2, 1, "cancelled", null, 900));
+  assert.equal(finishes.expected(first), 150);
+  assert.ok(finishes.scale(first) > 900);
+  finishes.remember(first);
+  const second = raceOf(started(0, 0));
+  assert.equal(finishes.expected(second), 150);
+  assert.equal(finishes.scale(second), 180);
+});
+
+test("time is seen to the deadline, or to the decision, and a short race slowly", () => {
+  const race = raceOf(started(0, 0));
+  assert.equal(scaleEnd(race, 1, false), 8);
+  assert.equal(scaleEnd(race, 1.5, true), 2);
+  assert.equal(scaleEnd(race, 7.9, true), 8);
+  assert.equal(scaleEnd(race, 0.1, true, 0.5), 0.54);
+  race.outcome = { at: 0.5 };
+  assert.equal(scaleEnd(race, 0.5, true), 0.54);
+  assert.deepEqual([20, 6, 2, 0.5, 0.01].map(replaySpeed), [1, 1, 0.25, 0.05, 0.02]);
+});
+
+test("what was thought and what was said are taken apart", () => {
+  const format = { start: "<think>", end: "</think>", position: "before" };
+  const told = (text, how) => parts(text, how).map(({ kind, text: part }) => [kind, part]);
+  assert.deepEqual(told("a", null), [["said", "a"]]);
+  assert.deepEqual(told("<think>a</think>b", format), [["thought", "a"], ["said", "b"]]);
+  assert.deepEqual(told("a</think>b", format), [["thought", "a"], ["said", "b"]]);
+  assert.deepEqual(told("<think>a", format), [["thought", "a"]]);
+  assert.deepEqual(told("a", { ...format, position: "inside" }), [["thought", "a"]]);
+  assert.deepEqual(told("a", format), [["said", "a"]]);
+  const harmony = { ...format, channels: true };
+  const text = "<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>b";
+  assert.deepEqual(told(text, harmony), [["thought", "a"], ["said", "b"]]);
+  assert.deepEqual(
+    ["<think>a</think>b", "<think>a", "a"].map((text) => replyStart(text, format)),
+    [16, 8, 0],
+  );
+});
+
+test("formulas are taken out of a text, and prices and code are none", () => {
+  const tex = (text) => takeFormulas(text).formulas.map((formula) => formula.tex);
+  assert.deepEqual(tex("so $x^2$ and \\(y\\), $$z$$ \\[w\\]"), ["x^2", "y", "z", "w"]);
+  assert.deepEqual(tex("it costs $5 and $6, or 5 $ and 6 $"), []);
+  assert.deepEqual(tex("`$x$` and ```\n$y$\n``` and ~~~\n$z$\n~~~"), []);
+  assert.deepEqual(tex("so \\boxed{\\frac{1}{2}}."), ["\\boxed{\\frac{1}{2}}"]);
+  assert.deepEqual(tex("\\boxed{never closed, $, \\(, $$"), []);
+  const { text } = takeFormulas("a $x$ b \uE0005\uE001");
+  assert.equal(text, "a \uE0000\uE001 b \uFFFD5\uFFFD");
+  const large = "$a$ ".repeat(100_000);
+  assert.equal(takeFormulas(large).formulas.length, 400);
+  for (const mark of ["$", "\\boxed{", "`", "\\(", "```", "$$"]) takeFormulas(mark.repeat(20_000));
+});
+
+test("a race can be taken away as a page that runs nothing", () => {
+  const race = raceOf(started(0, 0), delta(0, 1, "<script>alert(1)</script>"));
+  const hostile = "</pre><img src=x onerror=alert(1)>";
+  apply(race, ended(0, 1, "cancelled", null, 1, "clinched"));
+  apply(race, {
+    type: "response.completed", at: 2,
+    response: {
+      status: "completed", output: [],
+      frontrunner: {
+        answer: hostile, stop_reason: "clinched", votes: { [hostile]: 1 }, forced_votes: {},
+        branches: { finished: 1 },
+      },
+    },
+  });
+  const html = asHtml(race, hostile, "<b>m</b>");
+  assert.ok(!/<(script|img|b)\b/.test(html));
+  assert.ok(html.includes("cut: the lead could not be overtaken"));
+  assert.ok(html.includes("&lt;script&gt;alert(1)"));
+});
+
+test("a follow-up is sent with the turns before it", () => {
+  assert.equal(inputOf([], "a?"), "a?");
+  const turns = turnsAfter("a?", "b");
+  assert.deepEqual(turns.map(({ role }) => role), ["user", "assistant"]);
+  const input = inputOf(turns, "c?");
+  assert.deepEqual([input.length, questionOf(input), questionOf("d?")], [3, "c?", "d?"]);
+  assert.equal(turnsAfter(input, "d").length, 4);
+  const code = asPython(BASE, { model: "m", input, instructions: "s", temperature: 0.5, frontrunner: {} }, false);
+  assert.ok(code.includes('instructions="s",\n    temperature=0.5,\n'));
+  assert.ok(code.includes('{"role": "assistant", "content": "b"}'));
+});
+
+test("a trace can be written of any events", () => {
+  const line = asTrace([{ ...started(0, 0) }, delta(0, 1, "a")], "q?");
+  const { branches, question, gold, result } = JSON.parse(line);
+  assert.deepEqual([branches[0].tokens, question, gold, result], [1, "q?", null, null]);
+  assert.ok(line.endsWith("\n"));
 });

@@ -3,7 +3,9 @@
 Selenium blocks, so what it does runs in a thread (``driven``) beside the server's event loop.
 """
 
+import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,6 +54,20 @@ def chromium(profile: Path) -> Iterator[Any]:
         yield driver
     finally:
         driver.quit()
+
+
+def axe() -> str:
+    """The script that looks for what keeps people from using a page; skips the test where it is
+    not installed (``.ci/install dev`` does)."""
+    folders = [
+        *filter(None, os.environ.get("NODE_PATH", "").split(os.pathsep)),
+        Path(sys.prefix, "node", "node_modules"),
+    ]
+    for folder in folders:
+        script = Path(folder, "axe-core", "axe.min.js")
+        if script.exists():
+            return script.read_text(encoding="utf-8")
+    pytest.skip("needs axe-core: run .ci/install dev")
 
 
 class Page:
@@ -123,6 +139,21 @@ class Page:
             for entry in self.driver.get_log("browser")
             if entry["level"] in ("SEVERE", "WARNING")
         ]
+
+    def serious(self, axe_source: str) -> list[str]:
+        """What axe finds on it of serious and critical impact, as ``rule: element``."""
+        self.js(axe_source)
+        found = self.driver.execute_async_script(
+            """
+            const told = arguments[arguments.length - 1];
+            axe.run(document, {resultTypes: ["violations"]}).then(
+              ({violations}) => told(violations
+                .filter(({impact}) => impact === "serious" || impact === "critical")
+                .flatMap(({id, nodes}) => nodes.map((n) => `${id}: ${n.html.slice(0, 200)}`))),
+              (error) => told([String(error)]));
+            """
+        )
+        return list(found)
 
     # ── what a person does ────────────────────────────────────────────────────────────────────
 

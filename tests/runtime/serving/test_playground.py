@@ -9,13 +9,17 @@ from typing import Any
 import pytest
 from anyio.from_thread import run_sync as in_loop
 from tests.backends import until
+from tests.runtime.race_harness import Rewards
 
 from frontrunner.runtime.engines import BranchScript, Piece
+from frontrunner.runtime.serving.playground.form_schema import lacking
 from frontrunner.runtime.serving.responses.websocket import SOCKETS
 from frontrunner.strategies.registry import parameter_names, strategy_names
 
 from .conftest import ENDLESS, FORCED, Serve, Served
-from .playground_page import Keys, Page, chromium, driven
+from .playground_page import Keys, Page, axe, chromium, driven
+from .test_thinking import CHANNELS, ON_CHANNELS, TAGS
+from .test_thinking import WRITTEN as THOUGHT_AND_SAID
 
 #: Slow enough to be seen at it.
 STEADY = BranchScript.answering("42", seconds=2.5, tokens=250)
@@ -275,7 +279,8 @@ async def test_an_api_key(serve: Serve, browser: Any, monkeypatch: pytest.Monkey
             assert "FRONTRUNNER_API_KEY" in page.text("curl")
             page.open()  # the tab still knows it
             assert not page.shown("problem")
-            assert page.js("return localStorage.length") == 0
+            kept = page.js("return JSON.stringify(Object.entries(localStorage))")
+            assert "open-sesame" not in kept
 
         await driven(steps)
 
@@ -295,7 +300,8 @@ async def test_on_a_phone(serve: Serve, browser: Any) -> None:
             page.wait_until_over()
             page.find(".row")[0].click()
             for details in page.find("summary"):
-                details.click()
+                if details.is_displayed():
+                    details.click()
             assert page.sideways() <= 0
 
         await driven(steps)
@@ -347,6 +353,359 @@ async def test_the_code_that_is_shown_works(serve: Serve, browser: Any) -> None:
         assert asked == {served.engine.encode(question)}
 
 
+async def test_a_key_is_typed_and_start_is_clicked_at_once(
+    serve: Serve, browser: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLAYGROUND_KEYS", "open-sesame")
+    async with serve(keys_env="PLAYGROUND_KEYS") as served:
+        page = page_of(browser, served)
+
+        def steps() -> None:
+            page.open()
+            page.js("sessionStorage.clear()")
+            page.open().fill("key", "open-sesame")
+            page.at("start").click()  # the fields get their values meanwhile
+            page.wait_until_over()
+            assert page.text("standing-answer") == "42"
+            assert not page.shown("problem")
+
+        await driven(steps)
+
+
+async def test_what_was_wrong_does_not_stand_beside_what_is(serve: Serve, browser: Any) -> None:
+    async with serve() as served:
+        page = page_of(browser, served)
+
+        def steps() -> None:
+            page.open()
+            page.at("strategy").send_keys("first_to_m")
+            page.find("#parameters-field summary")[0].click()
+            page.fill("parameter-m", "0")
+            page.ask(deadline=10)
+            page.wait(lambda: page.shown("problem"))
+            page.fill("branches", "0")  # the browser itself complains of that
+            page.at("start").click()
+            page.wait(lambda: not page.shown("problem"))
+
+        await driven(steps)
+
+
+async def test_who_leads_why_others_were_cut_and_when_the_deadline_is(
+    serve: Serve, browser: Any
+) -> None:
+    quick = BranchScript.answering("42", seconds=0.4, tokens=40)
+    slow = BranchScript.answering("7", seconds=8, tokens=800)
+    race = {"strategy": "first_to_m", "parameters": {"m": 3}}
+    async with serve(quick, quick, quick, slow, settings={"race": race}) as served:
+        page = page_of(browser, served)
+
+        def steps() -> None:
+            page.open().ask(deadline=20)
+            page.wait_until_over()
+            assert page.text("label-deadline") == "deadline 20 s"
+            assert page.statuses() == ["finished"] * 3 + ["cut"]
+            assert page.texts(".why")[-1] == "enough had finished"
+            (cut,) = page.find(".lane[data-status=cancelled] .row")
+            assert cut.accessible_name == "Branch 4 cut enough had finished"
+            assert len(page.find(".lane[data-leads]")) == 3
+            assert page.text("lead-title").startswith("Branch ")
+            assert "42" in page.text("lead-text")
+            # Bars are by tokens, and there is a line where branches finish.
+            widths = [bar.size["width"] for bar in page.find(".lane .rule")]
+            assert widths[0] > 0
+            assert "about 40 tokens" in page.text("bars-mean")
+            assert page.find("#lanes[data-finish]")
+            page.at("zoom").click()
+            page.wait(lambda: page.text("label-deadline") == "deadline 20 s →")
+            # The replay is slow enough to be followed.
+            assert float(page.at("speed").get_attribute("value") or 1) < 1
+            assert page.complaints() == []
+
+        await driven(steps)
+
+
+async def test_many_branches_are_compact_and_in_order(serve: Serve, browser: Any) -> None:
+    other = BranchScript.answering("7", seconds=0.1, tokens=10)
+    right = BranchScript.answering("42", seconds=0.2, tokens=20)
+    race = {"parameters": {"stop": "none", "weight": "none"}}
+    branches = [*[other] * 4, *[right] * 20, *[STUCK] * 40]
+    async with serve(*branches, settings={"race": race}) as served:
+        page = page_of(browser, served)
+
+        def steps() -> None:
+            page.open().ask(deadline=60, branches=64)
+            page.wait(lambda: len(page.find(".lane[data-status=running]")) >= 40)
+            page.wait(lambda: len(page.find(".lane[data-leads]")) > 0)
+            assert page.find("#lanes[data-compact]")
+            assert not page.find(".words")[0].is_displayed()
+            page.at("cancel").click()
+            page.wait_until_over()
+            answers = [a for a in page.texts(".lane .answer") if a]
+            assert answers == sorted(answers, key=["42", "7"].index)
+            board = page.find(".board")[0]
+            page.js("scrollTo(0, document.body.scrollHeight)")
+            page.wait(
+                lambda: page.js("return arguments[0].getBoundingClientRect().top", board) >= 0
+            )
+            page.js("scrollTo(0, 0)")
+            page.at("order").send_keys("by number")
+            page.wait(lambda: page.texts(".number") == [str(i + 1) for i in range(64)])
+            page.at("density").send_keys("with words")
+            page.wait(lambda: page.find(".words")[0].is_displayed())
+            assert page.complaints() == []
+
+        await driven(steps)
+
+
+async def test_a_server_that_knows_the_race_no_more(serve: Serve, browser: Any) -> None:
+    async with serve(ENDLESS) as served:
+        page = page_of(browser, served)
+
+        def forget() -> None:
+            for connection in list(served.app[SOCKETS]):
+                connection.end(1013, "as if it had stalled")
+
+        def steps() -> None:
+            page.open()
+            # Of the race that is asked for again.
+            page.js("""
+              const Real = WebSocket;
+              window.WebSocket = class extends Real {
+                send(text) {
+                  super.send(text.replace(/"response_id":"[^"]*"/, '"response_id":"resp_gone"'));
+                }
+              };
+            """)
+            page.ask(deadline=8)
+            page.wait(lambda: page.statuses() == ["running"] * 4)
+            in_loop(forget)
+            page.wait(lambda: page.shown("problem"))
+            assert page.text("standing-title") == "Out of sight"
+            assert page.text("label-decided").startswith("last heard of")
+            assert float(page.text("time-left")) <= 8
+            assert page.statuses() == ["lost"] * 4
+
+        await driven(steps)
+
+
+WRITTEN = """<think>hm</think>
+# Steps
+1. **first** $x^2$ costs $5
+2. <img src=x onerror=alert(1)> [a](javascript:alert(1)) [b](https://example.com) ![c](https://example.com/c.png)
+
+```python
+print("$y$")
+```
+| a | b |
+|---|---|
+| 1 | 2 |
+
+$$\\frac{1}{2}\\class{taken}{z}$$ \\href{javascript:alert(1)}{x} $\\href{javascript:alert(1)}{y}$
+
+"""
+
+
+async def test_markdown_and_formulas_and_no_more_than_that(serve: Serve, browser: Any) -> None:
+    async with serve(BranchScript((Piece(0.1, WRITTEN + "\\boxed{42}", 50),))) as served:
+        page = page_of(browser, served)
+
+        def steps() -> None:
+            page.open().ask(deadline=20, branches=2)
+            page.wait_until_over()
+            page.find(".row")[0].click()
+            page.wait(lambda: page.find(".texts math"))
+            assert page.texts(".lane[data-open] .texts strong") == ["first"]
+            assert page.texts(".lane[data-open] .texts .code code") == ['print("$y$")\n']
+            assert page.texts(".lane[data-open] .texts td") == ["1", "2"]
+            assert page.texts(".lane[data-open] .texts a") == ["b"]
+            assert page.find("#race img, #race script, #race iframe, .taken") == []
+            assert page.js("return document.querySelectorAll('a[href^=javascript]').length") == 0
+            assert "<img src=x" in page.texts(".lane[data-open] .texts")[0]
+            assert WRITTEN.strip() in page.texts(".lane[data-open] .written pre")[0]
+            assert page.driver.title == "Frontrunner"
+            assert page.complaints() == []
+
+        await driven(steps)
+
+
+HOSTILE = "\n\n".join(
+    (
+        "$" + "\\sqrt{" * 250 + "x" + "}" * 250 + "$",
+        "$" + "{" * 900 + "x" + "}" * 900 + "$",
+        "$\\def\\a{\\b\\b}\\def\\b{\\a\\a}\\a$",
+        "$x" + "^{y" * 300 + "}" * 300 + "$",
+        "> " * 400 + "deep",
+        "- " * 400 + "deep",
+        "[" * 2_000 + "](" * 2_000,
+        "*_" * 2_000 + "`" * 999,
+    )
+)
+
+
+async def test_a_hostile_text_costs_the_page_nothing(serve: Serve, browser: Any) -> None:
+    async with serve(BranchScript((Piece(0.1, HOSTILE + "\n\n\\boxed{42}", 50),))) as served:
+        page = page_of(browser, served)
+
+        def steps() -> None:
+            page.open().ask(deadline=20, branches=2)
+            page.wait_until_over()
+            page.find(".row")[0].click()
+            page.wait(lambda: page.find(".lane[data-open] .texts blockquote"))
+            # What is too deep for Markdown is still there as it was written.
+            assert page.texts(".lane[data-open] .written pre")[0].count("deep") == 2
+            deepest = page.js("""
+              let most = 0;
+              for (let e of document.querySelectorAll(".lane[data-open] .texts *")) {
+                let depth = 0;
+                for (; e; e = e.parentElement) depth += 1;
+                most = Math.max(most, depth);
+              }
+              return most;
+            """)
+            assert deepest < 120
+            assert page.text("standing-answer") == "42"
+            assert page.complaints() == []
+
+        await driven(steps)
+
+
+@pytest.mark.parametrize(
+    ("thinking", "text"),
+    [
+        pytest.param(TAGS, THOUGHT_AND_SAID, id="marks"),
+        pytest.param(CHANNELS, ON_CHANNELS, id="channels"),
+    ],
+)
+async def test_thinking_and_reply_are_told_apart(
+    serve: Serve, browser: Any, thinking: dict[str, Any], text: str
+) -> None:
+    async with serve(
+        BranchScript((Piece(0.1, text, 20),)), settings={"thinking": thinking}
+    ) as served:
+        page = page_of(browser, served)
+
+        def steps() -> None:
+            page.open().ask(deadline=20, branches=2)
+            page.wait_until_over()
+            page.find(".row")[0].click()
+            page.wait(lambda: page.texts(".lane[data-open] .kind") == ["Thinking", "Reply"])
+            thought, said = page.texts(".lane[data-open] .prose > div")
+            assert thought.startswith("six sevens")
+            assert said.startswith("It is 42")
+            # In the bar, too: what was said is its end.
+            whole = page.find(".lane .rule")[0].size["width"]
+            assert 0 < page.find(".lane .reply")[0].size["width"] < whole
+            assert page.texts("#lead-text .kind") == ["Thinking", "Reply"]
+            assert page.complaints() == []
+
+        await driven(steps)
+
+
+async def test_right_to_left(serve: Serve, browser: Any) -> None:
+    answer = "שלום"
+    async with serve(BranchScript.answering(answer, seconds=0.1)) as served:
+        page = page_of(browser, served)
+
+        def steps() -> None:
+            page.open().ask("מה?", deadline=20, branches=2)
+            page.wait_until_over()
+            assert page.text("standing-answer") == answer
+            for selector in ("#standing-answer", ".lane .answer", ".bar .name"):
+                element = page.find(selector)[0]
+                assert element.value_of_css_property("direction") == "rtl"
+                hidden = page.js(
+                    "return arguments[0].scrollWidth - arguments[0].clientWidth", element
+                )
+                assert hidden <= 0
+
+        await driven(steps)
+
+
+async def test_earlier_races_and_a_follow_up(serve: Serve, browser: Any) -> None:
+    async with serve() as served:
+        page = page_of(browser, served)
+
+        def steps() -> None:
+            page.open()
+            if page.shown("earlier"):  # of other tests
+                page.find("#earlier summary")[0].click()
+                page.at("forget").click()
+                page.wait(lambda: not page.shown("earlier"))
+            page.ask("What is 6 times 7?", deadline=10)
+            page.wait_until_over()
+            page.at("follow-up").click()
+            assert page.focused().get_attribute("id") == "question"
+            assert page.texts("#turns li") == ["You What is 6 times 7?", "Reply 42"]
+            page.press("And 2 more?")
+            page.find("#asking-field summary")[0].click()
+            page.fill("system", "Be short.")
+            page.fill("temperature", "0.5")
+            page.at("start").click()
+            page.wait(lambda: page.text("earlier-title") == "Earlier races (2)")
+            assert '"role": "assistant"' in page.text("curl")
+            page.open()  # they are still there
+            page.find("#earlier summary")[0].click()
+            assert page.texts(".asked") == ["And 2 more?", "What is 6 times 7?"]
+            page.find("#earlier-list button")[1].click()
+            page.wait(lambda: page.text("standing-answer") == "42")
+            assert len(page.statuses()) == 4
+            assert page.shown("replay")
+            page.at("forget").click()
+            page.wait(lambda: not page.shown("earlier"))
+            assert page.complaints() == []
+
+        await driven(steps)
+        asked = served.engine.requests[-1]
+        assert asked.sampling.temperature == 0.5
+
+
+async def test_parameters_that_mean_nothing_are_not_shown(serve: Serve, browser: Any) -> None:
+    async with serve() as served:
+        page = page_of(browser, served)
+
+        def steps() -> None:
+            page.open()
+            page.find("#parameters-field summary")[0].click()
+            assert page.shown("parameter-max_flip_risk")
+            assert page.text("about-max_flip_risk").startswith("Probability in [0, 1)")
+            assert not page.shown("parameter-window")
+            page.at("parameter-stop").send_keys("esc")
+            page.wait(lambda: page.shown("parameter-window"))
+            assert not page.shown("parameter-max_flip_risk")
+            page.ask(deadline=10)
+            page.wait_until_over()
+            assert not page.shown("problem")
+
+        await driven(steps)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+async def test_axe_finds_nothing_serious(serve: Serve, browser: Any, theme: str) -> None:
+    source = axe()
+    slow = BranchScript.answering("7", seconds=8, tokens=800)
+    text = "**so** $x^2$\n\n```\ncode\n```\n"
+    quick = BranchScript((Piece(0.2, text + "\\boxed{42}", 20),))
+    async with serve(quick, quick, quick, slow) as served:
+        page = page_of(browser, served)
+
+        def steps() -> None:
+            page.open(prefers_color_scheme=theme)
+            assert page.serious(source) == []
+            page.ask(deadline=20)
+            page.wait_until_over()
+            for details in page.find("summary"):
+                if details.is_displayed():
+                    details.click()
+            page.find(".row")[0].click()
+            page.at("follow-up").click()
+            assert page.serious(source) == []
+            page.ask("And?", deadline=20, branches=32)
+            page.wait_until_over()
+            assert page.serious(source) == []
+
+        await driven(steps)
+
+
 # ── what it is made of ────────────────────────────────────────────────────────────────────────
 
 FILES = ("", "playground/main.js", "playground/page.css")
@@ -394,6 +753,22 @@ async def test_it_is_open_and_what_it_asks_for_is_not(
             assert response.status == 401
 
 
+class Judge(Rewards):
+    """It only compares."""
+
+    agreement = 0.8
+    min_replies = 2
+
+    def predict(self, *_: object) -> float:
+        return 0.0
+
+
+def test_a_judge_gives_no_scores_of_single_branches() -> None:
+    assert lacking(None) == "a reward model"
+    assert lacking(Rewards([])) is None
+    assert "compares" in (lacking(Judge([])) or "")
+
+
 async def test_what_is_offered(serve: Serve) -> None:
     settings = {"race": {"deadline": 4.0, "branches": 8, "parameters": {"min_votes": 4}}}
     async with serve(settings=settings) as served, served.http.get("playground/offer") as response:
@@ -404,15 +779,24 @@ async def test_what_is_offered(serve: Serve) -> None:
         "branches": 8,
         "strategy": race.strategy,
         "parameters": {"min_votes": 4},
+        "temperature": served.runtime.settings.sampling.temperature,
+        "answers": "boxed",
     }
+    assert "tool_call" not in offered["answers"]  # needs tools besides
+    assert {"boxed", "json", "text"} <= set(offered["answers"])
     assert offered["limits"]["branches"] == served.engine.info.max_branches
     strategies = {strategy["name"]: strategy for strategy in offered["strategies"]}
     assert tuple(strategies) == strategy_names()
     for name, strategy in strategies.items():
         named = [parameter["name"] for parameter in strategy["parameters"]]
         assert named == [key for key in parameter_names(name) if key != "branches"]
-    assert strategies["majority"]["available"]
-    assert not strategies["weighted"]["available"]
+    assert strategies["majority"]["needs"] is None
+    assert strategies["weighted"]["needs"] == "a reward model"
+    assert "``" not in str(offered)
+    told = {p["name"]: p for p in strategies["weighted"]["parameters"]}
+    assert told["threshold"]["of"] == ["beta", "dirichlet"]
+    assert told["threshold"]["about"].startswith("posterior probability")
+    assert told["beta"]["default"] == 0.949976
     kinds = {p["name"]: p["kind"] for p in strategies["majority"]["parameters"]}
     assert kinds["stop"] == "choice"
     assert kinds["min_votes"] == "integer"

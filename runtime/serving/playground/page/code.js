@@ -3,7 +3,8 @@
 
 /**
  * What the form says.
- * @typedef {{model: string, input: string, frontrunner: Record<string, unknown>}} Request
+ * @typedef {{model: string, input: string | object[], instructions?: string, temperature?: number,
+ *   frontrunner: Record<string, unknown>}} Request
  */
 
 /**
@@ -28,13 +29,17 @@ export function asCurl(base, request, keyed) {
  */
 export function asPython(base, request, keyed) {
   const key = keyed ? `os.environ["FRONTRUNNER_API_KEY"]` : `"none"`;
+  const { instructions, temperature } = request;
+  const more =
+    (instructions === undefined ? "" : `    instructions=${literal(instructions)},\n`) +
+    (temperature === undefined ? "" : `    temperature=${literal(temperature)},\n`);
   return `${keyed ? "import os\n\n" : ""}from openai import OpenAI
 
 client = OpenAI(base_url=${literal(base)}, api_key=${key})
 response = client.responses.create(
     model=${literal(request.model)},
     input=${literal(request.input)},
-    extra_body={"frontrunner": ${literal(request.frontrunner)}},
+${more}    extra_body={"frontrunner": ${literal(request.frontrunner)}},
 )
 print(response.output_text)
 print(response.frontrunner["stop_reason"], response.frontrunner["votes"])

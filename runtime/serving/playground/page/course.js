@@ -1,28 +1,44 @@
-// What lies across all lanes: the scale of time, now, the call time, the decision, the deadline.
+// The line of time: now, the call time, the decision, the deadline.
 
 import { byId, toggle, write } from "./elements.js";
+import { scaleEnd } from "./time_scale.js";
 import { limit, seconds } from "./words.js";
 
 const course = byId("course");
 const marks = {
-  call: [byId("mark-call"), byId("label-call"), "call time"],
-  decided: [byId("mark-decided"), byId("label-decided"), "decided"],
+  call: [byId("mark-call"), byId("label-call")],
+  decided: [byId("mark-decided"), byId("label-decided")],
 };
+/** What became of the race at its end. */
+const ENDS = { cancelled: "cancelled", lost: "last heard of" };
 
-/** Draw the race as it stands `now` seconds after its start. */
-export function drawCourse(race, now) {
-  const deadline = race.deadline ?? 1;
-  const share = (at) => Math.min(1, Math.max(0, at / deadline));
-  course.style.setProperty("--now", share(now).toFixed(4));
+/**
+ * Draw the race as it stands `now` seconds after its start; `duration` is of one that is replayed,
+ * else null. Returns the end of the scale, in seconds.
+ */
+export function drawCourse(race, now, zoomed, duration) {
+  const end = scaleEnd(race, now, zoomed, duration);
+  const share = (at) => Math.min(1, Math.max(0, at / end));
+  const deadline = race.deadline ?? end;
+  for (const element of course.querySelectorAll(":scope > .scale, :scope > .marks")) {
+    element.style.setProperty("--now", share(now).toFixed(4));
+  }
   toggle(course, "data-over", race.outcome !== null);
-  write(byId("label-deadline"), race.deadline === null ? "" : `deadline ${limit(race.deadline)}`);
-  place("call", race.calledAt, share);
-  place("decided", race.outcome?.at ?? null, share);
+  toggle(course, "data-called", race.calledAt !== null);
+  const beyond = end < deadline;
+  toggle(course, "data-beyond", beyond);
+  write(byId("label-end"), beyond ? seconds(end) : "");
+  const told = race.deadline === null ? "" : `deadline ${limit(race.deadline)}`;
+  write(byId("label-deadline"), beyond ? `${told} →` : told);
+  place("call", "call time", race.calledAt, share);
+  const ended = race.outcome ? (ENDS[race.outcome.status] ?? "decided") : "";
+  place("decided", ended, race.outcome?.at ?? null, share);
   drawTime(race, now);
+  return end;
 }
 
-function place(name, at, share) {
-  const [mark, label, words] = marks[name];
+function place(name, words, at, share) {
+  const [mark, label] = marks[name];
   for (const element of [mark, label]) toggle(element, "hidden", at === null);
   if (at === null) return;
   for (const element of [mark, label]) element.style.setProperty("--at", share(at).toFixed(4));

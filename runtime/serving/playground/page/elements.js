@@ -22,7 +22,13 @@ export function makeShape() {
   svg.setAttribute("class", "shape");
   svg.setAttribute("aria-hidden", "true");
   svg.append(use);
-  return { element: svg, set: (name) => use.setAttribute("href", `#shape-${name}`) };
+  let shown = "";
+  const set = (name) => {
+    if (name === shown) return;
+    shown = name;
+    use.setAttribute("href", `#shape-${name}`);
+  };
+  return { element: svg, set };
 }
 
 /** Write `text` into `element`, if it is not there yet. */
@@ -33,4 +39,11 @@ export function write(element, text) {
 /** Set or remove a boolean attribute. */
 export function toggle(element, name, on) {
   if (element.hasAttribute(name) !== on) element.toggleAttribute(name, on);
+}
+
+/** Set a property of its style; null: remove it. Setting one again costs, be it the same. */
+export function setProperty(element, name, value) {
+  if (element.style.getPropertyValue(name) === (value ?? "")) return;
+  if (value === null) element.style.removeProperty(name);
+  else element.style.setProperty(name, value);
 }

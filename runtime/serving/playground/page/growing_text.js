@@ -3,8 +3,12 @@
 //
 // The server counts characters in code points. Lengths here are JavaScript's, in UTF-16 units.
 
+/** Characters of the end that can be read without reading all of a text. */
+const TAIL = 1000;
+
 export class GrowingText {
   text = "";
+  #tail = ""; // its end: `text` is put together anew each time that its characters are read
   /**
    * After each piece: tokens and length so far. A piece is any number of tokens.
    * @type {[number, number][]}
@@ -29,7 +33,16 @@ export class GrowingText {
    */
   append(text, tokens) {
     this.text += text;
+    this.#tail = (this.#tail + text).slice(-TAIL);
     this.#marks.push([this.tokens + tokens, this.text.length]);
+  }
+
+  /**
+   * The last units of the text, `most` of them.
+   * @param {number} most at most 1,000
+   */
+  tail(most) {
+    return this.#tail.slice(-most);
   }
 
   /**
@@ -59,6 +72,7 @@ export class GrowingText {
    */
   cut(length, tokens) {
     this.text = this.text.slice(0, length);
+    this.#tail = this.text.slice(-TAIL);
     this.#marks = this.#marks.filter(([reached, end]) => end <= length && reached < tokens);
     this.#marks.push([tokens, this.text.length]);
   }

@@ -1,48 +1,94 @@
-// The branches, each in its lane: its last words, how far it got, and what became of it.
+// The branches, each in its lane: how far it got, its last words, and what became of it.
 
-import { make, makeShape, toggle, write } from "./elements.js";
+import { make, makeShape, setProperty, toggle, write } from "./elements.js";
+import { length } from "./finish.js";
+import { sections } from "./lead.js";
+import { byNumber, byWhatMatters } from "./order.js";
 import { isActive, wholeText } from "./state.js";
-import { count, statusWord, times, whyEnded } from "./words.js";
+import { replyStart } from "./thinking.js";
+import { count, shortReason, statusWord, times, whyEnded } from "./words.js";
 
 /** Lanes in the page at a time; searches may launch many more branches. */
 const MOST = 96;
 /** Characters of a lane's last words. */
 const WORDS = 200;
 
+/**
+ * How lanes are shown: `axis` is "tokens" or "time", `order` is "matters" or "number", `compact`
+ * is without words; `end` is what the right end of a bar stands for, in tokens or seconds.
+ */
 export class Lanes {
   #list;
   #more;
   #lanes = new Map();
+  #race = null;
+  #stamp = "";
+  #look = { axis: "tokens", order: "matters", compact: false, end: 1 };
 
   /** `list` holds the lanes; `more` says how many branches have none. */
   constructor(list, more) {
     this.#list = list;
     this.#more = more;
+    for (const left of ["pointerleave", "focusout"]) {
+      list.addEventListener(left, () => queueMicrotask(() => this.#race && this.#sort(this.#race)));
+    }
   }
 
   /** Draw what has changed since the last time. */
-  draw(race) {
+  draw(race, look) {
+    this.#race = race;
     for (const [index, lane] of this.#lanes) {
       if (!race.branches.has(index)) this.#remove(index, lane);
     }
+    if (this.#changed(look)) for (const index of race.branches.keys()) race.changed.add(index);
     for (const index of race.changed) {
       const branch = race.branches.get(index);
       const lane = this.#lanes.get(index) ?? this.#add(branch, race);
-      lane?.draw(branch, race);
+      lane?.draw(branch, race, this.#look);
     }
     race.changed.clear();
+    this.#sort(race);
     const hidden = race.branches.size - this.#lanes.size;
     toggle(this.#more, "hidden", hidden === 0);
     write(this.#more, `${count(hidden)} more branches have no lane here.`);
   }
 
+  /** Whether all lanes look otherwise now. */
+  #changed(look) {
+    const old = this.#look;
+    this.#look = look;
+    toggle(this.#list, "data-compact", look.compact);
+    return Object.keys(look).some((key) => look[key] !== old[key]);
+  }
+
   #add(branch, race) {
     if (this.#lanes.size >= MOST && !this.#makeRoom(race)) return null;
     const lane = new Lane(branch.index);
-    const after = [...this.#lanes].find(([index]) => index > branch.index);
-    this.#list.insertBefore(lane.element, after?.[1].element ?? null);
+    this.#list.append(lane.element);
     this.#lanes.set(branch.index, lane);
+    this.#stamp = "";
     return lane;
+  }
+
+  /**
+   * Bring the lanes in order, where that has changed. Not under the pointer or the focus: what
+   * someone is about to press stays where it is.
+   */
+  #sort(race) {
+    const { order } = this.#look;
+    let stamp = `${order} ${race.leader}`;
+    for (const branch of race.branches.values()) stamp += ` ${branch.status[1]}${branch.answer}`;
+    if (stamp === this.#stamp) return;
+    if (this.#stamp !== "" && this.#list.matches(":hover, :focus-within")) return;
+    this.#stamp = stamp;
+    const indices = order === "number" ? byNumber(race) : byWhatMatters(race);
+    let next = this.#list.firstElementChild;
+    for (const index of indices) {
+      const element = this.#lanes.get(index)?.element;
+      if (!element) continue;
+      if (element === next) next = next.nextElementSibling;
+      else this.#list.insertBefore(element, next);
+    }
   }
 
   /** Take away a lane whose branch has ended and is not being read. */
@@ -66,27 +112,39 @@ class Lane {
   #shape = makeShape();
   #tail = make("span", "tail");
   #said = make("span", "said");
-  #rule = make("span", "rule", make("span", "head"));
+  #rule = make("span", "rule", make("span", "reply"), make("span", "head"));
   #fate = make("span", "fate");
   #answer = make("span", "answer");
+  #why = make("span", "why");
   #tokens = make("span", "tokens");
   #facts = make("p", "about");
+  #prose = make("div", "texts");
+  #written = make("details", "written", make("summary", "", "As it was written"));
   #text = document.createTextNode("");
   #row;
   #whole;
   #branch = null;
+  #race = null;
+  #shown = ""; // the text that is rendered
 
   constructor(index) {
     const words = make("span", "words", make("span", "line", this.#tail, this.#said));
+    words.dir = "auto";
+    this.#answer.dir = "auto";
     const number = make("span", "number", String(index + 1));
     const track = make("span", "track", words, this.#rule);
-    this.#row = make(
-      "button", "row", this.#shape.element, number, track, this.#fate, this.#answer, this.#tokens,
-    );
+    // What changes all the time is not part of the row's name: a reader would be cut short.
+    for (const busy of [track, this.#tokens]) busy.setAttribute("aria-hidden", "true");
+    const result = make("span", "result", this.#fate, " ", this.#answer, " ", this.#why);
+    const branch = make("span", "heard", "Branch ");
+    this.#row = make("button", "row", branch, this.#shape.element, number, track, result, this.#tokens);
     this.#row.type = "button";
     this.#row.title = "Show all of its text";
     this.#row.setAttribute("aria-expanded", "false");
-    this.#whole = make("div", "whole", this.#facts, make("pre", "", this.#text));
+    const pre = make("pre", "", this.#text);
+    pre.dir = "auto";
+    this.#written.append(pre);
+    this.#whole = make("div", "whole", this.#facts, this.#prose, this.#written);
     this.#whole.hidden = true;
     this.#whole.id = `branch-${index}`;
     this.#row.setAttribute("aria-controls", this.#whole.id);
@@ -102,51 +160,84 @@ class Lane {
     return this.element.contains(document.activeElement);
   }
 
-  draw(branch, race) {
+  draw(branch, race, { axis, compact, end }) {
     this.#branch = branch;
-    const share = (at) => Math.min(1, Math.max(0, at / race.deadline)).toFixed(4);
-    this.element.dataset.status = branch.status;
+    this.#race = race;
+    if (this.element.dataset.status !== branch.status) this.element.dataset.status = branch.status;
     toggle(this.element, "data-leads", branch.answer !== null && branch.answer === race.leader);
     this.#shape.set(branch.status);
-    write(this.#tail, lastWords(branch.own.text));
-    write(this.#said, lastWords(branch.forced.text));
-    this.#rule.style.setProperty("--from", share(branch.startedAt));
-    if (branch.endedAt === null) this.#rule.style.removeProperty("--to");
-    else this.#rule.style.setProperty("--to", share(branch.endedAt));
+    this.#drawBar(branch, race, axis, end);
+    if (!compact) {
+      write(this.#tail, lastWords(branch.own.tail(WORDS)));
+      write(this.#said, lastWords(branch.forced.tail(WORDS)));
+    }
     write(this.#fate, statusWord(branch.status));
     write(this.#answer, branch.answer ?? guess(branch));
     toggle(this.#answer, "data-guess", branch.answer === null);
+    const reason = branch.reason === null ? "" : whyEnded(branch.reason);
+    write(this.#why, compact && branch.reason !== null ? shortReason(branch.reason) : reason);
     write(this.#tokens, count(branch.tokens));
-    this.#tokens.title = `${count(branch.tokens)} tokens`;
-    this.#name(branch);
+    this.#explain(branch, reason);
     if (this.open) this.#drawWhole();
   }
 
-  /** For those who hear it: only what seldom changes, so that a reader is not cut short. */
-  #name(branch) {
-    const answer = branch.answer === null ? "" : `, answer ${branch.answer}`;
-    const name = `Branch ${branch.index + 1}, ${statusWord(branch.status)}${answer}`;
-    if (this.#row.getAttribute("aria-label") !== name) this.#row.setAttribute("aria-label", name);
+  #drawBar(branch, race, axis, end) {
+    const share = (value) => Math.min(1, Math.max(0, value / end)).toFixed(4);
+    const tokens = axis === "tokens";
+    const from = tokens ? branch.inheritedTokens : branch.startedAt;
+    const to = tokens ? length(branch) : branch.endedAt;
+    setProperty(this.#rule, "--from", share(from));
+    setProperty(this.#rule, "--to", to === null ? null : share(to));
+    if (race.thinking === null || isActive(branch)) return setProperty(this.#rule, "--reply", null);
+    const text = branch.own.text;
+    const start = replyStart(text, race.thinking);
+    setProperty(this.#rule, "--reply", text.length === 0 ? null : (1 - start / text.length).toFixed(3));
+  }
+
+  /** In whole words, where the row has room for a few only. */
+  #explain(branch, reason) {
+    const fate = `${statusWord(branch.status)}${reason ? `: ${reason}` : ""}`;
+    const title = `Branch ${branch.index + 1}, ${fate}. Show all of its text`;
+    if (this.#row.title !== title) this.#row.title = title;
   }
 
   #toggle() {
     this.#whole.hidden = !this.#whole.hidden;
+    toggle(this.element, "data-open", this.open);
     this.#row.setAttribute("aria-expanded", String(this.open));
     if (this.open && this.#branch) this.#drawWhole();
+    else this.#clear();
+  }
+
+  /** A text that is not read takes no room. */
+  #clear() {
+    this.#shown = "";
+    this.#prose.replaceChildren();
+    this.#text.data = "";
   }
 
   #drawWhole() {
-    write(this.#facts, about(this.#branch));
-    const text = wholeText(this.#branch);
+    const branch = this.#branch;
+    write(this.#facts, about(branch));
+    const text = wholeText(branch);
+    const grows = isActive(branch);
+    this.#written.open ||= grows;
     const shown = this.#text.data;
-    if (text === shown) return;
-    if (text.startsWith(shown)) this.#text.appendData(text.slice(shown.length));
-    else this.#text.data = text;
+    if (text !== shown && shown && text.startsWith(shown)) this.#text.appendData(text.slice(shown.length));
+    else if (text !== shown) this.#text.data = text;
+    if (grows) {
+      if (this.#shown) this.#prose.replaceChildren();
+      this.#shown = "";
+    } else if (text !== this.#shown) {
+      this.#shown = text;
+      this.#written.open = false;
+      this.#prose.replaceChildren(...sections(text, this.#race.thinking));
+    }
   }
 }
 
 function lastWords(text) {
-  return text.slice(-WORDS).replace(/\s+/g, " ");
+  return text.replace(/\s+/g, " ");
 }
 
 /** What a running branch would have answered when it was last asked on the way. */

@@ -2,14 +2,20 @@
 
 import { asCurl, asPython } from "./code.js";
 import { Connection } from "./connection.js";
-import { drawCourse } from "./course.js";
+import { questionOf, turnsAfter } from "./conversation.js";
+import { drawEarlier } from "./earlier.js";
 import { byId, toggle, write } from "./elements.js";
-import { apiKey, askForKey, isKeyed, loadOffer, readRequest } from "./form.js";
-import { Lanes } from "./lanes.js";
+import {
+  apiKey, askForKey, goToQuestion, isKeyed, loadOffer, modelName, readRequest, setQuestion, setTurns,
+} from "./form.js";
+import { keep } from "./history.js";
+import { loadProse } from "./lead.js";
 import { Player, Recording } from "./recording.js";
-import { announcement, drawStanding } from "./standing.js";
+import { announcement } from "./standing.js";
 import { apply, lose, newRace } from "./state.js";
-import { Votes } from "./votes.js";
+import { copyFrom, offerToTakeAway, replyOf } from "./take_away.js";
+import { replaySpeed } from "./time_scale.js";
+import { drawRace, rememberLengths } from "./view.js";
 import { advice, seconds } from "./words.js";
 
 const BASE = new URL("v1", document.baseURI).href;
@@ -31,33 +37,36 @@ const LOST = {
   message: "The connection was lost, and the race could not be found again.",
   todo: "Start it again.",
 };
+/** Milliseconds between two drawings of many branches, so that a browser has time for the rest. */
+const CALM = 80;
 
 const form = byId("ask");
-const lanes = new Lanes(byId("lanes"), byId("lanes-more"));
-const votes = new Votes(byId("votes"), byId("votes-more"));
 
 let connection = null; // of the race that runs
 let race = newRace();
 let recording = new Recording();
 let player = null; // of the race that has ended
+let asked = { input: "", model: "" }; // of the race that is shown
 let began = 0; // of the race, on this page's clock, in milliseconds
 let drawing = false;
+let drawnAt = 0; // on the page's clock
 let arriving = false; // go to the race as soon as its lanes are there
 let ready = false; // the server said what it offers
 
 // ── a race ──────────────────────────────────────────────────────────────────────────────────────
 
 async function start() {
-  if (connection || !form.reportValidity()) return;
-  showProblem(null);
+  if (connection) return;
+  showProblem(null); // else it would stand beside what the browser finds now
+  // Before its fields are looked at: until then they are empty.
   if (!ready) ready = await loadOffer(showProblem);
-  if (!ready || connection) return;
-  player?.pause();
-  player = null;
+  if (!ready || connection || !form.reportValidity()) return;
+  leaveReplay();
   race = newRace();
   recording = new Recording();
   began = performance.now();
   const request = readRequest();
+  asked = { input: request.input, model: request.model };
   const told = { events: true, on_disconnect: "continue" }; // it can be come back to
   connection = new Connection(SOCKET, apiKey(), listener);
   connection.start({ ...request, frontrunner: { ...request.frontrunner, ...told } });
@@ -102,19 +111,20 @@ function hasEnded(response) {
   return response.status !== "in_progress" && response.status !== "queued";
 }
 
-function finish() {
+async function finish() {
   stop();
   say(announcement(race));
   if (race.outcome.error) showProblem({ ...race.outcome.error, code: "engine_error" });
-  player = new Player(recording, showMoment);
-  showMoment(race, player.duration, false);
+  rememberLengths(race);
+  beginReplay();
+  await keepRace();
 }
 
-/** The race may go on, but is not heard of. */
+/** The race may go on, but is not heard of: it is shown as it was when it was. */
 function lost() {
   stop();
   if (race.deadline === null) return;
-  lose(race, now());
+  lose(race, race.at);
   draw();
 }
 
@@ -134,22 +144,20 @@ function now() {
 function draw() {
   if (drawing) return;
   drawing = true;
-  requestAnimationFrame(() => {
+  requestAnimationFrame((time) => {
     drawing = false;
-    drawRace(race, race.outcome ? race.outcome.at : now());
-    if (arriving && race.branches.size > 0) {
-      arriving = false;
-      goToRace();
+    const many = race.branches.size > 16 && race.outcome === null;
+    if (!many || time - drawnAt >= CALM) {
+      drawnAt = time;
+      if (player === null) drawRace(race, race.outcome ? race.outcome.at : now());
+      // Its lanes are there now, so that it can be scrolled to.
+      if (arriving && race.branches.size > 0) {
+        arriving = false;
+        goToRace();
+      }
     }
     if (connection) draw();
   });
-}
-
-function drawRace(shown, at) {
-  drawCourse(shown, at);
-  lanes.draw(shown);
-  votes.draw(shown);
-  drawStanding(shown);
 }
 
 function showRunning(running) {
@@ -158,15 +166,35 @@ function showRunning(running) {
   button.hidden = !running;
   byId("start").setAttribute("aria-disabled", String(running));
   byId("race").setAttribute("aria-busy", String(running));
-  if (running) byId("replay").hidden = true;
+}
+
+/** Where the form fills the screen, the race is below it; and many lanes need all of the screen. */
+function goToRace() {
+  const { top } = byId("race").getBoundingClientRect();
+  if (top >= 0 && top < innerHeight / 4 && !byId("race").hasAttribute("data-many")) return;
+  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  byId("race").scrollIntoView({ behavior: calm ? "auto" : "smooth" });
+}
+
+// ── a race that has ended ───────────────────────────────────────────────────────────────────────
+
+function beginReplay() {
+  player = new Player(recording, showMoment);
+  player.speed = replaySpeed(player.duration);
+  byId("speed").value = String(player.speed);
+  byId("take-away").hidden = false;
+  byId("follow-up").hidden = !replyOf(race);
+  showMoment(race, player.duration, false);
+}
+
+function leaveReplay() {
+  player?.pause();
+  player = null;
+  for (const id of ["replay", "take-away"]) byId(id).hidden = true;
 }
 
 function showMoment(shown, at, playing) {
-  drawRace(shown, at);
-  showReplay(at, playing);
-}
-
-function showReplay(at, playing) {
+  drawRace(shown, at, player.duration);
   byId("replay").hidden = false;
   write(byId("play"), playing ? "Pause" : "Replay");
   const moment = byId("moment");
@@ -176,12 +204,41 @@ function showReplay(at, playing) {
   write(byId("moment-said"), seconds(at));
 }
 
-/** Where the form fills the screen, the race is below it. */
-function goToRace() {
-  const { top } = byId("race").getBoundingClientRect();
-  if (top >= 0 && top < innerHeight / 4) return;
-  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  byId("race").scrollIntoView({ behavior: calm ? "auto" : "smooth" });
+async function keepRace() {
+  const { outcome } = race;
+  const head = {
+    when: Date.now(),
+    question: questionOf(asked.input),
+    answer: outcome.summary ? replyOf(race) : null,
+    status: outcome.status,
+    at: outcome.at,
+  };
+  if (await keep(head, asked, recording.events)) await drawEarlier(showEarlier);
+}
+
+/** Show a race that was kept, as if it had ended just now. */
+function showEarlier(head, kept) {
+  if (connection) return say("Cancel the race that runs first.");
+  leaveReplay();
+  showProblem(null);
+  asked = kept.asked;
+  race = newRace();
+  recording = new Recording();
+  for (const event of kept.events) {
+    recording.add(event, event.at);
+    apply(race, event);
+  }
+  toggle(byId("race"), "data-idle", false);
+  beginReplay();
+  say(`An earlier race. ${announcement(race)}`);
+  goToRace();
+}
+
+function followUp() {
+  setTurns(turnsAfter(asked.input, race.outcome.text || replyOf(race)));
+  setQuestion("");
+  drawCode();
+  goToQuestion();
 }
 
 // ── what is said ────────────────────────────────────────────────────────────────────────────────
@@ -209,20 +266,11 @@ function drawCode() {
   write(byId("python"), asPython(BASE, request, isKeyed()));
 }
 
-async function copy(button) {
+function copyCode(button) {
   const source = byId(button.dataset.copies);
   drawCode();
-  try {
-    await navigator.clipboard.writeText(source.textContent);
-    say(`Copied as ${button.dataset.name}.`);
-    write(button, "Copied");
-  } catch {
-    // Not on a page without TLS: then it is selected, to be copied by hand.
-    byId("code").open = true;
-    getSelection().selectAllChildren(source);
-    say("Selected. Press Ctrl+C to copy.");
-    write(button, "Selected: Ctrl+C");
-  }
+  byId("code").open = true;
+  return copyFrom(button, source.textContent, source, say);
 }
 
 // ── the controls ────────────────────────────────────────────────────────────────────────────────
@@ -246,10 +294,22 @@ byId("moment").addEventListener("input", (event) => {
   player.pause();
   player.seek(Number(event.target.value));
 });
+byId("speed").addEventListener("change", (event) => {
+  if (player) player.speed = Number(event.target.value);
+});
+byId("follow-up").addEventListener("click", followUp);
+byId("new-conversation").addEventListener("click", () => {
+  setTurns([]);
+  drawCode();
+  goToQuestion();
+});
 for (const button of document.querySelectorAll("[data-copies]")) {
-  button.addEventListener("click", () => copy(button));
-  button.addEventListener("blur", () => write(button, `Copy as ${button.dataset.name}`));
+  button.addEventListener("click", () => copyCode(button));
 }
+offerToTakeAway(
+  () => ({ race, recording, question: questionOf(asked.input), model: asked.model ?? modelName() }),
+  say,
+);
 byId("key").addEventListener("change", async () => {
   ready = await loadOffer(showProblem);
   if (!ready) return;
@@ -261,4 +321,7 @@ addEventListener("pagehide", () => connection?.leave());
 ready = await loadOffer(showProblem);
 if (ready) drawCode();
 drawRace(race, 0);
+await drawEarlier(showEarlier);
 document.documentElement.dataset.ready = "";
+await loadProse();
+if (player) player.seek(player.at);

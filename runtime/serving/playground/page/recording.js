@@ -6,7 +6,7 @@ import { apply, newRace } from "./state.js";
 /** @import { Race, RaceEvent } from "./state.js" */
 
 /** Pieces of one branch's text that came within so many seconds are kept as one. */
-const JOINED = 0.04;
+const JOINED = 0.015;
 
 export class Recording {
   /** @type {(RaceEvent & {at: number})[]} */
@@ -35,6 +35,11 @@ export class Recording {
     this.#events.push(kept);
     if (delta) this.#open.set(event.branch, kept);
     else this.#open.clear();
+  }
+
+  /** All that it keeps, as JSON has it. */
+  get events() {
+    return this.#events;
   }
 
   /** Seconds from the start to the last event. */
@@ -69,6 +74,7 @@ export class Player {
   /** @type {number | null} */
   #frame = null;
   at = 0; // seconds
+  speed = 1; // seconds of the race in one of the viewer's
 
   /**
    * @param {Recording} recording
@@ -104,9 +110,12 @@ export class Player {
     if (this.playing) return;
     const from = this.at >= this.duration ? 0 : this.at;
     this.seek(from);
-    const began = performance.now();
+    let at = from;
+    let before = performance.now();
     const step = () => {
-      const at = from + (performance.now() - began) / 1000;
+      const now = performance.now();
+      at += ((now - before) / 1000) * this.speed; // which may change on the way
+      before = now;
       this.#frame = at < this.duration ? requestAnimationFrame(step) : null;
       this.seek(at);
     };

@@ -1,6 +1,8 @@
 // Which answer is in front, and how the race was decided.
 
 import { byId, make, toggle, write } from "./elements.js";
+import { renderText } from "./lead.js";
+import { takeFormulas } from "./math_marks.js";
 import { branchCounts, count, seconds, stopReason } from "./words.js";
 
 /** Characters from which on an answer is set as a text. */
@@ -13,8 +15,7 @@ export function drawStanding(race) {
   panel.dataset.phase = outcome ? "over" : race.deadline === null ? "idle" : "running";
   write(byId("standing-title"), title(race));
   const said = answer(race);
-  write(byId("standing-answer"), said);
-  toggle(byId("standing-answer"), "data-long", said.length > LONG);
+  drawAnswer(said, outcome !== null);
   write(byId("standing-why"), why(race));
   drawFacts(outcome?.summary ?? null);
 }
@@ -50,6 +51,24 @@ function why({ outcome, deadline, calledAt }) {
   if (outcome.status === "cancelled") return "Ended before an answer was decided.";
   if (outcome.status === "lost") return "The connection to the race was lost.";
   return outcome.error?.message ?? "";
+}
+
+let written = ""; // as it was given
+
+/** An answer that is a formula, or a long one, is read as Markdown once it is decided. */
+function drawAnswer(said, over) {
+  const element = byId("standing-answer");
+  toggle(element, "data-long", said.length > LONG);
+  // What stood in a box is TeX, without the marks of a formula.
+  const tex = /\\[a-zA-Z]/.test(said) && takeFormulas(said).formulas.length === 0;
+  const rendered = over && (tex || said.length > LONG || takeFormulas(said).formulas.length > 0);
+  if (!rendered) {
+    written = "";
+    if (element.firstElementChild) element.replaceChildren();
+    write(element, said);
+  } else if (said !== written) {
+    written = renderText(element, tex ? `$${said}$` : said) ? said : "";
+  }
 }
 
 let drawn = null;

@@ -25,6 +25,8 @@ export function newRace() {
     /** @type {number | null} */
     deadline: null, // seconds; null: not begun
     maxBranches: 0, // that run at a time at most
+    /** @type {import("./thinking.js").ThinkingFormat | null} */
+    thinking: null, // how branches mark what they only think
     /** @type {Map<number, Branch>} */
     branches: new Map(), // by index
     /** @type {Record<string, number>} */
@@ -129,6 +131,7 @@ const HANDLERS = {
     race.raceId = event.race_id;
     race.deadline = event.deadline;
     race.maxBranches = event.branches;
+    race.thinking = event.thinking ?? null;
   },
   "frontrunner.branch.started": (race, event) => {
     const branch = newBranch(event);

@@ -53,6 +53,7 @@ class Bar {
   constructor(answer) {
     const name = make("span", "name", answer);
     name.title = answer;
+    name.dir = "auto";
     this.element = make(
       "li", "bar", name, make("span", "extent", this.#votes, this.#forced), this.#count,
     );

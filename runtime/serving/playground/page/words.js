@@ -24,6 +24,21 @@ const CUTS = {
   failed: "all others were lost",
   lost: "the connection was lost",
 };
+/**
+ * The same in a word or two.
+ * @type {Record<string, string>}
+ */
+const SHORT = {
+  clinched: "clinched",
+  confident_majority: "clear lead",
+  reward_threshold: "good enough",
+  first_to_m: "enough in",
+  exhausted: "others ended",
+  deadline: "time up",
+  cancelled: "by you",
+  failed: "others lost",
+  lost: "lost touch",
+};
 /** @type {Record<string, string>} */
 const STATUSES = {
   running: "running",
@@ -64,6 +79,14 @@ export function statusWord(status) {
  */
 export function whyEnded(reason) {
   return CUTS[reason] ?? reason;
+}
+
+/**
+ * The same, where there is little room.
+ * @param {string} reason
+ */
+export function shortReason(reason) {
+  return SHORT[reason] ?? reason;
 }
 
 /** @param {string} code */

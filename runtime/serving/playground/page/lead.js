@@ -1,0 +1,89 @@
+// The branch that speaks for the race, and what it wrote, beside the answer.
+
+import { byId, toggle, write } from "./elements.js";
+import { leadingBranch } from "./order.js";
+import { isActive, wholeText } from "./state.js";
+import { parts } from "./thinking.js";
+import { count } from "./words.js";
+
+/** Characters of a text that still grows. */
+const LAST = 700;
+/** Milliseconds between two drawings of it: nobody reads faster. */
+const PAUSE = 150;
+
+let prose = null; // the module, once it is there
+let drawn = { text: null, rendered: false };
+let drawnAt = 0; // on the page's clock, in milliseconds
+
+/** Formulas and Markdown are read once this is there; until then text is as it was written. */
+export async function loadProse() {
+  prose ??= await import("./prose.js").catch(() => null);
+}
+
+/** Text as Markdown with formulas if that can be had. Whether it could. */
+export function renderText(element, text) {
+  if (prose) prose.renderInto(element, text);
+  else write(element, text);
+  return prose !== null;
+}
+
+/** Draw the leading branch of the race. */
+export function drawLead(race) {
+  const branch = leadingBranch(race);
+  toggle(byId("lead"), "hidden", branch === null);
+  if (!branch) return;
+  const body = byId("lead-all");
+  const now = performance.now();
+  if (isActive(branch) && now - drawnAt < PAUSE) return;
+  drawnAt = now;
+  write(byId("lead-title"), title(race, branch));
+  if (isActive(branch)) {
+    const text = branch.own.tail(LAST);
+    if (drawn.text === text) return;
+    drawn = { text, rendered: false };
+    const grows = body.firstElementChild;
+    if (grows?.className === "plain") write(grows, text);
+    else body.replaceChildren(plain(text));
+    return;
+  }
+  const text = wholeText(branch);
+  if (drawn.text === text && drawn.rendered === (prose !== null)) return;
+  drawn = { text, rendered: prose !== null };
+  body.replaceChildren(...sections(text, race.thinking));
+}
+
+function title(race, branch) {
+  const name = `Branch ${branch.index + 1}`;
+  const tokens = `${count(branch.tokens)} tokens`;
+  if (race.leader !== null && branch.answer === race.leader) return `${name} reasoned (${tokens})`;
+  return isActive(branch) ? `${name} is furthest (${tokens})` : `${name} got furthest (${tokens})`;
+}
+
+function plain(text) {
+  const element = document.createElement("p");
+  element.className = "plain";
+  element.dir = "auto";
+  element.textContent = text;
+  return element;
+}
+
+/** What a branch thought, and what it said, each in its own section. */
+export function sections(text, format) {
+  const found = parts(text, format);
+  const thinks = found.some(({ kind }) => kind === "thought");
+  return found.map((part) => {
+    const section = document.createElement("section");
+    section.className = `prose of-${part.kind}`;
+    section.dir = "auto";
+    const body = document.createElement("div");
+    renderText(body, part.text.trim());
+    if (thinks) {
+      const heading = document.createElement("p");
+      heading.className = "kind";
+      heading.textContent = part.kind === "thought" ? "Thinking" : "Reply";
+      section.append(heading);
+    }
+    section.append(body);
+    return section;
+  });
+}

@@ -13,6 +13,7 @@ import structlog
 from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.protocol import BranchStatus
 
+from .agents.protocol import set_up
 from .answers import Equivalence, WorkerPool, make_extractor
 from .config import Settings
 from .engines.protocol import Engine, EngineLoad, TakesThinking
@@ -73,7 +74,7 @@ class Runtime:
             observers: who hears of every race; ``runtime.observers`` takes more later.
         """
         self._warm = warm_up
-        self.settings = settings or Settings()
+        self.settings, rewards = set_up(engine, settings or Settings(), rewards)
         configure_logs(self.settings.log)
         self.engine = engine
         self.rewards = rewards

@@ -30,6 +30,7 @@ PROMISED = {
         Overloaded RaceOptions RaceStream RawPrompt Result Runtime Settings __version__ asgi
         create_app
     """,
+    "frontrunner.agents": "Agent AgentEngine AgentTask Outcome Verify command_agent",
     "frontrunner.answers": "BOXED Extractor extractor_names register_extractor",
     "frontrunner.engines": """
         ChatSupport Chunk Engine EngineInfo EngineLoad FinishReason Generation Message Sampling

@@ -24,6 +24,7 @@ from .protocol import (
     FinishReason,
     Generation,
     Message,
+    ToolTurn,
 )
 
 
@@ -177,6 +178,10 @@ class ScriptedEngine:
         said = [str(message.get("content") or "") for message in messages]
         said += [f"{name}={value!r}" for name, value in (arguments or {}).items()]
         return self.encode(" ".join(said))
+
+    def tool_turn(self, turn: ToolTurn) -> tuple[int, ...]:
+        """See ``SupportsToolTurns``."""
+        return self.encode(" ".join(turn.results))
 
     async def generate(self, request: Generation) -> AsyncGenerator[Chunk, None]:
         if self.failure is not None:

@@ -126,6 +126,8 @@ class BranchRequests:
             seed=branch.seed,
             priority=int(spec.deadline * 1000),
             branch=branch.index,
+            race=spec.race_id,
+            deadline=spec.deadline,
         )
         with branch.scope:
             await self._stream(branch, request, BranchStatus.RUNNING)

@@ -131,7 +131,8 @@ class RaceFactory:
         strategy = _make_strategy(name, parameters)
         needs = self._checked_needs(name, strategy, answers)
         forcing = make_forcing(self._settings, self._engine, answers, kind)
-        answers = replace(answers, forcible=answers.forcible and bool(forcing.suffix))
+        forcible = answers.forcible and bool(forcing.suffix) and self._engine.info.continues
+        answers = replace(answers, forcible=forcible)
         spec = RaceSpec(
             race_id=options.get("race_id") or uuid4().hex[:12],
             prompt=prompt,
@@ -265,6 +266,13 @@ class RaceFactory:
                 f"{name} scores each branch by itself, and a judge only compares replies: ask for "
                 'answers of kind "text", take a strategy that needs no scores (majority), or '
                 "another [rewards] kind (verifier)"
+            )
+        if needs.continues and not self._engine.info.continues:
+            raise BadRequest(
+                f"{name} makes branches go on from what they have written, which agents cannot: "
+                "take a strategy that lets them end by themselves (majority, best_of_n, "
+                "first_to_m, single)",
+                "strategy",
             )
         if needs.logprobs > _MAX_LOGPROBS:
             raise BadRequest(

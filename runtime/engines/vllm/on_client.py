@@ -27,6 +27,7 @@ from ..protocol import (
     Generation,
     Message,
     Sampling,
+    ToolTurn,
 )
 from ..reasoning_parsers import reasoning_marks
 from .logprobs import TokenTexts, vllm_scored
@@ -157,6 +158,10 @@ class EngineOnClient:
     ) -> tuple[int, ...]:
         limit = self.info.max_context_tokens
         return self._tokenizer.encode_chat(messages, tools, arguments, limit)
+
+    def tool_turn(self, turn: ToolTurn) -> tuple[int, ...]:
+        """See ``SupportsToolTurns``."""
+        return self._tokenizer.tool_turn(turn)
 
     def reasoning_marks(self, parser: str) -> tuple[str, str]:
         """See ``SupportsReasoningParsers``."""

@@ -205,7 +205,7 @@ def _arguments_of(name: str, function: ToolFunction) -> type[BaseModel]:
     Raises:
         TypeError: it cannot be called with JSON.
     """
-    called = function if inspect.isroutine(function) else getattr(type(function), "__call__", None)
+    called: Any = function if inspect.isroutine(function) else type(function).__call__
     if not inspect.iscoroutinefunction(called):
         raise TypeError(
             f"the tool {name} must be an async function (call a blocking one with "
@@ -226,7 +226,9 @@ def _arguments_of(name: str, function: ToolFunction) -> type[BaseModel]:
         made.model_json_schema()
     except (PydanticUserError, TypeError) as error:
         first = str(error).splitlines()[0]
-        raise TypeError(f"the tool {name}: its types are none that JSON can say: {first}") from error
+        raise TypeError(
+            f"the tool {name}: its types are none that JSON can say: {first}"
+        ) from error
     return made
 
 

@@ -16,7 +16,6 @@ answer begins::
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
-from os.path import commonprefix
 from pathlib import Path
 from typing import Any, Final
 
@@ -261,7 +260,9 @@ def _end_of_turn(before: str, after: str, name: str) -> int:
     # Some templates write a turn's beginning otherwise where it is the last.
     tail = before[max(0, before.rfind(name)) :]
     at = after.find(tail)
-    return at + len(tail) if at >= 0 else len(commonprefix([before, after]))
+    if at >= 0:
+        return at + len(tail)
+    return next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), 0)
 
 
 def _read(path: str) -> str:

@@ -266,6 +266,10 @@ class Race:
         await self._requests.run_probe(branch, probe)
         self._core.side_requests_ended(1)
 
+    def tell(self, event: events.Event) -> None:
+        """Tell whoever watches of ``event``, which is none of the race's own: a tool was called."""
+        self._events.tell(event)
+
     # ── what comes in ─────────────────────────────────────────────────────────────────────────
 
     def on_chunk(self, branch: Branch, chunk: Chunk, *, forced: bool) -> None:

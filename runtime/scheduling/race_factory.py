@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import uuid4
 
@@ -16,6 +16,10 @@ from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.protocol import Needs, Strategy, needs_of
 from frontrunner.strategies.registry import create_strategy, merge_parameters
 
+from ..agents.race_calls import RaceCalls, Start
+from ..agents.tool_engine import RaceTools, ToolEngine
+from ..agents.tool_races import reading_last_turns, tools_on_the_way
+from ..agents.tools import Tool
 from ..answers import ComparisonRules, Equivalence, Extractor, make_extractor
 from ..answers.combined import make_clusters
 from ..answers.extraction.slots import opens_box
@@ -26,6 +30,7 @@ from ..errors import (
     BadDeadline,
     BadRequest,
     DeadlineTooShort,
+    EngineClosed,
     PromptTooLong,
 )
 from ..events.types import Event
@@ -61,6 +66,12 @@ class RaceRequest:
     strategy: Strategy  # for ``spec.max_branches``
     parameters: Mapping[str, Any]  # that it was made with
     optional: bool = False  # whether a branch may reply without an answer
+    tools: Mapping[str, Tool] = field(default_factory=dict[str, Tool])
+    """That branches run on their way."""
+    offered: Sequence[Mapping[str, Any]] = ()
+    """All tools that the model is shown."""
+    template: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Variables of the chat template."""
 
 
 class RaceFactory:
@@ -95,6 +106,8 @@ class RaceFactory:
         self._accuracy = AccuracyMap.read(known) if known is not None else None
         self._reader = PromptReader(engine, settings)
         self.thinking = ThinkingRaces(settings.thinking, engine)
+        self.start: Start = _cannot_start
+        """Starts what belongs to a race and to none of its branches: calls of tools."""
 
     def adopt(self, settings: Settings) -> None:
         """Go on with these settings, of the same answers and rewards."""
@@ -155,8 +168,21 @@ class RaceFactory:
             shared_down_to=shared_down_to,
         )
         spec = self.thinking.apply(spec)
+        tools = tools_on_the_way(use, self._engine)
+        if tools:
+            spec = reading_last_turns(spec, tools)
         latest = spec.deadline - self._least_seconds(spec, minimum)
-        return RaceRequest(spec, minimum, latest, strategy, parameters, optional)
+        return RaceRequest(
+            spec,
+            minimum,
+            latest,
+            strategy,
+            parameters,
+            optional,
+            tools,
+            use.offered,
+            options.get("template_arguments") or {},
+        )
 
     def _room(self, prompt: Sequence[int], forcing: Forcing) -> int:
         """The most tokens of a branch.
@@ -188,10 +214,30 @@ class RaceFactory:
             strategy = _make_strategy(spec.strategy, {**request.parameters, "branches": granted})
         strategy = _with_replies(strategy, spec.answers, self._rewards, optional=request.optional)
         clusters = make_clusters(spec.answers, self._equivalence, spec.rules)
-        services = RaceServices(self._engine, clusters, self._reserve, self._rewards, self._judging)
+        acting = self._acting(request)
+        engine = acting or self._engine
+        services = RaceServices(engine, clusters, self._reserve, self._rewards, self._judging)
         race = Race(spec, strategy, services, slots=lease, lengths=lengths, publish=publish)
+        if acting is not None:
+            acting.race.tell = race.tell
         race.shorten_deadline(lease.deadline)  # it may have been brought forward in the queue
         return race
+
+    def _acting(self, request: RaceRequest) -> ToolEngine | None:
+        """The engine of a race whose branches run tools; None: they run none."""
+        if not request.tools:
+            return None
+        return ToolEngine(
+            self._engine,
+            RaceTools(
+                request.tools,
+                request.offered,
+                RaceCalls(self.start),
+                request.spec.began,
+                self._settings.race.max_tool_turns,
+                request.template,
+            ),
+        )
 
     # ── time and branches ─────────────────────────────────────────────────────────────────────
 
@@ -406,3 +452,7 @@ def _make_strategy(name: str, parameters: Mapping[str, Any]) -> Strategy:
         return create_strategy(name, parameters)
     except (ValueError, TypeError) as error:
         raise BadRequest(str(error)) from error
+
+
+def _cannot_start(*_: object) -> None:
+    raise EngineClosed("the runtime is not entered")

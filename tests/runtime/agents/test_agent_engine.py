@@ -203,14 +203,12 @@ async def test_progress_is_streamed_as_it_comes() -> None:
             await anyio.sleep(1.0)
         yield Outcome("done")
 
-    seen: list[tuple[float, str]] = []
     async with (
         Runtime(AgentEngine(agent)) as runtime,
         runtime.stream("?", deadline=9.0, branches=1) as events,
     ):
-        async for event in events:
-            if isinstance(event, BranchProgressed):
-                seen.append((round(event.at, 3), event.text))
+        told = [event async for event in events if isinstance(event, BranchProgressed)]
+    seen = [(round(event.at, 3), event.text) for event in told]
     assert seen[:3] == [(0.0, "step 0\n"), (1.0, "step 1\n"), (2.0, "step 2\n")]
 
 
@@ -229,6 +227,7 @@ async def test_other_answers_are_found_in_outcomes_and_none_is_forced() -> None:
     async def agent(task: AgentTask) -> str:
         if task.branch == 2:
             await anyio.sleep_forever()
+        await anyio.sleep(task.branch)
         return f"It is \\boxed{{{['1/2', '0.5'][task.branch]}}}"
 
     settings = Settings.from_dict({"answers": {"kind": "boxed", "workers": 0}})

@@ -181,6 +181,7 @@ def test_what_is_no_tool_is_told_so() -> None:
         Tool(many)
     with pytest.raises(ValueError, match="runs once"):
         Tool(weather._function, side_effects=True, retries=1)
-    for bad in ({"timeout": 0}, {"concurrency": 0}, {"retries": -1}):
+    wrongs: list[dict[str, Any]] = [{"timeout": 0}, {"concurrency": 0}, {"retries": -1}]
+    for bad in wrongs:
         with pytest.raises(ValueError, match="timeout"):
             Tool(weather._function, **bad)

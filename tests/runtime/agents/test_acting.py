@@ -69,11 +69,12 @@ async def test_the_call_that_most_make_runs_once_and_the_race_goes_on() -> None:
     assert (act.name, act.arguments, act.result) == ("pay", '{"amount":7}', "paid 7")
     assert act.seconds == pytest.approx(1.0)
     assert came.result.deadline == pytest.approx(58.0)
-    asked, called, told = came.messages
+    messages: list[Any] = list(came.messages)
+    asked, called, told = messages
     assert asked == {"role": "user", "content": "Pay the bill."}
-    assert dict(called)["tool_calls"][0]["function"] == {"name": "pay", "arguments": {"amount": 7}}
+    assert called["tool_calls"][0]["function"] == {"name": "pay", "arguments": {"amount": 7}}
     assert told["content"] == "paid 7"
-    assert dict(told)["tool_call_id"] == dict(called)["tool_calls"][0]["id"]
+    assert told["tool_call_id"] == called["tool_calls"][0]["id"]
 
 
 async def test_branches_run_the_other_tools_on_their_way() -> None:

@@ -32,7 +32,7 @@ PROMISED = {
     """,
     "frontrunner.agents": """
         Act Acted Agent AgentEngine AgentTask Outcome Tool ToolError ToolFailed Verify command_agent
-        tool
+        mcp_tools tool
     """,
     "frontrunner.answers": "BOXED Extractor extractor_names register_extractor",
     "frontrunner.engines": """

@@ -9,6 +9,7 @@ from frontrunner.runtime.agents.acting import Acted as Acted
 from frontrunner.runtime.agents.command import command_agent as command_agent
 from frontrunner.runtime.agents.engine import Agent as Agent
 from frontrunner.runtime.agents.engine import AgentEngine as AgentEngine
+from frontrunner.runtime.agents.mcp_tools import mcp_tools as mcp_tools
 from frontrunner.runtime.agents.outcome_reward import Verify as Verify
 from frontrunner.runtime.agents.task import AgentTask as AgentTask
 from frontrunner.runtime.agents.task import Outcome as Outcome
@@ -29,5 +30,6 @@ __all__ = [
     "ToolFailed",
     "Verify",
     "command_agent",
+    "mcp_tools",
     "tool",
 ]

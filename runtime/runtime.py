@@ -84,8 +84,7 @@ class Runtime:
         self.engine = engine
         self.rewards = rewards
         self.observers: list[Observer] = [*observers]
-        self.tools: list[Tool] = [*tools]
-        self._acts = Acts()
+        self.tools, self._acts = [*tools], Acts()
         race, answers, lengths = self.settings.race, self.settings.answers, self.settings.lengths
         self._reserve = DeadlineReserve(race.return_margin, _FALLBACK_STEP)
         extractor = make_extractor(answers)
@@ -93,16 +92,8 @@ class Runtime:
         algebra = answers.workers if extractor.key is None else 0
         self._workers = WorkerPool(algebra) if algebra else None
         equivalence = Equivalence(self._workers, answers.compare_timeout)
-        models = self.settings.planning.models
         self._racing: dict[str, Race] = {}
-        self._sharing: BranchRebalancer | None = None
-        if models is not None:
-            self._sharing = BranchRebalancer(
-                RuntimeModels.read(Path(models)),
-                engine,
-                lambda: self._admission.load().granted,
-                self._racing.values,
-            )
+        self._sharing = self._make_sharing(self.settings.planning.models)
         self._maker = RaceFactory(
             engine,
             self.settings,
@@ -121,6 +112,16 @@ class Runtime:
         self._background = Background()
         self._leave_limit = race.abort_limit + _LEAVING
         self._entered = False
+
+    def _make_sharing(self, models: str | None) -> BranchRebalancer | None:
+        if models is None:
+            return None
+        return BranchRebalancer(
+            RuntimeModels.read(Path(models)),
+            self.engine,
+            lambda: self._admission.load().granted,
+            self._racing.values,
+        )
 
     @classmethod
     def from_config(cls, config: str | Path | Settings) -> Self:

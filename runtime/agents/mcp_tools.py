@@ -34,11 +34,11 @@ async def mcp_tools(
             result = await runtime.solve("…", tools=tools)
 
     Args:
-        server: the words of a command that speaks MCP over its standard input and output, a URL
-            (streamable HTTP), or whatever else ``mcp.Client`` takes.
+        server: a command (its words; over pipes), a URL (streamable HTTP), or what ``mcp.Client``
+            takes beside these.
         only: names of the tools that are wanted; None: all.
         read_only: names of the tools that change nothing, or whether that is so of all. None: those
-            that the server says so of. All others have ``side_effects``: no branch runs them.
+            that the server says so of. All others have ``side_effects``.
         prefix: put before the names that models see, where two servers name tools alike.
         timeout: seconds for one call.
         connect_timeout: seconds that the server may take to tell its tools.
@@ -48,9 +48,8 @@ async def mcp_tools(
         ConfigError: it has no tool of a name in ``only``.
     """
     mcp = _library()
-    connected = False
+    connected, waits = False, max(timeout, connect_timeout)
     try:
-        waits = max(timeout, connect_timeout)
         async with mcp.Client(_server(server), read_timeout_seconds=waits) as client:
             with anyio.fail_after(connect_timeout):
                 found = await _listed(client)

@@ -1,7 +1,8 @@
 """Races whose branches run tools on their way: which these are, and how they are read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from ..answers.combined import read_calls
 from ..answers.registry import Finder
@@ -9,8 +10,42 @@ from ..engines.protocol import Engine, SupportsToolTurns
 from ..errors import BadRequest
 from ..prompts.tool_choice import ToolUse
 from ..racing.spec import Forcing, RaceSpec, Suffix
-from .tool_engine import last_turn
+from .race_calls import RaceCalls, Start
+from .tool_engine import RaceTools, ToolEngine, last_turn
 from .tools import Tool
+
+
+@dataclass(frozen=True, slots=True)
+class ToolOffer:
+    """The tools of a race whose branches run some."""
+
+    tools: Mapping[str, Tool]
+    """Those that branches run on their way, by name."""
+    offered: Sequence[Mapping[str, Any]]
+    """All that the model is shown."""
+    template: Mapping[str, Any]
+    """Variables of the chat template."""
+
+    def engine(self, engine: Engine, began: float, max_turns: int, start: Start) -> ToolEngine:
+        """The engine of one race, on that of its runtime."""
+        return ToolEngine(
+            engine,
+            RaceTools(self.tools, self.offered, RaceCalls(start), began, max_turns, self.template),
+        )
+
+
+def with_tools(
+    spec: RaceSpec, use: ToolUse, engine: Engine, template: Mapping[str, Any]
+) -> tuple[RaceSpec, ToolOffer | None]:
+    """``spec`` as it is to be where its branches run tools; and these, if they do.
+
+    Raises:
+        BadRequest: two tools are called the same.
+    """
+    tools = tools_on_the_way(use, engine)
+    if not tools:
+        return spec, None
+    return reading_last_turns(spec, tools), ToolOffer(tools, use.offered, template)
 
 
 def tools_on_the_way(use: ToolUse, engine: Engine) -> Mapping[str, Tool]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
@@ -13,13 +13,11 @@ from frontrunner.strategies.best_of_n import BestOfN
 from frontrunner.strategies.best_reply import BestReply
 from frontrunner.strategies.first_reply import FirstReply
 from frontrunner.strategies.lengths import LengthModel
-from frontrunner.strategies.protocol import Needs, Strategy, needs_of
+from frontrunner.strategies.protocol import Strategy, needs_of
 from frontrunner.strategies.registry import create_strategy, merge_parameters
 
-from ..agents.race_calls import RaceCalls, Start
-from ..agents.tool_engine import RaceTools, ToolEngine
-from ..agents.tool_races import reading_last_turns, tools_on_the_way
-from ..agents.tools import Tool
+from ..agents.race_calls import Start
+from ..agents.tool_races import ToolOffer, with_tools
 from ..answers import ComparisonRules, Equivalence, Extractor, make_extractor
 from ..answers.combined import make_clusters
 from ..answers.extraction.slots import opens_box
@@ -46,14 +44,13 @@ from ..rewards import RewardModel
 from ..rewards.protocol import SupportsComparison
 from .admission import Lease
 from .prompt_reader import PromptReader
+from .strategy_needs import checked_needs
 from .thinking import ThinkingRaces
 
 #: Kinds of answers that do not stand in a box.
 _UNBOXED = frozenset({"json", "code", "tool_call", "text"})
 #: Engine steps that a race which had to wait must be left, besides those for forced answers.
 _STEPS_TO_SAY_ANYTHING = 4
-#: Log probabilities of a token that engines give at most.
-_MAX_LOGPROBS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +63,7 @@ class RaceRequest:
     strategy: Strategy  # for ``spec.max_branches``
     parameters: Mapping[str, Any]  # that it was made with
     optional: bool = False  # whether a branch may reply without an answer
-    tools: Mapping[str, Tool] = field(default_factory=dict[str, Tool])
-    """That branches run on their way."""
-    offered: Sequence[Mapping[str, Any]] = ()
-    """All tools that the model is shown."""
-    template: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """Variables of the chat template."""
+    tools: ToolOffer | None = None  # that branches run on their way
 
 
 class RaceFactory:
@@ -142,7 +134,7 @@ class RaceFactory:
         name = options.get("strategy") or self._settings.race.strategy
         parameters = self._parameters(name, options.get("parameters"), wanted)
         strategy = _make_strategy(name, parameters)
-        needs = self._checked_needs(name, strategy, answers)
+        needs = checked_needs(name, strategy, answers, self._engine.info, self._rewards)
         forcing = make_forcing(self._settings, self._engine, answers, kind)
         forcible = answers.forcible and bool(forcing.suffix) and self._engine.info.continues
         answers = replace(answers, forcible=forcible)
@@ -167,22 +159,10 @@ class RaceFactory:
             accuracy=self._accuracy,
             shared_down_to=shared_down_to,
         )
-        spec = self.thinking.apply(spec)
-        tools = tools_on_the_way(use, self._engine)
-        if tools:
-            spec = reading_last_turns(spec, tools)
+        template = options.get("template_arguments") or {}
+        spec, tools = with_tools(self.thinking.apply(spec), use, self._engine, template)
         latest = spec.deadline - self._least_seconds(spec, minimum)
-        return RaceRequest(
-            spec,
-            minimum,
-            latest,
-            strategy,
-            parameters,
-            optional,
-            tools,
-            use.offered,
-            options.get("template_arguments") or {},
-        )
+        return RaceRequest(spec, minimum, latest, strategy, parameters, optional, tools)
 
     def _room(self, prompt: Sequence[int], forcing: Forcing) -> int:
         """The most tokens of a branch.
@@ -214,7 +194,10 @@ class RaceFactory:
             strategy = _make_strategy(spec.strategy, {**request.parameters, "branches": granted})
         strategy = _with_replies(strategy, spec.answers, self._rewards, optional=request.optional)
         clusters = make_clusters(spec.answers, self._equivalence, spec.rules)
-        acting = self._acting(request)
+        acting = None
+        if request.tools is not None:
+            turns = self._settings.race.max_tool_turns
+            acting = request.tools.engine(self._engine, spec.began, turns, self.start)
         engine = acting or self._engine
         services = RaceServices(engine, clusters, self._reserve, self._rewards, self._judging)
         race = Race(spec, strategy, services, slots=lease, lengths=lengths, publish=publish)
@@ -222,22 +205,6 @@ class RaceFactory:
             acting.race.tell = race.tell
         race.shorten_deadline(lease.deadline)  # it may have been brought forward in the queue
         return race
-
-    def _acting(self, request: RaceRequest) -> ToolEngine | None:
-        """The engine of a race whose branches run tools; None: they run none."""
-        if not request.tools:
-            return None
-        return ToolEngine(
-            self._engine,
-            RaceTools(
-                request.tools,
-                request.offered,
-                RaceCalls(self.start),
-                request.spec.began,
-                self._settings.race.max_tool_turns,
-                request.template,
-            ),
-        )
 
     # ── time and branches ─────────────────────────────────────────────────────────────────────
 
@@ -300,38 +267,6 @@ class RaceFactory:
         given = dict(race.parameters) if name == race.strategy else {}
         given = {**self.thinking.parameters(name), **given}
         return merge_parameters(name, given, {**(parameters or {}), "branches": branches})
-
-    def _checked_needs(self, name: str, strategy: Strategy, answers: Extractor) -> Needs:
-        needs = needs_of(strategy)
-        if needs.rewards and self._rewards is None:
-            raise BadRequest(
-                f"{name} needs a reward model: set [rewards] in the config, or pass one to Runtime"
-            )
-        if needs.rewards and answers.voted and isinstance(self._rewards, SupportsComparison):
-            raise BadRequest(
-                f"{name} scores each branch by itself, and a judge only compares replies: ask for "
-                'answers of kind "text", take a strategy that needs no scores (majority), or '
-                "another [rewards] kind (verifier)"
-            )
-        if needs.continues and not self._engine.info.continues:
-            raise BadRequest(
-                f"{name} makes branches go on from what they have written, which agents cannot: "
-                "take a strategy that lets them end by themselves (majority, best_of_n, "
-                "first_to_m, single)",
-                "strategy",
-            )
-        if needs.logprobs > _MAX_LOGPROBS:
-            raise BadRequest(
-                f"{name}: logprobs must be at most {_MAX_LOGPROBS}, which is what engines keep of "
-                f"a token, not {needs.logprobs}",
-                "parameters.logprobs",
-            )
-        if needs.logprobs and not self._engine.info.logprobs:
-            raise BadRequest(
-                f"{name} needs log probabilities, which this engine cannot give (vLLM does not "
-                "give them reliably with speculation)"
-            )
-        return needs
 
     # ── the question ──────────────────────────────────────────────────────────────────────────
 

@@ -31,7 +31,7 @@ PROMISED = {
         create_app
     """,
     "frontrunner.agents": """
-        Act Acted Agent AgentEngine AgentTask Outcome Tool ToolError ToolFailed Verify command_agent
+        Act Acted Agent AgentEngine AgentTask Outcome Tool ToolError ToolFailed Verify calculator command_agent
         mcp_tools tool
     """,
     "frontrunner.answers": "BOXED Extractor extractor_names register_extractor",

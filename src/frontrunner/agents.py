@@ -6,6 +6,7 @@ tools of async functions, for ``Runtime(tools=…)``, ``solve(…, tools=…)`` 
 
 from frontrunner.runtime.agents.acting import Act as Act
 from frontrunner.runtime.agents.acting import Acted as Acted
+from frontrunner.runtime.agents.calculator import calculator as calculator
 from frontrunner.runtime.agents.command import command_agent as command_agent
 from frontrunner.runtime.agents.engine import Agent as Agent
 from frontrunner.runtime.agents.engine import AgentEngine as AgentEngine
@@ -29,6 +30,7 @@ __all__ = [
     "ToolError",
     "ToolFailed",
     "Verify",
+    "calculator",
     "command_agent",
     "mcp_tools",
     "tool",

@@ -31,8 +31,8 @@ PROMISED = {
         create_app
     """,
     "frontrunner.agents": """
-        Act Acted Agent AgentEngine AgentTask Outcome Tool ToolError ToolFailed Verify calculator command_agent
-        mcp_tools tool
+        Act Acted Agent AgentEngine AgentTask Outcome Tool ToolError ToolFailed Verify
+        calculator command_agent mcp_tools tool
     """,
     "frontrunner.answers": "BOXED Extractor extractor_names register_extractor",
     "frontrunner.engines": """

@@ -64,7 +64,7 @@ class RaceSettings(Section):
     """The file of ``frontrunner calibrate --accuracy``, relative to the config file, by which a
     result says how likely its answer is right (``accuracy_estimate``). Not set: it does not, since
     its confidence only says what the model prefers."""
-    max_tool_turns: Annotated[int, Field(ge=1)] = 16
+    max_tool_turns: Annotated[int, Field(ge=1), Unit("turns")] = 16
     """How often a branch may call tools that run on its way; a branch that calls more often is
     lost."""
     abort_limit: Seconds = 1.0

@@ -174,6 +174,7 @@ def test_what_takes_long_to_say_or_cannot_be_compared_has_no_suffix() -> None:
     assert {k for k in BUILT_IN if extractor(kind=k).suffix is None} == {
         "tool_call",
         "code",
+        "outcome",
         "text",
     }
 

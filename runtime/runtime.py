@@ -13,6 +13,9 @@ import structlog
 from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.protocol import BranchStatus, StopReason
 
+from .agents.acting import Acted, Acting, Acts
+from .agents.protocol import set_up
+from .agents.tools import Tool
 from .answers import Equivalence, WorkerPool, make_extractor
 from .config import Settings
 from .engines.protocol import Engine, EngineLoad, RunsBeside, SharesSlots, TakesThinking
@@ -29,6 +32,7 @@ from .events.stream import EventSink
 from .logs import configure_logs
 from .model_files.families import is_named_later, with_family
 from .planning.runtime_models import RuntimeModels
+from .prompts.messages import ChatMessage
 from .racing.background import Background
 from .racing.deadline_reserve import DeadlineReserve
 from .racing.observers import Observer, Watchers
@@ -71,6 +75,7 @@ class Runtime:
         rewards: RewardModel | None = None,
         warm_up: bool = False,
         observers: Sequence[Observer] = (),
+        tools: Sequence[Tool] = (),
     ) -> None:
         """
         Args:
@@ -81,13 +86,15 @@ class Runtime:
             warm_up: also start the processes that compare answers, so that the first symbolic
                 answers need not wait for them (about a second of CPU time).
             observers: who hears of every race; ``runtime.observers`` takes more later.
+            tools: for races that are given no others; ``runtime.tools`` takes more later.
         """
         self._warm = warm_up
-        self.settings = settings or Settings()
+        self.settings, rewards = set_up(engine, settings or Settings(), rewards)
         configure_logs(self.settings.log)
         self.engine = engine
         self.rewards = rewards
         self.observers: list[Observer] = [*observers]
+        self.tools, self._acts = [*tools], Acts()
         race, answers, lengths = self.settings.race, self.settings.answers, self.settings.lengths
         self._reserve = DeadlineReserve(race.return_margin, _FALLBACK_STEP)
         extractor = make_extractor(answers)
@@ -95,16 +102,8 @@ class Runtime:
         algebra = answers.workers if extractor.key is None else 0
         self._workers = WorkerPool(algebra) if algebra else None
         equivalence = Equivalence(self._workers, answers.compare_timeout)
-        models = self.settings.planning.models
         self._racing: dict[str, Race] = {}
-        self._sharing: BranchRebalancer | None = None
-        if models is not None:
-            self._sharing = BranchRebalancer(
-                RuntimeModels.read(Path(models)),
-                engine,
-                lambda: self._admission.load().granted,
-                self._racing.values,
-            )
+        self._sharing = self._make_sharing(self.settings.planning.models)
         self._maker = RaceFactory(
             engine,
             self.settings,
@@ -115,6 +114,7 @@ class Runtime:
             self._sharing.planned if self._sharing else None,
         )
         self._scorer = Scorer(engine, self._maker, self.settings.race)
+        self._maker.start = self._start_call
         self._admission = Admission(capacity=0, queue=0)  # the engine's comes as it starts
         self._lengths = LengthModel.from_quantiles(lengths.median, lengths.p95) if lengths else None
         self._unacknowledged: list[str] = []
@@ -123,6 +123,16 @@ class Runtime:
         self._background, self._race_tasks = Background(), Background()
         self._leave_limit = race.abort_limit + _LEAVING
         self._entered = False
+
+    def _make_sharing(self, models: str | None) -> BranchRebalancer | None:
+        if models is None:
+            return None
+        return BranchRebalancer(
+            RuntimeModels.read(Path(models)),
+            self.engine,
+            lambda: self._admission.load().granted,
+            self._racing.values,
+        )
 
     @classmethod
     def from_config(cls, config: str | Path | Settings) -> Self:
@@ -153,6 +163,7 @@ class Runtime:
             self._background, self._race_tasks = Background(), Background()
             await self._background.start()
             await self._race_tasks.start()
+            await self._acts.start()
             if isinstance(self.engine, RunsBeside):
                 self._background.start_soon(self.engine.run_beside)
             self._admission = Admission(self.engine.info.max_branches, self.settings.race.queue)
@@ -226,6 +237,7 @@ class Runtime:
                 if self.rewards is not None:
                     closing.push_async_callback(self.rewards.aclose)
                 # First, while the engine can still be told to abort.
+                closing.push_async_callback(self._acts.aclose)
                 closing.push_async_callback(self._background.aclose, self._leave_limit)
 
     async def solve(
@@ -266,6 +278,35 @@ class Runtime:
             BadRequest, Overloaded, EngineClosed: as ``solve``; nothing was told then.
         """
         return await self._solve(question, options, told)
+
+    async def act(
+        self,
+        question: str | Sequence[ChatMessage],
+        *,
+        min_votes: int = 1,
+        **options: Unpack[RaceOptions],
+    ) -> Acted:
+        """Race ``question`` and run the calls of tools that are decided for, each once; then race
+        on with what they returned, until the answer is none of them or the deadline has come.
+
+        Args:
+            question: text, or chat messages in OpenAI's form.
+            min_votes: a call runs only if so many branches that ended by themselves made it.
+            options: see ``RaceOptions``. ``tools`` that are not of the class ``Tool`` are not run:
+                a call of one is the answer.
+
+        Raises:
+            BadRequest, Overloaded, EngineClosed: as ``solve``, of the first race.
+
+        A call begins in the moment in which its race is decided, and then runs to its end or its
+        time limit, though the caller leaves and though the runtime is left. Cancelled before that
+        moment, nothing runs.
+        """
+        if options.get("tools") is None:
+            options["tools"] = self.tools
+        return await Acting(self._solve, self._acts, question, min_votes).run(
+            options, self.settings.race.deadline
+        )
 
     def stream(self, question: Question, **options: Unpack[RaceOptions]) -> RaceStream:
         """The same race as ``solve``, as typed events; the last one holds the result.
@@ -352,6 +393,10 @@ class Runtime:
         """Who holds the engine's branches now, and who waits for some; all 0 before the start."""
         return self._admission.load()
 
+    def _start_call(self, function: Callable[..., Coroutine[Any, Any, None]], *given: Any) -> None:
+        """Run a call of a tool, which ends when the runtime is left."""
+        self._background.start_soon(function, *given)
+
     @property
     def lingering(self) -> int:
         """Races that are over while a task of them has not ended: a reward function in a thread, or
@@ -379,6 +424,9 @@ class Runtime:
         """Check a request; all errors of input are raised here."""
         self._check_entered()
         self._check_up()
+        if self.tools and options.get("tools") is None and not isinstance(question, RawPrompt):
+            # Those with side effects are for ``act``, which runs them.
+            options = {**options, "tools": [t for t in self.tools if not t.side_effects]}
         return await self._maker.check(question, options)
 
     def _check_entered(self) -> None:

@@ -81,7 +81,7 @@ class BudgetForcing:
 
     @property
     def needs(self) -> Needs:
-        return Needs(progress=self.max_tokens is not None)
+        return Needs(progress=self.max_tokens is not None, continues=True)
 
     def start(self, view: RaceView) -> Sequence[Command]:
         return [Launch(self.branches)]

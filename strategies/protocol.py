@@ -144,6 +144,8 @@ class Needs:
     which have replied, did so best. So much time as it takes is kept before the deadline."""
     logprobs: int = 0
     """k of the top-k log probabilities behind ``BranchView.confidences``."""
+    continues: bool = False
+    """Branches that go on from tokens that are there already: forks and extensions."""
 
 
 def needs_of(strategy: object) -> Needs:

@@ -119,7 +119,7 @@ class StepSearch:
 
     @property
     def needs(self) -> Needs:
-        return Needs(delimiter=self.delimiter, rewards=True)
+        return Needs(delimiter=self.delimiter, rewards=True, continues=True)
 
     def start(self) -> Sequence[Command]:
         return [Launch(min(self.size, self.max_launches))]

@@ -30,6 +30,10 @@ PROMISED = {
         Overloaded RaceOptions RaceStream RawPrompt Result Runtime Settings __version__ asgi
         create_app
     """,
+    "frontrunner.agents": """
+        Act Acted Agent AgentEngine AgentTask Outcome Tool ToolError ToolFailed Verify
+        calculator command_agent mcp_tools tool
+    """,
     "frontrunner.answers": "BOXED Extractor extractor_names register_extractor",
     "frontrunner.engines": """
         ChatSupport Chunk Engine EngineInfo EngineLoad FinishReason Generation Message Sampling
@@ -42,7 +46,7 @@ PROMISED = {
     "frontrunner.events": """
         BranchEnded BranchEvent BranchExtended BranchForcing BranchProbed BranchProgressed
         BranchScored BranchStarted BranchStatus CallTimeReached Event Observer RaceDecided RaceSpec
-        RaceStarted RaceWatcher StopReason VoteChanged
+        RaceStarted RaceWatcher StopReason ToolCalled ToolReturned VoteChanged
     """,
     "frontrunner.rewards": """
         FunctionReward RewardModel Scoring ScoringBudget SupportsComparison register_reward
@@ -106,7 +110,11 @@ def test_what_is_promised_says_what_it_is(module: str, name: str) -> None:
 
 #: What these do stands at the protocol that they are of.
 _ENGINE = {"abort", "aclose", "encode", "encode_chat", "generate", "load", "start"}
-_DOCUMENTED_BY_ITS_PROTOCOL = {"ScriptedEngine": _ENGINE, "FunctionReward": {"score"}}
+_DOCUMENTED_BY_ITS_PROTOCOL = {
+    "ScriptedEngine": _ENGINE,
+    "AgentEngine": _ENGINE,
+    "FunctionReward": {"score"},
+}
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

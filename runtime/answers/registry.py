@@ -18,6 +18,7 @@ from .extraction.choices import last_choice, settled_choice
 from .extraction.code_blocks import last_block, normalised_code
 from .extraction.json_answers import last_json, settled_json
 from .extraction.last_number import last_number, settled_number
+from .extraction.outcomes import last_outcome
 from .extraction.slots import (
     BOX_SUFFIX,
     CHOICE_SUFFIX,
@@ -179,6 +180,9 @@ _BUILT_IN: Final[dict[str, Callable[[ExtractorSettings, Tools], Extractor]]] = {
     "tool_call": _tool_call,
     "code": lambda *_: Extractor(
         last_block, last_block, normalised_code, slot=all_of, suffix=None, forced_tokens=512
+    ),
+    "outcome": lambda *_: Extractor(
+        last_outcome, _nothing, _spelling, forcible=False, complete=last_outcome, suffix=None
     ),
     "text": lambda *_: Extractor(_nothing, _nothing, _spelling, voted=False, suffix=None),
 }

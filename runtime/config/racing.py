@@ -73,6 +73,9 @@ class RaceSettings(Section):
     """The file of ``frontrunner calibrate --accuracy``, relative to the config file, by which a
     result says how likely its answer is right (``accuracy_estimate``). Not set: it does not, since
     its confidence only says what the model prefers."""
+    max_tool_turns: Annotated[int, Field(ge=1), Unit("turns")] = 16
+    """How often a branch may call tools that run on its way; a branch that calls more often is
+    lost."""
     abort_limit: Seconds = 1.0
     """The time that telling the engine to abort requests may take."""
 
@@ -115,8 +118,8 @@ class AnswerSettings(Section):
 
     kind: str = "boxed"
     """What an answer is: ``boxed``, ``last_number``, ``multiple_choice``, ``json``, ``tool_call``,
-    ``code``, ``text`` (no vote), or an extractor of your own, by its name or as
-    ``package.module:attribute``."""
+    ``code``, ``outcome`` (of an agent), ``text`` (no vote), or an extractor of your own, by its
+    name or as ``package.module:attribute``."""
     pattern: str | None = None
     """The regular expression that is tried where there is no ``\\boxed{}``, with kind ``boxed``;
     its group 1 is the answer. Not set: only boxes count."""

@@ -24,7 +24,7 @@ import structlog
 from ..config import PromptSettings
 from ..errors import BadRequest, EngineStartError
 from .call_form import CallForm, call_form
-from .protocol import ChatSupport, Message
+from .protocol import ChatSupport, Message, ToolTurn
 
 _log = structlog.get_logger("frontrunner.engine")
 
@@ -100,11 +100,60 @@ class ChatTemplate:
         except Exception as error:
             raise refused(error, messages, tools) from error
 
+    def tool_turn(self, turn: ToolTurn, ended: str) -> str:
+        """What stands between an assistant's turn that made calls and the next one: the results.
+
+        Found by rendering a conversation with these calls, with and without results, and not by
+        the text of the branch: it need not be as the template would have written it.
+
+        Args:
+            ended: what the branch's turn ended with, if that was an end of turn.
+
+        Raises:
+            BadRequest: the template refuses the results, or does not show them.
+        """
+        if self._plain:
+            told = zip(turn.calls, turn.results, strict=True)
+            return "".join(f"\n\nResult of {name}: {result}" for (name, _), result in told) + "\n\n"
+        ids = [f"call{place:05}" for place in range(len(turn.calls))]
+        called = [
+            {"id": id_, "type": "function", "function": {"name": name, "arguments": arguments}}
+            for id_, (name, arguments) in zip(ids, turn.calls, strict=True)
+        ]
+        asked: list[Any] = [*PROBE, {"role": "assistant", "content": "", "tool_calls": called}]
+        results: list[Any] = [
+            {"role": "tool", "content": result, "name": name, "tool_call_id": id_}
+            for id_, (name, _), result in zip(ids, turn.calls, turn.results, strict=True)
+        ]
+        try:
+            before = self._render(
+                self._call_form.told(asked), turn.tools, turn.arguments, prompt=False
+            )
+            after = self._render(
+                self._call_form.told([*asked, *results]), turn.tools, turn.arguments
+            )
+        except Exception as error:
+            raise refused(error, [*asked, *results], turn.tools) from error
+        common = _end_of_turn(before, after, turn.calls[-1][0])
+        if any(result.strip() not in after[common:] for result in turn.results):
+            raise BadRequest(
+                "tools: the model's chat template does not show the results of tools: set "
+                "prompt.chat_template to a template that does, or let the race decide on calls and "
+                "run them yourself",
+                "tools",
+            )
+        # What follows the end of the turn, such as a line break, belongs to the results.
+        at = after.rfind(ended, 0, common) if ended.strip() else -1
+        closing = after[at + len(ended) : common] if at >= 0 else ""
+        return ("" if closing.strip() else closing) + after[common:]
+
     def _render(
         self,
         messages: Sequence[Mapping[str, Any]],
         tools: Sequence[Mapping[str, Any]] | None = None,
         arguments: Mapping[str, Any] | None = None,
+        *,
+        prompt: bool = True,
     ) -> str:
         more: dict[str, Any] = {**self._arguments, **(arguments or {})}
         if self._own is not None:
@@ -113,7 +162,7 @@ class ChatTemplate:
             messages,
             tools=[dict(tool) for tool in tools] if tools else None,
             tokenize=False,
-            add_generation_prompt=True,
+            add_generation_prompt=prompt,
             **more,
         )
 
@@ -204,6 +253,16 @@ def _advice(
     if tools or "tool" in roles or "tool" in lower:
         return "leave tools out, or set prompt.chat_template to a template that knows them"
     return "change the messages, or set prompt.chat_template to another template"
+
+
+def _end_of_turn(before: str, after: str, name: str) -> int:
+    """Where in ``after`` the turn ends that ``before`` ends with, and that calls ``name``."""
+    # Some templates write a turn's beginning otherwise where it is the last.
+    tail = before[max(0, before.rfind(name)) :]
+    at = after.find(tail)
+    if at >= 0:
+        return at + len(tail)
+    return next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), 0)
 
 
 def _read(path: str) -> str:

@@ -104,6 +104,9 @@ class EngineInfo:
     logprobs: bool = False  # whether it can give log probabilities, as it was started
     chat: ChatSupport = ChatSupport()
     vocabulary: int | None = None  # tokens that the model has; None: not known
+    continues: bool = True
+    """Whether a request may go on from tokens of another: forced answers, probes, forks and
+    extensions. Else a race asks for none, and strategies that rest on them are refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +261,31 @@ class SupportsPromptEnds(Protocol):
     def prompt_end(self, prompt: Sequence[int]) -> str | None:
         """How the text that ``prompt`` stands for ends, a few dozen characters; None: nobody
         knows, since the endpoint makes it of a conversation."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ToolTurn:
+    """The results of the calls that a branch has made."""
+
+    calls: Sequence[tuple[str, Mapping[str, Any]]]  # name and arguments
+    results: Sequence[str]  # one of each call
+    last_token: int | None  # the one that the branch's turn ended with
+    tools: Sequence[Mapping[str, Any]]  # that were offered, in OpenAI's form
+    arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])  # of the chat template
+
+
+@runtime_checkable
+class SupportsToolTurns(Protocol):
+    """An engine whose branches can go on with the results of their calls."""
+
+    def tool_turn(self, turn: ToolTurn) -> tuple[int, ...]:
+        """Token ids of what its model's chat template puts between the end of the assistant's turn
+        and the beginning of the next one.
+
+        Raises:
+            BadRequest: the template refuses it.
+        """
         ...
 
 

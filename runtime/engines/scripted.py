@@ -27,6 +27,7 @@ from .protocol import (
     Generation,
     Message,
     TokenSink,
+    ToolTurn,
 )
 
 #: Scripts whose timelines are kept.
@@ -184,6 +185,10 @@ class ScriptedEngine:
         said = [str(message.get("content") or "") for message in messages]
         said += [f"{name}={value!r}" for name, value in (arguments or {}).items()]
         return self.encode(" ".join(said))
+
+    def tool_turn(self, turn: ToolTurn) -> tuple[int, ...]:
+        """See ``SupportsToolTurns``."""
+        return self.encode(" ".join(turn.results))
 
     async def generate(self, request: Generation) -> AsyncGenerator[Chunk, None]:
         if self.failure is not None:

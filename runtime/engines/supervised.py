@@ -11,6 +11,7 @@ another server, or come back when it is told to.
 """
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from math import ceil
 from typing import Any, Final, Generic, Protocol, TypeVar, cast
@@ -26,10 +27,15 @@ from .protocol import (
     Engine,
     EngineInfo,
     EngineLoad,
+    FinishReason,
     Generation,
     Message,
     SupportsReasoningParsers,
+    SupportsToolTurns,
+    TokenSink,
+    ToolTurn,
     encode_prompt,
+    feeding,
 )
 
 _log = structlog.get_logger("frontrunner.engine")
@@ -265,6 +271,20 @@ class SupervisedEngine(Generic[E]):
     def generate(self, request: Generation) -> AsyncGenerator[Chunk, None]:
         return self._engine.generate(request)  # its own: nothing is added to the way of a token
 
+    async def feed(self, request: Generation, sink: TokenSink) -> FinishReason:
+        """See ``SupportsFeeding``."""
+        engine: Engine = self._engine
+        if (feeder := feeding(engine)) is not None:
+            return await feeder.feed(request, sink)
+        finish: FinishReason | None = None
+        async with aclosing(engine.generate(request)) as chunks:
+            async for chunk in chunks:
+                sink.put(chunk.text, chunk.token_ids, chunk.confidences)
+                finish = chunk.finish
+        if finish is None:
+            raise EngineError("the engine ended the request without a reason")
+        return finish
+
     async def abort(self, request_ids: Sequence[str]) -> None:
         await self._engine.abort(request_ids)
 
@@ -272,6 +292,10 @@ class SupervisedEngine(Generic[E]):
         return self._engine.load()
 
     # ── what an engine may also be able to do ─────────────────────────────────────────────────
+
+    def tool_turn(self, turn: ToolTurn) -> tuple[int, ...]:
+        """See ``SupportsToolTurns``."""
+        return cast(SupportsToolTurns, self._engine).tool_turn(turn)
 
     def reasoning_marks(self, parser: str) -> tuple[str, str]:
         """See ``SupportsReasoningParsers``."""

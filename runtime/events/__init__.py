@@ -13,6 +13,8 @@ from .types import (
     Event,
     RaceDecided,
     RaceStarted,
+    ToolCalled,
+    ToolReturned,
     VoteChanged,
 )
 
@@ -28,5 +30,7 @@ __all__ = [
     "Event",
     "RaceDecided",
     "RaceStarted",
+    "ToolCalled",
+    "ToolReturned",
     "VoteChanged",
 ]

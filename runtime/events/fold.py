@@ -6,7 +6,7 @@ it by recorded streams.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from frontrunner.strategies.protocol import BranchStatus, ProbeAnswer
@@ -14,6 +14,18 @@ from frontrunner.strategies.protocol import BranchStatus, ProbeAnswer
 from ..result import Result
 from . import types as events
 from .growing_text import GrowingText
+
+
+@dataclass(frozen=True, slots=True)
+class ToolState:
+    """A call of a tool that a branch made on its way."""
+
+    call: int
+    name: str
+    arguments: str
+    outcome: str | None = None
+    """How it ended (``ToolReturned``); None: the branch waits for it."""
+    result: str | None = None
 
 
 @dataclass(slots=True)
@@ -42,6 +54,7 @@ class BranchState:
     probes: tuple[ProbeAnswer, ...] = ()
     scores: tuple[tuple[int, float | None], ...] = ()
     """Tokens that a score has seen, and the score; None: it failed."""
+    calls: tuple[ToolState, ...] = ()
     ended_at: float | None = None
     _text: GrowingText = field(default_factory=GrowingText)
     _forced: GrowingText = field(default_factory=GrowingText)
@@ -115,6 +128,15 @@ class BranchState:
         self.extensions += 1
         self._count()
 
+    def call_returned(self, event: events.ToolReturned) -> None:
+        """A call has come to its end."""
+        self.calls = tuple(
+            replace(call, outcome=event.outcome, result=event.result)
+            if call.call == event.call
+            else call
+            for call in self.calls
+        )
+
     def end(self, event: events.BranchEnded) -> None:
         """End, perhaps not for the last time."""
         self.status, self.tokens = event.status, event.tokens
@@ -138,6 +160,16 @@ class BranchState:
             "extensions": self.extensions,
             "probes": [{"tokens": p.tokens, "answer": p.answer} for p in self.probes],
             "scores": [{"tokens": tokens, "score": score} for tokens, score in self.scores],
+            "calls": [
+                {
+                    "call": call.call,
+                    "name": call.name,
+                    "arguments": call.arguments,
+                    "outcome": call.outcome,
+                    "result": call.result,
+                }
+                for call in self.calls
+            ],
             "started_at": self.started_at,
             "ended_at": self.ended_at,
             "text": self.own_text,
@@ -193,6 +225,10 @@ class RaceState:
                 self._of(event).scores += ((tokens, score),)
             case events.BranchExtended():
                 self._of(event).extend(event)
+            case events.ToolCalled(_, _, call, name, arguments):
+                self._of(event).calls += (ToolState(call, name, arguments),)
+            case events.ToolReturned():
+                self._of(event).call_returned(event)
             case events.BranchEnded():
                 self._of(event).end(event)
             case events.VoteChanged():

@@ -18,6 +18,8 @@ _ADAPTERS: Final[dict[str, TypeAdapter[events.Event]]] = {
         events.BranchScored,
         events.BranchExtended,
         events.BranchEnded,
+        events.ToolCalled,
+        events.ToolReturned,
         events.VoteChanged,
         events.CallTimeReached,
         events.RaceDecided,

@@ -154,6 +154,35 @@ class RaceDecided:
     result: Result
 
 
+@dataclass(frozen=True, slots=True)
+class ToolCalled:
+    """A branch calls a tool, and waits for it."""
+
+    type: ClassVar[str] = "tool_called"
+    at: float
+    branch: int
+    call: int  # its number within the race, from 1
+    name: str
+    arguments: str  # canonical JSON, an object
+    shared: bool = False  # whether an equal call of a sibling runs, or has run, and is shared
+
+
+@dataclass(frozen=True, slots=True)
+class ToolReturned:
+    """A call of a branch has come to an end."""
+
+    type: ClassVar[str] = "tool_returned"
+    at: float
+    branch: int
+    call: int  # as it was called with
+    name: str
+    outcome: str
+    """``returned``; ``refused``: the tool told the model what was wrong; ``failed``: it raised or
+    took too long, which loses the branch; ``cancelled``: nobody waits for it any more."""
+    result: str | None  # what the branch was told, or why it failed; None: nothing
+    seconds: float
+
+
 BranchEvent = (
     BranchStarted
     | BranchProgressed
@@ -162,5 +191,7 @@ BranchEvent = (
     | BranchScored
     | BranchExtended
     | BranchEnded
+    | ToolCalled
+    | ToolReturned
 )
 Event = RaceStarted | BranchEvent | VoteChanged | CallTimeReached | RaceDecided

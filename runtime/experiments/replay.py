@@ -12,10 +12,11 @@ from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
 from math import inf
 from multiprocessing import connection, get_context, parent_process
+from random import Random
 from threading import Thread
 
 from frontrunner.strategies.lengths import LengthModel
@@ -54,6 +55,10 @@ class Job:
     lengths: LengthModel | str | None = "pooled"
     """What strategies know beforehand of lengths where there is a deadline: nothing, this, or the
     lengths of all other questions (``pooled``)."""
+    verifier_error: float = 0.0
+    """The share of branches that whoever scores them misjudges: 1 minus the recorded score, which
+    lies between 0 and 1, is what a strategy sees. Above 0, no two branches are taken to have the
+    same answer, since what agents made cannot be compared."""
 
     def check(self) -> None:
         """Find what is wrong before the work begins, by running the first race of each cell.
@@ -63,6 +68,10 @@ class Job:
         """
         if not self.questions:
             raise BadRequest("the traces hold no question")
+        if not 0 <= self.verifier_error < 1:
+            raise BadRequest("verifier_error must be a share of at least 0 and below 1")
+        if self.verifier_error:
+            self._check_scores()
         most = max(cell.branches for cell in self.cells)
         for question in self.questions:
             if len(question.branches) < most:
@@ -79,6 +88,15 @@ class Job:
                 worker.race(cell, 0, worker.draw(0, 0))
             except CannotReplay as error:
                 raise CannotReplay(f"{cell.strategy.label}: {error}") from error
+
+    def _check_scores(self) -> None:
+        for question in self.questions:
+            for branch in question.branches:
+                if branch.score is None or not 0 <= branch.score <= 1:
+                    raise BadRequest(
+                        f"{question.name}: verifier_error needs a score between 0 and 1 of each "
+                        f"branch, and one has {branch.score}"
+                    )
 
 
 @dataclass(slots=True)
@@ -276,8 +294,9 @@ class _Worker:
         clairvoyant: dict[int, Figures] = {}
         for draw in range(first, first + draws):
             order = self.draw(question, draw)
+            judged = self._misjudged(question, draw, order)
             for figures, cell in zip(cells, self._job.cells, strict=True):
-                figures.add(*self.race(cell, question, order))
+                figures.add(*self.race(cell, question, judged))
             for branches in dict.fromkeys(cell.branches for cell in self._job.cells):
                 figures = clairvoyant.setdefault(branches, Figures())
                 figures.add(*clairvoyant_stop(self._job.questions[question], order[:branches]))
@@ -286,6 +305,25 @@ class _Worker:
     def draw(self, question: int, draw: int) -> Sequence[RecordedBranch]:
         """All branches of a question in the order of this draw."""
         return self._recorded.order(question, draw)
+
+    def _misjudged(
+        self, question: int, draw: int, order: Sequence[RecordedBranch]
+    ) -> Sequence[RecordedBranch]:
+        """``order`` as a verifier that errs has it, each branch with an answer of its own."""
+        error = self._job.verifier_error
+        if not error:
+            return order
+        rng = Random(f"{self._job.seed}/{question}/{draw}")
+        right = self._job.questions[question].right
+        return [
+            replace(
+                branch,
+                answer=None if branch.answer is None else f"of run {place}",
+                correct=branch.answer in right,
+                score=abs((rng.random() < error) - (branch.score or 0.0)),
+            )
+            for place, branch in enumerate(order)
+        ]
 
     def race(
         self, cell: Cell, question: int, order: Sequence[RecordedBranch]
@@ -314,7 +352,11 @@ class _Worker:
                 f"{cell.strategy.label} failed on {self._job.questions[question].name}: "
                 f"{type(error).__name__}: {error}"
             ) from error
-        right = outcome.decision.answer in self._job.questions[question].right
+        if self._job.verifier_error:
+            chosen = outcome.decision.branch
+            right = chosen is not None and bool(order[chosen].correct)
+        else:
+            right = outcome.decision.answer in self._job.questions[question].right
         return right, outcome.time, outcome.tokens, outcome.ended
 
     def strategy(self, cell: Cell) -> Strategy:

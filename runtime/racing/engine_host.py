@@ -86,7 +86,15 @@ class EngineHost:
         text = branch.text_up_to(tokens) + branch.forced_text
         self._budget.until = self._deadline.hard_stop
         spec = self._spec
-        scoring = Scoring(spec.question, text, complete, self._budget, spec.thinking)
+        scoring = Scoring(
+            spec.question,
+            text,
+            complete,
+            self._budget,
+            spec.thinking,
+            race=spec.race_id,
+            branch=branch.index,
+        )
         return ScoringTask(branch, tokens, scoring)
 
     def room_beside(self) -> float:

@@ -48,7 +48,7 @@ class EventPublisher:
 
     def started(self) -> None:
         spec = self._spec
-        self._tell(
+        self.tell(
             events.RaceStarted(
                 self._at(),
                 spec.race_id,
@@ -74,10 +74,12 @@ class EventPublisher:
             self._publish(events.BranchProgressed(self._at(), branch.index, suffix, 0, True))
 
     def call_time_reached(self, reserve: float) -> None:
-        self._tell(events.CallTimeReached(self._at(), reserve))
+        self.tell(events.CallTimeReached(self._at(), reserve))
 
     def decided(self, result: Result) -> None:
-        self._tell(events.RaceDecided(self._at(), result))
+        self.tell(events.RaceDecided(self._at(), result))
+        self._publish = None  # it is the last: what a tool still does is nobody's concern
+        self._publish = None  # it is the last: what a tool does now is nobody's concern
 
     def effect(self, effect: e.Effect[Branch]) -> None:
         """Tell of ``effect``, if it is one that a viewer must know of."""
@@ -115,7 +117,8 @@ class EventPublisher:
             case _:
                 pass
 
-    def _tell(self, event: events.Event) -> None:
+    def tell(self, event: events.Event) -> None:
+        """Tell of ``event``."""
         if self._publish is not None:
             self._publish(event)
 

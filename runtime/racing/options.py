@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from types import UnionType
-from typing import Any, Final, TypedDict, get_type_hints
+from typing import Any, Final, TypedDict, cast, get_type_hints
 
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
@@ -149,7 +149,7 @@ def _tools_fault(tools: Sequence[object]) -> str | None:
         if not isinstance(tool, Mapping):
             return f"tools[{index}]: a dictionary is expected, not {type(tool).__name__}"
     try:
-        orjson.dumps(tools)
+        orjson.dumps([dict(cast(Mapping[str, Any], tool)) for tool in tools])
     except (TypeError, ValueError) as error:
         return f"tools: must be plain data, as JSON has it ({error})"
     return None

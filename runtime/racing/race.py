@@ -276,6 +276,10 @@ class Race:
             case _:
                 pass
 
+    def tell(self, event: events.Event) -> None:
+        """Tell whoever watches of ``event``, which is none of the race's own: a tool was called."""
+        self._events.tell(event)
+
     # ── what comes in ─────────────────────────────────────────────────────────────────────────
 
     def sink(self, branch: Branch) -> TokenSink | None:

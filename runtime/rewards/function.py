@@ -57,11 +57,15 @@ class FunctionReward:
                 tasks.start_soon(run, index, item)
         return scores
 
+    async def call(self, item: Scoring) -> float:
+        """What the function says of one text."""
+        return await self._function(question_text(item.question), item.text)
+
     async def _score_one(self, item: Scoring) -> float | None:
         score: float | None = None
         try:
             with anyio.move_on_after(self._timeout) as limit:
-                score = float(await self._function(question_text(item.question), item.text))
+                score = float(await self.call(item))
         except Exception as error:  # noqa: BLE001 - whatever a user's function raises, costs a score
             _log.warning("frontrunner.score_failed", error=str(error) or type(error).__name__)
             return None

@@ -33,6 +33,8 @@ class Scoring:
     complete: bool  # whether the branch ended by itself
     budget: ScoringBudget = field(default_factory=ScoringBudget, compare=False)  # its race's
     thinking: ThinkingFormat | None = None  # how the branch marks its thinking, if that is known
+    race: str = ""  # whose branch it is
+    branch: int | None = None  # its index; None: it is none's
 
     @property
     def said(self) -> str:

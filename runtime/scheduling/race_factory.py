@@ -13,9 +13,11 @@ from frontrunner.strategies.best_of_n import BestOfN
 from frontrunner.strategies.best_reply import BestReply
 from frontrunner.strategies.first_reply import FirstReply
 from frontrunner.strategies.lengths import LengthModel
-from frontrunner.strategies.protocol import Needs, Strategy, needs_of
+from frontrunner.strategies.protocol import Strategy, needs_of
 from frontrunner.strategies.registry import create_strategy, merge_parameters
 
+from ..agents.race_calls import Start
+from ..agents.tool_races import ToolOffer, with_tools
 from ..answers import ComparisonRules, Equivalence, Extractor, make_extractor
 from ..answers.combined import make_clusters
 from ..answers.extraction.slots import opens_box
@@ -27,6 +29,7 @@ from ..errors import (
     BadDeadline,
     BadRequest,
     DeadlineTooShort,
+    EngineClosed,
     PromptTooLong,
 )
 from ..prompts.instructions import AnswerForm
@@ -41,6 +44,7 @@ from ..rewards import RewardModel
 from ..rewards.protocol import SupportsComparison
 from .admission import Lease
 from .prompt_reader import PromptReader
+from .strategy_needs import checked_needs
 from .thinking import ThinkingRaces
 
 #: Kinds of answers that do not stand in a box.
@@ -49,8 +53,6 @@ _UNBOXED = frozenset({"json", "code", "tool_call", "text"})
 _STEPS_TO_SAY_ANYTHING = 4
 #: Seconds between two races that are let through although they seem too short.
 _PROBE_PERIOD = 1.0
-#: Log probabilities of a token that engines give at most.
-_MAX_LOGPROBS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class RaceRequest:
     strategy: Strategy  # for ``spec.max_branches``
     parameters: Mapping[str, Any]  # that it was made with
     optional: bool = False  # whether a branch may reply without an answer
+    tools: ToolOffer | None = None  # that branches run on their way
 
 
 class RaceFactory:
@@ -98,6 +101,8 @@ class RaceFactory:
         self._accuracy = AccuracyMap.read(known) if known is not None else None
         self._reader = PromptReader(engine, settings)
         self.thinking = ThinkingRaces(settings.thinking, engine)
+        self.start: Start = _cannot_start
+        """Starts what belongs to a race and to none of its branches: calls of tools."""
 
     def adopt(self, settings: Settings) -> None:
         """Go on with these settings, of the same answers and rewards."""
@@ -132,9 +137,10 @@ class RaceFactory:
         name = options.get("strategy") or self._settings.race.strategy
         parameters = self._parameters(name, options.get("parameters"), wanted)
         strategy = _make_strategy(name, parameters)
-        needs = self._checked_needs(name, strategy, answers)
+        needs = checked_needs(name, strategy, answers, self._engine.info, self._rewards)
         forcing = make_forcing(self._settings, self._engine, answers, kind)
-        answers = replace(answers, forcible=answers.forcible and bool(forcing.suffix))
+        forcible = answers.forcible and bool(forcing.suffix) and self._engine.info.continues
+        answers = replace(answers, forcible=forcible)
         spec = RaceSpec(
             race_id=options.get("race_id") or uuid4().hex[:12],
             prompt=prompt,
@@ -156,9 +162,10 @@ class RaceFactory:
             accuracy=self._accuracy,
             shared_down_to=shared_down_to,
         )
-        spec = self.thinking.apply(spec)
+        template = options.get("template_arguments") or {}
+        spec, tools = with_tools(self.thinking.apply(spec), use, self._engine, template)
         latest = spec.deadline - self._least_seconds(spec, minimum)
-        return RaceRequest(spec, minimum, latest, strategy, parameters, optional)
+        return RaceRequest(spec, minimum, latest, strategy, parameters, optional, tools)
 
     def _room(self, prompt: Sequence[int], forcing: Forcing) -> int:
         """The most tokens of a branch.
@@ -189,8 +196,15 @@ class RaceFactory:
             strategy = _make_strategy(spec.strategy, {**request.parameters, "branches": granted})
         strategy = _with_replies(strategy, spec.answers, self._rewards, optional=request.optional)
         clusters = make_clusters(spec.answers, self._equivalence, spec.rules)
-        services = RaceServices(self._engine, clusters, self._reserve, self._rewards, self._judging)
+        acting = None
+        if request.tools is not None:
+            turns = self._settings.race.max_tool_turns
+            acting = request.tools.engine(self._engine, spec.began, turns, self.start)
+        engine = acting or self._engine
+        services = RaceServices(engine, clusters, self._reserve, self._rewards, self._judging)
         race = Race(spec, strategy, services, slots=lease, lengths=lengths)
+        if acting is not None:
+            acting.race.tell = race.tell
         race.shorten_deadline(lease.deadline)  # it may have been brought forward in the queue
         return race
 
@@ -271,31 +285,6 @@ class RaceFactory:
         given = dict(race.parameters) if name == race.strategy else {}
         given = {**self.thinking.parameters(name), **given}
         return merge_parameters(name, given, {**(parameters or {}), "branches": branches})
-
-    def _checked_needs(self, name: str, strategy: Strategy, answers: Extractor) -> Needs:
-        needs = needs_of(strategy)
-        if needs.rewards and self._rewards is None:
-            raise BadRequest(
-                f"{name} needs a reward model: set [rewards] in the config, or pass one to Runtime"
-            )
-        if needs.rewards and answers.voted and isinstance(self._rewards, SupportsComparison):
-            raise BadRequest(
-                f"{name} scores each branch by itself, and a judge only compares replies: ask for "
-                'answers of kind "text", take a strategy that needs no scores (majority), or '
-                "another [rewards] kind (verifier)"
-            )
-        if needs.logprobs > _MAX_LOGPROBS:
-            raise BadRequest(
-                f"{name}: logprobs must be at most {_MAX_LOGPROBS}, which is what engines keep of "
-                f"a token, not {needs.logprobs}",
-                "parameters.logprobs",
-            )
-        if needs.logprobs and not self._engine.info.logprobs:
-            raise BadRequest(
-                f"{name} needs log probabilities, which this engine cannot give (vLLM does not "
-                "give them reliably with speculation)"
-            )
-        return needs
 
     # ── the question ──────────────────────────────────────────────────────────────────────────
 
@@ -417,3 +406,7 @@ def _make_strategy(name: str, parameters: Mapping[str, Any]) -> Strategy:
         return create_strategy(name, parameters)
     except (ValueError, TypeError) as error:
         raise BadRequest(str(error)) from error
+
+
+def _cannot_start(*_: object) -> None:
+    raise EngineClosed("the runtime is not entered")

@@ -7,7 +7,8 @@ One race is one line of JSON (``trace_formats.OwnRace`` describes what is read o
      "branches": [{"branch", "status", "tokens", "seconds", "answer", "truncated", "parent",
                    "error", "times": [[tokens, seconds], …], "probes": [[tokens, answer], …],
                    "scores": [[tokens, score], …], "forced": [tokens, answer], "extended",
-                   "text"}, …],
+                   "calls": [{"name", "arguments", "shared", "outcome", "result", "at",
+                              "seconds"}, …], "text"}, …],
      "commands": [{"at", "command", "branches", …}, …],
      "result": {"answer", "stop_reason", "confidence", "elapsed", "votes", "forced_votes"}}
 
@@ -67,6 +68,8 @@ class TraceRecorder:
         self._instruction: str | None = None
         self._times: dict[int, list[tuple[int, float]]] = {}  # by branch: tokens, seconds
         self._commands: list[dict[str, Any]] = []
+        self._called: dict[int, events.ToolCalled] = {}  # by number, that have not returned
+        self._calls: dict[int, list[dict[str, Any]]] = {}  # by branch
 
     @property
     def complete(self) -> bool:
@@ -92,6 +95,10 @@ class TraceRecorder:
             case events.BranchExtended(at, branch, text):
                 self._drop_times(branch, event.kept_tokens)
                 self._command(at, "extend", branch, text=text)
+            case events.ToolCalled():
+                self._called[event.call] = event
+            case events.ToolReturned():
+                self._note_call(self._called.pop(event.call, None), event)
             case events.BranchEnded(at, branch, status, _, _, reason):
                 self._note_time(branch, at, 1)
                 if status is BranchStatus.CANCELLED:
@@ -106,6 +113,19 @@ class TraceRecorder:
         tokens = self._race.branches[index].own_tokens
         if not times or tokens - times[-1][0] >= every:
             times.append((tokens, at))
+
+    def _note_call(self, called: events.ToolCalled | None, event: events.ToolReturned) -> None:
+        self._calls.setdefault(event.branch, []).append(
+            {
+                "name": event.name,
+                "arguments": None if called is None else called.arguments,
+                "shared": called is not None and called.shared,
+                "outcome": event.outcome,
+                "result": event.result,
+                "at": event.at - event.seconds,
+                "seconds": event.seconds,
+            }
+        )
 
     def _drop_times(self, index: int, kept: int | None) -> None:
         """Forget the times of tokens that were taken back."""
@@ -173,6 +193,8 @@ class TraceRecorder:
             said["probes"] = [(probe.tokens, probe.answer) for probe in probes]
         if known is not None and known.scores:
             said["scores"] = known.scores
+        if calls := self._calls.get(report.index):
+            said["calls"] = calls
         if report.forced:
             said["forced"] = (tokens, report.answer)
         if self._text:

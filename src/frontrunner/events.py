@@ -15,6 +15,8 @@ from frontrunner.runtime.events.types import CallTimeReached as CallTimeReached
 from frontrunner.runtime.events.types import Event as Event
 from frontrunner.runtime.events.types import RaceDecided as RaceDecided
 from frontrunner.runtime.events.types import RaceStarted as RaceStarted
+from frontrunner.runtime.events.types import ToolCalled as ToolCalled
+from frontrunner.runtime.events.types import ToolReturned as ToolReturned
 from frontrunner.runtime.events.types import VoteChanged as VoteChanged
 from frontrunner.runtime.racing.observers import Observer as Observer
 from frontrunner.runtime.racing.observers import RaceWatcher as RaceWatcher
@@ -40,5 +42,7 @@ __all__ = [
     "RaceStarted",
     "RaceWatcher",
     "StopReason",
+    "ToolCalled",
+    "ToolReturned",
     "VoteChanged",
 ]

@@ -35,7 +35,7 @@ def step_all(race: SmallRace, tokens: int) -> None:
 def test_after_a_step_the_best_go_on_as_forks_from_its_end() -> None:
     race = SmallRace(Beam(4, width=2, delimiter="\n"))
     assert race.first == [Launch(4)]
-    assert race.strategy.needs == Needs(delimiter="\n", rewards=True)  # pyright: ignore[reportAttributeAccessIssue]
+    assert race.strategy.needs == Needs(delimiter="\n", rewards=True, continues=True)  # pyright: ignore[reportAttributeAccessIssue]
     for index in range(4):
         race.step(index, 10 + index)
         race.progress(index, 20)  # it goes on into the next step meanwhile

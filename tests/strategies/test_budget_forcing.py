@@ -50,7 +50,7 @@ def test_a_branch_that_is_long_enough_is_left_alone() -> None:
 
 def test_a_branch_at_its_maximum_is_forced_to_answer() -> None:
     race = SmallRace(BudgetForcing(max_tokens=100))
-    assert race.strategy.needs == Needs(progress=True)  # pyright: ignore[reportAttributeAccessIssue]
+    assert race.strategy.needs == Needs(progress=True, continues=True)  # pyright: ignore[reportAttributeAccessIssue]
     assert race.progress(0, 99) == []
     assert race.progress(0, 100) == [Force((0,))]
     assert race.progress(0, 105) == []  # its forced answer
@@ -59,7 +59,7 @@ def test_a_branch_at_its_maximum_is_forced_to_answer() -> None:
 
 
 def test_without_a_maximum_it_needs_no_progress() -> None:
-    assert BudgetForcing().needs == Needs()
+    assert BudgetForcing().needs == Needs(continues=True)
 
 
 def test_the_former_answer_stands_where_no_other_comes() -> None:

@@ -94,7 +94,12 @@ def _checked(command: ReplayCommand) -> Callable[[list[RecordedQuestion]], Job]:
         score_delay=command.score_delay / unit,
     )
     cells = cells_of(strategies, branches, deadlines, forced)
-    return lambda questions: Job(questions, cells, command.draws, command.seed, timing, lengths)
+    error = command.verifier_error
+    if not 0 <= error < 1:
+        raise BadRequest("--verifier-error must be a share of at least 0 and below 1")
+    return lambda questions: Job(
+        questions, cells, command.draws, command.seed, timing, lengths, error
+    )
 
 
 # ── reading ───────────────────────────────────────────────────────────────────────────────────

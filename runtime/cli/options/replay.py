@@ -23,6 +23,8 @@ EPILOG = """[bold]Examples[/bold]
 
 [cyan]frontrunner replay math_rm8.jsonl -b 8 -s best_of_n -s best_of_n:threshold=3.5 --json[/cyan]
 
+[cyan]frontrunner replay agents.jsonl -b 1,5 -s best_of_n:threshold=1 --verifier-error 0.1[/cyan]
+
 [cyan]frontrunner replay aime24.json --step-seconds 0.01 --deadlines 60,120[/cyan]   in seconds
 
 
@@ -86,6 +88,14 @@ class ReplayCommand:
         float, typer.Option("--forced-cost", help="What forced answers take.")
     ] = 0.0
     score_delay: Annotated[float, typer.Option("--score-delay", help="What scores take.")] = 0.0
+    verifier_error: Annotated[
+        float,
+        typer.Option(
+            "--verifier-error",
+            metavar="SHARE",
+            help="Branches that whoever scores them misjudges; no two answers are then the same.",
+        ),
+    ] = 0.0
     lengths: Annotated[
         str,
         typer.Option(

@@ -19,7 +19,7 @@ from ..chat_template import (
     warn_of_plain_layout,
 )
 from ..lost_text import check_spelling
-from ..protocol import ChatSupport, Message
+from ..protocol import ChatSupport, Message, ToolTurn
 from .placeholder_ids import Conversation, Part, RawText, conversation_json
 
 #: Tokens of texts and conversations that are remembered.
@@ -127,6 +127,11 @@ class LocalTokenizer:
     ) -> str:
         """The conversation as the model reads it; see ``ChatTemplate.text``."""
         return self._template.text(messages, tools, arguments)
+
+    def tool_turn(self, turn: ToolTurn) -> tuple[int, ...]:
+        """See ``SupportsToolTurns``."""
+        ended = "" if turn.last_token is None else self._tokenizer.decode([turn.last_token])
+        return self.encode(self._template.tool_turn(turn, ended))
 
     @property
     def tokenizer(self) -> Any:

@@ -28,6 +28,7 @@ from ..protocol import (
     Message,
     Sampling,
     TokenSink,
+    ToolTurn,
 )
 from ..reasoning_parsers import reasoning_marks
 from .feeding import read_by_call
@@ -167,6 +168,10 @@ class EngineOnClient:
     ) -> tuple[int, ...]:
         limit = self.info.max_context_tokens
         return self._tokenizer.encode_chat(messages, tools, arguments, limit)
+
+    def tool_turn(self, turn: ToolTurn) -> tuple[int, ...]:
+        """See ``SupportsToolTurns``."""
+        return self._tokenizer.tool_turn(turn)
 
     def reasoning_marks(self, parser: str) -> tuple[str, str]:
         """See ``SupportsReasoningParsers``."""

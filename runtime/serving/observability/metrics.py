@@ -32,7 +32,7 @@ from frontrunner.strategies.protocol import BranchStatus, StopReason
 
 from ...engines.pool.members import HasMembers, MemberReport
 from ...engines.protocol import CountsRestarts
-from ...events.types import BranchEnded, Event
+from ...events.types import BranchEnded, Event, ToolCalled, ToolReturned
 from ...racing.spec import RaceSpec
 from ...result import BranchReport, Result
 from ...runtime import Runtime
@@ -106,6 +106,20 @@ class Metrics:
             "Times that the engine did not take an abort in time.",
             registry=registry,
         )
+        self._tool_calls = Counter(
+            "frontrunner_tool_calls",
+            "Calls of tools by branches on their way, by tool and how they ended; shared: whether "
+            "an equal call of a sibling was executed for them.",
+            ["tool", "outcome", "shared"],
+            registry=registry,
+        )
+        self._tool_seconds = Histogram(
+            "frontrunner_tool_wait_seconds",
+            "How long branches waited for their calls of tools.",
+            ["tool"],
+            buckets=_ANSWER_TIMES,
+            registry=registry,
+        )
         self._lag = Histogram(
             "frontrunner_event_loop_lag_seconds",
             "How much later than due the event loop runs what is due.",
@@ -164,6 +178,12 @@ class Metrics:
         self._aborts.observe(seconds)
         if not told:
             self._aborts_lost.inc()
+
+    def count_call(self, returned: ToolReturned, *, shared: bool) -> None:
+        """A call of a branch has ended."""
+        labels = (returned.name, returned.outcome, str(shared).lower())
+        self._tool_calls.labels(*labels).inc()
+        self._tool_seconds.labels(returned.name).observe(returned.seconds)
 
     def abandoned(self, prompt_tokens: int, ends: Iterable[BranchEnded]) -> None:
         """A race was given up by its caller."""
@@ -234,10 +254,18 @@ class _RaceMetrics:
         self._metrics = metrics
         self._prompt_tokens = prompt_tokens
         self._ends: dict[int, BranchEnded] = {}
+        self._shared: dict[int, bool] = {}  # by number, of calls that have not returned
 
     def event(self, event: Event) -> None:
-        if isinstance(event, BranchEnded):
-            self._ends[event.branch] = event  # a branch may end again, and then that counts
+        match event:
+            case BranchEnded():
+                self._ends[event.branch] = event  # a branch may end again, and then that counts
+            case ToolCalled():
+                self._shared[event.call] = event.shared
+            case ToolReturned():
+                self._metrics.count_call(event, shared=self._shared.pop(event.call, False))
+            case _:
+                pass
 
     def aborted(self, seconds: float, requests: int, told: bool) -> None:
         self._metrics.count_abort(seconds, told=told)

@@ -22,7 +22,7 @@ from aiohttp.typedefs import Handler, Middleware
 import frontrunner
 from frontrunner.strategies.protocol import BranchStatus
 
-from ...events.types import CallTimeReached, Event, RaceDecided
+from ...events.types import CallTimeReached, Event, RaceDecided, ToolReturned
 from ...racing.spec import RaceSpec
 from ...result import Result
 from ..replies.winner import shown_tokens
@@ -111,6 +111,16 @@ class _RaceSpan:
             case CallTimeReached():
                 self._span.add_event(
                     "frontrunner.call_time", {"frontrunner.reserve": event.reserve}
+                )
+            case ToolReturned():
+                self._span.add_event(
+                    "frontrunner.tool",
+                    {
+                        "gen_ai.tool.name": event.name,
+                        "frontrunner.branch": event.branch,
+                        "frontrunner.outcome": event.outcome,
+                        "frontrunner.seconds": event.seconds,
+                    },
                 )
             case RaceDecided():
                 result = event.result

@@ -18,6 +18,8 @@ NAMES: Final = {
     "branch_scored": "frontrunner.branch.scored",
     "branch_extended": "frontrunner.branch.extended",
     "branch_ended": "frontrunner.branch.ended",
+    "tool_called": "frontrunner.tool.called",
+    "tool_returned": "frontrunner.tool.returned",
     "vote_changed": "frontrunner.vote",
     "call_time_reached": "frontrunner.call_time",
     "race_decided": "frontrunner.race.decided",

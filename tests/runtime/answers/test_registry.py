@@ -12,7 +12,16 @@ from frontrunner.runtime.answers import registry as registered
 from frontrunner.runtime.config import AnswerSettings, Settings
 from frontrunner.runtime.errors import ConfigError
 
-BUILT_IN = ("boxed", "last_number", "multiple_choice", "json", "tool_call", "code", "text")
+BUILT_IN = (
+    "boxed",
+    "last_number",
+    "multiple_choice",
+    "json",
+    "tool_call",
+    "code",
+    "outcome",
+    "text",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -165,5 +174,15 @@ def test_what_takes_long_to_say_or_cannot_be_compared_has_no_suffix() -> None:
     assert {k for k in BUILT_IN if extractor(kind=k).suffix is None} == {
         "tool_call",
         "code",
+        "outcome",
         "text",
     }
+
+
+def test_an_outcome_is_what_stands_between_the_last_marks() -> None:
+    found = extractor(kind="outcome")
+    assert found.find("on the way\n\x1erough\x1e\nand on\n\x1e 42 \x1e\n") == "42"
+    assert found.of_unfinished("\x1erough\x1e and on") == "rough"
+    assert found.find("\x1e \x1e") is None
+    assert found.find("nothing") is None
+    assert not found.forcible

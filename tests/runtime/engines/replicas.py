@@ -24,9 +24,9 @@ class Replica(ScriptedEngine):
         self.slowness = 1.0
         self._going = anyio.Event()
         self._going.set()
-        self.script.chooser = self._write
+        self.script.chooser = self._choose
 
-    def _write(self, request: Generation) -> BranchScript:
+    def _choose(self, request: Generation) -> BranchScript:
         at = len(request.prompt)
         end = len(PROMPT) + self.length
         return BranchScript(tuple(Piece(self.delay, f"w{n} ") for n in range(at, max(end, at + 1))))

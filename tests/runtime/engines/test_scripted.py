@@ -261,7 +261,7 @@ def test_token_times_are_those_of_a_branch() -> None:
 
 
 def test_step_times_give_quantiles_of_the_last_steps_only() -> None:
-    steps = StepTimes(window=10)
+    steps = StepTimes(window=10, clock=lambda: 0.0)
     assert steps.quantile(0.5) is None
     steps.add(100.0)
     for n in range(10):

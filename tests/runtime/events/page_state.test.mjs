@@ -40,6 +40,7 @@ function toldBranch(branch) {
     extensions: branch.extensions,
     probes: branch.probes,
     scores: branch.scores,
+    calls: branch.calls,
     started_at: branch.startedAt,
     ended_at: branch.endedAt,
     text: branch.own.text,

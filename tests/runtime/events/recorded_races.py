@@ -14,12 +14,20 @@ import orjson
 from tests.backends import run_virtual
 from tests.strategies.counted import counted
 
+from frontrunner import Runtime
+from frontrunner.agents import Tool
 from frontrunner.runtime.cli.display.ndjson import event_line
 from frontrunner.runtime.engines.scripted import BranchScript, Piece
 from frontrunner.runtime.events.fold import RaceState
 from frontrunner.runtime.events.reading import read_event
 from frontrunner.runtime.events.stream import EventStream
-from frontrunner.runtime.events.types import BranchExtended, BranchForcing, Event
+from frontrunner.runtime.events.types import (
+    BranchExtended,
+    BranchForcing,
+    Event,
+    ToolCalled,
+    ToolReturned,
+)
 from frontrunner.strategies.beam import Beam
 from frontrunner.strategies.best_of_n import BestOfN
 from frontrunner.strategies.budget_forcing import BudgetForcing
@@ -27,6 +35,8 @@ from frontrunner.strategies.majority import Majority
 from frontrunner.strategies.probe import Probing
 from frontrunner.strategies.weighted import Weighted
 
+from ..agents.calling import SETTINGS, CallingEngine, call
+from ..agents.calling import says as says_later
 from ..race_harness import (
     Rewards,
     Setup,
@@ -137,7 +147,42 @@ def cancelled() -> Setup:
     return Setup(WatchedEngine([says("7", 1), stalls("hm ")]), Majority(2, stop="none"))
 
 
-RACES: Final[dict[str, Callable[[], Setup]]] = {
+class ToolSetup:
+    """A race whose branches call tools, one of which loses its branch."""
+
+    def __init__(self) -> None:
+        self.publish: Callable[[Event], None] = print
+
+    async def race(self) -> "ToolSetup":
+        return self
+
+    async def run(self) -> None:
+        async def add(a: int, b: int) -> int:
+            await anyio.sleep(0.5)
+            return a + b if a else a // a
+
+        engine = CallingEngine(
+            [
+                [call("add", {"a": 3, "b": 4}), says_later("7")],
+                [call("add", {"a": 3, "b": 4}, 1.25), says_later("7")],
+                [call("add", {"a": 0, "b": 4})],
+            ]
+        )
+        async with (
+            Runtime(engine, SETTINGS, tools=[Tool(add)]) as runtime,
+            runtime.stream(
+                "?", branches=3, deadline=10.0, race_id="race", parameters={"stop": "none"}
+            ) as events,
+        ):
+            async for event in events:
+                self.publish(event)
+
+
+def tools() -> ToolSetup:
+    return ToolSetup()
+
+
+RACES: Final[dict[str, Callable[[], Setup | ToolSetup]]] = {
     race.__name__: race
     for race in (
         plain,
@@ -154,6 +199,7 @@ RACES: Final[dict[str, Callable[[], Setup]]] = {
         no_answer,
         truncated,
         cancelled,
+        tools,
     )
 }
 
@@ -175,7 +221,7 @@ def run(name: str) -> list[Event]:
 def states(events: list[Event]) -> dict[str, Any]:
     """What is known after half of the events, wherever a branch changes its course, before the last
     event, and at the end."""
-    turns = (BranchForcing, BranchExtended)
+    turns = (BranchForcing, BranchExtended, ToolCalled, ToolReturned)
     moments = {count for count, event in enumerate(events, 1) if isinstance(event, turns)}
     moments |= {len(events) // 2, len(events) - 1, len(events)}
     known: dict[str, Any] = {}

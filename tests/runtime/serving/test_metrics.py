@@ -288,7 +288,10 @@ async def test_the_dashboard_asks_for_what_there_is() -> None:
     ours = {family.name for family in families if "process" not in family.name}
     unseen = {name for name in ours if not any(a.startswith(name) for a in asked)}
     assert {name for name in unseen if not name.endswith("_created")} <= {
-        "frontrunner_websocket_connections_opened"
+        "frontrunner_websocket_connections_opened",
+        # Of programs that have tools of their own.
+        "frontrunner_tool_calls",
+        "frontrunner_tool_wait_seconds",
     }
     assert len({panel["id"] for panel in panels}) == len(panels)
 

@@ -258,6 +258,9 @@ function about(branch) {
   for (const probe of branch.probes.slice(-3)) {
     told.push(`would have said ${probe.answer ?? "nothing"} after ${probe.tokens} tokens`);
   }
+  for (const call of branch.calls.slice(-3)) {
+    told.push(call.outcome ? `${call.name} ${call.outcome}` : `waits for ${call.name}`);
+  }
   const score = branch.scores.at(-1)?.score ?? null;
   if (score !== null) told.push(`score ${score.toFixed(3)}`);
   if (branch.reason) told.push(`${statusWord(branch.status)}: ${whyEnded(branch.reason)}`);

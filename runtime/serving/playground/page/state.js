@@ -68,6 +68,9 @@ function newBranch(event) {
     probes: [],
     /** @type {{tokens: number, score: number | null}[]} */
     scores: [],
+    /** @type {{call: number, name: string, arguments: string, outcome: string | null,
+     *   result: string | null}[]} */
+    calls: [], // of tools; without an outcome: it waits for that
     startedAt: event.at,
     /** @type {number | null | undefined} */
     endedAt: null,
@@ -179,6 +182,14 @@ const HANDLERS = {
     branch.askedTokens = null;
     branch.extensions += 1;
     count(branch);
+  }),
+  "frontrunner.tool.called": withBranch((branch, event) => {
+    const { call, name } = event;
+    branch.calls.push({ call, name, arguments: event.arguments, outcome: null, result: null });
+  }),
+  "frontrunner.tool.returned": withBranch((branch, event) => {
+    const made = branch.calls.find((call) => call.call === event.call);
+    if (made) Object.assign(made, { outcome: event.outcome, result: event.result });
   }),
   "frontrunner.branch.ended": withBranch((branch, event) => {
     branch.status = event.status;

@@ -24,11 +24,12 @@ from .rewards import (
     VerifierRewards,
 )
 from .serving import ServerSettings
-from .settings import LogSettings, Settings, demo_config_path
+from .settings import CONFIG_VARIABLE, LogSettings, Settings, config_path, demo_config_path
 from .speculation import NoSpeculation, SpeculationSettings
 from .thinking import ThinkingSettings
 
 __all__ = [
+    "CONFIG_VARIABLE",
     "DEMO_DRAFT_MODEL",
     "DEMO_MODEL",
     "DEMO_REWARD_MODEL",
@@ -55,5 +56,6 @@ __all__ = [
     "ThinkingSettings",
     "VerifierRewards",
     "VllmSettings",
+    "config_path",
     "demo_config_path",
 ]

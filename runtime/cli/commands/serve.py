@@ -51,7 +51,7 @@ def _settings(command: ServeCommand) -> Settings:
     Raises:
         ConfigError: the file is wrong.
     """
-    settings = load_settings(command.config)
+    settings = load_settings(command.config, command.sets)
     said = {"host": command.host, "port": command.port}
     update = {key: value for key, value in said.items() if value is not None}
     return settings.model_copy(update={"server": settings.server.model_copy(update=update)})

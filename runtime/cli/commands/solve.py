@@ -33,7 +33,7 @@ def run_solve(command: SolveCommand, make_runtime: RuntimeFactory) -> int:
         command.strategy,
         read_parameters(command.parameters or []),
     )
-    settings = load_settings(command.config)
+    settings = load_settings(command.config, command.sets)
     options.check(settings)
     if command.file is not None and command.question is not None:
         raise BadRequest("give a question or --file, not both")

@@ -12,7 +12,7 @@ from frontrunner.strategies.parameter_texts import parse_parameter
 from frontrunner.strategies.registry import create_strategy, load_plugins, merge_parameters
 
 from ...answers import Equivalence
-from ...config import Settings, demo_config_path
+from ...config import Settings
 from ...errors import BadBranches, BadDeadline, BadRequest, DeadlineTooShort
 from ...events.types import Event, RaceDecided
 from ...result import Result
@@ -156,13 +156,14 @@ async def run_races(
     return outcomes, refusals
 
 
-def load_settings(config: Path | None) -> Settings:
-    """The settings of a file; None: those of the demo, which ship inside the package.
+def load_settings(config: Path | None, sets: Sequence[str] | None = None) -> Settings:
+    """The settings of a file, with what the environment and ``sets`` say; None: those of the file
+    that ``FRONTRUNNER_CONFIG`` names, or of the demo, which ship inside the package.
 
     Raises:
         ConfigError: naming the file and the key.
     """
-    return Settings.from_toml(config or demo_config_path())
+    return Settings.load(config, sets=sets or ())
 
 
 def read_parameters(given: Sequence[str]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .common import ConfigFile, Uvloop
+from .common import ConfigFile, Sets, Uvloop
 
 HELP = (
     "Serve races over HTTP, to OpenAI's clients.\n\nChat completions, completions and "
@@ -48,6 +48,7 @@ class ServeCommand:
     """What ``serve`` was asked to do."""
 
     config: ConfigFile = None
+    sets: Sets = None
     host: Annotated[
         str | None,
         typer.Option(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .common import Branches, ConfigFile, Deadline, Uvloop
+from .common import Branches, ConfigFile, Deadline, Sets, Uvloop
 
 HELP = (
     "Race a question: the best answer by the deadline.\n\nOn a terminal you watch the "
@@ -47,6 +47,7 @@ class SolveCommand:
     deadline: Deadline = None
     branches: Branches = None
     config: ConfigFile = None
+    sets: Sets = None
     seed: Annotated[
         int | None,
         typer.Option("--seed", metavar="N", help="Makes the branches repeatable."),

@@ -111,7 +111,8 @@ def _command(
 def _solve(command: solve.SolveCommand, make_runtime: "RuntimeFactory") -> int:
     from .commands.solve import run_solve
 
-    return run_solve(command, make_runtime)
+    # A runtime that was handed over is what is raced on, whatever else runs on this machine.
+    return run_solve(command, None if make_runtime is _configured else make_runtime)
 
 
 @_command(demo, demo.DemoCommand)
@@ -227,9 +228,6 @@ def run_app(argv: Sequence[str] | None, make_runtime: "RuntimeFactory | None") -
 
 
 def _configured(settings: "Settings") -> "Runtime":
-    from ..engines.vllm.engine import check_model_folder
-    from ..runtime import Runtime
+    from .common.engine_startup import configured
 
-    if settings.engine.kind == "vllm":
-        check_model_folder(settings.engine)  # at once, and not beside whatever else starts
-    return Runtime.from_config(settings)
+    return configured(settings)

@@ -3,6 +3,7 @@
 Unknown keys, wrong types and combinations that cannot work are refused with the key's path.
 """
 
+from ..config_identity import CONFIG_VARIABLE, config_path, demo_config_path
 from .engine import (
     DEMO_DRAFT_MODEL,
     DEMO_MODEL,
@@ -24,7 +25,7 @@ from .rewards import (
     VerifierRewards,
 )
 from .serving import ServerSettings
-from .settings import CONFIG_VARIABLE, LogSettings, Settings, config_path, demo_config_path
+from .settings import LogSettings, Settings
 from .speculation import NoSpeculation, SpeculationSettings
 from .thinking import ThinkingSettings
 

@@ -30,6 +30,7 @@ _PATHS: Final[Mapping[str, str]] = {
     "engine.speculation.draft_model": "config.json",
     "rewards.model": "config.json",
     "server.key_file": "",
+    "server.socket": "",
     "prompt.chat_template": "",
     "race.calibration": "",
     "planning.models": "",

@@ -4,10 +4,11 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import ValidationError, model_validator
 
+from ..config_identity import config_path
 from ..errors import ConfigError
 from .complaints import complaint
 from .engine import EngineSettings, VllmSettings
@@ -21,9 +22,6 @@ from .serving import ServerSettings
 from .tables import tables
 from .thinking import ThinkingSettings
 from .vllm_plugin import VllmPluginSettings
-
-#: The environment variable with the path of a config file.
-CONFIG_VARIABLE: Final = "FRONTRUNNER_CONFIG"
 
 
 class LogSettings(Section):
@@ -195,6 +193,9 @@ class Settings(Section):
         if server.key_file is not None:
             key_file = folder / Path(server.key_file).expanduser()
             server = server.model_copy(update={"key_file": str(key_file.resolve())})
+        if server.socket is not None:
+            path = folder / Path(server.socket).expanduser()
+            server = server.model_copy(update={"socket": str(path.absolute())})
         prompt = self.prompt
         if prompt.chat_template is not None:
             template = (folder / Path(prompt.chat_template).expanduser()).resolve()
@@ -237,14 +238,3 @@ def read_file(path: Path) -> dict[str, Any]:
         raise ConfigError("", f"cannot read it ({error.strerror})", str(path)) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError("", f"not valid TOML: {error}", str(path)) from error
-
-
-def config_path(path: str | Path | None, environ: Mapping[str, str]) -> Path:
-    """The file that is read: ``path``, or the one that ``FRONTRUNNER_CONFIG`` names, or the
-    demo's."""
-    return Path(path or environ.get(CONFIG_VARIABLE) or demo_config_path()).expanduser()
-
-
-def demo_config_path() -> Path:
-    """The shipped ``configs/demo.toml``."""
-    return Path(__file__).resolve().parents[2] / "configs" / "demo.toml"

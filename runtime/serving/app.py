@@ -18,6 +18,7 @@ from ..runtime import Runtime
 from . import openapi
 from .app_keys import OTHER_NAMES, RUNTIME, SETTINGS
 from .errors import error_response, plain_error
+from .observability.access_log import access_line
 from .observability.attach import Watching
 from .observability.metrics import Metrics
 from .observability.tracing import trace_middleware
@@ -118,8 +119,9 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Whatever goes wrong is said in OpenAI's form, and whatever is logged meanwhile, by the races
     of the request, too, has its name."""
     request[_NAME] = name = _name_of(request)
-    with bound_contextvars(request_id=name):
+    with bound_contextvars(request_id=name), access_line(request) as line:
         response = await _answered(request, handler)
+        line.status = response.status
     _leave_compressed_rest(request)
     return response
 

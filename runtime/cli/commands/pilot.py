@@ -114,6 +114,7 @@ async def _pilot(
                     options,
                     TracingDisplay(shown, trace, probed=command.probe_every > 0),
                     Equivalence(pool),
+                    is_over=lambda: runtime.engine.failure is not None,
                 )
         failure = runtime.engine.failure
     _report(command, outcomes)

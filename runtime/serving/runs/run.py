@@ -11,6 +11,7 @@ import anyio
 import structlog
 from aiohttp import web
 from anyio.abc import TaskGroup
+from structlog.contextvars import bound_contextvars
 
 from frontrunner.strategies.protocol import StopReason
 
@@ -21,6 +22,7 @@ from ...racing.options import Question, RaceOptions
 from ...result import Result
 from ...runtime import Runtime
 from ..errors import Draining, RaceLost, RunCancelled
+from ..observability.access_log import note_race
 from ..requests.limits import RaceLimit
 from .frames import Encoder
 from .leader_stream import LeaderStream
@@ -74,6 +76,11 @@ class Run:
     def done(self) -> bool:
         """Whether its race has ended."""
         return self._done.is_set()
+
+    @property
+    def outcome(self) -> Result | None:
+        """The result, if there is one already."""
+        return self._result
 
     @property
     def began_or_ended(self) -> bool:
@@ -146,7 +153,7 @@ class Run:
     ) -> None:
         """Run the race; its errors stay with the run."""
         try:
-            with self._scope:
+            with self._scope, bound_contextvars(race=self.race_id):
                 try:
                     if encoder is None:
                         self._accepted.set()
@@ -309,6 +316,7 @@ class Runs:
             changed=self._changed,
         )
         self._runs[run.id] = run
+        note_race(run)
         self._tasks.start_soon(self._execute, run, question, options, encoder)
         try:
             while not run.began_or_ended:

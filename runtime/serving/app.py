@@ -18,7 +18,6 @@ from ..runtime import Runtime
 from . import openapi
 from .app_keys import OTHER_NAMES, RUNTIME, SETTINGS
 from .errors import error_response, plain_error
-from .observability.access_log import access_line
 from .observability.attach import Watching
 from .observability.metrics import Metrics
 from .observability.tracing import trace_middleware
@@ -28,6 +27,7 @@ from .replies.races import ClientGone
 from .requests.limits import is_uncompressed
 from .requests.slices import SLICES, Slices
 from .responses import routes as responses
+from .runs.access_log import access_line
 from .runs.run import RUNS, Runs
 from .security.cors import Origins, cors_headers, origin_middleware
 from .security.keys import Keys, is_loopback, key_middleware

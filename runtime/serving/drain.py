@@ -16,7 +16,8 @@ _log = structlog.get_logger("frontrunner.serving")
 _GRACE = 5.0
 
 
-def _grace(settings: ServerSettings) -> float:
+def grace(settings: ServerSettings) -> float:
+    """Seconds for which a server that is to end goes on taking requests."""
     if settings.drain_grace is not None:
         return settings.drain_grace
     return 0.0 if settings.socket is not None or is_loopback(settings.host) else _GRACE
@@ -32,6 +33,6 @@ async def drain(app: web.Application) -> None:
     runs, settings = app[RUNS], app[SETTINGS]
     runs.leaving = True
     _log.info("frontrunner.draining", races=runs.running)
-    await anyio.sleep(_grace(settings))
+    await anyio.sleep(grace(settings))
     await runs.drain(settings.drain_limit)
     _log.info("frontrunner.drained")

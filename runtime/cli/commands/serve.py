@@ -13,7 +13,7 @@ from ...runtime import Runtime
 from ...serving.app import create_app
 from ...serving.drain import drain
 from ...serving.listening import add_identity, addresses, listening, loading_app, serving
-from ...serving.observability.metrics_port import metrics_app
+from ...serving.metrics_port import metrics_app
 from ...serving.security.keys import Keys, warn_if_open
 from ..common.engine_startup import RuntimeFactory, started
 from ..common.races import load_settings

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, contextmanager
 from time import monotonic
 
 from ...errors import BadRequest
-from ...events.types import Event, RaceDecided, RaceStarted, VoteChanged
+from ...events.types import Event, RaceDecided, VoteChanged
 from ..common.printable import one_line
 from ..common.questions import Asked
 from ..common.races import Display, Outcome
@@ -24,12 +24,14 @@ class BestSoFar:
         """A display that shows races as ``shown`` does, while this follows them."""
         return _Followed(shown, self)
 
+    def begin(self) -> None:
+        """A race is asked for."""
+        self._began, self._ended = monotonic(), None
+        self._vote, self._decided = None, False
+
     def take(self, event: Event) -> None:
         """Take in what happened."""
-        if isinstance(event, RaceStarted):
-            self._began, self._ended = monotonic() - event.at, None
-            self._vote, self._decided = None, False
-        elif isinstance(event, VoteChanged):
+        if isinstance(event, VoteChanged):
             self._vote = event
         elif isinstance(event, RaceDecided):
             self._decided = True
@@ -62,6 +64,7 @@ class _Followed(Display):
     @contextmanager
     def _race(self, index: int, asked: Asked) -> Iterator[None]:
         with self._shown.race(index, asked):
+            self._best.begin()
             try:
                 yield
             finally:

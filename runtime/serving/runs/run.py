@@ -22,8 +22,8 @@ from ...racing.options import Question, RaceOptions
 from ...result import Result
 from ...runtime import Runtime
 from ..errors import Draining, RaceLost, RunCancelled
-from ..observability.access_log import note_race
 from ..requests.limits import RaceLimit
+from .access_log import note_race
 from .frames import Encoder
 from .leader_stream import LeaderStream
 from .replay_buffer import LogReader, ReplayBuffer

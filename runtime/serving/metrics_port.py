@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from ..app import WATCHING
+from .app import WATCHING
 
 
 def metrics_app(served: web.Application) -> web.Application:

@@ -33,6 +33,7 @@ from .options import (
     replay,
     serve,
     solve,
+    strategies,
 )
 
 if TYPE_CHECKING:
@@ -154,6 +155,13 @@ def _replay(command: replay.ReplayCommand, make_runtime: "RuntimeFactory") -> in
     from .commands.replay import run_replay
 
     return run_replay(command)
+
+
+@_command(strategies, strategies.StrategiesCommand)
+def _strategies(command: strategies.StrategiesCommand, make_runtime: "RuntimeFactory") -> int:
+    from .commands.strategies import run_strategies
+
+    return run_strategies(command)
 
 
 @_command(convert, convert.ConvertCommand)

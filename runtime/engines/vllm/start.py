@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import warnings
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from multiprocessing import resource_tracker
@@ -94,10 +95,16 @@ def set_environment(log_level: str, *, offline: bool) -> None:
 
 def build(arguments: Mapping[str, Any], stat_loggers: Sequence[Any] = ()) -> "AsyncLLM":
     """Start an engine; blocks for seconds, for its child processes. Call it in a thread."""
+    # Said to nobody who could do something about it: vLLM looks through every module's attributes,
+    # those that torch has given up included.
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"vllm\.")
+
     from vllm.engine.arg_utils import AsyncEngineArgs
     from vllm.platforms import current_platform
     from vllm.v1.engine.async_llm import AsyncLLM
 
+    # A bar of progress among the lines of a program's own log tells it nothing.
+    arguments = {"use_tqdm_on_load": False, **arguments}
     if current_platform.is_cpu() and runs_in_core(arguments):
         arguments = {**arguments, "distributed_executor_backend": _CPU_EXECUTOR}
     # Ctrl-C in a terminal goes to the whole process group, and so does a supervisor's SIGTERM. The

@@ -11,7 +11,7 @@ from frontrunner.runtime.config import Settings
 from frontrunner.runtime.serving.observability.metrics import Metrics
 from frontrunner.testing import Script, ScriptedEngine
 
-DEPLOY = Path(__file__).resolve().parents[1] / "configs" / "deploy"
+DEPLOY = Path(__file__).resolve().parents[1] / "docs" / "deploy"
 
 
 def read(name: str) -> Any:

@@ -43,6 +43,7 @@ PROMISED = {
         BranchScored BranchStarted BranchStatus CallTimeReached Event Observer RaceDecided RaceSpec
         RaceStarted RaceWatcher StopReason VoteChanged
     """,
+    "frontrunner.experiments": "Draw Row replay replay_draws",
     "frontrunner.rewards": """
         FunctionReward RewardModel Scoring ScoringBudget SupportsComparison register_reward
         reward_names

@@ -1,8 +1,10 @@
-"""Strategies on recorded branches, from Python (the rows are dataclasses)::
+"""Strategies on recorded branches, from Python::
 
     import pandas
     from frontrunner.experiments import replay
     table = pandas.DataFrame(replay("races.ndjson", ["majority", "first_to_m"], branches=[8, 16]))
+
+The rows are dataclasses.
 """
 
 from frontrunner.runtime.experiments.calls import replay, replay_draws

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from examples.replay_rows import fastest
 from rich.console import Console
 from rich.measure import Measurement
 
@@ -131,6 +132,12 @@ def test_rows_are_those_of_the_command(run_cli: RunCli, tmp_path: Path) -> None:
         for name, value in row.as_dict().items():
             said = line[name]
             assert (list(value) if isinstance(value, tuple) else value) == said
+
+
+def test_the_example_finds_the_fastest(tmp_path: Path) -> None:
+    found = fastest(str(probed_file(tmp_path, probed_question(), probed_question("3"))))
+    assert found.branches in (4, 8)
+    assert found.latency_mean > 0
 
 
 async def test_it_runs_where_a_loop_runs(tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ def _engine(
     from ..common.engine_startup import configured, started
 
     settings = load_settings(command.config, command.sets)
-    options.check(settings)
+    options.check(settings, own_rewards=make_runtime is not None)
     make = make_runtime or configured
 
     async def start(stack: AsyncExitStack) -> _Racing:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from frontrunner.strategies.parameter_texts import parse_parameter
+from frontrunner.strategies.protocol import needs_of
 
 from ...errors import BadBranches, BadDeadline, BadRequest, DeadlineTooShort
 from ...events.types import Event, RaceDecided
@@ -41,8 +42,11 @@ class RaceOptions:
     strategy: str | None = None
     parameters: dict[str, Any] = field(default_factory=dict[str, Any])
 
-    def check(self, settings: "Settings") -> None:
+    def check(self, settings: "Settings", *, own_rewards: bool = True) -> None:
         """Find what is wrong without an engine, so that nobody waits for one in vain.
+
+        Args:
+            own_rewards: a reward model may come from elsewhere than the settings.
 
         Raises:
             BadRequest: what ``Runtime.solve`` would raise, if it can be known already.
@@ -68,9 +72,11 @@ class RaceOptions:
         try:
             load_plugins(name, self.parameters)  # from the command line, they may be imported
             asked = {**self.parameters, "branches": branches}
-            create_strategy(name, merge_parameters(name, given, asked))
+            made = create_strategy(name, merge_parameters(name, given, asked))
         except ValueError as error:
             raise BadRequest(str(error)) from error
+        if not own_rewards and settings.rewards.kind == "none" and needs_of(made).rewards:
+            raise BadRequest(f"{name} needs a reward model: set [rewards] in the config")
 
 
 @dataclass(frozen=True, slots=True)

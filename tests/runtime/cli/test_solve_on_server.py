@@ -136,6 +136,12 @@ def test_a_server_that_is_not_there(ask: Asking, url: str, said: str) -> None:
     assert said in done.err
 
 
+def test_a_strategy_without_its_reward_model_starts_no_engine(ask: Asking, config: Path) -> None:
+    done = ask("solve", "q", "--config", str(config), "--strategy", "best_of_n")
+    assert done.status == 2
+    assert "best_of_n needs a reward model: set [rewards]" in done.err
+
+
 def test_url_and_config_do_not_go_together(ask: Asking, config: Path) -> None:
     done = ask("solve", "q", "--url", "http://127.0.0.1:9", "--config", str(config))
     assert done.status == 2

@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import signal
-import warnings
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from multiprocessing import resource_tracker
@@ -95,10 +94,6 @@ def set_environment(log_level: str, *, offline: bool) -> None:
 
 def build(arguments: Mapping[str, Any], stat_loggers: Sequence[Any] = ()) -> "AsyncLLM":
     """Start an engine; blocks for seconds, for its child processes. Call it in a thread."""
-    # Said to nobody who could do something about it: vLLM looks through every module's attributes,
-    # those that torch has given up included.
-    warnings.filterwarnings("ignore", category=FutureWarning, module=r"vllm\.")
-
     from vllm.engine.arg_utils import AsyncEngineArgs
     from vllm.platforms import current_platform
     from vllm.v1.engine.async_llm import AsyncLLM

@@ -29,8 +29,11 @@ from ...json_bytes import json_bytes
 from ...result import BranchReport, Note, Result
 from ...thinking import ThinkingFormat
 
-#: Seconds to reach a server that is named, and one that may be there.
-_REACH, _LOOK = 10.0, 0.5
+#: Seconds to reach a server that is named, and one that may be there: while it loads its libraries
+#: it answers slowly, and where nobody listens that is known at once.
+_REACH, _LOOK = 10.0, 3.0
+#: Looks without an answer after which a server that was loading is gone.
+_MISSES = 5
 #: Between two looks whether a server is ready, in seconds.
 _POLL = 0.2
 #: Seconds beyond its deadline that a race may be silent.
@@ -100,11 +103,15 @@ class ServerClient:
         Raises:
             EngineError: it is gone.
         """
+        misses = 0
         while True:
-            said = await anyio.to_thread.run_sync(self.identity, abandon_on_cancel=True)
-            if said is None:
+            said = await anyio.to_thread.run_sync(
+                lambda: self.identity(_REACH), abandon_on_cancel=True
+            )
+            misses = misses + 1 if said is None else 0
+            if misses >= _MISSES:
                 raise EngineError(f"the server at {self.url} ended before it was ready")
-            if said.get("ready"):
+            if said is not None and said.get("ready"):
                 return
             await anyio.sleep(_POLL)
 

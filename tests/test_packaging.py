@@ -140,4 +140,5 @@ def test_no_local_path_is_written_down(name: str) -> None:
 
 def test_the_version_is_the_changelogs() -> None:
     done = subprocess.run([".ci/release", "--check"], cwd=ROOT, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, f"version {frontrunner.__version__}\n"), done.stderr
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"version {frontrunner.__version__}\n"

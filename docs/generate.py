@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from frontrunner.runtime.config import reference
 from frontrunner.strategies import registry
+from frontrunner.strategies.descriptions import arguments_of
 from frontrunner.strategies.stop_rules import STOP_RULES
 
 FOLDER: Final = Path(__file__).parent
@@ -51,7 +52,7 @@ def page(name: str) -> str:
 def _strategy_parts() -> Iterator[str]:
     described: dict[str, str] = {}
     for factory in (STRATEGIES["majority"], STRATEGIES["beam"], *STRATEGIES.values()):
-        described = {**_arguments(factory), **described}
+        described = {**arguments_of(factory), **described}
     for name, factory in STRATEGIES.items():
         yield f"## `{name}`"
         module = inspect.getmodule(factory)
@@ -59,7 +60,7 @@ def _strategy_parts() -> Iterator[str]:
         yield _text(inspect.getdoc(factory))
         if alone and module is not None:
             yield _text(module.__doc__)
-        own = {**described, **_arguments(factory)}
+        own = {**described, **arguments_of(factory)}
         rows = [
             (p.name, "" if p.default is MISSING else p.default, own.get(p.name, ""))
             for p in registry.strategy_parameters(name)
@@ -75,7 +76,7 @@ def _stop_rule_parts() -> Iterator[str]:
     for name, rule in STOP_RULES.items():
         yield f"### `stop={name}`"
         yield _text(re.sub(rf"^``{name}``: ", "", inspect.getdoc(rule) or ""))
-        described = {**_arguments(STRATEGIES["majority"]), **_arguments(rule)}
+        described = {**arguments_of(STRATEGIES["majority"]), **arguments_of(rule)}
         rows = [(f.name, f.default, described.get(f.name, "")) for f in fields(rule)]
         if rows:
             yield _table(rows)
@@ -86,19 +87,6 @@ def _text(docstring: str | None) -> str:
     text = _SECTION.sub("", inspect.cleandoc(docstring or "")).strip().replace("``", "`")
     text = re.sub(r"arXiv (\d{4}\.\d{5})", r"[arXiv \1](https://arxiv.org/abs/\1)", text)
     return text if text[1:2].isdigit() else text[:1].upper() + text[1:]
-
-
-def _arguments(factory: Any) -> dict[str, str]:
-    """What a docstring says about each parameter."""
-    found: dict[str, str] = {}
-    sections = _SECTION.finditer(f"{inspect.getdoc(factory) or ''}\n")
-    block = next((section for section in sections if section[1] == "Args"), None)
-    for names, meaning in re.findall(
-        r"^    (\w[\w, ]*): ((?:.*\n?)(?:^     +.*\n?)*)", block[2] if block else "", re.MULTILINE
-    ):
-        for name in names.split(", "):
-            found[name] = " ".join(meaning.split()).replace("``", "`")
-    return found
 
 
 def _table(rows: list[tuple[str, Any, str]]) -> str:

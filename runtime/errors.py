@@ -119,12 +119,24 @@ class NotInTime(FrontrunnerError):
 
 
 class ConfigError(FrontrunnerError):
-    """A setting is wrong; ``path`` names it as in the file (``engine.speculation.tokens``)."""
+    """A setting is wrong; ``path`` names it as in the file (``engine.speculation.tokens``).
 
-    def __init__(self, path: str, problem: str, source: str | None = None) -> None:
-        self.path, self.problem, self.source = path, problem, source
+    Where several are, ``others`` has the further ones, and the message all of them, a line each;
+    ``each`` has those lines.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        problem: str,
+        source: str | None = None,
+        others: "tuple[ConfigError, ...]" = (),
+    ) -> None:
+        self.path, self.problem, self.source, self.others = path, problem, source, others
         place = f"{source}: " if source else ""
-        super().__init__(f"{place}{path}: {problem}" if path else f"{place}{problem}")
+        said = f"{place}{path}: {problem}" if path else f"{place}{problem}"
+        self.each: tuple[str, ...] = (said, *(text for other in others for text in other.each))
+        super().__init__("\n".join(self.each))
 
 
 class EngineError(FrontrunnerError):

@@ -135,8 +135,13 @@ class Runtime:
         )
 
     @classmethod
-    def from_config(cls, config: str | Path | Settings) -> Self:
+    def from_config(cls, config: str | Path | Settings | None = None) -> Self:
         """A runtime on the engine that a TOML file (or ``Settings``) describes.
+
+        Args:
+            config: of a file, what the environment says of a key counts over it
+                (``FRONTRUNNER_RACE_BRANCHES``); ``Settings`` are taken as they are. None: the file
+                that ``FRONTRUNNER_CONFIG`` names, or else the embedded demo.
 
         Raises:
             ConfigError: naming the file and the key.
@@ -144,7 +149,7 @@ class Runtime:
         """
         from .engines.factory import make_engine
 
-        settings = config if isinstance(config, Settings) else Settings.from_toml(config)
+        settings = config if isinstance(config, Settings) else Settings.load(config)
         settings = with_family(settings)
         engine = make_engine(settings.engine, settings.prompt, settings.thinking)
         rewards = make_reward_model(settings.rewards, engine, settings.engine)

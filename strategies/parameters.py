@@ -13,6 +13,8 @@ from inspect import isclass, signature
 from types import NoneType, UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
+from frontrunner._suggestions import did_you_mean
+
 _KINDS: Final[dict[type, str]] = {
     int: "a whole number",
     float: "a number",
@@ -80,7 +82,8 @@ def check_arguments(name: str, factory: Callable[..., Any], arguments: Mapping[s
         return
     for key in sorted(set(arguments) - set(known)):
         there = ", ".join(known) if known else "none"
-        raise ValueError(f"{name} has no parameter {key!r}; known: {there}")
+        slip = did_you_mean(key, known)
+        raise ValueError(f"{name} has no parameter {key!r}; known: {there}{slip}")
     for parameter in known.values():
         if parameter.name not in arguments and parameter.default is MISSING:
             raise ValueError(f"{name} needs the parameter {parameter.name!r}")

@@ -98,7 +98,7 @@ def create_strategy(name: str, parameters: Mapping[str, Any]) -> Strategy:
         ValueError: unknown name, unknown parameter, one that is missing or out of range, or a
             factory that failed.
     """
-    factory = _factory(name)
+    factory = strategy_factory(name)
     known = parameters_of(factory)
     if known is not None and "branches" in parameters and "branches" not in known:
         raise ValueError(
@@ -123,7 +123,7 @@ def merge_parameters(
     """
     merged = {**given, **changes}
     try:
-        idle = getattr(_factory(name), "idle_parameters", None)
+        idle = getattr(strategy_factory(name), "idle_parameters", None)
     except ValueError:  # whoever makes the strategy says it
         idle = None
     dropped = (idle(merged) if idle is not None else frozenset[str]()) - set(changes)
@@ -145,7 +145,7 @@ def strategy_parameters(name: str) -> tuple[Parameter, ...]:
     Raises:
         ValueError: unknown name.
     """
-    return tuple((parameters_of(_factory(name)) or {}).values())
+    return tuple((parameters_of(strategy_factory(name)) or {}).values())
 
 
 def takes_parameter(name: str, parameter: str) -> bool:
@@ -154,10 +154,15 @@ def takes_parameter(name: str, parameter: str) -> bool:
     Raises:
         ValueError: unknown name.
     """
-    return parameter in (parameters_of(_factory(name)) or {})
+    return parameter in (parameters_of(strategy_factory(name)) or {})
 
 
-def _factory(name: str) -> Callable[..., Strategy]:
+def strategy_factory(name: str) -> Callable[..., Strategy]:
+    """What makes a strategy of this name.
+
+    Raises:
+        ValueError: unknown name.
+    """
     built_in = _STRATEGIES.get(name)
     return STRATEGY_PLUGINS.find(name) if built_in is None else built_in
 

@@ -136,3 +136,9 @@ def test_no_local_path_is_written_down(name: str) -> None:
     text = (ROOT / name).read_text()
     assert not re.findall(r"(?<![\w./:-])/(?:home|Users|root|work|tmp|opt|mnt|srv)/\S*", text)
     assert "file://" not in text
+
+
+def test_the_version_is_the_changelogs() -> None:
+    done = subprocess.run([".ci/release", "--check"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"version {frontrunner.__version__}\n"

@@ -48,6 +48,7 @@ PROMISED = {
         BranchScored BranchStarted BranchStatus CallTimeReached Event Observer RaceDecided RaceSpec
         RaceStarted RaceWatcher StopReason ToolCalled ToolReturned VoteChanged
     """,
+    "frontrunner.experiments": "Draw Row replay replay_draws",
     "frontrunner.rewards": """
         FunctionReward RewardModel Scoring ScoringBudget SupportsComparison register_reward
         reward_names

@@ -33,6 +33,7 @@ from .options import (
     replay,
     serve,
     solve,
+    strategies,
 )
 
 if TYPE_CHECKING:
@@ -45,7 +46,6 @@ _UsageError: Any = typer.BadParameter.__mro__[2]
 
 app = typer.Typer(
     name="frontrunner",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -111,7 +111,8 @@ def _command(
 def _solve(command: solve.SolveCommand, make_runtime: "RuntimeFactory") -> int:
     from .commands.solve import run_solve
 
-    return run_solve(command, make_runtime)
+    # A runtime that was handed over is what is raced on, whatever else runs on this machine.
+    return run_solve(command, None if make_runtime is _configured else make_runtime)
 
 
 @_command(demo, demo.DemoCommand)
@@ -154,6 +155,13 @@ def _replay(command: replay.ReplayCommand, make_runtime: "RuntimeFactory") -> in
     from .commands.replay import run_replay
 
     return run_replay(command)
+
+
+@_command(strategies, strategies.StrategiesCommand)
+def _strategies(command: strategies.StrategiesCommand, make_runtime: "RuntimeFactory") -> int:
+    from .commands.strategies import run_strategies
+
+    return run_strategies(command)
 
 
 @_command(convert, convert.ConvertCommand)
@@ -227,11 +235,6 @@ def run_app(argv: Sequence[str] | None, make_runtime: "RuntimeFactory | None") -
 
 
 def _configured(settings: "Settings") -> "Runtime":
-    from ..engines.vllm.engine import check_model_folder
-    from ..runtime import Runtime
+    from .common.engine_startup import configured
 
-    engine = settings.engine
-    for one in engine.members if engine.kind == "pool" else (engine,):
-        if one.kind == "vllm":
-            check_model_folder(one)  # at once, and not beside whatever else starts
-    return Runtime.from_config(settings)
+    return configured(settings)

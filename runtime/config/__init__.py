@@ -3,6 +3,7 @@
 Unknown keys, wrong types and combinations that cannot work are refused with the key's path.
 """
 
+from ..config_identity import CONFIG_VARIABLE, config_path, demo_config_path
 from .engine import (
     DEMO_DRAFT_MODEL,
     DEMO_MODEL,
@@ -27,11 +28,12 @@ from .rewards import (
     VerifierRewards,
 )
 from .serving import ServerSettings
-from .settings import LogSettings, Settings, demo_config_path
+from .settings import LogSettings, Settings
 from .speculation import NoSpeculation, SpeculationSettings
 from .thinking import ThinkingSettings
 
 __all__ = [
+    "CONFIG_VARIABLE",
     "DEMO_DRAFT_MODEL",
     "DEMO_MODEL",
     "DEMO_REWARD_MODEL",
@@ -61,5 +63,6 @@ __all__ = [
     "VerifierRewards",
     "VllmMember",
     "VllmSettings",
+    "config_path",
     "demo_config_path",
 ]

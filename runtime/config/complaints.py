@@ -5,6 +5,8 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
+from frontrunner._suggestions import closest
+
 from .sections import path_in
 from .tables import Table
 
@@ -24,7 +26,7 @@ def complaint(
     context = fault.get("ctx", {})
     match fault["type"]:
         case "extra_forbidden":
-            return ".".join(path), _unknown(path[-1], table, fault)
+            return ".".join(path), _unknown(path, tables, fault)
         case "missing" if table is not None and table.told_by is not None:
             needed = f"{_last(table)}.{path[-1]}"
             said = f'{table.told_by.key} "{_variant(table, fault)}" needs {needed}'
@@ -39,12 +41,31 @@ def complaint(
             return ".".join(path), message[:1].lower() + message[1:]
 
 
-def _unknown(key: str, table: Table | None, fault: ErrorDetails) -> str:
+def _unknown(path: list[str], tables: Mapping[str, Table], fault: ErrorDetails) -> str:
+    key, table = path[-1], tables.get(".".join(path[:-1]))
     if table is None or table.told_by is None or not table.takes(key):
-        return "unknown key"
+        return f"unknown key{_meant(path, tables)}"
     # A table in a table is told by a key that no other has: its name alone will do.
     told_by = f"{table.path}.{table.told_by.key}" if "." not in table.path else table.told_by.key
     return f'has no meaning with {told_by} "{_variant(table, fault)}"'
+
+
+def _meant(path: list[str], tables: Mapping[str, Table]) -> str:
+    """The key that was meant, if it can be told: one of this table that is spelled much like it, or
+    one of this name in another table."""
+    key, place = path[-1], ".".join(path[:-1])
+    if not place:
+        here = {name for name in tables if "." not in name}
+    else:
+        here = _keys(tables[place]) if place in tables else set[str]()
+    found = closest(key, here)
+    if found is None and place:
+        found = next((f"{t.path}.{key}" for t in tables.values() if key in _keys(t)), None)
+    return f"; did you mean {found}?" if found is not None else ""
+
+
+def _keys(table: Table) -> set[str]:
+    return {name for section in table.sections.values() for name in section.model_fields}
 
 
 def _variant(table: Table, fault: ErrorDetails) -> str:

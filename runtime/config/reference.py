@@ -14,7 +14,10 @@ import tomli_w
 from annotated_types import Ge, Gt, Interval, Le, Lt, MinLen
 from pydantic.fields import FieldInfo
 
+from frontrunner._suggestions import did_you_mean
+
 from ..errors import BadRequest
+from .overrides import key_paths
 from .sections import Section, Unit
 from .settings import Settings
 from .tables import Table, description, tables
@@ -213,6 +216,18 @@ def _unit(annotation: Any, metadata: Sequence[Any]) -> str:
     return ""
 
 
+def paths(names: Sequence[str] = ()) -> dict[str, list[str]]:
+    """The paths of keys by those of their tables, all or those that are named.
+
+    Raises:
+        BadRequest: there is no such table or key.
+    """
+    found: dict[str, list[str]] = {}
+    for table, keys in _wanted(names):
+        found.setdefault(table.path, []).extend(dict.fromkeys(key.path for key in keys))
+    return found
+
+
 def _wanted(names: Sequence[str]) -> list[tuple[Table, list[Key]]]:
     everything = [(table, keys_of(table)) for table in tables(Settings).values()]
     if not names:
@@ -224,9 +239,11 @@ def _wanted(names: Sequence[str]) -> list[tuple[Table, list[Key]]]:
         ]
         found = [(table, keys) for table, keys in found if keys]
         if not found:
+            known = {*tables(Settings), *key_paths(Settings)}
+            known |= {path.rpartition(".")[2] for path in known}
             raise BadRequest(
                 f"{name}: there is no such table or key; there are the tables "
-                f"{', '.join(tables(Settings))}"
+                f"{', '.join(tables(Settings))}{did_you_mean(name, known)}"
             )
         chosen += found
     return chosen

@@ -14,6 +14,10 @@ class ServerSettings(Section):
     """The address that the server listens on."""
     port: Annotated[int, Field(ge=0, le=65535), Unit("port")] = 8000
     """The port that the server listens on; 0 is one that is free."""
+    socket: str | None = None
+    """The unix socket that the server listens on instead of ``host`` and ``port``, a path (relative
+    to the config file), for a reverse proxy on the same machine; who may open it is said by the
+    rights of its folder. Not set: none."""
     model: str | None = None
     """The name under which clients ask for the model. Not set: the engine's own."""
     key_file: str | None = None
@@ -26,6 +30,11 @@ class ServerSettings(Section):
     ``*`` is all. The server's own page always may."""
     open_metrics: bool = False
     """Whether ``/metrics`` is served without a key."""
+    metrics_port: Annotated[int, Field(ge=0, le=65535), Unit("port")] | None = None
+    """The port on which ``/metrics`` is served by itself as well, without a key; 0 is one that is
+    free. Not set: none."""
+    metrics_host: str = "127.0.0.1"
+    """The address that ``metrics_port`` is on."""
     progress_limit: Seconds = 5.0
     """The time in which a working engine must give a token; after that the server is not ready
     until one comes."""
@@ -56,9 +65,10 @@ class ServerSettings(Section):
     connection."""
     drain_limit: Seconds = 30.0
     """The time that running races get when the server is told to end."""
-    drain_grace: SecondsOrNone = 5.0
+    drain_grace: SecondsOrNone | None = None
     """The time before that in which the server calls itself not ready and still takes requests:
-    load balancers need time to notice."""
+    load balancers need time to notice. Not set: 5 seconds, and none on an address that only this
+    machine can reach."""
     max_deadline: Seconds = 600.0
     """The longest deadline that a request gets, whatever it asks for."""
     per_key_races: Races | None = None

@@ -1,14 +1,18 @@
 """The whole file."""
 
+import os
 import tomllib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 from pydantic import ValidationError, model_validator
 
+from ..config_identity import config_path
 from ..errors import ConfigError
 from .complaints import complaint
 from .engine import EngineSettings, OpenAISettings, PoolSettings, VllmSettings
+from .overrides import merged, overrides
 from .planning import PlanningSettings
 from .prompting import PromptSettings
 from .racing import AnswerSettings, ForcingSettings, LengthSettings, RaceSettings, SamplingSettings
@@ -64,8 +68,14 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if conflicts := list(self._conflicts()):
+            raise ValueError("; ".join(conflicts))
+        return self
+
+    def _conflicts(self) -> Iterator[str]:
+        """What cannot be together, though each by itself may be."""
         if self.race.branches > self.engine.max_branches:
-            raise ValueError(
+            yield (
                 f"race.branches ({self.race.branches}) exceeds engine.max_branches "
                 f"({self.engine.max_branches})"
             )
@@ -73,21 +83,20 @@ class Settings(Section):
         engines = engine.members if isinstance(engine, PoolSettings) else (engine,)
         remote = any(isinstance(e, OpenAISettings) and e.tokenizer is None for e in engines)
         if self.prompt.chat_template is not None and remote:
-            raise ValueError(
+            yield (
                 "prompt.chat_template needs engine.tokenizer: without it the endpoint applies a "
                 "template of its own"
             )
         context = self.engine.max_context_tokens
         if context is not None and (self.forcing.max_tokens or 0) >= context:
-            raise ValueError("forcing.max_tokens must be below engine.max_context_tokens")
+            yield "forcing.max_tokens must be below engine.max_context_tokens"
         if isinstance(engine, VllmSettings) and isinstance(self.rewards, PoolingRewards):
             main, second = engine.gpu_memory_utilization, self.rewards.gpu_memory_utilization
             if main is not None and second is not None and main + second > 1:
-                raise ValueError(
+                yield (
                     f"engine.gpu_memory_utilization ({main:g}) and rewards.gpu_memory_utilization "
                     f"({second:g}) exceed 1: both engines share the GPU"
                 )
-        return self
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Self:
@@ -97,27 +106,75 @@ class Settings(Section):
             ConfigError: naming the file and the key.
         """
         path = Path(path)
-        try:
-            data = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ConfigError("", f"cannot read it ({error.strerror})", str(path)) from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError("", f"not valid TOML: {error}", str(path)) from error
-        settings = cls.from_dict(data, source=str(path))
+        settings = cls.from_dict(read_file(path), source=str(path))
         return settings._resolved(path.parent)
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any], *, source: str | None = None) -> Self:
-        """Check settings given as nested dictionaries.
+    def load(
+        cls,
+        path: str | Path | None = None,
+        *,
+        sets: Sequence[str] = (),
+        environ: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Read settings as programs do that are started by themselves: those of a file, changed by
+        what the environment says, and then by ``sets``.
+
+        Args:
+            path: of the file. None: the one that the environment variable ``FRONTRUNNER_CONFIG``
+                names, or else the demo's, which ships inside the package.
+            sets: texts of the form ``section.key=value``. Paths in them, and in the environment,
+                are relative to the working directory; in the file, to the file.
+            environ: None: this process's environment.
 
         Raises:
-            ConfigError: naming the key.
+            ConfigError: naming the file, the variable or the text, and the key.
+        """
+        environ = os.environ if environ is None else environ
+        path = config_path(path, environ)
+        data = read_file(path)
+        changes = overrides(cls, data, sets, environ)
+        sources = {change.path: change.source for change in changes}
+        settings = cls.from_dict(merged(data, changes), source=str(path), sources=sources)
+        return settings._resolved(path.parent)
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> Self:
+        """The defaults, changed by what the environment says.
+
+        Raises:
+            ConfigError: naming the variable.
+        """
+        changes = overrides(cls, {}, (), environ)
+        sources = {change.path: change.source for change in changes}
+        return cls.from_dict(merged({}, changes), sources=sources)
+
+    @classmethod
+    def from_dict(
+        cls,
+        data: dict[str, Any],
+        *,
+        source: str | None = None,
+        sources: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Check settings given as nested dictionaries.
+
+        Args:
+            source: what they are from, for errors.
+            sources: what single keys are from, by their paths, where that is something else.
+
+        Raises:
+            ConfigError: naming the key, or each of the keys that are wrong.
         """
         try:
             return cls.model_validate(data, context=MAY_IMPORT)
         except ValidationError as error:
-            path, problem = complaint(error.errors()[0], data, tables(cls))
-            raise ConfigError(path, problem, source) from None
+            said = dict.fromkeys(complaint(f, data, tables(cls)) for f in error.errors())
+            first, *others = (
+                ConfigError(path, problem, (sources or {}).get(path, source))
+                for path, problem in said
+            )
+            raise ConfigError(first.path, first.problem, first.source, tuple(others)) from None
 
     def _resolved(self, folder: Path) -> Self:
         """Model folders and files relative to the config file made absolute."""
@@ -134,6 +191,9 @@ class Settings(Section):
         if server.key_file is not None:
             key_file = folder / Path(server.key_file).expanduser()
             server = server.model_copy(update={"key_file": str(key_file.resolve())})
+        if server.socket is not None:
+            path = folder / Path(server.socket).expanduser()
+            server = server.model_copy(update={"socket": str(path.absolute())})
         prompt = self.prompt
         if prompt.chat_template is not None:
             template = (folder / Path(prompt.chat_template).expanduser()).resolve()
@@ -178,6 +238,15 @@ def _resolve(model: str, folder: Path, file: str = "config.json") -> str:
     return model
 
 
-def demo_config_path() -> Path:
-    """The shipped ``configs/demo.toml``."""
-    return Path(__file__).resolve().parents[2] / "configs" / "demo.toml"
+def read_file(path: Path) -> dict[str, Any]:
+    """What a TOML file says, unchecked.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError("", f"cannot read it ({error.strerror})", str(path)) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError("", f"not valid TOML: {error}", str(path)) from error

@@ -8,7 +8,7 @@ first B of it. So all cells see the same branches, and those of fewer branches a
 import os
 import signal
 from array import array
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -165,6 +165,29 @@ class Replay:
             self._registrations = _registrations(job)
         self._parts: dict[tuple[int, int], Part] = {}
 
+    @property
+    def parts(self) -> list[Part]:
+        """What has been run so far."""
+        return [part for _, part in sorted(self._parts.items())]
+
+    def resume(self, parts: Iterable[Part]) -> int:
+        """Take what ``parts`` of the same job has given for done; call it before ``run``.
+
+        Returns:
+            The races that need not be run again.
+        """
+        wanted = {(question, first): draws for question, first, draws in self._tasks()}
+        for part in parts:
+            if wanted.get((part.question, part.first_draw)) == part.draws:
+                self._parts[part.question, part.first_draw] = part
+        return sum(part.draws for part in self._parts.values()) * len(self.job.cells)
+
+    def _tasks(self) -> Iterator[tuple[int, int, int]]:
+        each = max(1, _RACES_A_TASK // len(self.job.cells))
+        for question in range(len(self.job.questions)):
+            for first in range(0, self.job.draws, each):
+                yield question, first, min(each, self.job.draws - first)
+
     def run(self) -> Generator[int, None, None]:
         """Run it all; yields several times a second how many races were run since the last time.
 
@@ -174,12 +197,7 @@ class Replay:
         Closing it ends the processes. So that they can be ended, let no signal raise an exception
         while it runs: note the signal, and close it between two steps.
         """
-        each = max(1, _RACES_A_TASK // len(self.job.cells))
-        tasks = (
-            (question, first, min(each, self.job.draws - first))
-            for question in range(len(self.job.questions))
-            for first in range(0, self.job.draws, each)
-        )
+        tasks = (task for task in self._tasks() if task[:2] not in self._parts)
         parts = self._here(tasks) if self._processes == 1 else self._apart(tasks)
         for part in parts:
             if part is None:

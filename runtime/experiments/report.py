@@ -1,12 +1,14 @@
 """What a replay shows: a table, plots, and a report with them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from ..plotting import pyplot
@@ -18,43 +20,58 @@ from .intervals import Interval
 _LINES = 14
 
 
-def table(rows: Sequence[Row], unit: str) -> Table:
-    """All rows; ``unit`` is that of the times."""
+#: The columns of a table, beside those of ``strategy`` and ``B``.
+_COLUMNS: Final[Mapping[str, Callable[[Row], str]]] = {
+    "deadline": lambda row: "none" if row.deadline is None else _time(row.deadline),
+    "forced": lambda row: "on" if row.forced else "off",
+    "accuracy %": lambda row: f"{100 * row.accuracy:.1f}",
+    "against baseline": lambda row: _points(
+        row.accuracy_difference, row.accuracy_difference_interval
+    ),
+    "latency": lambda row: _time(row.latency_mean),
+    "p50": lambda row: _time(row.latency_p50),
+    "p95": lambda row: _time(row.latency_p95),
+    "times faster": lambda row: _ratio(row.speedup, row.speedup_interval),
+    "tokens": lambda row: f"{row.tokens_mean:,.0f}",
+    "saved %": lambda row: "" if row.tokens_saved is None else f"{100 * row.tokens_saved:.1f}",
+    "cut %": lambda row: f"{100 * row.branches_cut:.1f}",
+    "of clairvoyant": lambda row: _ratio(row.over_clairvoyant, None),
+}
+#: What is left out first where there is little room; what is the same in all rows goes before it.
+_SPARE: Final = ("of clairvoyant", "cut %", "p50", "tokens", "p95", "saved %", "against baseline")
+
+
+def table(rows: Sequence[Row], unit: str, without: Collection[str] = ()) -> Table:
+    """All rows.
+
+    Args:
+        unit: that of the times.
+        without: columns that are left out.
+    """
     made = Table(box=SIMPLE_HEAD, pad_edge=False)
     made.add_column("strategy", no_wrap=True)
-    for name in ("B", "deadline", "forced"):
-        made.add_column(name, justify="right", no_wrap=True)
-    for name in (
-        "accuracy %",
-        "against baseline",
-        f"latency ({unit})",
-        "p50",
-        "p95",
-        "times faster",
-        "tokens",
-        "saved %",
-        "cut %",
-        "of clairvoyant",
-    ):
-        made.add_column(name, justify="right", no_wrap=True)
+    made.add_column("B", justify="right", no_wrap=True)
+    columns = {name: of for name, of in _COLUMNS.items() if name not in without}
+    for name in columns:
+        title = f"latency ({unit})" if name == "latency" else name
+        made.add_column(title, justify="right", no_wrap=True)
     for row in rows:
-        made.add_row(
-            row.strategy,
-            str(row.branches),
-            "none" if row.deadline is None else _time(row.deadline),
-            "on" if row.forced else "off",
-            f"{100 * row.accuracy:.1f}",
-            _points(row.accuracy_difference, row.accuracy_difference_interval),
-            _time(row.latency_mean),
-            _time(row.latency_p50),
-            _time(row.latency_p95),
-            _ratio(row.speedup, row.speedup_interval),
-            f"{row.tokens_mean:,.0f}",
-            "" if row.tokens_saved is None else f"{100 * row.tokens_saved:.1f}",
-            f"{100 * row.branches_cut:.1f}",
-            _ratio(row.over_clairvoyant, None),
-        )
+        made.add_row(row.strategy, str(row.branches), *(of(row) for of in columns.values()))
     return made
+
+
+def fitting_table(rows: Sequence[Row], unit: str, width: int) -> tuple[Table, list[str]]:
+    """The table in so many columns of a terminal, and what was left out of it for that: first what
+    is the same in all rows, then what matters least."""
+    console = Console(width=10_000)
+    same = [n for n in ("deadline", "forced") if len({_COLUMNS[n](row) for row in rows}) == 1]
+    out: list[str] = []
+    for name in (*same, *_SPARE, ""):
+        made = table(rows, unit, out)
+        if not name or Measurement.get(console, console.options, made).maximum <= width:
+            return made, out
+        out.append(name)
+    raise AssertionError("the last one is returned")
 
 
 def draw_plots(rows: Sequence[Row], folder: Path, unit: str) -> list[Path]:

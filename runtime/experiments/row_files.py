@@ -1,7 +1,7 @@
 """Rows of figures as files, for spreadsheets and notebooks."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ class Row(Protocol):
         ...
 
 
-def write_csv(rows: Sequence[Row], path: Path) -> None:
+def write_csv(rows: Iterable[Row], path: Path) -> None:
     """One line a row; an interval takes two columns, ``…_low`` and ``…_high``."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer: csv.DictWriter[str] | None = None

@@ -27,6 +27,7 @@ from .replies.races import ClientGone
 from .requests.limits import is_uncompressed
 from .requests.slices import SLICES, Slices
 from .responses import routes as responses
+from .runs.access_log import access_line
 from .runs.run import RUNS, Runs
 from .security.cors import Origins, cors_headers, origin_middleware
 from .security.keys import Keys, is_loopback, key_middleware
@@ -118,8 +119,9 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Whatever goes wrong is said in OpenAI's form, and whatever is logged meanwhile, by the races
     of the request, too, has its name."""
     request[_NAME] = name = _name_of(request)
-    with bound_contextvars(request_id=name):
+    with bound_contextvars(request_id=name), access_line(request) as line:
         response = await _answered(request, handler)
+        line.status = response.status
     _leave_compressed_rest(request)
     return response
 

@@ -4,10 +4,23 @@ import anyio
 import structlog
 from aiohttp import web
 
+from ..config import ServerSettings
 from .app_keys import SETTINGS
 from .runs.run import RUNS
+from .security.keys import is_loopback
 
 _log = structlog.get_logger("frontrunner.serving")
+
+
+#: Seconds for which a server that others may reach calls itself not ready before it is.
+_GRACE = 5.0
+
+
+def grace(settings: ServerSettings) -> float:
+    """Seconds for which a server that is to end goes on taking requests."""
+    if settings.drain_grace is not None:
+        return settings.drain_grace
+    return 0.0 if settings.socket is not None or is_loopback(settings.host) else _GRACE
 
 
 async def drain(app: web.Application) -> None:
@@ -20,6 +33,6 @@ async def drain(app: web.Application) -> None:
     runs, settings = app[RUNS], app[SETTINGS]
     runs.leaving = True
     _log.info("frontrunner.draining", races=runs.running)
-    await anyio.sleep(settings.drain_grace)
+    await anyio.sleep(grace(settings))
     await runs.drain(settings.drain_limit)
     _log.info("frontrunner.drained")

@@ -15,6 +15,7 @@ The formats that are read are told apart by what is in the file:
 """
 
 from codecs import BOM_UTF8
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -47,6 +48,16 @@ def read_traces(paths: Iterable[Path]) -> list[RecordedQuestion]:
             raise TraceError(path, f"cannot be read ({error.strerror})") from error
         questions += _reader_of(path, content)(path, content)
     return _pooled(questions)
+
+
+def agreed(question: RecordedQuestion) -> RecordedQuestion:
+    """A question of which nobody knows what is right, with what most of its branches answered in
+    the place of that (the earliest of equals): a strategy is then as accurate as it agrees with
+    waiting for all of them. Others stay as they are."""
+    votes = Counter(b.answer for b in question.branches if b.answer is not None and not b.truncated)
+    if question.judged or not votes:
+        return question
+    return replace(question, right=frozenset({votes.most_common(1)[0][0]}))
 
 
 async def unified(

@@ -62,3 +62,8 @@ class RecordedQuestion:
     left_out: int = 0
     """Recorded branches that were cut or forced: nobody knows how they would have ended."""
     question: str | None = None
+
+    @property
+    def judged(self) -> bool:
+        """Whether anything says which answers are right."""
+        return self.gold is not None or any(b.correct is not None for b in self.branches)

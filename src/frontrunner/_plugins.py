@@ -16,6 +16,8 @@ from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
+from ._suggestions import did_you_mean
+
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
@@ -163,7 +165,8 @@ class Plugins(Generic[T]):
     def _unknown(self, name: str) -> str:
         known = f"known: {', '.join(self.names())}"
         if not is_reference(name):
-            return f"unknown {self._key} {name!r}; {known}"
+            slip = did_you_mean(name, self.names())
+            return f"unknown {self._key} {name!r}; {known}{slip}"
         return (
             f"unknown {self._key} {name!r}: a name of the form {_FORM} is imported where the "
             "config or the command line gives it, not where a request does; name it there, or "

@@ -49,14 +49,14 @@ def test_everything_has_a_default() -> None:
 
 @pytest.mark.parametrize("section", SECTIONS)
 def test_an_unknown_key_is_refused_by_its_path(section: str) -> None:
-    data = nested(f"{section}.tokns", 3)
+    data = nested(f"{section}.xyzzy", 3)
     if section == "lengths":
         data["lengths"] |= {"median": 10, "p95": 20}
-    assert refusal(data) == f"{section}.tokns: unknown key"
+    assert refusal(data) == f"{section}.xyzzy: unknown key"
 
 
 def test_an_unknown_section_is_refused_by_its_name() -> None:
-    assert refusal({"enginee": {}}) == "enginee: unknown key"
+    assert refusal({"enginee": {}}) == "enginee: unknown key; did you mean engine?"
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,9 @@ def test_a_file_is_read_and_named_in_what_is_wrong_with_it(file: Path) -> None:
     file.write_text("[engine.speculation]\nmethod = 'ngram'\ntokns = 3\n")
     with pytest.raises(ConfigError) as caught:
         Settings.from_toml(str(file))
-    assert str(caught.value) == f"{file}: engine.speculation.tokns: unknown key"
+    assert (
+        str(caught.value) == f"{file}: engine.speculation.tokns: unknown key; did you mean tokens?"
+    )
     assert caught.value.path == "engine.speculation.tokns"
     assert caught.value.source == str(file)
 

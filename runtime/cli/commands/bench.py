@@ -101,7 +101,7 @@ def _checked(command: BenchCommand) -> _Bench:
         name = path.stem if path is not None else "demo"
         if name in settings:
             raise BadRequest(f"two configs are called {name}: their names tell them apart")
-        settings[name] = load_settings(path)
+        settings[name] = load_settings(path, command.sets)
     first = next(iter(settings.values()))
     strategies = command.strategies or [CONFIGURED, command.baseline]
     branches = numbers("--branches", command.branches or str(first.race.branches), whole=True)

@@ -55,7 +55,7 @@ def run_demo(command: DemoCommand, make_runtime: RuntimeFactory) -> int:
         OutputClosed: nobody reads standard output any more.
         Interrupted: a signal came.
     """
-    settings = load_settings(command.config)
+    settings = load_settings(command.config, command.sets)
     options = RaceOptions(command.deadline, command.branches, command.seed)
     options.check(settings)
     with ExitStack() as stack:

@@ -1,13 +1,13 @@
 """``frontrunner doctor``: is everything there, and what to do about what is not."""
 
+import os
 import sys
 from contextlib import ExitStack
-from pathlib import Path
 
 from rich.console import Console
 
-from ...config import Settings
-from ...errors import FrontrunnerError
+from ...config import CONFIG_VARIABLE, Settings
+from ...errors import ConfigError
 from ..common.engine_startup import RuntimeFactory, spinner
 from ..common.findings import Finding, Level, finding_lines
 from ..common.output import Output, is_terminal, standard_output
@@ -47,8 +47,8 @@ async def _examine(
                 else:
                     await output.line(line.plain)
 
-    settings, finding = _settings(command.config)
-    await report(checks.python(), checks.installation(), finding)
+    settings, findings = _settings(command)
+    await report(checks.python(), checks.installation(), *findings)
     await report(checks.processor(), checks.memory())
     with spinner("importing torch and vLLM", sys.stderr):
         libraries = await checks.libraries()
@@ -73,9 +73,11 @@ async def _examine(
     return ExitStatus.DONE if healthy else ExitStatus.FAILED
 
 
-def _settings(config: Path | None) -> tuple[Settings | None, Finding]:
+def _settings(command: DoctorCommand) -> tuple[Settings | None, list[Finding]]:
     try:
-        settings = load_settings(config)
-    except FrontrunnerError as error:
-        return None, Finding("config", Level.BAD, str(error), "correct the file")
-    return settings, Finding("config", Level.GOOD, str(config or "the embedded demo's"))
+        settings = load_settings(command.config, command.sets)
+    except ConfigError as error:
+        found = [Finding("config", Level.BAD, said, "correct the file") for said in error.each]
+        return None, found
+    named = command.config or os.environ.get(CONFIG_VARIABLE) or "the embedded demo's"
+    return settings, [Finding("config", Level.GOOD, str(named))]

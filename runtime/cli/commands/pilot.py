@@ -31,7 +31,7 @@ def run_pilot(command: PilotCommand, make_runtime: RuntimeFactory) -> int:
         FrontrunnerError: before anything was raced.
         Interrupted: a signal came; the races that have ended are in the file.
     """
-    settings = load_settings(command.config)
+    settings = load_settings(command.config, command.sets)
     options = _options(command, settings)
     options.check(settings)
     questions = _questions(command, settings)
@@ -114,6 +114,7 @@ async def _pilot(
                     options,
                     TracingDisplay(shown, trace, probed=command.probe_every > 0),
                     Equivalence(pool),
+                    is_over=lambda: runtime.engine.failure is not None,
                 )
         failure = runtime.engine.failure
     _report(command, outcomes)

@@ -51,7 +51,7 @@ def run_plan(command: PlanCommand) -> int:
         raise BadRequest(f"--search takes {' or '.join(_SEARCHES)}, not {command.search!r}")
     if command.load < 0:
         raise BadRequest("--load must be at least 0")
-    settings = load_settings(command.config)
+    settings = load_settings(command.config, command.sets)
     profile = Profile.read(command.profile)
     models = engine_models(profile)
     questions = load_recordings(command.pilot or [Path("pilot.ndjson")])

@@ -76,7 +76,7 @@ def run_profile(command: ProfileCommand, make_runtime: RuntimeFactory) -> int:
             return run(lambda: _show(command, profile, output))
     if command.draft is not None:
         raise BadRequest("--draft is for --simulate; for an engine, name it in --engine-args")
-    settings = load_settings(command.config)
+    settings = load_settings(command.config, command.sets)
     variants = variants_of(settings, command.engine_args or [])
     questions = _questions(command.questions, settings)
     known = None if command.fresh else _known(command, settings)

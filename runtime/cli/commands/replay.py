@@ -1,9 +1,12 @@
 """``frontrunner replay``: strategies on recorded branches."""
 
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
+from hashlib import sha256
 from math import inf, isfinite
 from pathlib import Path
 from types import FrameType
@@ -11,19 +14,23 @@ from typing import TypeVar
 
 from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 
+from frontrunner import __version__
 from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.stop_rules import STOP_NAMES
 
 from ...errors import BadRequest
+from ...experiments.checkpoint import read_parts, write_parts
 from ...experiments.comparison import Row, rows_of
+from ...experiments.draws import draws_of
 from ...experiments.intervals import numpy
 from ...experiments.replay import Job, Replay, Replayed
-from ...experiments.report import draw_plots, replay_report, table
+from ...experiments.report import draw_plots, fitting_table, replay_report, table
 from ...experiments.row_files import write_csv, write_parquet
 from ...simulation.cells import StrategySpec, cells_of
 from ...simulation.simulated_race import Timing
 from ...traces.recordings import RecordedQuestion
 from ..common.console import plain_lines, print_json, print_lines, progress_bar
+from ..common.output import is_terminal, width_of_output
 from ..common.recordings import load_recordings, warn_of_cut_branches
 from ..common.report_file import write_report
 from ..common.running import ExitStatus, Interrupted
@@ -35,6 +42,8 @@ _DEFAULT_STRATEGIES = (
     "first_to_m:m=1",
     "first_to_m:m=3",
 )
+#: What has been replayed of a command that was broken off, in the folder of ``--out``.
+_KEPT = "replay.partial"
 #: Columns of a table that goes into a file or a pipe.
 _WIDTH = 240
 
@@ -50,18 +59,68 @@ def run_replay(command: ReplayCommand) -> int:
         Interrupted: a signal came.
     """
     numpy()  # what is missing is said before the work, not after it
+    if command.per_draw and command.out is None:
+        raise BadRequest("--per-draw writes a file: name its folder with --out")
     if command.out is not None:
         _make_folder(command.out)
     job_of = _checked(command)
-    questions = load_recordings(command.traces)
+    questions = load_recordings(command.traces, agreement=True)
     replay = Replay(job_of(questions), command.processes)
     warn_of_cut_branches(questions, remedy="record with --param stop=none and a generous deadline")
-    replayed = _with_progress(replay)
+    replayed = _with_progress(replay) if command.out is None else _resumed(command, replay)
     rows = rows_of(
         replayed, StrategySpec.parse(command.baseline), step_seconds=command.step_seconds
     )
-    _show(command, rows, "tokens" if command.step_seconds is None else "seconds")
+    _show(command, rows, "tokens" if command.step_seconds is None else "seconds", replayed)
     return ExitStatus.DONE
+
+
+# ── going on ──────────────────────────────────────────────────────────────────────────────────
+
+
+def _resumed(command: ReplayCommand, replay: Replay) -> Replayed:
+    """Run what has not been run yet; what is run is kept if it is broken off.
+
+    Raises:
+        BadRequest: it cannot be kept.
+        Interrupted: a signal came.
+    """
+    assert command.out is not None
+    kept, identity = command.out / _KEPT, _identity(command)
+    done = replay.resume(read_parts(kept, identity))
+    if done:
+        print(f"going on: {done:,} of {replay.races:,} races are done", file=sys.stderr)
+    try:
+        replayed = _with_progress(replay, done)
+    except Interrupted:
+        try:
+            write_parts(kept, identity, replay.parts)
+        except OSError as error:
+            raise BadRequest(f"cannot write {kept} ({error.strerror})") from error
+        print(f"kept in {kept}: the same command goes on from there", file=sys.stderr)
+        raise
+    kept.unlink(missing_ok=True)
+    return replayed
+
+
+def _identity(command: ReplayCommand) -> str:
+    """The same only for a command that gives the same figures."""
+    said = replace(command, out=None, per_draw=False, json=False, processes=None)
+    digest = sha256(f"{__version__} {said}".encode())
+    for path in command.traces:
+        digest.update(sha256(path.read_bytes()).digest())
+    for name in (*(command.strategies or ()), command.baseline):
+        for source in _own_sources(name):  # it may have been changed meanwhile
+            digest.update(source)
+    return digest.hexdigest()
+
+
+def _own_sources(strategy: str) -> Iterator[bytes]:
+    """The source of the modules of a user's own that a strategy's text names."""
+    for module in re.findall(r"([^\W\d][\w.]*):[^\W\d]\w*", strategy):
+        found = sys.modules.get(module)
+        if found is not None and (path := getattr(found, "__file__", None)) is not None:
+            yield Path(path).read_bytes()
 
 
 def _checked(command: ReplayCommand) -> Callable[[list[RecordedQuestion]], Job]:
@@ -155,14 +214,14 @@ def _lengths(text: str) -> LengthModel | str | None:
 # ── showing ───────────────────────────────────────────────────────────────────────────────────
 
 
-def _with_progress(replay: Replay) -> Replayed:
+def _with_progress(replay: Replay, done: int = 0) -> Replayed:
     columns = ("[cyan]races[/cyan]", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with (
         _signals_noted() as received,
         progress_bar(*columns) as p,
         closing(replay.run()) as steps,
     ):
-        bar = p.add_task("", total=replay.races)
+        bar = p.add_task("", total=replay.races, completed=done)
         for races in steps:
             p.advance(bar, races)
             if received:
@@ -170,10 +229,16 @@ def _with_progress(replay: Replay) -> Replayed:
     return replay.result()
 
 
-def _show(command: ReplayCommand, rows: Sequence[Row], unit: str) -> None:
+def _show(command: ReplayCommand, rows: Sequence[Row], unit: str, replayed: Replayed) -> None:
     plain = plain_lines(table(rows, unit), width=_WIDTH)
     if command.json:
         print_json(*(row.as_dict() for row in rows))
+    elif is_terminal():
+        width = width_of_output()
+        fitting, left_out = fitting_table(rows, unit, width)
+        print_lines(plain_lines(fitting, width=width))
+        if left_out:
+            print_lines([f"left out to fit: {', '.join(left_out)}; a pipe or a file gets them all"])
     else:
         print_lines(plain)
     if command.out is None:
@@ -184,6 +249,9 @@ def _show(command: ReplayCommand, rows: Sequence[Row], unit: str) -> None:
         )
         write_csv(rows, command.out / "cells.csv")
         parquet = write_parquet(rows, command.out / "cells.parquet")
+        if command.per_draw:
+            races = draws_of(replayed, step_seconds=command.step_seconds)
+            write_csv(races, command.out / "draws.csv")
         drawn = draw_plots(rows, command.out, unit)
         facts = {"recordings": ", ".join(path.name for path in command.traces)}
         report = replay_report(rows, unit, facts)
@@ -191,6 +259,7 @@ def _show(command: ReplayCommand, rows: Sequence[Row], unit: str) -> None:
     except OSError as error:
         raise BadRequest(f"cannot write to {command.out} ({error.strerror})") from error
     files = ["report.html", "table.txt", "cells.csv", *(["cells.parquet"] if parquet else [])]
+    files += ["draws.csv"] if command.per_draw else []
     names = ", ".join([*files, *(path.name for path in drawn)])
     print(f"wrote {names} to {command.out}", file=sys.stderr)
 

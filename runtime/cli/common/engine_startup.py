@@ -27,6 +27,21 @@ _SHOWN_LINES = 40
 _KILL_PAUSE = 0.1
 
 
+def configured(settings: Settings) -> Runtime:
+    """The runtime that the settings describe.
+
+    Raises:
+        ConfigError, EngineStartError: what is wrong is said at once, before an engine starts.
+    """
+    from ...engines.vllm.engine import check_model_folder
+
+    engine = settings.engine
+    for one in engine.members if engine.kind == "pool" else (engine,):
+        if one.kind == "vllm":
+            check_model_folder(one)  # at once, and not beside whatever else starts
+    return Runtime.from_config(settings)
+
+
 @asynccontextmanager
 async def started(runtime: Runtime, *, show: bool) -> AsyncGenerator[Runtime, None]:
     """Enter ``runtime``, with a spinner for the time that its engine takes to start.

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from select import PIPE_BUF
+from shutil import get_terminal_size
 from typing import BinaryIO, TextIO
 
 import anyio
@@ -124,6 +125,11 @@ def _is_open(descriptor: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def width_of_output(otherwise: int = 100) -> int:
+    """The columns of the terminal that standard output is; ``otherwise`` of a pipe or a file."""
+    return get_terminal_size((otherwise, 24)).columns if is_terminal() else otherwise
 
 
 def silence_output() -> None:

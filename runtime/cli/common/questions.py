@@ -1,16 +1,20 @@
 """Where questions come from: the command line, standard input, a file of them."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from ...engines.protocol import Message
 from ...errors import BadRequest, EmptyQuestion
 
+if TYPE_CHECKING:
+    from ...engines.protocol import Message
+
+#: The line between two questions of several lines each.
+_BETWEEN = "---"
 #: The fields of a JSON line that may hold the question, in the order in which they are looked for.
 _FIELDS = ("question", "problem", "messages")
 
@@ -19,7 +23,7 @@ _FIELDS = ("question", "problem", "messages")
 class Asked:
     """A question to race, and the right answer if it is known."""
 
-    question: str | tuple[Message, ...]
+    question: "str | tuple[Message, ...]"
     answer: str | None = None
 
     @property
@@ -56,7 +60,8 @@ def read_question(argument: str | None) -> Asked:
 
 
 def read_file(path: Path) -> list[Asked]:
-    """The questions of a file: one a line, or a JSON object a line if its name ends in .jsonl.
+    """The questions of a file: one a line; or each between lines of three dashes, if there is such
+    a line; or a JSON object a line, if its name ends in .jsonl.
 
     Raises:
         BadRequest: naming the file, and the line if it is about one.
@@ -67,18 +72,41 @@ def read_file(path: Path) -> list[Asked]:
         raise BadRequest(f"cannot read {path} ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise BadRequest(f"cannot read {path}: it is not UTF-8 text") from error
-    read = _from_json if path.suffix == ".jsonl" else lambda line: _asked(line.strip(), None)
+    is_json = path.suffix == ".jsonl"
+    read = _from_json if is_json else lambda text: _asked(text.strip(), None)
     questions: list[Asked] = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
+    for number, text in _lines(lines) if is_json else _texts(lines):
         try:
-            questions.append(read(line))
+            questions.append(read(text))
         except BadRequest as error:
             raise BadRequest(f"{path}, line {number}: {error}") from error
     if not questions:
         raise BadRequest(f"{path} holds no question")
     return questions
+
+
+def _lines(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """The lines that are not empty, by their numbers."""
+    return ((number, line) for number, line in enumerate(lines, 1) if line.strip())
+
+
+def _texts(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """The questions, by the number of their first line."""
+    if all(line.strip() != _BETWEEN for line in lines):
+        yield from _lines(lines)
+        return
+    block: list[tuple[int, str]] = []
+    for number, line in (*enumerate(lines, 1), (0, _BETWEEN)):
+        if line.strip() != _BETWEEN:
+            block.append((number, line))
+            continue
+        if text := "\n".join(line for _, line in block).strip():
+            yield next(_lines_of(block)), text
+        block = []
+
+
+def _lines_of(block: Sequence[tuple[int, str]]) -> Iterator[int]:
+    return (number for number, line in block if line.strip())
 
 
 def _from_json(line: str) -> Asked:

@@ -2,22 +2,34 @@
 one after another."""
 
 import math
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from frontrunner.strategies.parameter_texts import parse_parameter
-from frontrunner.strategies.registry import create_strategy, load_plugins, merge_parameters
+from frontrunner.strategies.protocol import needs_of
 
-from ...answers import Equivalence
-from ...config import Settings, demo_config_path
 from ...errors import BadBranches, BadDeadline, BadRequest, DeadlineTooShort
 from ...events.types import Event, RaceDecided
 from ...result import Result
-from ...runtime import Runtime
 from .questions import Asked
+
+if TYPE_CHECKING:
+    # Not to be imported where a server races: they take longer than its answer.
+    from ...answers import Equivalence
+    from ...config import Settings
+
+
+class Races(Protocol):
+    """Who races questions: a ``Runtime``, or a server's client."""
+
+    def stream(
+        self, question: Any, /, **options: Any
+    ) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
+        """See ``Runtime.stream``."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +42,21 @@ class RaceOptions:
     strategy: str | None = None
     parameters: dict[str, Any] = field(default_factory=dict[str, Any])
 
-    def check(self, settings: Settings) -> None:
+    def check(self, settings: "Settings", *, own_rewards: bool = True) -> None:
         """Find what is wrong without an engine, so that nobody waits for one in vain.
+
+        Args:
+            own_rewards: a reward model may come from elsewhere than the settings.
 
         Raises:
             BadRequest: what ``Runtime.solve`` would raise, if it can be known already.
         """
+        from frontrunner.strategies.registry import (
+            create_strategy,
+            load_plugins,
+            merge_parameters,
+        )
+
         deadline = settings.race.deadline if self.deadline is None else self.deadline
         if not math.isfinite(deadline) or deadline <= 0:
             raise BadDeadline(deadline)
@@ -51,9 +72,11 @@ class RaceOptions:
         try:
             load_plugins(name, self.parameters)  # from the command line, they may be imported
             asked = {**self.parameters, "branches": branches}
-            create_strategy(name, merge_parameters(name, given, asked))
+            made = create_strategy(name, merge_parameters(name, given, asked))
         except ValueError as error:
             raise BadRequest(str(error)) from error
+        if not own_rewards and settings.rewards.kind == "none" and needs_of(made).rewards:
+            raise BadRequest(f"{name} needs a reward model: set [rewards] in the config")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +111,17 @@ class Display:
 
 
 async def run_race(
-    runtime: Runtime,
+    races: Races,
     index: int,
     asked: Asked,
     options: RaceOptions,
     display: Display,
-    equivalence: Equivalence,
+    equivalence: "Equivalence | None",
 ) -> Outcome:
     """Race one question before the eyes of ``display``.
+
+    Args:
+        equivalence: says whether an answer is the right one; None: no answer is known.
 
     Raises:
         BadRequest: the question cannot be raced.
@@ -104,7 +130,7 @@ async def run_race(
     """
     decided: RaceDecided | None = None
     with display.race(index, asked):
-        async with runtime.stream(
+        async with races.stream(
             asked.question,
             deadline=options.deadline,
             branches=options.branches,
@@ -118,7 +144,7 @@ async def run_race(
                 await display.happened(index, event)
     assert decided is not None, "a race ends with RaceDecided"
     correct = None
-    if asked.answer is not None:
+    if asked.answer is not None and equivalence is not None:
         answer = decided.result.answer
         correct = answer is not None and await equivalence.same(answer, asked.answer)
     outcome = Outcome(index, asked, decided.result, correct)
@@ -127,14 +153,19 @@ async def run_race(
 
 
 async def run_races(
-    runtime: Runtime,
+    races: Races,
     questions: Sequence[Asked],
     options: RaceOptions,
     display: Display,
-    equivalence: Equivalence,
+    equivalence: "Equivalence | None",
+    *,
+    is_over: Callable[[], bool] = lambda: False,
 ) -> tuple[list[Outcome], list[BadRequest]]:
     """Race questions one after another; those that cannot be raced are refused, and the rest goes
-    on. After the engine's death no further race is begun.
+    on.
+
+    Args:
+        is_over: whether no further race is to be begun: the engine has died.
 
     Raises:
         BadRequest: none of them can be raced, because of the options.
@@ -145,24 +176,27 @@ async def run_races(
     refusals: list[BadRequest] = []
     for index, asked in enumerate(questions):
         try:
-            outcomes.append(await run_race(runtime, index, asked, options, display, equivalence))
+            outcomes.append(await run_race(races, index, asked, options, display, equivalence))
         except (BadBranches, BadDeadline, DeadlineTooShort):
             raise  # the others would be refused as well
         except BadRequest as error:
             refusals.append(error)
             await display.refused(index, asked, error)
-        if runtime.engine.failure is not None:
+        if is_over():
             break
     return outcomes, refusals
 
 
-def load_settings(config: Path | None) -> Settings:
-    """The settings of a file; None: those of the demo, which ship inside the package.
+def load_settings(config: Path | None, sets: Sequence[str] | None = None) -> "Settings":
+    """The settings of a file, with what the environment and ``sets`` say; None: those of the file
+    that ``FRONTRUNNER_CONFIG`` names, or of the demo, which ship inside the package.
 
     Raises:
         ConfigError: naming the file and the key.
     """
-    return Settings.from_toml(config or demo_config_path())
+    from ...config import Settings
+
+    return Settings.load(config, sets=sets or ())
 
 
 def read_parameters(given: Sequence[str]) -> dict[str, Any]:

@@ -5,17 +5,22 @@ from pathlib import Path
 
 from ...answers import Equivalence, WorkerPool
 from ...config import LogSettings
+from ...errors import BadRequest
 from ...logs import configure_logs
-from ...traces.reading import read_traces, unified
+from ...traces.reading import agreed, read_traces, unified
 from ...traces.recordings import RecordedQuestion
 from .running import ExitStatus, run, warn
 
 
-def load_recordings(paths: Sequence[Path]) -> list[RecordedQuestion]:
+def load_recordings(paths: Sequence[Path], *, agreement: bool = False) -> list[RecordedQuestion]:
     """The questions in ``paths``, equal answers spelled alike.
 
+    Args:
+        agreement: questions of which nobody knows what is right are taken, too: right is then what
+            most of their branches answered, which a warning says.
+
     Raises:
-        BadRequest: a file cannot be read.
+        BadRequest: a file cannot be read, or nobody knows what is right.
         Interrupted: a signal came.
     """
     configure_logs(LogSettings())  # or a warning would stand among the figures
@@ -27,7 +32,17 @@ def load_recordings(paths: Sequence[Path]) -> list[RecordedQuestion]:
         return ExitStatus.DONE
 
     run(load)
-    return read
+    unjudged = [question for question in read if not question.judged]
+    if not unjudged:
+        return read
+    if not agreement:
+        name = unjudged[0].name
+        raise BadRequest(f"{name}: the race has no right answer (gold): record with --answer")
+    warn(
+        f"of {len(unjudged)} of {len(read)} questions no right answer is recorded: right is, for "
+        "them, what most branches answered in the end, and accuracy is agreement with that"
+    )
+    return [agreed(question) for question in read]
 
 
 def warn_of_cut_branches(questions: Sequence[RecordedQuestion], *, remedy: str) -> None:

@@ -54,8 +54,10 @@ def status_of(error: FrontrunnerError) -> ExitStatus:
 
 
 def complain(error: Exception | str) -> None:
-    """Say on standard error, in one line, why the command ends."""
-    _say(f"error: {one_line(str(error))}")
+    """Say on standard error, in one line, why the command ends; of a config with several faults in
+    a line each."""
+    for text in error.each if isinstance(error, ConfigError) else (str(error),):
+        _say(f"error: {one_line(text)}")
 
 
 def warn(text: str) -> None:

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from .common import Sets
+
 HELP = (
     "Compare strategies, branches, deadlines and configs on a running engine.\n\nAll of them race "
     "the same questions in turns. A benchmark that was broken off goes on where it was; the table "
@@ -39,6 +41,7 @@ change; 130 ended by Ctrl-C: run it again to go on."""
 class BenchCommand:
     """What ``bench`` was asked to do."""
 
+    sets: Sets = None
     config: Annotated[
         list[Path] | None,
         typer.Option(

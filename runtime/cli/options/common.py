@@ -11,8 +11,18 @@ ConfigFile = Annotated[
         "--config",
         "-c",
         metavar="FILE",
-        help="A TOML file that describes the engine and the races. Without it: the embedded demo "
-        "model on vLLM.",
+        help="A TOML file that describes the engine and the races. Without it: the one that "
+        "FRONTRUNNER_CONFIG names, or the embedded demo model on vLLM.",
+        show_default=False,
+    ),
+]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="TABLE.KEY=VALUE",
+        help="A key of the config, over what the file and the environment "
+        "(FRONTRUNNER_TABLE_KEY) say; repeat it for more.",
         show_default=False,
     ),
 ]

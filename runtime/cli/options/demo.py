@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .common import ConfigFile, Deadline
+from .common import ConfigFile, Deadline, Sets
 
 HELP = (
     "Watch a few races on this machine.\n\nStarts the embedded model on vLLM once and races "
@@ -41,3 +41,4 @@ class DemoCommand:
         int, typer.Option("--seed", metavar="N", help="Which problems, and which branches.")
     ] = 0
     config: ConfigFile = None
+    sets: Sets = None

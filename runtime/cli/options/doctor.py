@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .common import ConfigFile
+from .common import ConfigFile, Sets
 
 HELP = (
     "Check the installation, and say what to do about each finding.\n\nWith --config also what the "
@@ -32,6 +32,7 @@ class DoctorCommand:
     """What ``doctor`` was asked to do."""
 
     config: ConfigFile = None
+    sets: Sets = None
     engine: Annotated[
         bool,
         typer.Option("--engine/--no-engine", help="Generate a token on the configured engine."),

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .common import ConfigFile
+from .common import ConfigFile, Sets
 
 HELP = (
     "Record whole branches of questions with known answers, to plan by.\n\nEach race "
@@ -43,6 +43,7 @@ class PilotCommand:
         ),
     ] = None
     config: ConfigFile = None
+    sets: Sets = None
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FILE", help="Races are appended to it.")
     ] = Path("pilot.ndjson")

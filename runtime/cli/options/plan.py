@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .common import ConfigFile
+from .common import ConfigFile, Sets
 
 HELP = (
     "Choose branches, speculation and stop rule for a deadline.\n\nSays why, and what is "
@@ -62,6 +62,7 @@ class PlanCommand:
         ),
     ] = None
     config: ConfigFile = None
+    sets: Sets = None
     load: Annotated[
         int,
         typer.Option("--load", metavar="N", help="Branches of other races that run all the while."),

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .common import ConfigFile
+from .common import ConfigFile, Sets
 
 HELP = (
     "Measure what the engine of a config can do.\n\nWrites one JSON file, for "
@@ -45,6 +45,7 @@ class ProfileCommand:
     """What ``profile`` was asked to do."""
 
     config: ConfigFile = None
+    sets: Sets = None
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FILE", help="Where the profile goes.")
     ] = Path("profile.json")

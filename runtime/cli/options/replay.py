@@ -38,7 +38,8 @@ which the leader stays the final majority's answer.
 
 [bold]Exit status[/bold]
 
-0 the table is written; 1 a strategy failed; 2 the input must change; 130 ended by Ctrl-C."""
+0 the table is written; 1 a strategy failed; 2 the input must change; 130 ended by Ctrl-C (with \
+--out what was done until then is kept)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,8 +120,17 @@ class ReplayCommand:
             "--out",
             "-o",
             metavar="DIR",
-            help="A folder for the table, a CSV file and plots.",
+            help="A folder for the table, a CSV file and plots. What is broken off goes on there "
+            "when the same is asked again.",
             show_default=False,
         ),
     ] = None
+    per_draw: Annotated[
+        bool,
+        typer.Option(
+            "--per-draw",
+            help="With --out also each single race, in draws.csv: whether it was right, its "
+            "latency and its tokens.",
+        ),
+    ] = False
     json: Annotated[bool, typer.Option("--json", help="Each cell as a line of JSON.")] = False

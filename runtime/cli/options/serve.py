@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .common import ConfigFile, Uvloop
+from .common import ConfigFile, Sets, Uvloop
 
 HELP = (
     "Serve races over HTTP, to OpenAI's clients.\n\nChat completions, completions and "
@@ -31,10 +31,11 @@ extra_body={"frontrunner": {"deadline": 5, "branches": 16}})[/cyan]
 
 [bold]Ending it[/bold]
 
-At Ctrl-C or SIGTERM it says at /readyz that it is not ready, takes requests for \
-server.drain_grace seconds more, then refuses new ones while running races come to their answers, \
-by their deadlines or within server.drain_limit seconds. A second signal ends it at once. Keys, \
-limits and origins stand in the config, under [[server]].
+The port is there at once: while the engine loads, /livez says that the server is alive, and \
+/readyz and all else answer 503. At Ctrl-C or SIGTERM it says at /readyz that it is not ready, \
+takes requests for server.drain_grace seconds more, then refuses new ones while running races come \
+to their answers, by their deadlines or within server.drain_limit seconds. A second signal ends it \
+at once. Keys, limits and origins stand in the config, under \\[server].
 
 
 [bold]Exit status[/bold]
@@ -48,6 +49,7 @@ class ServeCommand:
     """What ``serve`` was asked to do."""
 
     config: ConfigFile = None
+    sets: Sets = None
     host: Annotated[
         str | None,
         typer.Option(
@@ -63,6 +65,15 @@ class ServeCommand:
             max=65535,
             help="0: one that is free.",
             show_default="8000",
+        ),
+    ] = None
+    socket: Annotated[
+        str | None,
+        typer.Option(
+            "--socket",
+            metavar="PATH",
+            help="A unix socket to listen on instead, for a reverse proxy on this machine.",
+            show_default=False,
         ),
     ] = None
     uvloop: Uvloop = False

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .common import Branches, ConfigFile, Deadline, Uvloop
+from .common import Branches, ConfigFile, Deadline, Sets, Uvloop
 
 HELP = (
     "Race a question: the best answer by the deadline.\n\nOn a terminal you watch the "
@@ -23,14 +23,16 @@ EPILOG = """[bold]Examples[/bold]
 
 [cyan]frontrunner solve --file questions.jsonl --config my-engine.toml[/cyan]
 
+[cyan]frontrunner solve "…" --url http://gpu-host:8000[/cyan]   a server that runs already
+
 [cyan]frontrunner solve "…" --strategy majority --param stop=lead --param lead=2[/cyan]
 
 
 [bold]Exit status[/bold]
 
 0 there is an answer; 1 there is none, or the engine failed; 2 the input, the config or the \
-installation must change; 130 ended by Ctrl-C (143: by SIGTERM), with every branch aborted and no \
-process left behind."""
+installation must change; 130 ended by Ctrl-C (143: by SIGTERM), with the best answer so far on \
+standard error, every branch aborted and no process left behind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,33 @@ class SolveCommand:
     deadline: Deadline = None
     branches: Branches = None
     config: ConfigFile = None
+    sets: Sets = None
+    url: Annotated[
+        str | None,
+        typer.Option(
+            "--url",
+            metavar="URL",
+            help="Ask the server of Frontrunner at this address, such as http://127.0.0.1:8000 or "
+            "unix:/path; FRONTRUNNER_API_KEY holds its key. Without it one on this machine is "
+            "asked that runs on the same config at the config's own address.",
+            show_default="a local server of the config, if there is one",
+        ),
+    ] = None
+    own_engine: Annotated[
+        bool,
+        typer.Option(
+            "--own-engine", help="Start an engine, also where a server runs on the same config."
+        ),
+    ] = False
+    answer: Annotated[
+        str | None,
+        typer.Option(
+            "--answer",
+            metavar="TEXT",
+            help="The right answer, if it is known: then it is said whether the race was right.",
+            show_default=False,
+        ),
+    ] = None
     seed: Annotated[
         int | None,
         typer.Option("--seed", metavar="N", help="Makes the branches repeatable."),
@@ -73,8 +102,9 @@ class SolveCommand:
             "--file",
             "-f",
             metavar="FILE",
-            help="Several questions, raced one after another: one a line, or in a .jsonl file an "
-            'object a line with "question", "problem" or "messages", and "answer" if it is known.',
+            help="Several questions, raced one after another: one a line, or each of several lines "
+            "between lines of three dashes, or in a .jsonl file an object a line with "
+            '"question", "problem" or "messages", and "answer" if it is known.',
             show_default=False,
         ),
     ] = None

@@ -143,6 +143,8 @@ def _build(arguments: Mapping[str, Any], stat_loggers: Sequence[Any]) -> "AsyncL
     from vllm.platforms import current_platform
     from vllm.v1.engine.async_llm import AsyncLLM
 
+    # A bar of progress among the lines of a program's own log tells it nothing.
+    arguments = {"use_tqdm_on_load": False, **arguments}
     if current_platform.is_cpu() and runs_in_core(arguments):
         arguments = {**arguments, "distributed_executor_backend": _CPU_EXECUTOR}
     # Ctrl-C in a terminal goes to the whole process group, and so does a supervisor's SIGTERM. The

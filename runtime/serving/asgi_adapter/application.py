@@ -73,7 +73,7 @@ class AsgiApp:
         elif isinstance(runtime, Settings):
             self._settings = runtime
         else:
-            self._settings = Settings.from_toml(runtime)
+            self._settings = Settings.load(runtime)
         self._site: _Site | None = None
         self._entered: AsyncExitStack | None = None
 

@@ -11,6 +11,7 @@ import anyio
 import structlog
 from aiohttp import web
 from anyio.abc import TaskGroup
+from structlog.contextvars import bound_contextvars
 
 from frontrunner.strategies.protocol import StopReason
 
@@ -21,6 +22,7 @@ from ...result import Result
 from ...runtime import Runtime
 from ..errors import Draining, RaceLost, RunCancelled
 from ..requests.limits import RaceLimit
+from .access_log import note_race
 from .frames import Encoder
 from .replay_buffer import LogReader, ReplayBuffer
 from .telling import Telling
@@ -80,6 +82,11 @@ class Run:
     def done(self) -> bool:
         """Whether its race has ended."""
         return self._done.is_set()
+
+    @property
+    def outcome(self) -> Result | None:
+        """The result, if there is one already."""
+        return self._result
 
     @property
     def began_or_ended(self) -> bool:
@@ -168,7 +175,7 @@ class Run:
     ) -> None:
         """Run the race; its errors stay with the run."""
         try:
-            with self._scope:
+            with self._scope, bound_contextvars(race=self.race_id):
                 try:
                     if encoder is None:
                         self._accepted.set()
@@ -356,6 +363,7 @@ class Runs:
             lagging=self._is_lagging,
         )
         self._runs[run.id] = run
+        note_race(run)
         self._tasks.start_soon(self._execute, run, question, options, encoder)
         try:
             while not run.began_or_ended:

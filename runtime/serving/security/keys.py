@@ -17,6 +17,7 @@ import structlog
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 from multidict import CIMultiDict
+from structlog.contextvars import bound_contextvars
 
 from ...config import ServerSettings
 from ...errors import ConfigError
@@ -137,9 +138,11 @@ def key_middleware(keys: Keys) -> Middleware:
         name = keys.name_of(presented) if presented is not None else None
         if name is None and keys and not _is_public(request):
             return error_response(BadKey())
-        if name is not None:
-            request[_KEY_NAME] = name
-        return await handler(_without_keys(request, keys))
+        if name is None:
+            return await handler(_without_keys(request, keys))
+        request[_KEY_NAME] = name
+        with bound_contextvars(key=name):
+            return await handler(_without_keys(request, keys))
 
     return check
 

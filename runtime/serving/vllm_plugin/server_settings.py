@@ -3,12 +3,11 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import structlog
 
-from ...config import ServerSettings, Settings, VllmSettings
+from ...config import CONFIG_VARIABLE, ServerSettings, Settings, VllmSettings
 from ...errors import ConfigError
 from ...model_files.families import with_family
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("frontrunner.serving")
 
 #: The environment variable with the path of a config file.
-CONFIG: Final = "FRONTRUNNER_CONFIG"
+CONFIG: Final = CONFIG_VARIABLE
 #: The keys of ``[engine]`` that are used, and those of ``[server]`` that are not: all else is the
 #: server's own to say.
 _ENGINE: Final = ("kind", "max_branches", "family")
@@ -73,13 +72,17 @@ def server_keys(args: "Namespace") -> tuple[tuple[str, str], ...]:
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
-    """The settings of the file that ``FRONTRUNNER_CONFIG`` names, or the defaults.
+    """The settings of the file that ``FRONTRUNNER_CONFIG`` names, or the defaults, with what the
+    environment says of single keys.
 
     Raises:
-        ConfigError: naming the file and the key.
+        ConfigError: naming the file or the variable, and the key.
     """
     path = environment.get(CONFIG, "")
-    settings = Settings.from_toml(Path(path).expanduser()) if path else Settings()
+    if path:
+        settings = Settings.load(path, environ=environment)
+    else:
+        settings = Settings.from_environment(environment)
     if settings.rewards.kind == "pooling":
         raise ConfigError(
             "rewards.kind",

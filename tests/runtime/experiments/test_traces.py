@@ -14,6 +14,7 @@ from frontrunner.runtime.traces.reading import (
     RecordedBranch,
     RecordedQuestion,
     TraceError,
+    agreed,
     read_traces,
     unified,
 )
@@ -111,7 +112,6 @@ def test_a_branch_is_forced_to_say_what_it_last_said() -> None:
         (scored_line() + b'{"responses": 3, "rewards"', "line 2: "),
         (scored_line() + scored_line(rewards=[1.0]), "line 2: 3 responses, but rewards has 1"),
         (b'{"frontrunner_trace": 2, "branches": []}', "line 1: frontrunner_trace: "),
-        (b'{"frontrunner_trace": 1, "branches": []}', "line 1: the race has no right answer"),
         (
             b'{"frontrunner_trace": 1, "branches": [{"branch": 0, "status": "luck", "tokens": 1}]}',
             r"line 1: branches.0.status: ",
@@ -320,3 +320,14 @@ async def test_the_verdicts_of_the_reward_set() -> None:
     assert len(questions) == 60
     for question, line in zip(questions, lines, strict=True):
         assert [b.answer in question.right for b in question.branches] == line["correct"]
+
+
+def test_without_a_right_answer_right_is_what_most_branches_say() -> None:
+    branches = tuple(RecordedBranch(5, answer) for answer in ("7", "8", "8", None))
+    cut = RecordedBranch(9, "7", truncated=True)
+    question = RecordedQuestion("q", None, (*branches, cut, cut))
+    assert not question.judged
+    assert agreed(question).right == {"8"}
+    assert agreed(RecordedQuestion("q", None, branches[3:])).right == frozenset()
+    known = RecordedQuestion("q", "7", branches, frozenset({"7"}))
+    assert agreed(known) is known

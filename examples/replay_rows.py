@@ -1,0 +1,21 @@
+"""Which rule is best on recordings of your own: ``python -m examples.replay_rows FILE``.
+
+With pandas, ``pandas.DataFrame(replay(…))`` is the table.
+"""
+
+import sys
+
+from frontrunner.experiments import Row, replay
+
+
+def fastest(recordings: str) -> Row:
+    """The fastest rule that is no less accurate than waiting for all branches."""
+    rows = replay(recordings, ["majority", "first_to_m:m=3", "majority:stop=lead"], branches=[4, 8])
+    baseline = [row for row in rows if row.strategy == "majority:stop=none"]
+    enough = max(row.accuracy for row in baseline)
+    return min((row for row in rows if row.accuracy >= enough), key=lambda row: row.latency_mean)
+
+
+if __name__ == "__main__":
+    row = fastest(sys.argv[1])
+    print(f"{row.strategy}, {row.branches} branches: {row.speedup:.2f} times faster")

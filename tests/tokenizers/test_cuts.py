@@ -112,7 +112,8 @@ def write(
 ) -> None:
     """Let ``branch`` generate ``ids`` behind ``prompt``."""
     for chunk in pieces(tokenizer, prompt, ids, rng):
-        branch.extend(chunk, 0.0)
+        branch.put(chunk.text, chunk.token_ids, chunk.confidences)
+        branch.take_in()
 
 
 def test_the_suffix_is_itself_after_any_cut(tokenizer: Any) -> None:

@@ -61,7 +61,7 @@ def settings(family: str) -> Settings:
 
 
 def cut_race(
-    tokenizer: Any, family: str, texts: Sequence[Sequence[int]]
+    tokenizer: Any, family: str, texts: Sequence[Sequence[int]], name: str = "race"
 ) -> tuple[TokenizedEngine, Result]:
     """A race of branches that write these texts, each at its own speed, until its deadline."""
     answer = encode(tokenizer, "7}")
@@ -75,7 +75,10 @@ def cut_race(
     async def race() -> tuple[TokenizedEngine, Result]:
         engine = TokenizedEngine(tokenizer, write, pauses=pause)
         async with Runtime(engine, settings(family)) as runtime:
-            return engine, await runtime.solve("How many?", deadline=30.0, branches=len(texts))
+            branches = len(texts)
+            # The name is the seed of the pauses.
+            asked = runtime.solve("How many?", deadline=30.0, branches=branches, race_id=name)
+            return engine, await asked
 
     return run_virtual(race)
 
@@ -91,7 +94,7 @@ def test_a_cut_thinking_is_closed_exactly(family: str, tokenizer: Any) -> None:
             encode(tokenizer, thinking_text(family, starts.randrange(len(TEXT))))
             for _ in range(BRANCHES)
         ]
-        engine, result = cut_race(tokenizer, family, texts)
+        engine, result = cut_race(tokenizer, family, texts, f"race{number}")
         own = {request.branch: request for request in engine.requests if not request.forced}
         for request in engine.forced_requests():
             begun, branch = own[request.branch].prompt, result.branches[request.branch]

@@ -15,6 +15,7 @@ from frontrunner import Runtime, Settings
 from frontrunner.agents import tool
 from frontrunner.events import RaceDecided, ToolReturned
 from frontrunner.runtime.engines.protocol import Chunk, Engine, FinishReason, Generation
+from frontrunner.runtime.engines.supervised import running_engine
 from frontrunner.strategies.protocol import BranchStatus
 
 CALL = '<tool_call>{"name": "ask", "arguments": {"about": 1}}</tool_call>'
@@ -72,7 +73,7 @@ async def test_a_branch_goes_on_behind_the_result(runtime: Runtime) -> None:
     second = next(r for r in engine.requests if r.request_id == f"{first.request_id}-t1")
     told = first.prompt + runtime.engine.encode(CALL)
     assert second.prompt[: len(told)] == told
-    beneath: Any = runtime.engine
+    beneath: Any = running_engine(runtime.engine)
     rest = beneath.llm.get_tokenizer().decode(second.prompt[len(told) :])
     assert rest.replace(" ", "") == f"<|user|>{QUESTION}<|assistant|>".replace(" ", "")
     assert result.counted(BranchStatus.FINISHED) + result.counted(BranchStatus.TRUNCATED) == 4

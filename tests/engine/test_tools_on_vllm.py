@@ -76,6 +76,8 @@ async def test_a_branch_goes_on_behind_the_result(runtime: Runtime) -> None:
     beneath: Any = running_engine(runtime.engine)
     rest = beneath.llm.get_tokenizer().decode(second.prompt[len(told) :])
     assert rest.replace(" ", "") == f"<|user|>{QUESTION}<|assistant|>".replace(" ", "")
-    assert result.counted(BranchStatus.FINISHED) + result.counted(BranchStatus.TRUNCATED) == 4
+    # Those that ran into their limit may have been forced to answer since.
+    ended = (BranchStatus.FINISHED, BranchStatus.TRUNCATED, BranchStatus.FORCED)
+    assert [branch.status in ended for branch in result.branches] == [True] * 4
     assert "[ask] Tom has 3" in result.branches[0].text
     await until(lambda: runtime.engine.load().running == 0)

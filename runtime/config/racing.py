@@ -76,6 +76,12 @@ class RaceSettings(Section):
     max_tool_turns: Annotated[int, Field(ge=1), Unit("turns")] = 16
     """How often a branch may call tools that run on its way; a branch that calls more often is
     lost."""
+    silence_factor: Annotated[float, Field(ge=0, le=1000), Unit("times")] = 3.0
+    """When all branches but one have ended and there is an answer, the last one is given up as lost
+    once it has said nothing for this many times the longest silence that a branch of the race had
+    before a token, its first one included, and for half a second at least; the race is then decided
+    by what there is. Time in which a tool runs is no silence. 0: it is waited for until the call
+    time."""
     abort_limit: Seconds = 1.0
     """The time that telling the engine to abort requests may take."""
 

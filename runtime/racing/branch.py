@@ -84,6 +84,8 @@ class Branch(CoreBranch):
     inherited_characters: int = 0  # of its text, its parent's
     pending_answer: str | None = None  # read, but its equivalence class is not known yet
     first_token_at: float | None = None
+    heard_at: float = 0.0  # when it began, or wrote last
+    longest_silence: float = 0.0  # seconds, before anything that it wrote
     first_token_tokens: int = 0  # its length when it began to generate
     ended_at: float | None = None
     forced_tokens: int = 0
@@ -137,8 +139,12 @@ class Branch(CoreBranch):
     def put(self, text: str, token_ids: Sequence[int], confidences: Sequence[float] = ()) -> None:
         """A piece from the engine, of which nobody else hears; see ``TokenSink``. Called for every
         token, so it does no more than keep it, until ``take_in``."""
+        now = self.clock()
+        if now - self.heard_at > self.longest_silence:
+            self.longest_silence = now - self.heard_at
+        self.heard_at = now
         if self.first_token_at is None:
-            self.first_token_at = self.clock()
+            self.first_token_at = now
         self._new_texts.append(text)
         self._new_ids.append(token_ids)
         if confidences:
@@ -210,6 +216,7 @@ class Branch(CoreBranch):
         self._step_tail = ""
         self.extensions += 1
         self.ended_at = self.first_token_at = None
+        self.heard_at = self.clock()
         self.first_token_tokens = self.tokens
         self.scope = anyio.CancelScope()
         return Kept(kept, characters, len(token_ids))

@@ -33,7 +33,15 @@ from frontrunner.strategies.votes import by_votes, tally
 from .commands import checked_commands, checked_decision
 from .core_branch import B
 from .core_state import CoreOptions, CoreState, RaceHost
-from .effects import BranchScored, Decided, Effect, ProbeAnswered, StandingChanged, StrategyFailed
+from .effects import (
+    BranchScored,
+    Decided,
+    Effect,
+    ProbeAnswered,
+    StandingChanged,
+    StopBranches,
+    StrategyFailed,
+)
 from .execution import CommandExecutor
 from .slots import NoLimit, SlotAccount
 
@@ -120,11 +128,23 @@ class RaceCore(Generic[B]):
     def lost(self, branch: B, error: str) -> list[Effect[B]]:
         """The request of a branch was lost, and with it the branch, unless its forced answer has
         come beside it."""
-        if branch.status.active and not self._state.adopt(branch):
+        if branch.status.active:
+            self._lose(branch, error)
+        return self._settled()
+
+    def given_up(self, branch: B, error: str) -> list[Effect[B]]:
+        """The same of a running branch whose request is still with the engine."""
+        if branch.status is BranchStatus.RUNNING and self.decision is None:
+            self._state.slots.aborting += 1
+            self._lose(branch, error)
+            self._state.effects.append(StopBranches((branch,), (BranchStatus.RUNNING,)))
+        return self._settled()
+
+    def _lose(self, branch: B, error: str) -> None:
+        if not self._state.adopt(branch):
             branch.error = error
             self._state.end(branch, BranchStatus.FAILED, error)
             self._state.observations.append(p.BranchFailed(branch.index))
-        return self._settled()
 
     def probed(self, branch: B, probe: Any, tokens: int, answer: str | None) -> list[Effect[B]]:
         """``probe`` came back: ``branch`` would have answered so after ``tokens`` tokens."""

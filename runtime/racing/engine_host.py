@@ -44,11 +44,13 @@ class EngineHost:
         self._clock = loop_clock()
 
     def launch(self, index: int, parent: Branch | None, tokens: int) -> Branch:
+        now = self._clock()
         branch = Branch(
             index=index,
             request_id=f"{self._spec.race_id}-b{index}",
             seed=branch_seed(self._spec.seed, index),
-            launched_at=self._clock(),
+            launched_at=now,
+            heard_at=now,
             clock=self._clock,
         )
         if parent is not None:

@@ -78,7 +78,6 @@ class EventPublisher:
 
     def decided(self, result: Result) -> None:
         self.tell(events.RaceDecided(self._at(), result))
-        self._publish = None  # it is the last: what a tool still does is nobody's concern
         self._publish = None  # it is the last: what a tool does now is nobody's concern
 
     def effect(self, effect: e.Effect[Branch]) -> None:

@@ -44,6 +44,7 @@ from .race_tasks import RaceTasks, TaskHost
 from .result_builder import summarise
 from .result_notes import comparison_note
 from .rounds import Rounds
+from .silence import SilenceWatch
 from .slots import NoLimit, Slots
 from .spec import RaceSpec
 
@@ -109,6 +110,7 @@ class Race:
         self._tasks = RaceTasks(self._decided.set)
         self._aborts = Aborts(services.engine, spec.race_id, spec.deadline, spec.abort_limit)
         self._rounds = Rounds(spec, services, self._judgements, self._core)
+        self._silence = SilenceWatch(spec, self._core.branches, self._on_silence)
         self._requests = BranchRequests(spec, services, self._aborts, self, self._judgements)
 
     @property
@@ -231,6 +233,8 @@ class Race:
                     act(effect)
                 except Exception as error:  # noqa: BLE001 - raised below
                     failure = failure or error
+        if effects and (last := self._silence.left_alone()) is not None:
+            self._tasks.start_soon(self._silence.watch, last)
         if failure is not None:
             raise failure
 
@@ -278,6 +282,10 @@ class Race:
 
     def tell(self, event: events.Event) -> None:
         """Tell whoever watches of ``event``, which is none of the race's own: a tool was called."""
+        if isinstance(event, events.ToolCalled):
+            self._silence.tool_called(event.branch)
+        elif isinstance(event, events.ToolReturned):
+            self._silence.tool_returned(event.branch)
         self._events.tell(event)
 
     # ── what comes in ─────────────────────────────────────────────────────────────────────────
@@ -313,6 +321,13 @@ class Race:
         if branch.status is status:
             self._take_in()
             self._perform(self._core.lost(branch, error))
+
+    def _on_silence(self, branch: Branch, why: str) -> None:
+        _log.warning(
+            "frontrunner.branch_given_up", race=self._spec.race_id, branch=branch.index, why=why
+        )
+        self._take_in()
+        self._perform(self._core.given_up(branch, why))
 
     def on_probe(self, branch: Branch, probe: ProbeRequest, answer: str | None) -> None:
         self._take_in()

@@ -64,6 +64,7 @@ class RaceSpec:
     forced_answers: Extractor | None = None  # how in what follows a forcing suffix; None: likewise
     optional: bool = False  # whether a branch may reply without an answer
     rules: ComparisonRules = DEFAULT_RULES  # where it is compared as mathematics
+    silence_factor: float = 0.0  # how much longer than before the last branch may be silent; 0: any
     abort_limit: float = 1.0  # seconds that telling the engine to abort may take
     strategy: str = ""  # its name
     accuracy: AccuracyMap | None = None  # what a confidence is worth; None: not known

@@ -157,6 +157,7 @@ class RaceFactory:
             answers=answers,
             rules=rules,
             optional=optional,
+            silence_factor=self._settings.race.silence_factor,
             abort_limit=self._settings.race.abort_limit,
             strategy=name,
             accuracy=self._accuracy,

@@ -7,6 +7,8 @@ import anyio
 
 #: How often the call time is worked out anew while it draws near, in seconds.
 _CALL_TIME_STEP = 0.02
+#: Of the time that is left at the call time, what forced answers get at least, if they need it.
+_ROUND_SHARE = 0.5
 
 
 class Deadline:
@@ -28,6 +30,8 @@ class Deadline:
         self._margin = margin
         self._on_lag = on_lag
         self._shortened = anyio.Event()
+        self._called_at: float | None = None
+        self._needed = 0.0  # seconds, from then on
 
     @property
     def at(self) -> float:
@@ -37,7 +41,17 @@ class Deadline:
     @property
     def hard_stop(self) -> float:
         """When the race is called at the latest."""
-        return self._deadline - self._margin()
+        usual = self._deadline - self._margin()
+        if self._called_at is None or self._called_at >= self._deadline:
+            return usual
+        left = self._deadline - self._called_at
+        return max(usual, self._called_at + min(self._needed, _ROUND_SHARE * left))
+
+    def leave_time(self, seconds: float) -> None:
+        """The call time is now, and the forced answers need so many seconds: they get them, or
+        their share of what is left, also where the event loop was so late that all of it would be
+        kept for handing the result back. It would be the result of nobody's having been asked."""
+        self._called_at, self._needed = anyio.current_time(), seconds
 
     def shorten(self, deadline: float) -> bool:
         """Bring the deadline forward; a later one than before changes nothing.

@@ -82,9 +82,13 @@ class DeadlineReserve:
         return steps * (load.step_seconds or self.fallback_step)
 
     def seconds(self, predicted: float) -> float:
-        """The reserve for a round predicted to take ``predicted`` seconds."""
+        """The reserve for a round predicted to take ``predicted`` seconds, and for the way back."""
+        return self.round_reserve(predicted) + self.margin
+
+    def round_reserve(self, predicted: float) -> float:
+        """The same without the way back."""
         turns = _TURNS_TO_FORCE * self._busy_turn if predicted else 0.0
-        return predicted * self.factor + turns + self.margin
+        return predicted * self.factor + turns
 
     def record_lag(self, seconds: float, now: float) -> None:
         """Take in how late the event loop ran something (``now`` on the anyio clock, seconds): a

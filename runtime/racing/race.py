@@ -92,17 +92,7 @@ class Race:
             has_steps=has_steps,
             budget=self._judgements.budget,
         )
-        self._core: RaceCore[Branch] = RaceCore(
-            strategy,
-            self._host,
-            CoreOptions(
-                max_branches=spec.max_branches,
-                max_launches=spec.max_branches * _LAUNCHES_PER_SLOT,
-                min_branches=spec.shared_down_to or 1,
-                forcible=spec.answers.forcible,
-                slots=slots or NoLimit(),
-            ),
-        )
+        self._core: RaceCore[Branch] = RaceCore(strategy, self._host, _options(spec, slots))
         self._events = EventPublisher(spec, publish)
         self._clock = anyio.current_time
         self._decided = anyio.Event()
@@ -110,7 +100,7 @@ class Race:
         self._tasks = RaceTasks(self._decided.set)
         self._aborts = Aborts(services.engine, spec.race_id, spec.deadline, spec.abort_limit)
         self._rounds = Rounds(spec, services, self._judgements, self._core)
-        self._silence = SilenceWatch(spec, self._core.branches, self._on_silence)
+        self._silence = SilenceWatch(spec, self._core, self._perform)
         self._requests = BranchRequests(spec, services, self._aborts, self, self._judgements)
 
     @property
@@ -214,6 +204,7 @@ class Race:
         self._take_in()
         self._core.mark_called()
         self._settle_pending()
+        self._deadline.leave_time(self._rounds.needed())
         self._events.call_time_reached(left)
         self._perform(self._core.reach_call_time())
         self._stopped_at = await self._deadline.wait_for_hard_stop()
@@ -282,10 +273,7 @@ class Race:
 
     def tell(self, event: events.Event) -> None:
         """Tell whoever watches of ``event``, which is none of the race's own: a tool was called."""
-        if isinstance(event, events.ToolCalled):
-            self._silence.tool_called(event.branch)
-        elif isinstance(event, events.ToolReturned):
-            self._silence.tool_returned(event.branch)
+        self._silence.told(event)
         self._events.tell(event)
 
     # ── what comes in ─────────────────────────────────────────────────────────────────────────
@@ -321,13 +309,6 @@ class Race:
         if branch.status is status:
             self._take_in()
             self._perform(self._core.lost(branch, error))
-
-    def _on_silence(self, branch: Branch, why: str) -> None:
-        _log.warning(
-            "frontrunner.branch_given_up", race=self._spec.race_id, branch=branch.index, why=why
-        )
-        self._take_in()
-        self._perform(self._core.given_up(branch, why))
 
     def on_probe(self, branch: Branch, probe: ProbeRequest, answer: str | None) -> None:
         self._take_in()
@@ -367,13 +348,8 @@ class Race:
             await self._aborts.abort(requests)
 
     def _conclude(self) -> Result:
-        decision = self._core.decision
-        assert isinstance(decision, Decide)
-        votes = tally(self._core)
-        result = summarise(self._spec, decision, self._core.branches, votes, self.lengths)
-        result = replace(result, scoring_tokens=self._judgements.budget.tokens)
-        if (note := comparison_note(self._services.clusters.undecided)) is not None:
-            result = replace(result, notes=(*result.notes, note))
+        scored = self._judgements.budget.tokens
+        result = _result(self._spec, self._core, self._services.clusters, self.lengths, scored)
         self._events.decided(result)
         if self._stopped_at is not None:
             late = anyio.current_time() - self._stopped_at
@@ -387,6 +363,31 @@ async def _and_then(
     """Do ``work``, and tell the core that so many requests are over."""
     await work(*arguments)
     told(requests)
+
+
+def _options(spec: RaceSpec, slots: Slots | None) -> CoreOptions:
+    return CoreOptions(
+        max_branches=spec.max_branches,
+        max_launches=spec.max_branches * _LAUNCHES_PER_SLOT,
+        min_branches=spec.shared_down_to or 1,
+        forcible=spec.answers.forcible,
+        slots=slots or NoLimit(),
+    )
+
+
+def _result(
+    spec: RaceSpec,
+    core: RaceCore[Branch],
+    clusters: Clusters,
+    lengths: LengthModel | None,
+    scoring_tokens: int,
+) -> Result:
+    decision = core.decision
+    assert isinstance(decision, Decide)
+    result = summarise(spec, decision, core.branches, tally(core), lengths)
+    note = comparison_note(clusters.undecided)
+    notes = result.notes if note is None else (*result.notes, note)
+    return replace(result, scoring_tokens=scoring_tokens, notes=notes)
 
 
 def _pending(

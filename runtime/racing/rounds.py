@@ -39,9 +39,13 @@ class Rounds:
 
     def reserve(self) -> float:
         """Seconds before the deadline at which the race must be called, as it stands."""
+        return self.needed() + self._services.reserve.margin
+
+    def needed(self) -> float:
+        """Seconds from the call to the last forced answer, and to the judgement."""
         branches = self._core.branches.values()
         unfinished = sum(b.status is BranchStatus.RUNNING for b in branches)
-        seconds = self._services.reserve.seconds(self.predict(unfinished))
+        seconds = self._services.reserve.round_reserve(self.predict(unfinished))
         if self._core.needs.comparisons:
             whole = [b.tokens for b in branches if b.status is BranchStatus.FINISHED]
             seconds += self._judgements.seconds(whole)

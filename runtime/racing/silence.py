@@ -6,15 +6,21 @@ How long silences are in this race is known by then: from its branches' starts t
 tokens, and from token to token. One that lasts several times as long is no longer waited for.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import anyio
+import structlog
 
 from frontrunner.strategies.protocol import BranchStatus
 
+from ..events.types import Event, ToolCalled, ToolReturned
 from .branch import Branch
+from .core import RaceCore
+from .effects import Effect
 from .spec import RaceSpec
+
+_log = structlog.get_logger("frontrunner.race")
 
 #: Seconds of silence that are nothing, whatever silences were before.
 _LEAST: Final = 0.5
@@ -28,17 +34,19 @@ class SilenceWatch:
     def __init__(
         self,
         spec: RaceSpec,
-        branches: Mapping[int, Branch],
-        give_up: Callable[[Branch, str], None],
+        core: RaceCore[Branch],
+        perform: Callable[[Sequence[Effect[Branch]]], None],
     ) -> None:
         """
         Args:
-            give_up: called with a branch that is not waited for any more, and why.
+            perform: carries out what the core returns.
         """
+        self._race_id = spec.race_id
         self._factor = spec.silence_factor
         self._must_answer = spec.answers.voted and not spec.optional
-        self._branches = branches
-        self._give_up = give_up
+        self._core = core
+        self._branches = core.branches
+        self._perform = perform
         self._watched: Branch | None = None
         self._tools: dict[int, int] = {}  # calls under way, by branch
 
@@ -75,20 +83,28 @@ class SilenceWatch:
             if self._watched is branch:
                 self._watched = None
 
-    def tool_called(self, branch: int) -> None:
-        """A branch waits for a tool, which is no silence of its own."""
-        self._tools[branch] = self._tools.get(branch, 0) + 1
+    def told(self, event: Event) -> None:
+        """A branch that waits for a tool is not silent by itself."""
+        match event:
+            case ToolCalled(branch=index):
+                self._tools[index] = self._tools.get(index, 0) + 1
+            case ToolReturned(branch=index):
+                self._tools[index] = self._tools.get(index, 1) - 1
+                if (waiting := self._branches.get(index)) is not None:
+                    waiting.heard_at = waiting.clock()
+            case _:
+                pass
 
-    def tool_returned(self, branch: int) -> None:
-        """A tool's call has come to an end."""
-        self._tools[branch] -= 1
-        if (waiting := self._branches.get(branch)) is not None:
-            waiting.heard_at = waiting.clock()
+    def _give_up(self, branch: Branch, why: str) -> None:
+        _log.warning(
+            "frontrunner.branch_given_up", race=self._race_id, branch=branch.index, why=why
+        )
+        self._perform(self._core.given_up(branch, why))
 
     @property
     def limit(self) -> float:
         """Seconds of silence after which the last branch is given up."""
-        return max(_LEAST, self._factor * self._longest(self._branches.values()))
+        return max(_LEAST, self._factor * self._longest)
 
     def _last(self) -> Branch | None:
         active = [b for b in self._branches.values() if b.status.active]
@@ -103,9 +119,9 @@ class SilenceWatch:
             for b in self._branches.values()
         )
 
-    @staticmethod
-    def _longest(branches: Iterable[Branch]) -> float:
-        return max((b.longest_silence for b in branches), default=0.0)
+    @property
+    def _longest(self) -> float:
+        return max((b.longest_silence for b in self._branches.values()), default=0.0)
 
     def _why(self, branch: Branch, limit: float) -> str:
         silent = branch.clock() - branch.heard_at

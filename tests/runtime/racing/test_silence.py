@@ -17,7 +17,7 @@ from frontrunner.runtime.result import Result
 from frontrunner.strategies.protocol import StopReason
 
 from ...backends import run_virtual
-from ..race_harness import Setup, WatchedEngine, check_result, fails, says, stalls, statuses
+from ..race_harness import Setup, WatchedEngine, check_result, fails, stalls, statuses
 
 DEADLINE = 600.0
 
@@ -125,7 +125,7 @@ async def test_a_tool_that_runs_is_no_silence() -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(call_a_tool)
         result = await race.run()
-    assert result.votes == {"a": 2, "b": 1}
+        assert result.votes == {"a": 2, "b": 1}
 
 
 async def test_a_tool_that_has_returned_excuses_nothing() -> None:
@@ -141,7 +141,7 @@ async def test_a_tool_that_has_returned_excuses_nothing() -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(call_a_tool)
         result = await race.run()
-    assert 5.5 <= result.elapsed <= 6.0 + 0.5
+        assert 5.5 <= result.elapsed <= 6.0 + 0.5
 
 
 @given(

@@ -51,6 +51,8 @@ from .thinking import ThinkingRaces
 _UNBOXED = frozenset({"json", "code", "tool_call", "text"})
 #: Engine steps that a race which had to wait must be left, besides those for forced answers.
 _STEPS_TO_SAY_ANYTHING = 4
+#: Of the time of a race, the part that it may wait for branches however short its time is.
+_SHORTEST_WAIT = 0.1
 #: Seconds between two races that are let through although they seem too short.
 _PROBE_PERIOD = 1.0
 
@@ -166,6 +168,9 @@ class RaceFactory:
         template = options.get("template_arguments") or {}
         spec, tools = with_tools(self.thinking.apply(spec), use, self._engine, template)
         latest = spec.deadline - self._least_seconds(spec, minimum)
+        # One for which time is short already would begin at once on a free engine: where slots are
+        # just about to come back, it is not refused for that.
+        latest = max(latest, spec.began + _SHORTEST_WAIT * (spec.deadline - spec.began))
         return RaceRequest(spec, minimum, latest, strategy, parameters, optional, tools)
 
     def _room(self, prompt: Sequence[int], forcing: Forcing) -> int:

@@ -59,10 +59,17 @@ class Health:
                 looked = now
                 self._tend(tasks)
                 for member in self._members.all:
-                    due = member.breaker.trial_due and member.phase is not Phase.GONE
-                    if due and member not in self._trying:
+                    if self._trial_due(member) and member not in self._trying:
                         self._trying.add(member)
                         tasks.start_soon(self._try, member)
+
+    @staticmethod
+    def _trial_due(member: Member) -> bool:
+        """Whether a member is to prove that it serves. One that says itself that it does not, since
+        it is just started again, would only make the pauses between trials longer."""
+        if not member.breaker.trial_due or member.phase is Phase.GONE:
+            return False
+        return member.phase is Phase.STARTING or member.engine.failure is None
 
     def look(self, late: float = 0.0) -> None:
         """Find the members that have stalled, or died.
@@ -103,7 +110,7 @@ class Health:
         try:
             if member.phase is Phase.STARTING:
                 await self._members.try_again(member)
-            elif member.engine.failure is None:
+            else:
                 with anyio.fail_after(self._stall_after):
                     await self._ask(member.engine)
                 member.answered()

@@ -8,7 +8,13 @@ from typing import Protocol, runtime_checkable
 import anyio
 import structlog
 
-from ...errors import BadRequest, EngineClosed, EngineError, EngineStartError
+from ...errors import (
+    BadRequest,
+    EngineClosed,
+    EngineError,
+    EngineRestarting,
+    EngineStartError,
+)
 from ..protocol import Engine, EngineInfo
 from .alike import check_alike, has_token_ids
 from .member import Member, Phase
@@ -76,12 +82,19 @@ class Members:
 
     @property
     def failure(self) -> EngineError | None:
-        """Why nothing can be served; None while one member can."""
+        """Why nothing can be served; None while one member can. ``EngineRestarting`` while one of
+        them will be back by itself."""
         if self._info is None:
             return EngineClosed("the pool is not running")
         if any(member.serves for member in self.all):
             return None
         said = "; ".join(f"{m.name}: {m.trouble or m.phase.value}" for m in self.all)
+        failures = [m.engine.failure for m in self.started]
+        restarting = [f for f in failures if isinstance(f, EngineRestarting)]
+        if restarting:
+            first = min(restarting, key=lambda failure: failure.retry_after)
+            why = first.why if len(self.all) == 1 else f"no member of the pool serves: {first.why}"
+            return EngineRestarting(why, first.retry_after)
         return EngineError(f"no member of the pool can serve ({said})")
 
     def named(self, name: str) -> Member:

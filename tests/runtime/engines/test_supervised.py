@@ -7,6 +7,7 @@ import anyio
 import pytest
 from tests.backends import until
 
+from frontrunner.runtime.config import Settings
 from frontrunner.runtime.engines.protocol import (
     Chunk,
     CountsRestarts,
@@ -31,6 +32,8 @@ from ..race_harness import says, stalls
 
 START = 4.0
 """Seconds that an engine takes to start."""
+PATIENT = Settings.from_dict({"race": {"silence_factor": 0}})
+"""Branches that say nothing are the engine's to end."""
 LIMITS = Supervision(stall_limit=2.0, restarts=3)
 
 
@@ -90,7 +93,7 @@ async def running(
 ) -> AsyncGenerator[tuple[Runtime, SupervisedEngine[Restartable]], None]:
     engine = SupervisedEngine(engines, limits)
     assert all(isinstance(engine, protocol) for protocol in (RunsBeside, CountsRestarts))
-    async with Runtime(engine) as runtime:
+    async with Runtime(engine, PATIENT) as runtime:
         yield runtime, engine
     assert isinstance(engine.failure, EngineClosed)
     assert all(made.closed for made in engines.made)

@@ -110,3 +110,21 @@ def test_slow_steps_fade_towards_usual_ones_and_never_below(
     assert min(fresh, idle) - rounding <= oldest <= older <= fresh + rounding
     now[0] += 1_000.0
     assert times.quantile(0.95) == pytest.approx(min(fresh, idle))
+
+
+async def test_a_short_race_waits_for_slots_that_are_just_about_to_come_back() -> None:
+    """It has less time than it should have, and would begin on a free engine all the same."""
+    answer = BranchScript.answering("1", seconds=0.1)
+    engine = ScriptedEngine(Script([answer], [answer]), max_branches=2, step_seconds=0.05)
+    async with Runtime(engine) as runtime, anyio.create_task_group() as tasks:
+
+        async def other() -> None:
+            await runtime.solve("?", deadline=20.0, branches=2, parameters={"stop": "none"})
+
+        await other()  # by which it is known how long slots are held
+        tasks.start_soon(other)
+        await anyio.sleep(0.05)
+        assert runtime.admission_load().free == 0
+        result = await runtime.solve("?", deadline=0.8, branches=2)
+        assert result.answer == "1"
+        assert result.elapsed <= 0.8

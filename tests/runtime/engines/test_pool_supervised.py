@@ -1,0 +1,72 @@
+"""A pool whose members are engines that are started again when they die."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+
+from frontrunner.runtime.engines.pool.engine import PoolEngine
+from frontrunner.runtime.engines.supervised import SupervisedEngine
+from frontrunner.runtime.errors import EngineRestarting
+from frontrunner.runtime.runtime import Runtime
+from frontrunner.runtime.serving.observability.health import Health
+from frontrunner.strategies.protocol import BranchStatus
+
+from ..race_harness import says, stalls
+from .test_supervised import LIMITS, START, Engines
+
+VOTE = {"stop": "none"}
+
+
+@asynccontextmanager
+async def pooled(*made: Engines) -> AsyncGenerator[tuple[Runtime, PoolEngine], None]:
+    members = {str(i): SupervisedEngine(engines, LIMITS) for i, engines in enumerate(made)}
+    pool = PoolEngine(members)
+    async with Runtime(pool) as runtime:
+        yield runtime, pool
+    assert all(engine.closed for engines in made for engine in engines.made)
+
+
+async def test_what_ran_on_a_killed_member_goes_on_elsewhere_and_it_comes_back() -> None:
+    first, second = Engines([says("1", 2.0)]), Engines([says("1", 2.0)])
+    async with pooled(first, second) as (runtime, pool), anyio.create_task_group() as tasks:
+
+        async def kill() -> None:
+            await anyio.sleep(1.0)
+            (first if first.made[0].requests else second).made[0].kill()
+
+        tasks.start_soon(kill)
+        result = await runtime.solve("?", deadline=30.0, branches=4, parameters=VOTE)
+        assert [b.status for b in result.branches] == [BranchStatus.FINISHED] * 4
+        assert pool.failure is None
+        assert sum(member.serves for member in pool.members()) == 1
+        # Once it runs again it need only prove it: the pauses do not grow while it starts.
+        await anyio.sleep(START + 1.0)
+        assert all(member.serves for member in pool.members())
+        assert pool.restarts == 1
+
+
+async def test_while_all_members_start_again_races_are_told_when_to_come_back() -> None:
+    first, second = Engines([says("1", 1.0)]), Engines([says("1", 1.0)])
+    async with pooled(first, second) as (runtime, pool):
+        first.made[0].kill()
+        await anyio.sleep(1.0)
+        second.made[0].kill()
+        for _ in range(2):  # before the next look, and after it
+            with pytest.raises(EngineRestarting, match="no member of the pool serves") as refused:
+                await runtime.solve("?", deadline=30.0)
+            assert 1.0 <= refused.value.retry_after <= START
+            assert [fault.code for fault in Health(pool, 5.0).faults()] == ["engine_restarting"]
+            await anyio.sleep(0.5)
+        await anyio.sleep(START)
+        assert (await runtime.solve("?", deadline=30.0)).answer == "1"
+
+
+async def test_a_member_that_hangs_while_forced_answers_run_costs_no_deadline() -> None:
+    """Its branches are taken to the other one, whatever the abort there does."""
+    first, second = Engines([stalls("x ")]), Engines([stalls("x ")])
+    async with pooled(first, second) as (runtime, _):
+        result = await runtime.solve("?", deadline=3.0, branches=4, parameters=VOTE)
+        assert result.elapsed <= 3.0
+        assert all(not branch.status.active for branch in result.branches)

@@ -301,7 +301,8 @@ class Runtime:
                 a call of one is the answer.
 
         Raises:
-            BadRequest, Overloaded, EngineClosed: as ``solve``, of the first race.
+            BadRequest, Overloaded, EngineClosed, EngineRestarting: as ``solve``, of the first race.
+                Later ones that cannot begin end it with what was done, and with the last result.
 
         A call begins in the moment in which its race is decided, and then runs to its end or its
         time limit, though the caller leaves and though the runtime is left. Cancelled before that

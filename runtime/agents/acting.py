@@ -20,7 +20,7 @@ from frontrunner.strategies.protocol import StopReason
 
 from ..answers.combined import ToolCall, read_calls
 from ..engines.protocol import Message
-from ..errors import BadRequest, DeadlineTooShort, EngineClosed, Overloaded
+from ..errors import BadRequest, EngineClosed, FrontrunnerError
 from ..events.stream import EventSink
 from ..events.types import Event, RaceDecided
 from ..prompts.messages import ChatMessage, plain_messages
@@ -58,7 +58,8 @@ class Acted:
     """What came of ``Runtime.act``."""
 
     result: Result
-    """Of the last race."""
+    """Of the last race: its answer is a call where no other could follow, since time was short or
+    the engine was lost."""
     acts: tuple[Act, ...]
     """The calls that were run, in their order."""
     messages: Sequence[Message]
@@ -201,10 +202,13 @@ class Acting:
 
             try:
                 result = await self._race(self._messages, asked, _AtDecision(decided))
-            except (DeadlineTooShort, Overloaded, BadRequest):
+            except FrontrunnerError as error:
+                # There is no time for another race, or no engine. What was done is told all the
+                # same: whoever heard of the error alone would have it done once more.
                 if result is None:
                     raise
-                break  # there is no time for another race
+                _log.warning("frontrunner.act_cut_short", race=result.race_id, error=str(error))
+                break
             if not begun:
                 break
             with anyio.move_on_at(end):

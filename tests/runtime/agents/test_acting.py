@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from random import Random
 from typing import Any
 
@@ -17,7 +18,9 @@ from frontrunner import BadRequest, RawPrompt, Runtime
 from frontrunner.agents import Acted, Tool, ToolError, tool
 from frontrunner.events import Event, Observer, RaceDecided, RaceSpec, RaceWatcher
 from frontrunner.runtime.answers.combined import read_calls
+from frontrunner.runtime.engines.protocol import Chunk, Generation
 from frontrunner.runtime.engines.scripted import BranchScript
+from frontrunner.runtime.errors import EngineClosed, EngineError, EngineRestarting
 from frontrunner.runtime.result import Result
 from frontrunner.strategies.protocol import StopReason
 
@@ -272,3 +275,39 @@ def test_some_of_these_races_are_decided_for_a_call() -> None:
     counts = [acts_at_random(seed)[0] for seed in range(60)]
     assert counts.count(0) > 5
     assert sum(count > 0 for count in counts) > 15
+
+
+@pytest.mark.parametrize(
+    "failure", [EngineRestarting("the engine died", 5.0), EngineClosed("the engine was closed")]
+)
+async def test_an_engine_that_is_lost_while_a_call_runs_takes_nothing_of_what_was_done(
+    failure: EngineError,
+) -> None:
+    """Whoever heard of an error alone would pay once more."""
+
+    class Lost(CallingEngine):
+        lost: EngineError | None = None
+
+        @property
+        def failure(self) -> EngineError | None:
+            return self.lost or super().failure
+
+        async def generate(self, request: Generation) -> AsyncGenerator[Chunk, None]:
+            if self.lost is not None:
+                raise self.lost
+            async with aclosing(super().generate(request)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+
+    class Paying(Ledger):
+        async def pay(self, amount: int) -> str:
+            """Pays."""
+            engine.lost = failure
+            return await super().pay(amount)
+
+    engine, ledger = Lost([[pays(7)]], [[says("42")]]), Paying()
+    came = await acted(engine, ledger.tool)
+    assert [act.result for act in came.acts] == ["paid 7"]
+    assert ledger.done == [7]
+    last: Any = came.messages[-1]
+    assert last["content"] == "paid 7"

@@ -70,3 +70,17 @@ async def test_a_member_that_hangs_while_forced_answers_run_costs_no_deadline() 
         result = await runtime.solve("?", deadline=3.0, branches=4, parameters=VOTE)
         assert result.elapsed <= 3.0
         assert all(not branch.status.active for branch in result.branches)
+
+
+async def test_a_member_that_does_not_start_again_may_leave_at_once() -> None:
+    """It leaves no start behind, and its leaving waits for no pause between two of them."""
+    failing, other = Engines([stalls()], failing=range(1, 99)), Engines([says("1", 1.0)])
+    async with pooled(failing, other) as (_, pool):
+        failing.made[0].kill()
+        await anyio.sleep(2 * START + 2.0)  # in the second pause, or the third start
+        began = anyio.current_time()
+        await pool.leave("0")
+        assert anyio.current_time() - began <= 1.0
+        made = len(failing.made)
+        await anyio.sleep(100.0)
+        assert len(failing.made) == made

@@ -16,7 +16,7 @@ from structlog.contextvars import bound_contextvars
 from frontrunner.strategies.protocol import StopReason
 
 from ...config import ServerSettings
-from ...errors import EngineClosed, EngineError, EngineRestarting, FrontrunnerError
+from ...errors import EngineClosed, EngineError, EngineRestarting, FrontrunnerError, NotInTime
 from ...racing.options import Question, RaceOptions
 from ...result import Result
 from ...runtime import Runtime
@@ -24,6 +24,7 @@ from ..errors import Draining, RaceLost, RunCancelled
 from ..requests.limits import RaceLimit
 from .access_log import note_race
 from .frames import Encoder
+from .plain_text import plain_result
 from .replay_buffer import LogReader, ReplayBuffer
 from .telling import Telling
 
@@ -180,7 +181,7 @@ class Run:
                     if encoder is None:
                         self._accepted.set()
                         result = await runtime.solve(question, **options)
-                        self._result = _not_lost(result, runtime)
+                        self._result = _told_result(result, runtime)
                     else:
                         await self._stream(runtime, question, options, encoder)
                 except FrontrunnerError as error:
@@ -220,7 +221,7 @@ class Run:
         result = await runtime.race(question, telling, **options)
         self._decided_at = anyio.current_time()
         self._deliver = lambda seconds: runtime.delivered(result, seconds)
-        self._result = _not_lost(result, runtime)
+        self._result = _told_result(result, runtime)
         await encoder.before_decided(self._result)
         telling.finish()
 
@@ -230,18 +231,26 @@ class Run:
         self._scope.cancel()
 
 
-def _not_lost(result: Result, runtime: Runtime) -> Result:
-    """``result``, unless there is nothing in it because every branch was lost.
+def _told_result(result: Result, runtime: Runtime) -> Result:
+    """``result`` as clients read it, unless there is nothing in it.
 
     Raises:
-        RaceLost: with the reason.
+        RaceLost: every branch was lost; with the reason.
+        NotInTime: no branch had written anything by the deadline. Who would get an empty reply
+            would take it for the model's.
         EngineRestarting: the engine was lost, and will be back.
     """
     if result.stop_reason is StopReason.FAILED and result.answer is None:
         if isinstance(failure := runtime.engine.failure, EngineRestarting):
             raise failure
         raise RaceLost(next((b.error for b in result.branches if b.error), None))
-    return result
+    silent = not any(branch.tokens for branch in result.branches)
+    if result.stop_reason is StopReason.DEADLINE and result.answer is None and silent:
+        raise NotInTime(
+            f"no branch wrote anything within the deadline of {result.deadline:g} s: the engine is "
+            "silent, or has too much to do for so early a deadline"
+        )
+    return plain_result(result)
 
 
 class Runs:

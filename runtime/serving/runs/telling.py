@@ -1,7 +1,7 @@
 """From a race's events to the messages of its run, at the pace of whoever reads them."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import structlog
@@ -9,6 +9,7 @@ import structlog
 from ...events.types import BranchEnded, BranchExtended, BranchProgressed, Event, RaceDecided
 from .frames import Encoder, Frame
 from .leader_stream import LeaderStream
+from .plain_text import plain_result, plain_text
 from .replay_buffer import ReplayBuffer
 
 _log = structlog.get_logger("frontrunner.serving")
@@ -79,6 +80,8 @@ class Telling:
             begin()
         # Joined progress came before this event and must be told before it.
         self._join()
+        if type(event) is RaceDecided:
+            event = replace(event, result=plain_result(event.result))
         self._events.append(event)
         if self._all or type(event) in _MOVING:
             self._log.notify()
@@ -131,7 +134,7 @@ class Telling:
         if not self._progress:
             return
         joined = [
-            BranchProgressed(p.at, branch, "".join(p.texts), p.tokens, forced)
+            BranchProgressed(p.at, branch, plain_text("".join(p.texts)), p.tokens, forced)
             for (branch, forced), p in self._progress.items()
         ]
         self._progress.clear()

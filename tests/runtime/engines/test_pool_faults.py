@@ -60,7 +60,7 @@ async def three(**more: Any) -> AsyncGenerator[tuple[dict[str, Server], Runtime]
             fake = await stack.enter_async_context(endpoint(delay=0.02, length=lambda prompt: 40))
             servers[name] = Server(fake)
         members = [
-            {"kind": "openai", "name": n, "url": s.fake.url, "max_branches": 8}
+            {"kind": "openai", "name": n, "url": s.fake.url, "max_branches": 48}
             for n, s in servers.items()
         ]
         settings = Settings.from_dict(

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 from frontrunner._suggestions import closest
 
 from ..errors import ConfigError
+from .paths import exists, expanded
 from .sections import Section
 from .tables import tables
 
@@ -164,14 +164,14 @@ def _value(root: type[Section], path: str, text: str, source: str) -> Any:
 def _parsed(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}\n")["value"]
-    except (tomllib.TOMLDecodeError, KeyError):
+    except (tomllib.TOMLDecodeError, KeyError, RecursionError):
         return text.lower() == "true" if text.lower() in ("true", "false") else text
 
 
 def _located(value: str, file: str) -> str:
     """A path that the file's folder does not change; the name of a model stays as it is."""
-    path = Path(value).expanduser()
-    is_path = not file or value.startswith((".", "/", "~")) or (path / file).exists()
+    path = expanded(value)
+    is_path = not file or value.startswith((".", "/", "~")) or exists(path / file)
     return str(path.absolute()) if is_path else value
 
 

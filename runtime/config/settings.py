@@ -13,6 +13,7 @@ from ..errors import ConfigError
 from .complaints import complaint
 from .engine import EngineSettings, OpenAISettings, PoolSettings, VllmSettings
 from .overrides import merged, overrides
+from .paths import exists, expanded
 from .planning import PlanningSettings
 from .prompting import PromptSettings
 from .racing import AnswerSettings, ForcingSettings, LengthSettings, RaceSettings, SamplingSettings
@@ -171,7 +172,7 @@ class Settings(Section):
         except ValidationError as error:
             said = dict.fromkeys(complaint(f, data, tables(cls)) for f in error.errors())
             first, *others = (
-                ConfigError(path, problem, (sources or {}).get(path, source))
+                ConfigError(path, problem, _source_of(path, source, sources or {}))
                 for path, problem in said
             )
             raise ConfigError(first.path, first.problem, first.source, tuple(others)) from None
@@ -189,22 +190,22 @@ class Settings(Section):
             rewards = rewards.model_copy(update={"model": _resolve(rewards.model, folder)})
         server = self.server
         if server.key_file is not None:
-            key_file = folder / Path(server.key_file).expanduser()
+            key_file = folder / expanded(server.key_file)
             server = server.model_copy(update={"key_file": str(key_file.resolve())})
         if server.socket is not None:
-            path = folder / Path(server.socket).expanduser()
+            path = folder / expanded(server.socket)
             server = server.model_copy(update={"socket": str(path.absolute())})
         prompt = self.prompt
         if prompt.chat_template is not None:
-            template = (folder / Path(prompt.chat_template).expanduser()).resolve()
+            template = (folder / expanded(prompt.chat_template)).resolve()
             prompt = prompt.model_copy(update={"chat_template": str(template)})
         race = self.race
         if race.calibration is not None:
-            known = (folder / Path(race.calibration).expanduser()).resolve()
+            known = (folder / expanded(race.calibration)).resolve()
             race = race.model_copy(update={"calibration": str(known)})
         planning = self.planning
         if planning.models is not None:
-            models = (folder / Path(planning.models).expanduser()).resolve()
+            models = (folder / expanded(planning.models)).resolve()
             planning = planning.model_copy(update={"models": str(models)})
         return self.model_copy(
             update={
@@ -216,6 +217,16 @@ class Settings(Section):
                 "planning": planning,
             }
         )
+
+
+def _source_of(path: str, source: str | None, sources: Mapping[str, str]) -> str | None:
+    """What says what is wrong at ``path``: of a whole table, also what the keys in it are from."""
+    if path in sources:
+        return sources[path]
+    keys = [said for key, said in sources.items() if key.startswith(f"{path}.")]
+    if not keys:
+        return source
+    return ", ".join(keys) if source is None else f"{source} with {', '.join(keys)}"
 
 
 def _resolved_engine(engine: _OneEngine, folder: Path) -> _OneEngine:
@@ -233,8 +244,8 @@ def _resolved_engine(engine: _OneEngine, folder: Path) -> _OneEngine:
 
 
 def _resolve(model: str, folder: Path, file: str = "config.json") -> str:
-    if model.startswith((".", "/", "~")) or (folder / model / file).exists():
-        return str((folder / Path(model).expanduser()).resolve())
+    if model.startswith((".", "/", "~")) or exists(folder / model / file):
+        return str((folder / expanded(model)).resolve())
     return model
 
 
@@ -248,5 +259,5 @@ def read_file(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError("", f"cannot read it ({error.strerror})", str(path)) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError("", f"not valid TOML: {error}", str(path)) from error

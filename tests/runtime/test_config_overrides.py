@@ -222,3 +222,31 @@ def test_the_command_shows_it(config: Path, run_cli: RunCli) -> None:
         ["", "[server]", "port = 5  # --set server.port"],
     )
     assert run_cli("config", "--set", "server.port=5").status == 2
+
+
+ODD = [
+    "{a=" * 3_000,
+    "x" * 100_000,
+    "~nobody-of-this-name/x",
+    "1\nother = 2",
+    "\udcff",
+    "{a = {b = 1}}",
+]
+
+
+@pytest.mark.parametrize("text", ODD, ids=lambda text: repr(text)[:20])
+def test_whatever_a_variable_holds_it_is_taken_or_named(config: Path, text: str) -> None:
+    for path in key_paths(Settings):
+        try:
+            Settings.load(config, environ={variable_of(path): text})
+        except ConfigError as error:
+            table = path.rpartition(".")[0]
+            said = str(error)
+            assert variable_of(path) in said or f"{table}." in said
+
+
+def test_a_table_that_does_not_go_together_names_the_variable(config: Path) -> None:
+    error = refused(config, FRONTRUNNER_RACE_MIN_BRANCHES="9")
+    assert str(error).endswith(
+        f"{config} with FRONTRUNNER_RACE_MIN_BRANCHES: race: min_branches must not exceed branches"
+    )

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..answers.combined import read_calls
 from ..answers.registry import Finder
-from ..engines.protocol import Engine, SupportsToolTurns
+from ..engines.protocol import Engine, takes_tool_turns
 from ..errors import BadRequest
 from ..prompts.tool_choice import ToolUse
 from ..racing.spec import Forcing, RaceSpec, Suffix
@@ -64,7 +64,7 @@ def tools_on_the_way(use: ToolUse, engine: Engine) -> Mapping[str, Tool]:
             raise BadRequest(
                 f"tools: there are two called {name!r}: give one another name", "tools"
             )
-    if use.required or not isinstance(engine, SupportsToolTurns):
+    if use.required or not takes_tool_turns(engine):
         return {}
     return {tool.name: tool for tool in own if not tool.side_effects}
 

@@ -289,6 +289,12 @@ class SupportsToolTurns(Protocol):
         ...
 
 
+def takes_tool_turns(engine: Engine) -> bool:
+    """Whether branches of ``engine`` can go on with the results of their calls. One that stands for
+    others has ``takes_tool_turns`` to say whether these can."""
+    return isinstance(engine, SupportsToolTurns) and getattr(engine, "takes_tool_turns", True)
+
+
 @runtime_checkable
 class SupportsReasoningParsers(Protocol):
     """An engine that can ask vLLM's reasoning parsers."""

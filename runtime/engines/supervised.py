@@ -36,6 +36,7 @@ from .protocol import (
     ToolTurn,
     encode_prompt,
     feeding,
+    takes_tool_turns,
 )
 
 _log = structlog.get_logger("frontrunner.engine")
@@ -292,6 +293,11 @@ class SupervisedEngine(Generic[E]):
         return self._engine.load()
 
     # ── what an engine may also be able to do ─────────────────────────────────────────────────
+
+    @property
+    def takes_tool_turns(self) -> bool:
+        """See ``protocol.takes_tool_turns``."""
+        return takes_tool_turns(self._engine)
 
     def tool_turn(self, turn: ToolTurn) -> tuple[int, ...]:
         """See ``SupportsToolTurns``."""

@@ -9,7 +9,7 @@ is the request lost. What looks after the members (``health``) runs beside the e
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from math import inf
-from typing import Any
+from typing import Any, cast
 
 from ...config import ThinkingSettings
 from ...errors import BadRequest, EngineClosed, EngineError, EngineStartError
@@ -24,8 +24,11 @@ from ..protocol import (
     Message,
     SupportsPromptEnds,
     SupportsReasoningParsers,
+    SupportsToolTurns,
     TakesThinking,
+    ToolTurn,
     encode_prompt,
+    takes_tool_turns,
 )
 from .health import Health
 from .load import pooled_load
@@ -165,6 +168,15 @@ class PoolEngine:
         arguments: Mapping[str, Any] | None = None,
     ) -> tuple[int, ...]:
         return self._members.speaker.encode_chat(messages, tools, arguments)
+
+    @property
+    def takes_tool_turns(self) -> bool:
+        """See ``protocol.takes_tool_turns``: a branch may go on with any member."""
+        return all(takes_tool_turns(member.engine) for member in self._members.all)
+
+    def tool_turn(self, turn: ToolTurn) -> tuple[int, ...]:
+        """See ``SupportsToolTurns``."""
+        return cast(SupportsToolTurns, self._members.speaker).tool_turn(turn)
 
     def prompt_end(self, prompt: Sequence[int]) -> str | None:
         """See ``SupportsPromptEnds``."""

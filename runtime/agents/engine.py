@@ -63,6 +63,7 @@ class _Run:
     request: Generation
     pieces: list[str] = field(default_factory=list[str])  # not read yet
     steps: int = 0  # likewise
+    begun: bool = False  # whether the agent runs
     changed: anyio.Event = field(default_factory=anyio.Event)
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     outcome: Outcome | None = None  # the best so far
@@ -136,7 +137,8 @@ class AgentEngine:
                 ``reward`` counts.
             accept: the score at which the race is over, and the other runs are cancelled. Used
                 with ``verify``; else it is the ``threshold`` of ``best_of_n``.
-            max_branches: runs at once, of all races.
+            max_branches: runs at once, of all races; those that do not end when they are
+                cancelled are among them until they do.
             verify_timeout: seconds that verifying one outcome may take; None: as long as the race.
             keep: races whose outcomes can still be asked for.
             name: what the agent is called in results and metrics; None: as its function is.
@@ -156,7 +158,8 @@ class AgentEngine:
         )
         self._keep = keep
         self._runs: dict[str, _Run] = {}  # that a race reads
-        self._working = 0  # runs that have not ended, those of nobody included
+        self._working = 0  # runs that have begun and not ended, those of nobody included
+        self._room = anyio.Semaphore(max_branches, fast_acquire=True)
         self._outcomes: OrderedDict[str, dict[int, Outcome]] = OrderedDict()
         self._tasks: Background | None = None
         called = name or getattr(agent, "__name__", None) or type(agent).__name__
@@ -226,6 +229,7 @@ class AgentEngine:
         """Get ready. Nothing of the agent runs yet."""
         tasks = Background()
         await tasks.start()
+        self._room = anyio.Semaphore(self._info.max_branches, fast_acquire=True)
         self._tasks = tasks
 
     async def aclose(self) -> None:
@@ -289,6 +293,13 @@ class AgentEngine:
                 run.scope.cancel()
                 run.changed.set()
 
+    @property
+    def slots(self) -> int:
+        """See ``SharesSlots``: runs that nobody waits for any more, and that do not end, take
+        their places from others."""
+        left_behind = self._working - sum(run.begun for run in self._runs.values())
+        return max(1, self._info.max_branches - left_behind)
+
     def load(self) -> EngineLoad:
         return EngineLoad(running=self._working, step_seconds=_STEP)
 
@@ -297,10 +308,10 @@ class AgentEngine:
     async def _work(self, run: _Run, task: AgentTask) -> None:
         """Run the agent; raises nothing."""
         failure: str | None = "the agent was cancelled, and not by its race"
-        self._working += 1
         try:
             with run.scope:
-                await self._call(run, task)
+                async with self._room:
+                    await self._begin(run, task)
                 failure = None
         except (Exception, SystemExit) as error:  # noqa: BLE001 - it costs this branch alone
             _log.warning(
@@ -308,9 +319,17 @@ class AgentEngine:
             )
             failure = f"the agent raised {_reason(error)}"
         finally:
-            self._working -= 1
             self._note(run)
             run.end(failure)
+
+    async def _begin(self, run: _Run, task: AgentTask) -> None:
+        run.begun = True
+        self._working += 1
+        try:
+            await self._call(run, task)
+        finally:
+            self._working -= 1
+            run.begun = False
 
     async def _call(self, run: _Run, task: AgentTask) -> None:
         made: Any = self._agent(task)

@@ -1,6 +1,7 @@
 """Agents as branches: votes on outcomes, first accepted, cancellation, failures."""
 
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from frontrunner import BadRequest, Runtime, Settings
 from frontrunner.agents import AgentEngine, AgentTask, Outcome
 from frontrunner.events import BranchProgressed
 from frontrunner.runtime.engines.protocol import Generation, Sampling
-from frontrunner.runtime.errors import EngineClosed, EngineError
+from frontrunner.runtime.errors import EngineClosed, EngineError, Overloaded
 from frontrunner.strategies.protocol import BranchStatus, StopReason
 
 
@@ -319,3 +320,29 @@ def test_wrong_arguments_are_told() -> None:
 
     with pytest.raises(ValueError, match="max_branches"):
         AgentEngine(agent, max_branches=0)
+
+
+async def test_runs_that_ignore_their_cancellation_are_never_more_than_may_run_at_once() -> None:
+    running, most = 0, 0
+
+    async def stubborn(task: AgentTask) -> str:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        with anyio.CancelScope(shield=True):
+            await anyio.sleep(5.0)
+        running -= 1
+        return task.question
+
+    engine = AgentEngine(stubborn, max_branches=4)
+    async with no_tasks_left(), Runtime(engine) as runtime:
+        for _ in range(6):
+            began = anyio.current_time()
+            with suppress(Overloaded):
+                await runtime.solve("?", deadline=1.0, branches=4)
+            assert anyio.current_time() - began <= 1.0
+        assert most == 4
+        assert engine.slots < 4
+        await anyio.sleep(10.0)
+        assert engine.slots == 4
+        assert (await runtime.solve("6", deadline=10.0, branches=4)).answer == "6"

@@ -24,7 +24,7 @@ from bisect import insort
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import inf
+from math import inf, isfinite
 from typing import Self
 
 import anyio
@@ -41,6 +41,8 @@ _WAIT_SHARE = 0.5
 _JOINING = 0.7
 #: Nobody is told to come back sooner (seconds).
 _SOONEST = 0.1
+#: When to come back if nobody knows (seconds).
+_UNKNOWN = 5.0
 
 
 def branches_to_grant(wanted: int, minimum: int, free: int, waiting: int) -> int:
@@ -296,6 +298,10 @@ class Admission:
         # By then, at the latest, all who wait now will have been served or refused.
         emptied = max((w.latest for w in others), default=inf) - anyio.current_time()
         wait = min(self._wait_behind(others, waiting), emptied)
+        if not isfinite(wait):
+            # Nobody holds what is missing: a part of the engine is lost, who knows for how long.
+            asked = f"at least {waiting.minimum} are asked for"
+            return Overloaded(f"{why}: it runs {self._capacity} now, and {asked}", _UNKNOWN)
         return Overloaded(why, max(_SOONEST, wait))
 
     def _mean_holding(self) -> float | None:

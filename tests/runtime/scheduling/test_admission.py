@@ -26,6 +26,7 @@ from frontrunner.runtime.scheduling.admission import (
     branches_to_grant,
     expected_wait,
 )
+from frontrunner.runtime.serving.errors import error_response
 from frontrunner.strategies.protocol import StopReason
 
 from ...backends import every_backend, no_tasks_left, run_virtual, until
@@ -871,3 +872,22 @@ async def test_a_race_does_not_make_another_wait_too_long() -> None:
         with pytest.raises(Overloaded):  # it would go before that, and fit itself
             await admission.admit(4, 4, deadline=anyio.current_time() + 2.9)
         lease.close()
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["nothing is known", "holding times are"])
+async def test_more_than_is_left_of_the_engine_is_refused_with_a_time_to_come_back(
+    before: bool,
+) -> None:
+    """A replica of two is lost: nobody holds what is missing, and nobody will give it back."""
+    admission = Admission(8, 4)
+    if before:
+        with await admission.admit(4, 1, deadline=anyio.current_time() + 5.0):
+            await anyio.sleep(1.0)
+    admission.resize(4)
+    with pytest.raises(Overloaded, match="it runs 4 now, and at least 6 are asked for") as refused:
+        await admission.admit(8, 6, deadline=anyio.current_time() + 3.0)
+    assert 0.0 < refused.value.retry_after < 60.0
+    assert int(error_response(refused.value).headers["Retry-After"]) == 5
+    admission.resize(0)  # all of it
+    with pytest.raises(Overloaded):
+        await admission.admit(8, 1, deadline=anyio.current_time() + 3.0)

@@ -7,6 +7,8 @@ import anyio
 import pytest
 
 from frontrunner.runtime.engines.pool.engine import PoolEngine
+from frontrunner.runtime.engines.protocol import Generation
+from frontrunner.runtime.engines.scripted import BranchScript
 from frontrunner.runtime.engines.supervised import SupervisedEngine
 from frontrunner.runtime.errors import EngineRestarting
 from frontrunner.runtime.runtime import Runtime
@@ -14,6 +16,7 @@ from frontrunner.runtime.serving.observability.health import Health
 from frontrunner.strategies.protocol import BranchStatus
 
 from ..race_harness import says, stalls
+from .replicas import Replica
 from .test_supervised import LIMITS, START, Engines
 
 VOTE = {"stop": "none"}
@@ -63,13 +66,27 @@ async def test_while_all_members_start_again_races_are_told_when_to_come_back() 
         assert (await runtime.solve("?", deadline=30.0)).answer == "1"
 
 
-async def test_a_member_that_hangs_while_forced_answers_run_costs_no_deadline() -> None:
-    """Its branches are taken to the other one, whatever the abort there does."""
-    first, second = Engines([stalls("x ")]), Engines([stalls("x ")])
-    async with pooled(first, second) as (runtime, _):
+class Hanging(Replica):
+    """Hears nothing any more, aborts included, from the first forced answer on."""
+
+    def _choose(self, request: Generation) -> BranchScript:
+        if request.forced:
+            self.stop()
+        return super()._choose(request)
+
+
+async def test_a_member_that_hangs_as_forced_answers_begin_costs_no_deadline() -> None:
+    members = {"a": Hanging(delay=0.05, length=10_000), "b": Hanging(delay=0.05, length=10_000)}
+    async with Runtime(PoolEngine(members)) as runtime:
         result = await runtime.solve("?", deadline=3.0, branches=4, parameters=VOTE)
         assert result.elapsed <= 3.0
         assert all(not branch.status.active for branch in result.branches)
+        for member in members.values():
+            member.go_on()
+        # What the engine could not be told when the race ended, it is told beside the next one.
+        await runtime.solve("?", deadline=3.0, branches=1, answers="text", max_tokens=4)
+        await anyio.sleep(5.0)
+        assert sum(member.live for member in members.values()) == 0
 
 
 async def test_a_member_that_does_not_start_again_may_leave_at_once() -> None:

@@ -173,13 +173,13 @@ async def test_nothing_to_answer_with_is_a_failed_response(serve: Serve) -> None
         assert (await events(served))[-1].type == "response.failed"
 
 
-async def test_a_response_without_any_text_is_incomplete(serve: Serve) -> None:
+async def test_a_response_for_which_no_branch_wrote_anything_has_failed(serve: Serve) -> None:
     silent = BranchScript((), stall=True)
     async with serve(silent, forced=(silent,)) as served:
         response = await create(served, extra_body=options(deadline=0.2))
-        assert response.status == "incomplete"
-        assert response.incomplete_details is not None
-        assert response.incomplete_details.reason == "max_output_tokens"
+        assert response.status == "failed"
+        assert response.error is not None
+        assert "no branch wrote anything" in response.error.message
 
 
 TOOLS: Any = [{"type": "function", "name": "add", "parameters": {"type": "object"}}]

@@ -151,10 +151,9 @@ async def test_every_choice_begins_with_its_role(serve: Serve) -> None:
             assert not any("role" in delta for delta in told[1:])
 
 
-async def test_nothing_is_said_where_there_was_nothing_to_say(serve: Serve) -> None:
+async def test_a_stream_in_which_no_branch_wrote_anything_is_an_error(serve: Serve) -> None:
     silent = BranchScript((), stall=True)
     async with serve(silent, forced=(silent,)) as served:
         asked = {"messages": QUESTION, **options(deadline=0.2)}
-        first, *_, last = await streamed(served, "v1/chat/completions", asked)
-        assert first["choices"][0]["delta"]["role"] == "assistant"
-        assert last["choices"][0]["finish_reason"] == "length"
+        *_, last = await streamed(served, "v1/chat/completions", asked)
+        assert "no branch wrote anything" in last["error"]["message"]

@@ -64,9 +64,14 @@ class SilenceWatch:
     async def watch(self, branch: Branch) -> None:
         """Wait until ``branch`` has ended, has company, or is given up."""
         since = branch.clock()  # what kept it silent before may have been the others
+        branch.take_in()
+        known = branch.tokens, branch.heard_at
         try:
             while self._last() is branch:
                 branch.take_in()
+                if branch.tokens != known[0] and branch.heard_at == known[1]:
+                    since = branch.clock()  # nobody noted when they came
+                known = branch.tokens, branch.heard_at
                 heard, limit = max(branch.heard_at, since), self.limit
                 due = heard + limit
                 if branch.clock() >= due and not self._tools.get(branch.index):

@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from tests.profiles import examples
 from tests.strategies.counted import counted
 
-from frontrunner.runtime.engines.scripted import BranchScript, Piece
+from frontrunner.runtime.config import Settings
+from frontrunner.runtime.engines.scripted import BranchScript, Piece, Script, ScriptedEngine
 from frontrunner.runtime.events.types import ToolCalled, ToolReturned
 from frontrunner.runtime.racing.race import Race
 from frontrunner.runtime.result import Result
+from frontrunner.runtime.runtime import Runtime
 from frontrunner.strategies.protocol import StopReason
 
 from ...backends import run_virtual
@@ -173,3 +175,19 @@ def test_only_silences_beyond_the_limit_lose_a_branch(
         end = max(sum(last), *map(sum, others))
         assert status == "failed"
         assert result.elapsed <= end + max(0.5, 3 * max(longest, *last)) + 1e-6
+
+
+@pytest.mark.parametrize("many", [1, 3], ids=["one by one", "several at once"])
+async def test_an_engine_that_feeds_is_heard_as_well(many: int) -> None:
+    """Whatever it keeps back until it is asked."""
+    slow = BranchScript((*[Piece(s, "hm ") for _ in range(6) for s in (2.5, *[0.0] * (many - 1))],))
+    silent = writes(None, 1.0, 2.5, 2.5)
+    answer = BranchScript((*slow.pieces, Piece(0.1, "\\boxed{a}")))
+    engine = ScriptedEngine(Script([writes("a", *[1.0] * 4), writes("b", 1.0, 1.0), answer]))
+    async with Runtime(engine, Settings.from_dict({"answers": {"workers": 0}})) as runtime:
+        result = await runtime.solve("?", deadline=60.0, branches=3, parameters={"stop": "none"})
+        assert result.votes == {"a": 2, "b": 1}
+        engine.script.branches = [writes("a", *[1.0] * 4), writes("b", 1.0, 1.0), silent]
+        result = await runtime.solve("?", deadline=60.0, branches=3, parameters={"stop": "none"})
+        assert statuses(result) == ["finished", "finished", "failed"]
+        assert result.elapsed < 30.0

@@ -17,5 +17,7 @@ def fastest(recordings: str) -> Row:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("name a file of recordings with at least 8 branches of each question")
     row = fastest(sys.argv[1])
     print(f"{row.strategy}, {row.branches} branches: {row.speedup:.2f} times faster")

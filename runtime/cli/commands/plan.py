@@ -24,7 +24,8 @@ from ...planning.plan import (
     space_of,
 )
 from ...planning.planner import exhaustive, greedy
-from ...planning.profile import Profile, write_whole
+from ...planning.profile import Profile
+from ...staging import write_whole
 from ...traces.recordings import RecordedQuestion
 from ..common.console import plain_lines, print_json, print_lines
 from ..common.races import load_settings
@@ -77,7 +78,7 @@ def run_plan(command: PlanCommand) -> int:
         runtime_models(estimator, space, candidate, questions).write(kept)
         data = planned_settings(settings, first, _engine_of(profile, candidate), kept.name)
         Settings.from_dict(data, source=str(command.out))  # what is written can be read
-        write_whole(command.out, _document(first, profile, data).encode())
+        write_whole(command.out, _document(first, profile, data))
         written = [command.out, kept]
     if command.json:
         said = as_dict(first, models[candidate.method])

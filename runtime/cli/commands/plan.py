@@ -53,9 +53,10 @@ def run_plan(command: PlanCommand) -> int:
     if command.load < 0:
         raise BadRequest("--load must be at least 0")
     settings = load_settings(command.config, command.sets)
-    profile = Profile.read(command.profile)
+    profile = Profile.read(_there(command.profile, "frontrunner profile --out"))
     models = engine_models(profile)
-    questions = load_recordings(command.pilot or [Path("pilot.ndjson")])
+    pilots = command.pilot or [Path("pilot.ndjson")]
+    questions = load_recordings([_there(path, "frontrunner pilot --out") for path in pilots])
     warn_of_cut_branches(questions, remedy="record with frontrunner pilot")
     estimator = Estimator(
         models,
@@ -91,6 +92,16 @@ def run_plan(command: PlanCommand) -> int:
     if written:
         print(f"wrote {' and '.join(map(str, written))}", file=sys.stderr)
     return ExitStatus.DONE
+
+
+def _there(path: Path, made_by: str) -> Path:
+    """
+    Raises:
+        BadRequest: there is no such file; it says how to make one.
+    """
+    if not path.exists():
+        raise BadRequest(f"there is no {path} yet: {made_by} {path} makes it")
+    return path
 
 
 class _Evaluate:

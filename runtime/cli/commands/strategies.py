@@ -11,7 +11,7 @@ from rich.text import Text
 
 from frontrunner._plugins import is_reference
 from frontrunner._suggestions import did_you_mean
-from frontrunner.strategies.descriptions import arguments_of, source_of, text_of
+from frontrunner.strategies.descriptions import arguments_of, as_written, source_of, text_of
 from frontrunner.strategies.parameters import parameters_of
 from frontrunner.strategies.registry import (
     STRATEGY_PLUGINS,
@@ -132,16 +132,11 @@ def _described(kind: str, name: str, factory: Any, shared: dict[str, str]) -> De
     for parameter in (parameters_of(factory) or {}).values():
         said: dict[str, Any] = {"name": parameter.name}
         if parameter.default is not MISSING:
-            said["default"] = _as_written(parameter.default)
+            said["default"] = as_written(parameter.default)
         parameters.append({**said, "meaning": meanings.get(parameter.name, "")})
     text = text_of(factory).removeprefix(f"``{name}``: ").replace("``", "`")
     module = str(getattr(factory, "__module__", ""))
     return Described(kind, name, text, source_of(factory), module, parameters)
-
-
-def _as_written(default: Any) -> Any:
-    """A default as people write it: 0.949976, and not what binary fractions make of it."""
-    return float(f"{default:g}") if isinstance(default, float) else default
 
 
 # ── showing ───────────────────────────────────────────────────────────────────────────────────

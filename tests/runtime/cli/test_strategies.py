@@ -14,6 +14,7 @@ def test_all_are_listed_with_parameters_defaults_and_sources(run_cli: RunCli) ->
     ]
     for line in lines:
         assert line["summary"]
+        assert all(parameter["meaning"] for parameter in line["parameters"])
         if line["kind"] == "strategy":
             told = [parameter["name"] for parameter in line["parameters"]]
             assert told == [p.name for p in strategy_parameters(line["name"])]

@@ -109,6 +109,7 @@ def _imported(name: str) -> Described:
         STRATEGY_PLUGINS.load(name)
         factory = strategy_factory(name)
         if callable(getattr(factory, "settled", None)):
+            STRATEGY_PLUGINS.registered.pop(name)  # it was imported as one, and is none
             STOP_PLUGINS.load(name)
             return _stop_rule(name)
         return _strategy(name)

@@ -7,13 +7,18 @@ import asyncio
 
 from frontrunner import Runtime
 
+QUESTION = """Mia has 21 cards.
+1. She gives away 7 cards.
+2. After a good deal, Mia has 6 times as many cards.
+How many cards does Mia have now?"""
+
 
 async def main() -> None:
     async with Runtime.from_config("configs/demo.toml") as runtime:
-        result = await runtime.solve("What is 6 times 7?", deadline=5.0)  # seconds from now
+        result = await runtime.solve(QUESTION, deadline=5.0)  # seconds from now
         print(result.answer, result.confidence, result.stop_reason)
 
-        async with runtime.stream("What is 6 times 8?", deadline=5.0) as events:
+        async with runtime.stream(QUESTION, deadline=5.0) as events:
             async for event in events:
                 print(event.type)
 

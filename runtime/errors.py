@@ -134,6 +134,8 @@ class ConfigError(FrontrunnerError):
     ) -> None:
         self.path, self.problem, self.source, self.others = path, problem, source, others
         place = f"{source}: " if source else ""
+        if source and source.split()[-1] == path:  # --set server.port
+            path = ""
         said = f"{place}{path}: {problem}" if path else f"{place}{problem}"
         self.each: tuple[str, ...] = (said, *(text for other in others for text in other.each))
         super().__init__("\n".join(self.each))

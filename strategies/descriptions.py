@@ -13,9 +13,17 @@ def text_of(factory: Any) -> str:
 
 
 def arguments_of(factory: Any) -> dict[str, str]:
-    """What a factory's docstring says about each parameter, each as one line."""
+    """What a factory's docstring, and those of the classes that it is made from, say about each
+    parameter, each as one line."""
     found: dict[str, str] = {}
-    sections = _SECTION.finditer(f"{inspect.getdoc(factory) or ''}\n")
+    for each in reversed(inspect.getmro(factory)) if inspect.isclass(factory) else (factory,):
+        found |= _own_arguments(each)
+    return found
+
+
+def _own_arguments(factory: Any) -> dict[str, str]:
+    found: dict[str, str] = {}
+    sections = _SECTION.finditer(f"{inspect.cleandoc(factory.__doc__ or '')}\n")
     block = next((section for section in sections if section[1] == "Args"), None)
     for names, meaning in re.findall(
         r"^    (\w[\w, ]*): ((?:.*\n?)(?:^     +.*\n?)*)", block[2] if block else "", re.MULTILINE
@@ -34,3 +42,8 @@ def source_of(factory: Any) -> str:
         if found is not None:
             return f"arXiv {found[1]}"
     return ""
+
+
+def as_written(default: Any) -> Any:
+    """A default as people write it: 0.949976, and not what binary fractions make of it."""
+    return float(f"{default:g}") if isinstance(default, float) else default

@@ -13,6 +13,8 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from frontrunner._suggestions import did_you_mean
+
 from .branch_limit import shed_branches
 from .checks import at_least_one
 from .closing import Closing, decide_by_votes, over
@@ -173,7 +175,11 @@ class Majority:
         if not isinstance(stop, str) or stop in STOP_NAMES:
             return parameters
         if stop not in stop_rule_names():
-            raise ValueError(f"{name}: stop must be one of {', '.join(stop_rule_names())}")
+            known_rules = stop_rule_names()
+            raise ValueError(
+                f"{name}: stop must be one of {', '.join(known_rules)}"
+                f"{did_you_mean(stop, known_rules)}"
+            )
         own = own_rule_parameters(stop)
         known = {f.name for f in fields(cls) if f.init} - _RULE_PARAMETERS
         for key in sorted(set(parameters) - own - known):

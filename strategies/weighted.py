@@ -13,7 +13,7 @@ from .weights import WeightName
 
 @dataclass(slots=True)
 class Weighted(Majority):
-    """Weighted majority vote; the parameters are those of ``Majority``, whose stop rules apply to
+    """Weighted majority vote. Its parameters are those of ``majority``, whose stop rules apply to
     weights that have a mean of 1 (``strategies.weights``)."""
 
     weight: WeightName = "reward"

@@ -5,6 +5,7 @@ Each key of the file has a variable, its path in capitals with underscores:
 that to ``--set``.
 """
 
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
@@ -13,7 +14,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
-from frontrunner._suggestions import closest
+from frontrunner._suggestions import closest, slip_of
 
 from ..errors import ConfigError
 from .paths import exists, expanded
@@ -37,6 +38,10 @@ _PATHS: Final[Mapping[str, str]] = {
 }
 #: Keys whose value is the name of an environment variable, which may look like one of ours.
 _NAMES_VARIABLE: Final = ("keys_env", "key_env")
+#: What Kubernetes and Docker's links set for a Service called ``frontrunner-server``, say: its
+#: ``FRONTRUNNER_SERVER_PORT`` is ``tcp://10.0.0.7:8000``, which is no port to listen on.
+_SERVICE_LINK: Final = re.compile(r"_SERVICE_(HOST|PORT(_.+)?)$|_PORT_\d+_(TCP|UDP|SCTP)(_.+)?$")
+_LINKED: Final = re.compile(r"(tcp|udp|sctp)://")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +63,15 @@ def variable_of(path: str) -> str:
 def from_environment(
     root: type[Section], environ: Mapping[str, str], exempt: Iterable[str] = ()
 ) -> list[Override]:
-    """What the environment says. A variable that is empty says nothing.
+    """What the environment says. A variable that is empty says nothing, and neither does one that
+    Kubernetes sets for a Service whose name begins with ``frontrunner``.
 
     Args:
         exempt: variables that mean something else, such as those that hold keys.
 
     Raises:
-        ConfigError: a variable begins like one of a table's keys and is none, or a value cannot be
-            read.
+        ConfigError: a variable begins like one of a table's keys, or is all but one of them, and is
+            none; or a value cannot be read.
     """
     by_variable = {variable_of(path): path for path in _annotations(root)}
     tops = tuple(f"{PREFIX}{name.upper()}_" for name in root.model_fields)
@@ -73,18 +79,28 @@ def from_environment(
     apart = {*exempt, *named}
     found: list[Override] = []
     for variable, text in environ.items():
-        if not text or variable in apart:
+        if not text or variable in apart or _of_a_service(variable, text):
             continue
         path = by_variable.get(variable)
         if path is not None:
             found.append(Override(path, _value(root, path, text, variable), variable))
         elif variable.startswith(tops):
-            near = closest(variable, by_variable)
-            raise ConfigError(
-                variable,
-                f"no key of the config has this environment variable{_near(near)}",
-            )
+            raise _no_such(variable, closest(variable, by_variable))
+        elif variable.startswith(PREFIX) and (meant := slip_of(variable, by_variable)) is not None:
+            raise _no_such(variable, meant)
     return found
+
+
+def _of_a_service(variable: str, text: str) -> bool:
+    return variable.startswith(PREFIX) and bool(
+        _SERVICE_LINK.search(variable) or (variable.endswith("_PORT") and _LINKED.match(text))
+    )
+
+
+def _no_such(variable: str, meant: str | None) -> ConfigError:
+    return ConfigError(
+        variable, f"no key of the config has this environment variable{_near(meant)}"
+    )
 
 
 def from_arguments(root: type[Section], given: Sequence[str]) -> list[Override]:

@@ -10,7 +10,6 @@ from textwrap import wrap
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
-import tomli_w
 from annotated_types import Ge, Gt, Interval, Le, Lt, MinLen
 from pydantic.fields import FieldInfo
 
@@ -21,6 +20,7 @@ from .overrides import key_paths
 from .sections import Section, Unit
 from .settings import Settings
 from .tables import Table, description, tables
+from .toml_values import toml_value
 
 _WIDTH: Final = 96
 _TYPES: Final[Mapping[Any, str]] = {
@@ -144,15 +144,7 @@ def _alternatives(values: Sequence[Any] | Mapping[Any, Any]) -> str:
 
 def _default(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True) if not field.is_required() else None
-    return "" if value is None else _toml(value)
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, tuple | list):
-        return f"[{', '.join(_toml(entry) for entry in value)}]"
-    if isinstance(value, dict):
-        return "{}"
-    return tomli_w.dumps({"x": value}).removeprefix("x = ").strip()
+    return "" if value is None else toml_value(value)
 
 
 def _kind(annotation: Any, metadata: Sequence[Any]) -> str:

@@ -11,6 +11,7 @@ from frontrunner.strategies.protocol import BranchStatus
 
 from ..config import Settings, demo_config_path
 from ..runtime import Runtime
+from ..staging import write_whole
 from .problems import Problem
 
 #: Races at once; with 16 branches each they fill the engine's 64 places.
@@ -72,7 +73,5 @@ def sampled(
     if not file.exists():
         drawn = anyio.run(lambda: sample(settings, problems, branches=branches, seed=seed))
         lines = b"".join(orjson.dumps(asdict(one)) + b"\n" for one in drawn)
-        temporary = file.with_suffix(".tmp")
-        temporary.write_bytes(lines)
-        temporary.replace(file)
+        write_whole(file, lines)
     return [Sample(**orjson.loads(line)) for line in file.read_bytes().splitlines()]

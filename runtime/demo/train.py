@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
+from ..staging import staged
 from .corpus import FINISHING, TRAINING, Document, Mix, batches
 from .problems import LEVELS, draw_problem
 from .solutions import draw_style, write_solution
@@ -155,9 +156,9 @@ class Trainer:
             "model": self.model.state_dict(),
             "optimizers": [o.state_dict() for o in self.optimizers],
         }
-        temporary = self._checkpoint.with_suffix(".tmp")
-        torch.save(state, temporary)
-        temporary.replace(self._checkpoint)
+        with staged(self._checkpoint) as file:
+            torch.save(state, file.path)
+            file.publish()
         export(self.model, self.tokenizer, self.out / "steps" / f"{self.stage}-{self.step:05d}")
 
     def _resume(self) -> None:

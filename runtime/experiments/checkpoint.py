@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import orjson
 
+from ..staging import write_whole
 from .replay import Figures, Part
 
 _FORM: Final = 1
@@ -24,7 +25,7 @@ def write_parts(path: Path, identity: str, parts: Sequence[Part]) -> None:
         identity: the same only for a replay that gives the same figures.
 
     Raises:
-        OSError: it cannot be written.
+        BadRequest: it cannot be written.
     """
     head = {
         "frontrunner_replay": _FORM,
@@ -41,13 +42,10 @@ def write_parts(path: Path, identity: str, parts: Sequence[Part]) -> None:
             for part in parts
         ],
     }
-    staged = path.with_name(f"{path.name}.new")
-    with staged.open("wb") as file:
-        file.write(orjson.dumps(head) + b"\n")
-        for part in parts:
-            for figures in (*part.cells, *part.clairvoyant.values()):
-                file.writelines(_bytes(figures))
-    staged.replace(path)
+    figures = (each for part in parts for each in (*part.cells, *part.clairvoyant.values()))
+    write_whole(
+        path, orjson.dumps(head) + b"\n", *(piece for each in figures for piece in _bytes(each))
+    )
 
 
 def read_parts(path: Path, identity: str) -> list[Part]:

@@ -1,11 +1,11 @@
 """Settings as a TOML file whose every line says why it is there."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 from typing import Any, Final
 
-import tomli_w
+from ..config.toml_values import toml_value
 
 _WIDTH: Final = 100
 #: Where a reason begins that stands behind its value.
@@ -67,7 +67,7 @@ def as_commented_toml(settings: Sequence[Setting], heading: Sequence[str]) -> st
 
 
 def _lines(setting: Setting) -> Iterator[str]:
-    said = f"{setting.key} = {_value(setting.value)}"
+    said = f"{setting.key} = {toml_value(setting.value)}"
     behind = f"{said:<{_COLUMN}} # {setting.reason}"
     if not setting.reason:
         yield said
@@ -76,16 +76,3 @@ def _lines(setting: Setting) -> Iterator[str]:
     else:
         yield from (f"# {part}" for part in wrap(setting.reason, _WIDTH - 2))
         yield said
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, Mapping):
-        entries = ", ".join(f"{_key(key)} = {_value(entry)}" for key, entry in value.items())
-        return f"{{ {entries} }}" if entries else "{}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(_value(entry) for entry in value)}]"
-    return tomli_w.dumps({"x": value}).removeprefix("x = ").strip()
-
-
-def _key(key: Any) -> str:
-    return tomli_w.dumps({str(key): 0}).removesuffix(" = 0\n")

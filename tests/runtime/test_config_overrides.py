@@ -109,12 +109,48 @@ def test_a_wrong_variable_is_named_with_the_one_that_was_meant(config: Path) -> 
     assert "did you mean FRONTRUNNER_SERVER_PORT?" in str(error)
 
 
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("FRONTRUNNER_SERVR_PORT", "FRONTRUNNER_SERVER_PORT"),
+        ("FRONTRUNNER_RACES_BRANCHES", "FRONTRUNNER_RACE_BRANCHES"),
+    ],
+)
+def test_a_slip_in_the_name_of_a_table_is_seen(config: Path, variable: str, meant: str) -> None:
+    error = refused(config, **{variable: "9"})
+    assert error.path == variable
+    assert error.problem.endswith(f"did you mean {meant}?")
+
+
+@pytest.mark.parametrize("service", ["", "_SERVER", "_ENGINE", "_RACE", "_SERVER_PUBLIC"])
+def test_what_kubernetes_sets_for_a_service_is_no_setting(config: Path, service: str) -> None:
+    """A Service called ``frontrunner-server`` gives all pods beside it such variables."""
+    name, address = f"FRONTRUNNER{service}", "tcp://10.0.0.7:8000"
+    linked = {
+        f"{name}_SERVICE_HOST": "10.0.0.7",
+        f"{name}_SERVICE_PORT": "8000",
+        f"{name}_SERVICE_PORT_HTTP": "8000",
+        f"{name}_PORT": address,
+        f"{name}_PORT_8000_TCP": address,
+        f"{name}_PORT_8000_TCP_PROTO": "tcp",
+        f"{name}_PORT_8000_TCP_PORT": "8000",
+        f"{name}_PORT_8000_TCP_ADDR": "10.0.0.7",
+    }
+    assert Settings.load(config, environ=linked) == Settings.load(config, environ={})
+
+
+@pytest.mark.parametrize("variable", ["FRONTRUNNER_API_KEY", "FRONTRUNNER_SEED", "FRONTRUNNER_X"])
+def test_other_variables_are_nobodys_slip(config: Path, variable: str) -> None:
+    assert Settings.load(config, environ={variable: "9"}) == Settings.load(config, environ={})
+
+
 def test_a_wrong_value_names_what_said_it(config: Path) -> None:
     error = refused(config, "race.branches=many", FRONTRUNNER_SERVER_PORT="http")
     assert [said.partition(":")[0] for said in error.each] == [
         "--set race.branches",
         "FRONTRUNNER_SERVER_PORT",
     ]
+    assert error.each[0].count("race.branches") == 1
 
 
 @pytest.mark.parametrize(

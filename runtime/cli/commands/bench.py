@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 
 from ...answers import Equivalence, WorkerPool
-from ...config import Settings
+from ...config import Settings, config_path
 from ...errors import BadRequest
 from ...experiments.bench import BenchCell, BenchRace, RaceFile, Task, cells_of, tasks_of
 from ...experiments.bench_report import bench_report, bench_table
@@ -98,7 +98,7 @@ def _run(bench: "_Bench", make_runtime: RuntimeFactory) -> int:
 def _checked(command: BenchCommand) -> _Bench:
     settings: dict[str, Settings] = {}
     for path in command.config or [None]:
-        name = path.stem if path is not None else "demo"
+        name = config_path(path).stem
         if name in settings:
             raise BadRequest(f"two configs are called {name}: their names tell them apart")
         settings[name] = load_settings(path, command.sets)

@@ -8,6 +8,7 @@ from ...errors import BadRequest
 from ...experiments.accuracy import Seen, calibration_error, fit_accuracy, seen_races
 from ...racing.accuracy_map import AccuracyMap, AccuracyStep
 from ...simulation.cells import StrategySpec
+from ...staging import write_whole
 from ...traces.recordings import RecordedQuestion
 from ..common.console import print_json, print_lines
 from ..common.recordings import load_recordings, warn_of_cut_branches
@@ -37,7 +38,7 @@ def calibrate_accuracy(command: CalibrateCommand, path: Path) -> int:
     fitting, checking = _split(seen, command.holdout, command.seed)
     checked = fit_accuracy(fitting, strategy, command.branches)
     before, after = calibration_error(checking, None), calibration_error(checking, checked)
-    _write(path, known)
+    write_whole(path, known.json())
     if command.json:
         errors = {"confidence": before, "accuracy_estimate": after}
         print_json({"file": str(path), "questions": len(seen), "held_out_error": errors})
@@ -66,13 +67,6 @@ def _split(
     Random(seed).shuffle(mixed)
     held = min(max(1, round(holdout * len(mixed))), len(mixed) - 1)
     return mixed[held:], mixed[:held]
-
-
-def _write(path: Path, known: AccuracyMap) -> None:
-    try:
-        path.write_bytes(known.json())
-    except OSError as error:
-        raise BadRequest(f"cannot write {path} ({error.strerror})") from error
 
 
 def _report(path: Path, known: AccuracyMap, before: float | None, after: float | None) -> list[str]:

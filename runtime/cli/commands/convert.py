@@ -1,10 +1,10 @@
 """``frontrunner convert``: recorded branches in the plain form."""
 
+from ...staging import write_whole
 from ...traces.public_formats import plain_line
 from ..common.console import print_lines
 from ..common.recordings import load_recordings, warn_of_cut_branches
 from ..common.running import ExitStatus
-from ..common.staging import staged
 from ..options.convert import ConvertCommand
 
 
@@ -22,7 +22,5 @@ def run_convert(command: ConvertCommand) -> int:
     if command.out is None:
         print_lines(line.decode() for line in lines)
     else:
-        with staged(command.out) as file:
-            file.write("".join(line.decode() + "\n" for line in lines))
-            file.publish()
+        write_whole(command.out, *(line + b"\n" for line in lines))
     return ExitStatus.DONE

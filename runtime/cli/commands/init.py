@@ -20,12 +20,12 @@ from ...model_files.commented_toml import as_commented_toml
 from ...model_files.families import family_of
 from ...model_files.inspection import ModelFiles, inspect
 from ...model_files.proposal import Machine, Proposal, heading, propose
+from ...staging import StagedFile, staged
 from ..common.engine_startup import RuntimeFactory, spinner, started
 from ..common.findings import Finding, Level, finding_lines
 from ..common.machine import this_machine
 from ..common.output import Output, is_terminal, standard_output
 from ..common.running import ExitStatus, complain, run, status_of
-from ..common.staging import StagedFile, staged
 from ..common.trial import KINDS, Trial, first_race, quiet, run_trial
 from ..common.trial_findings import findings_of
 from ..common.trial_progress import trial_progress

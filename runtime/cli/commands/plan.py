@@ -24,7 +24,8 @@ from ...planning.plan import (
     space_of,
 )
 from ...planning.planner import exhaustive, greedy
-from ...planning.profile import Profile, write_whole
+from ...planning.profile import Profile
+from ...staging import write_whole
 from ...traces.recordings import RecordedQuestion
 from ..common.console import plain_lines, print_json, print_lines
 from ..common.races import load_settings
@@ -52,9 +53,10 @@ def run_plan(command: PlanCommand) -> int:
     if command.load < 0:
         raise BadRequest("--load must be at least 0")
     settings = load_settings(command.config, command.sets)
-    profile = Profile.read(command.profile)
+    profile = Profile.read(_there(command.profile, "frontrunner profile --out"))
     models = engine_models(profile)
-    questions = load_recordings(command.pilot or [Path("pilot.ndjson")])
+    pilots = command.pilot or [Path("pilot.ndjson")]
+    questions = load_recordings([_there(path, "frontrunner pilot --out") for path in pilots])
     warn_of_cut_branches(questions, remedy="record with frontrunner pilot")
     estimator = Estimator(
         models,
@@ -77,7 +79,7 @@ def run_plan(command: PlanCommand) -> int:
         runtime_models(estimator, space, candidate, questions).write(kept)
         data = planned_settings(settings, first, _engine_of(profile, candidate), kept.name)
         Settings.from_dict(data, source=str(command.out))  # what is written can be read
-        write_whole(command.out, _document(first, profile, data).encode())
+        write_whole(command.out, _document(first, profile, data))
         written = [command.out, kept]
     if command.json:
         said = as_dict(first, models[candidate.method])
@@ -90,6 +92,16 @@ def run_plan(command: PlanCommand) -> int:
     if written:
         print(f"wrote {' and '.join(map(str, written))}", file=sys.stderr)
     return ExitStatus.DONE
+
+
+def _there(path: Path, made_by: str) -> Path:
+    """
+    Raises:
+        BadRequest: there is no such file; it says how to make one.
+    """
+    if not path.exists():
+        raise BadRequest(f"there is no {path} yet: {made_by} {path} makes it")
+    return path
 
 
 class _Evaluate:

@@ -93,10 +93,7 @@ def _resumed(command: ReplayCommand, replay: Replay) -> Replayed:
     try:
         replayed = _with_progress(replay, done)
     except Interrupted:
-        try:
-            write_parts(kept, identity, replay.parts)
-        except OSError as error:
-            raise BadRequest(f"cannot write {kept} ({error.strerror})") from error
+        write_parts(kept, identity, replay.parts)
         print(f"kept in {kept}: the same command goes on from there", file=sys.stderr)
         raise
     kept.unlink(missing_ok=True)

@@ -74,7 +74,7 @@ def run_solve(command: SolveCommand, make_runtime: "RuntimeFactory | None") -> i
         command.deadline, command.branches, command.seed, command.strategy, parameters
     )
     if command.url is not None and (command.config is not None or command.sets):
-        raise BadRequest("--url asks a server, which has its own config: leave --config and --set")
+        raise BadRequest("--url asks a server with its own config: leave out --config and --set")
     if command.url is not None and command.own_engine:
         raise BadRequest("--url asks a server, --own-engine starts an engine: give one of them")
     begin = _server(command, options, make_runtime) or _engine(command, options, make_runtime)

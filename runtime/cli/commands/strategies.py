@@ -11,7 +11,7 @@ from rich.text import Text
 
 from frontrunner._plugins import is_reference
 from frontrunner._suggestions import did_you_mean
-from frontrunner.strategies.descriptions import arguments_of, source_of, text_of
+from frontrunner.strategies.descriptions import arguments_of, as_written, source_of, text_of
 from frontrunner.strategies.parameters import parameters_of
 from frontrunner.strategies.registry import (
     STRATEGY_PLUGINS,
@@ -109,6 +109,7 @@ def _imported(name: str) -> Described:
         STRATEGY_PLUGINS.load(name)
         factory = strategy_factory(name)
         if callable(getattr(factory, "settled", None)):
+            STRATEGY_PLUGINS.registered.pop(name)  # it was imported as one, and is none
             STOP_PLUGINS.load(name)
             return _stop_rule(name)
         return _strategy(name)
@@ -132,7 +133,7 @@ def _described(kind: str, name: str, factory: Any, shared: dict[str, str]) -> De
     for parameter in (parameters_of(factory) or {}).values():
         said: dict[str, Any] = {"name": parameter.name}
         if parameter.default is not MISSING:
-            said["default"] = parameter.default
+            said["default"] = as_written(parameter.default)
         parameters.append({**said, "meaning": meanings.get(parameter.name, "")})
     text = text_of(factory).removeprefix(f"``{name}``: ").replace("``", "`")
     module = str(getattr(factory, "__module__", ""))

@@ -49,7 +49,7 @@ class BenchCommand:
             "-c",
             metavar="FILE",
             help="Engine and defaults; repeat it to compare several.",
-            show_default="the demo's",
+            show_default="FRONTRUNNER_CONFIG's, or the demo's",
         ),
     ] = None
     file: Annotated[

@@ -74,6 +74,8 @@ class ProfileCommand:
     questions: Annotated[
         Path | None,
         typer.Option(
+            "--file",
+            "-f",
             "--questions",
             metavar="FILE",
             help="What is asked, as in solve --file; it decides how much of a draft is "

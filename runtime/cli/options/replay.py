@@ -8,8 +8,9 @@ import typer
 
 HELP = (
     "Compare strategies on recorded branches, fast and without an engine.\n\nReads traces of "
-    "frontrunner solve --trace, Parallel-Probe's files of probed branches, and sets of scored "
-    "responses. Times are in tokens of a branch, or with --step-seconds in seconds."
+    "frontrunner solve --trace and pilot, Parallel-Probe's files of probed branches, scored "
+    "responses, runs of agents, and the plain form that frontrunner convert writes. Times are in "
+    "tokens of a branch, or with --step-seconds in seconds."
 )
 EPILOG = """[bold]Examples[/bold]
 

@@ -28,7 +28,7 @@ async def inspect_endpoint(settings: OpenAISettings) -> ModelFiles:
     folder of this machine or a name on the hub (as vLLM's servers do).
 
     Raises:
-        EngineStartError: it cannot be reached, or names no model; it says what to do.
+        EngineStartError: it cannot be reached, names no model, or races itself; it says what to do.
     """
     client = EndpointClient(
         base_url(settings.url),
@@ -39,6 +39,11 @@ async def inspect_endpoint(settings: OpenAISettings) -> ModelFiles:
         with anyio.fail_after(_LIMIT):
             entry = await served_entry(client, settings.model)
             name = str(entry["id"])
+            if entry.get("owned_by") == "frontrunner":
+                raise EngineStartError(
+                    "engine.url: a server of Frontrunner answers there, which races already: ask "
+                    "it with frontrunner solve --url, or name the server that it races on"
+                )
             server = await _server(client)
             context = _count(entry.get("max_model_len")) or await _context(client, name)
     except TimeoutError as error:

@@ -9,6 +9,7 @@ from typing import Any, Final, get_args
 
 from aiohttp import web
 
+from frontrunner.strategies.descriptions import arguments_of, as_written
 from frontrunner.strategies.parameters import Parameter
 from frontrunner.strategies.protocol import needs_of
 from frontrunner.strategies.registry import create_strategy, strategy_names, strategy_parameters
@@ -19,10 +20,8 @@ from ...rewards.protocol import SupportsComparison
 from ..app_keys import RUNTIME, served_model
 
 _KINDS: Final = {bool: "switch", int: "integer", float: "number", str: "text"}
-_ARGUMENTS: Final = re.compile(r"^Args:\n((?:    .*(?:\n|$)|\n)+)", re.MULTILINE)
-_ARGUMENT: Final = re.compile(r"^    (\w[\w, ]*): ((?:.*\n?)(?:^     +.*\n?)*)", re.MULTILINE)
-#: "of ``beta`` and ``dirichlet``: …" has a meaning with these choices only.
-_OF: Final = re.compile(r"of (``[^:]*``): ")
+#: "of `beta` and `dirichlet`: …" has a meaning with these choices only.
+_OF: Final = re.compile(r"of (`[^:]*`): ")
 #: Kinds of answers that need more than their name.
 _NEED_MORE: Final = ("tool_call",)
 
@@ -68,9 +67,7 @@ def _strategy(name: str, rewards: RewardModel | None) -> dict[str, Any]:
         made = create_strategy(name, {})
     except ValueError:  # of an installed package that is broken, or one that needs parameters
         return {"name": name, "summary": "", "needs": None, "parameters": []}
-    about: dict[str, str] = {}
-    for base in reversed(type(made).__mro__):
-        about |= _meanings(base)
+    about = arguments_of(type(made))
     return {
         "name": name,
         "summary": _summary(type(made)),
@@ -96,27 +93,16 @@ def _summary(factory: Any) -> str:
     return " ".join(paragraph.split()).replace("``", "")
 
 
-def _meanings(factory: Any) -> dict[str, str]:
-    """What its docstring says about each parameter."""
-    block = _ARGUMENTS.search(f"{inspect.getdoc(factory) or ''}\n")
-    found = _ARGUMENT.findall(block[1]) if block else []
-    return {
-        name: " ".join(meaning.split()) for names, meaning in found for name in names.split(", ")
-    }
-
-
 def _parameter(parameter: Parameter, meanings: Mapping[str, str]) -> dict[str, Any]:
     default = None if parameter.default is MISSING else parameter.default
-    if isinstance(default, float):
-        default = float(f"{default:g}")  # as people write it: 0.949976
     meaning = meanings.get(parameter.name, "")
     of = _OF.match(meaning)
-    choices = [] if of is None else re.findall(r"``(?:\w+=)?\"?(\w+)\"?``", of[1])
+    choices = [] if of is None else re.findall(r"`(?:\w+=)?\"?(\w+)\"?`", of[1])
     about = meaning[of.end() :] if choices and of else meaning
     told = {
         "name": parameter.name,
-        "default": default,
-        "about": about.replace("``", ""),
+        "default": as_written(default),
+        "about": about.replace("`", ""),
         "of": choices,
     }
     choices = parameter.choices

@@ -41,6 +41,7 @@ def assert_one_sentence(err: str, match: str) -> None:
         (["solve", "q", "--param", "stop"], "key=value"),
         (["solve", "q", "--param", "=1"], "key=value"),
         (["solve", "q", "--param", "stop=sometimes"], "stop must be one of"),
+        (["solve", "q", "--param", "stop=led"], "did you mean 'lead'?"),
         (["solve", "q", "--param", "zeal=3"], "majority has no parameter 'zeal'"),
         (
             ["solve", "q", "--param", "min_votes=many"],

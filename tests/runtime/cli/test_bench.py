@@ -49,6 +49,16 @@ def test_all_cells_race_all_questions(run_cli: RunCli, questions: Path) -> None:
         assert sum(row["stop_reasons"].values()) == pytest.approx(1.0)
 
 
+def test_the_config_that_the_environment_names_is_told_by_its_name(
+    run_cli: RunCli, questions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = questions.parent / "ours.toml"
+    config.write_text("[race]\nbranches = 2\n")
+    monkeypatch.setenv("FRONTRUNNER_CONFIG", str(config))
+    rows = bench(run_cli, questions, "--deadlines", "5", "--json").lines()
+    assert {(row["config"], row["branches"]) for row in rows} == {("ours", 2)}
+
+
 def test_a_folder_gets_races_tables_and_a_report(run_cli: RunCli, questions: Path) -> None:
     done = bench(run_cli, questions, "--branches", "4", "--deadlines", "5,9")
     assert done.status == 0, done.err

@@ -175,7 +175,10 @@ def test_data_sheets_need_no_engine(run_cli: RunCli, tmp_path: Path) -> None:
         (("plan", "--deadline", "0"), "--deadline takes seconds"),
         (("plan", "--deadline", "1", "--search", "luck"), "--search takes"),
         (("plan", "--deadline", "1", "--load", "-1"), "--load must be"),
-        (("plan", "--deadline", "1", "--profile", "none.json"), "none.json: cannot be read"),
+        (
+            ("plan", "--deadline", "1", "--profile", "none.json"),
+            "frontrunner profile --out none.json makes it",
+        ),
     ],
 )
 def test_bad_input_is_refused_with_one_sentence(

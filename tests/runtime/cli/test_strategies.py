@@ -14,12 +14,15 @@ def test_all_are_listed_with_parameters_defaults_and_sources(run_cli: RunCli) ->
     ]
     for line in lines:
         assert line["summary"]
+        assert all(parameter["meaning"] for parameter in line["parameters"])
         if line["kind"] == "strategy":
             told = [parameter["name"] for parameter in line["parameters"]]
             assert told == [p.name for p in strategy_parameters(line["name"])]
     (first,) = [line for line in lines if line["name"] == "first_to_m"]
     assert first["source"] == "arXiv 2505.17813"
     assert {p["name"]: p["default"] for p in first["parameters"]}["m"] == 3
+    (majority,) = [line for line in lines if line["name"] == "majority"]
+    assert {p["name"]: p["default"] for p in majority["parameters"]}["beta"] == 0.949976
 
 
 def test_as_a_table_each_has_its_line(run_cli: RunCli) -> None:

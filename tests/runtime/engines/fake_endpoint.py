@@ -38,6 +38,7 @@ class FakeEndpoint:
     chat: bool = True
     strict: bool = True  # refuses parameters that it does not know
     context: int | None = 100_000
+    owner: str = "vllm"
     key: str | None = None
     delay: float = 0.001  # seconds a token
     length: Callable[[str], int] = lambda prompt: TOKENS  # tokens of an answer to a text
@@ -88,7 +89,7 @@ class FakeEndpoint:
 
     async def _models(self, request: web.Request) -> web.Response:
         self._check(request)
-        entry: dict[str, Any] = {"id": MODEL, "object": "model"}
+        entry: dict[str, Any] = {"id": MODEL, "object": "model", "owned_by": self.owner}
         if self.context is not None:
             entry["max_model_len"] = self.context
         return web.json_response({"data": [entry]})

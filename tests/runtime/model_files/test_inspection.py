@@ -219,3 +219,14 @@ async def test_an_endpoint(tmp_path: Path, anyio_backend: str) -> None:
         await there.stop()
     with pytest.raises(EngineStartError, match="is it running there"):
         await inspect_endpoint(OpenAISettings(url="http://127.0.0.1:9/v1"))
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_server_that_races_itself_is_no_endpoint_to_race_on(anyio_backend: str) -> None:
+    there = FakeEndpoint(owner="frontrunner")
+    await there.start()
+    try:
+        with pytest.raises(EngineStartError, match="races already: ask it with frontrunner solve"):
+            await inspect_endpoint(OpenAISettings(url=there.url))
+    finally:
+        await there.stop()

@@ -85,7 +85,7 @@ def test_a_port_that_is_taken_is_named() -> None:
     with listening(settings()) as sockets:
         port = sockets[0].getsockname()[1]
         with (
-            pytest.raises(BadRequest, match=rf"cannot listen on 127.0.0.1:{port} \(.*in use"),
+            pytest.raises(BadRequest, match=rf"127.0.0.1:{port} \(.*in use\): name another port"),
             listening(settings(port=port)),
         ):
             pass

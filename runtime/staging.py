@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from ...errors import BadRequest
+from .errors import BadRequest
 
 
 class StagedFile:
@@ -17,14 +17,17 @@ class StagedFile:
         self.path = path
         """Where it is until then, in the same folder."""
 
-    def write(self, text: str) -> None:
-        """Replace what the file holds so far.
+    def write(self, *content: str | bytes) -> None:
+        """Replace what the file holds so far by pieces of ``content``; text is written as UTF-8.
 
         Raises:
             BadRequest: it cannot be written.
         """
         try:
-            self.path.write_text(text, encoding="utf-8")
+            with open(self.path, "wb") as file:
+                file.writelines(
+                    piece.encode() if isinstance(piece, str) else piece for piece in content
+                )
         except OSError as error:
             raise _unwritable(self.target, error) from error
 
@@ -62,6 +65,17 @@ def staged(target: Path) -> Iterator[StagedFile]:
     finally:
         with suppress(FileNotFoundError):
             path.unlink()
+
+
+def write_whole(target: Path, *content: str | bytes) -> None:
+    """Replace a file at once: a reader never finds half of it.
+
+    Raises:
+        BadRequest: it cannot be written.
+    """
+    with staged(target) as file:
+        file.write(*content)
+        file.publish()
 
 
 def _umask() -> int:

@@ -78,7 +78,6 @@ class EventPublisher:
 
     def decided(self, result: Result) -> None:
         self.tell(events.RaceDecided(self._at(), result))
-        self._publish = None  # it is the last: what a tool still does is nobody's concern
         self._publish = None  # it is the last: what a tool does now is nobody's concern
 
     def effect(self, effect: e.Effect[Branch]) -> None:
@@ -142,6 +141,17 @@ class ToldBranch:
         if branch.status is BranchStatus.RUNNING:
             branch.put(text, token_ids, confidences)
             self._events.progressed(branch.index, text, len(token_ids), forced=False)
+
+    def put_all(
+        self,
+        texts: Sequence[str],
+        token_ids: Sequence[Sequence[int]],
+        confidences: Sequence[float] = (),
+    ) -> None:
+        at = 0
+        for text, ids in zip(texts, token_ids, strict=True):
+            self.put(text, ids, confidences[at : at + len(ids)])
+            at += len(ids)
 
 
 def _started(at: float, branch: Branch) -> events.BranchStarted:

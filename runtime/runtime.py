@@ -34,6 +34,7 @@ from .model_files.families import is_named_later, with_family
 from .planning.runtime_models import RuntimeModels
 from .prompts.messages import ChatMessage
 from .racing.background import Background
+from .racing.call_schedule import CallSchedule
 from .racing.deadline_reserve import DeadlineReserve
 from .racing.observers import Observer, Watchers
 from .racing.options import Question, RaceOptions, RawPrompt
@@ -168,6 +169,8 @@ class Runtime:
             self._background, self._race_tasks = Background(), Background()
             await self._background.start()
             await self._race_tasks.start()
+            self._maker.schedule = CallSchedule(self._reserve.record_lag)
+            self._race_tasks.start_soon(self._maker.schedule.run)
             await self._acts.start()
             if isinstance(self.engine, RunsBeside):
                 self._background.start_soon(self.engine.run_beside)

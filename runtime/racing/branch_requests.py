@@ -30,6 +30,7 @@ from ..errors import EngineError
 from ..rewards.protocol import RewardModel, Scoring
 from .aborts import Aborts
 from .branch import BackgroundForcing, Branch, ProbeRequest
+from .call_schedule import CallSchedule
 from .deadline_reserve import DeadlineReserve
 from .judgements import Judgements
 from .seeds import branch_seed
@@ -100,6 +101,7 @@ class RaceServices:
     reserve: DeadlineReserve
     rewards: RewardModel | None = None
     judging: DeadlineReserve | None = None  # of judgements, where the reward model is a judge
+    schedule: CallSchedule | None = None  # that runs; None: each race keeps its own time
 
 
 @dataclass(slots=True)

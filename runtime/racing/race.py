@@ -2,7 +2,7 @@
 
 ::
 
-    run ── task group ─┬─ keep time            call time, then the hard stop   (deadline)
+    run ── task group ─┬─ call schedule        call time, then the hard stop   (call_schedule)
                        ├─ branch 0 … B-1       stream → answer ─┐              (branch_requests)
                        └─ forced round         abort all,       │
                                  ▲             continue all ────┤
@@ -33,6 +33,7 @@ from . import effects as e
 from .aborts import Aborts
 from .branch import Branch, ProbeRequest
 from .branch_requests import BranchRequests, RaceServices
+from .call_schedule import CallSchedule, CallTimes
 from .core import RaceCore
 from .core_state import CoreOptions
 from .deadline import Deadline
@@ -80,7 +81,7 @@ class Race:
         self._spec = spec
         self._services = services
         reserve = services.reserve
-        self._deadline = Deadline(spec.deadline, lambda: reserve.margin, reserve.record_lag)
+        self._deadline = Deadline(spec.deadline, lambda: reserve.margin)
         has_steps = needs_of(strategy).delimiter is not None
         self._judgements = Judgements(spec, services.engine, services.rewards, services.judging)
         self._host = EngineHost(
@@ -110,6 +111,14 @@ class Race:
         self._aborts = Aborts(services.engine, spec.race_id, spec.deadline, spec.abort_limit)
         self._rounds = Rounds(spec, services, self._judgements, self._core)
         self._requests = BranchRequests(spec, services, self._aborts, self, self._judgements)
+        self._schedule = services.schedule or CallSchedule(reserve.record_lag)
+        self._times = CallTimes(
+            self._deadline,
+            self._rounds.reserve,
+            self._rounds.unfinished,
+            lambda left: self._tasks.guard(self._reach_call_time, left),
+            lambda since: self._tasks.guard(self._reach_hard_stop, since),
+        )
 
     @property
     def spec(self) -> RaceSpec:
@@ -157,6 +166,7 @@ class Race:
         if self._deadline.shorten(deadline):
             self._aborts.shorten_deadline(deadline)
             self._judgements.budget.until = self._deadline.hard_stop
+            self._schedule.look_again(self._times)
 
     def set_branch_limit(self, branches: int) -> None:
         """Other races need the engine: run no more than so many branches from now on, as far as
@@ -185,11 +195,16 @@ class Race:
             self._core.watched = self._events.watched
             self._events.clock = self._clock = loop_clock()
             self._events.started()
+            if self._services.schedule is None:  # nobody keeps the time of races
+                self._tasks.start_soon(self._schedule.run)
+            began = self._clock()
             self._perform(self._core.start())
-            self._tasks.start_soon(self._keep_time)
+            self._schedule.launched(len(self._core.branches), self._clock() - began)
+            self._schedule.add(self._times)
             await self._decided.wait()
             await self._abort_all()
         finally:
+            self._schedule.drop(self._times)
             # Only a race cut short from outside still has requests here.
             await self._abort_all()
             self._tasks.cancel()
@@ -206,15 +221,17 @@ class Race:
         """Whether the race is over while a task of it has not ended yet."""
         return self._tasks.running
 
-    async def _keep_time(self) -> None:
-        """Calls time: first for the forced answers, then for good."""
-        left = await self._deadline.wait_for_call_time(self._rounds.reserve)
+    def _reach_call_time(self, left: float) -> None:
+        """Time for the forced answers, with so many seconds left."""
         self._take_in()
         self._core.mark_called()
         self._settle_pending()
         self._events.call_time_reached(left)
         self._perform(self._core.reach_call_time())
-        self._stopped_at = await self._deadline.wait_for_hard_stop()
+
+    def _reach_hard_stop(self, since: float) -> None:
+        """Time is up, since then (anyio clock, seconds)."""
+        self._stopped_at = since
         self._take_in()
         self._settle_pending()
         self._perform(self._core.reach_hard_stop())

@@ -53,6 +53,16 @@ class RaceTasks:
         if self._tasks is not None:
             self._tasks.start_soon(function, *arguments)
 
+    def guard(self, function: Callable[..., None], *arguments: object) -> None:
+        """Call ``function`` for a race, from outside of its tasks: what it raises is a failure as
+        that of a task."""
+        try:
+            function(*arguments)
+        except Exception as error:  # noqa: BLE001 - the race's to raise
+            self.failure = self.failure or error
+            self.cancel()
+            self._on_failure()
+
     def cancel(self) -> None:
         """Cancel all of them."""
         self._cancelled = True
@@ -80,7 +90,7 @@ class RaceTasks:
                     if not self._cancelled:  # by one of the tasks that failed, or by the host
                         self._on_failure()
         except Exception as error:  # noqa: BLE001 - the race's to raise: others share the host
-            self.failure = error
+            self.failure = self.failure or error
         finally:
             self._tasks = None
             self._opened.set()

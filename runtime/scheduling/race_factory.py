@@ -36,6 +36,7 @@ from ..prompts.instructions import AnswerForm
 from ..prompts.tool_choice import ToolUse, tool_use
 from ..racing.accuracy_map import AccuracyMap
 from ..racing.branch_requests import RaceServices
+from ..racing.call_schedule import CallSchedule
 from ..racing.deadline_reserve import DeadlineReserve
 from ..racing.options import AnswerOptions, Question, RaceOptions, RawPrompt, check_options
 from ..racing.race import Race
@@ -101,6 +102,8 @@ class RaceFactory:
         self._accuracy = AccuracyMap.read(known) if known is not None else None
         self._reader = PromptReader(engine, settings)
         self.thinking = ThinkingRaces(settings.thinking, engine)
+        self.schedule: CallSchedule | None = None
+        """That keeps the time of races, once it runs."""
         self.start: Start = _cannot_start
         """Starts what belongs to a race and to none of its branches: calls of tools."""
 
@@ -201,7 +204,9 @@ class RaceFactory:
             turns = self._settings.race.max_tool_turns
             acting = request.tools.engine(self._engine, spec.began, turns, self.start)
         engine = acting or self._engine
-        services = RaceServices(engine, clusters, self._reserve, self._rewards, self._judging)
+        services = RaceServices(
+            engine, clusters, self._reserve, self._rewards, self._judging, self.schedule
+        )
         race = Race(spec, strategy, services, slots=lease, lengths=lengths)
         if acting is not None:
             acting.race.tell = race.tell

@@ -21,9 +21,9 @@ from .deadline import Deadline
 
 #: How often the call time is worked out anew while it draws near, in seconds.
 _STEP = 0.02
-#: What it costs the event loop to call a branch and take in its forced answer, in times of what it
-#: costs to launch one.
-_CALL_COST = 6.0
+#: What it costs the event loop to call a branch and take in its forced answer, and to end it and
+#: hand the result back, in times of what it costs to launch one.
+_CALL_COST, _STOP_COST = 5.0, 4.0
 #: Seconds that a launch is taken to cost at most: one long pause of the machine says nothing.
 _MOST_COST = 0.0002
 #: How far the estimate moves towards a new measurement.
@@ -54,7 +54,8 @@ class CallTimes:
     over: bool = False
     call_at: float = inf  # as it was worked out last, were it alone
     early: float = 0.0  # seconds that it is called before that, for others
-    cost: float = 0.0  # seconds of the event loop that its call will take
+    cost: float = 0.0  # seconds of the event loop that it will take
+    stop_early: float = 0.0  # seconds that it is stopped before its time, for others
     look_at: float = inf  # when something is to be done about it next
 
 
@@ -75,13 +76,13 @@ class CallSchedule:
     _waiting: anyio.CancelScope | None = None
     _clock: Callable[[], float] = anyio.current_time
     _plan_at: float = 0.0  # when calls are put in order next
-    _to_call: dict[CallTimes, None] = field(default_factory=dict[CallTimes, None])
+    _running: dict[CallTimes, None] = field(default_factory=dict[CallTimes, None])
 
     def add(self, times: CallTimes) -> None:
         """Keep the time of a race that begins now."""
         self._clock = loop_clock()
         times.began = self._clock()
-        self._to_call[times] = None
+        self._running[times] = None
         self._plan_at = min(self._plan_at, times.began + _STEP)
         if not self._look(times, times.began):
             self._push(times, times.began)
@@ -89,7 +90,7 @@ class CallSchedule:
     def drop(self, times: CallTimes) -> None:
         """The race is over."""
         times.over = True
-        self._to_call.pop(times, None)
+        self._running.pop(times, None)
 
     def look_again(self, times: CallTimes) -> None:
         """The deadline of a race is earlier than it was."""
@@ -108,11 +109,11 @@ class CallSchedule:
         self._clock = clock = loop_clock()
         while True:
             now = clock()
-            if len(self._to_call) > 1 and now >= self._plan_at:
+            if len(self._running) > 1 and now >= self._plan_at:
                 self._put_in_order(now)
             await self._call_due(now)
             until = self._looks[0][0] if self._looks else inf
-            if len(self._to_call) > 1:
+            if len(self._running) > 1:
                 until = min(until, self._plan_at)
             with anyio.move_on_at(until) as self._waiting:
                 await anyio.sleep_forever()
@@ -137,8 +138,8 @@ class CallSchedule:
         now = self._clock()
         if times.called:
             stop = times.deadline.hard_stop
-            if stop > now:
-                self._push(times, stop)
+            if stop - times.stop_early > now:
+                self._push(times, stop - times.stop_early)
             else:
                 self.drop(times)
                 times.stop(stop)
@@ -146,17 +147,16 @@ class CallSchedule:
         if not times.called and self._look(times, now):
             return
         times.called = True
-        self._to_call.pop(times, None)
         times.call(times.deadline.at - now)
         if not times.over:
-            self._push(times, times.deadline.hard_stop)
+            self._push(times, times.deadline.hard_stop - times.stop_early)
 
     def _look(self, times: CallTimes, now: float) -> bool:
         """Work out when a race is to be called; whether that is later than ``now``."""
         times.call_at = times.deadline.at - times.reserve()
-        times.cost = _CALL_COST * self.launch_seconds * times.branches()
-        if len(self._to_call) < 2:
-            times.early = 0.0
+        times.cost = self.launch_seconds * times.branches()
+        if len(self._running) < 2:
+            times.early = times.stop_early = 0.0
         left = times.call_at - times.early - now
         if left <= 0:
             return False
@@ -164,17 +164,23 @@ class CallSchedule:
         return True
 
     def _put_in_order(self, now: float) -> None:
-        """See which races must be called earlier, as others are to be called behind them."""
+        """See which races must be called or stopped earlier, as others come behind them."""
+        due = [(times.deadline.hard_stop, times, True) for times in self._running]
+        due += [(times.call_at, times, False) for times in self._running if not times.called]
         behind = first = inf  # when those behind must begin at the latest
-        for times in sorted(self._to_call, key=lambda times: -times.call_at):
+        for at, times, stops in sorted(due, key=lambda entry: -entry[0]):
             half = times.began + (times.deadline.at - times.began) / 2
-            behind = min(behind, times.call_at)
-            planned = min(times.call_at, max(behind, half))
-            times.early = times.call_at - planned
-            if planned < times.look_at:
-                self._push(times, max(now, planned))
-            first = min(first, planned)
-            behind -= times.cost
+            behind = min(behind, at)
+            planned = min(at, max(behind, half))
+            behind -= times.cost * (_STOP_COST if stops else _CALL_COST)
+            if stops:
+                times.stop_early = at - planned
+            else:
+                times.early = at - planned
+            if stops is times.called:
+                first = min(first, planned)
+                if planned < times.look_at:
+                    self._push(times, max(now, planned))
         self._plan_at = now + max(_STEP, (first - now) / 2)
 
     def _push(self, times: CallTimes, at: float) -> None:

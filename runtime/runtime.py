@@ -55,6 +55,8 @@ _FALLBACK_STEP = 0.05
 _LEAVING = 1.0
 #: Races that are over and have left a task behind, at most; then no others begin.
 _MOST_LINGERING = 256
+#: Nobody is told to come back sooner (seconds).
+_SOONEST = 0.1
 #: Finished branches needed before their lengths say something about the next ones.
 _ENOUGH_LENGTHS = 8
 
@@ -447,6 +449,21 @@ class Runtime:
         if isinstance(failure := self.engine.failure, EngineRestarting):
             raise failure
 
+    def _check_loop(self, request: RaceRequest) -> None:
+        """
+        Raises:
+            Overloaded: so many races end by its deadline that this one, or they, would be late.
+        """
+        deadline, schedule = request.spec.deadline, self._maker.schedule
+        if schedule is not None and schedule.launch_seconds:
+            now = anyio.current_time()
+            held, first_over = self._admission.held_until(deadline)
+            if held and not schedule.room_for(held + request.min_branches, deadline - now):
+                raise Overloaded(
+                    "as many races as the event loop can end by then run already",
+                    max(_SOONEST, first_over - now),
+                )
+
     async def _admit(self, request: RaceRequest) -> Lease:
         """Wait for the branches that a race needs at least."""
         if len(self._lingering) >= _MOST_LINGERING and self.lingering >= _MOST_LINGERING:
@@ -456,6 +473,7 @@ class Runtime:
                 self._leave_limit,
             )
         spec = request.spec
+        self._check_loop(request)
         if isinstance(self.engine, SharesSlots):
             self._admission.resize(self.engine.slots)
         if self._sharing is not None:
@@ -532,7 +550,8 @@ class Runtime:
             self._racing.pop(race.spec.race_id, None)
             watchers.ended(result)
             self._unacknowledged += race.unacknowledged
-            self._lingering = [r for r in (*self._lingering, race) if r.lingers]
+            if race.lingers:
+                self._lingering.append(race)
         assert result is not None
         self._learn(result)
         _log.info(

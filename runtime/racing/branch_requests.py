@@ -33,6 +33,7 @@ from .branch import BackgroundForcing, Branch, ProbeRequest
 from .call_schedule import CallSchedule
 from .deadline_reserve import DeadlineReserve
 from .judgements import Judgements
+from .race_tasks import cancel_each
 from .seeds import branch_seed
 from .spec import RaceSpec
 from .token_text import TokenText
@@ -160,8 +161,7 @@ class BranchRequests:
     async def abort_and_close(self, branches: Sequence[Branch], requests: Sequence[str]) -> None:
         """End ``branches``, whose ``requests`` still run, in one call to the engine."""
         await self._aborts.abort(requests)
-        for branch in branches:
-            branch.scope.cancel()
+        cancel_each([branch.scope for branch in branches])
 
     # ── forced answers ────────────────────────────────────────────────────────────────────────
 

@@ -23,9 +23,15 @@ from .deadline import Deadline
 _STEP = 0.02
 #: What it costs the event loop to call a branch and take in its forced answer, and to end it and
 #: hand the result back, in times of what it costs to launch one.
-_CALL_COST, _STOP_COST = 5.0, 4.0
+_CALL_COST, _STOP_COST = 7.0, 5.0
+#: How the estimate of both grows with a race that was late though it was called earlier, and
+#: shrinks with one that was early by far; and its limits.
+_GROWTH, _DECAY, _LEAST_FACTOR, _MOST_FACTOR = 1.02, 0.998, 0.5, 4.0
 #: Seconds that a launch is taken to cost at most: one long pause of the machine says nothing.
 _MOST_COST = 0.0002
+#: Of the time until a race's deadline, the share in which races are called and ended; launches and
+#: tokens need the rest.
+_SHARE = 0.4
 #: How far the estimate moves towards a new measurement.
 _WEIGHT = 0.1
 #: Seconds of the event loop for calls that have come together, before others have their turn.
@@ -41,7 +47,7 @@ class CallTimes:
         branches: those that would have to be forced, as it stands.
         call: told that it is time for forced answers, and the seconds that are left.
         stop: told that the race must be called with whatever there is, and since when (anyio clock,
-            seconds). Neither may raise.
+            seconds). None of these may raise.
     """
 
     deadline: Deadline
@@ -51,6 +57,7 @@ class CallTimes:
     stop: Callable[[float], None]
     began: float = 0.0
     called: bool = False
+    stopped: bool = False  # at its hard stop, not before
     over: bool = False
     call_at: float = inf  # as it was worked out last, were it alone
     early: float = 0.0  # seconds that it is called before that, for others
@@ -69,10 +76,12 @@ class CallSchedule:
 
     on_lag: Callable[[float, float], None] = lambda seconds, now: None
     launch_seconds: float = 0.0  # of the event loop for each branch, an estimate
+    factor: float = 1.0  # of what calls cost over what is expected from that
     _looks: list[tuple[float, int, CallTimes]] = field(
         default_factory=list[tuple[float, int, CallTimes]]
     )
     _numbers: "count[int]" = field(default_factory=count)
+    _launches: int = 0
     _waiting: anyio.CancelScope | None = None
     _clock: Callable[[], float] = anyio.current_time
     _plan_at: float = 0.0  # when calls are put in order next
@@ -89,8 +98,19 @@ class CallSchedule:
 
     def drop(self, times: CallTimes) -> None:
         """The race is over."""
+        if times.over:
+            return
         times.over = True
         self._running.pop(times, None)
+
+    def ended(self, times: CallTimes) -> None:
+        """The result of a race is ready: learn from it whether it was called early enough."""
+        if times.stopped and times.early + times.stop_early > 0:
+            left = times.deadline.hard_stop - self._clock()
+            if left < 0:
+                self.factor = min(_MOST_FACTOR, self.factor * _GROWTH)
+            elif left > (times.early + times.stop_early) / 2:
+                self.factor = max(_LEAST_FACTOR, self.factor * _DECAY)
 
     def look_again(self, times: CallTimes) -> None:
         """The deadline of a race is earlier than it was."""
@@ -100,9 +120,16 @@ class CallSchedule:
     def launched(self, branches: int, seconds: float) -> None:
         """To launch so many branches took so many seconds of the event loop."""
         if branches:
-            weight = _WEIGHT if self.launch_seconds else 1.0
+            self._launches += 1
+            weight = max(_WEIGHT, 1 / self._launches)
             cost = min(seconds / branches, _MOST_COST)
             self.launch_seconds += weight * (cost - self.launch_seconds)
+
+    def room_for(self, branches: int, seconds: float) -> bool:
+        """Whether the event loop can call, and end, races of so many branches together within so
+        many seconds."""
+        work = (_CALL_COST + _STOP_COST) * self.factor * self.launch_seconds * branches
+        return work <= _SHARE * seconds
 
     async def run(self) -> None:
         """Call races until cancelled."""
@@ -142,6 +169,7 @@ class CallSchedule:
                 self._push(times, stop - times.stop_early)
             else:
                 self.drop(times)
+                times.stopped = True
                 times.stop(stop)
             return
         if not times.called and self._look(times, now):
@@ -154,7 +182,7 @@ class CallSchedule:
     def _look(self, times: CallTimes, now: float) -> bool:
         """Work out when a race is to be called; whether that is later than ``now``."""
         times.call_at = times.deadline.at - times.reserve()
-        times.cost = self.launch_seconds * times.branches()
+        times.cost = self.factor * self.launch_seconds * times.branches()
         if len(self._running) < 2:
             times.early = times.stop_early = 0.0
         left = times.call_at - times.early - now

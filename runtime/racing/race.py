@@ -114,7 +114,7 @@ class Race:
         self._schedule = services.schedule or CallSchedule(reserve.record_lag)
         self._times = CallTimes(
             self._deadline,
-            self._rounds.reserve,
+            self._reserve,
             self._rounds.unfinished,
             lambda left: self._tasks.guard(self._reach_call_time, left),
             lambda since: self._tasks.guard(self._reach_hard_stop, since),
@@ -220,6 +220,14 @@ class Race:
     def lingers(self) -> bool:
         """Whether the race is over while a task of it has not ended yet."""
         return self._tasks.running
+
+    def _reserve(self) -> float:
+        """Seconds before the deadline at which the race must be called, as it stands."""
+        try:
+            return self._rounds.reserve()
+        except Exception as error:  # noqa: BLE001 - an engine's, or a judge's; raised by ``run``
+            self._tasks.fail(error)
+            return 0.0
 
     def _reach_call_time(self, left: float) -> None:
         """Time for the forced answers, with so many seconds left."""
@@ -377,6 +385,7 @@ class Race:
         if (note := comparison_note(self._services.clusters.undecided)) is not None:
             result = replace(result, notes=(*result.notes, note))
         self._events.decided(result)
+        self._schedule.ended(self._times)
         if self._stopped_at is not None:
             late = anyio.current_time() - self._stopped_at
             self._services.reserve.record_return_latency(late)

@@ -7,7 +7,8 @@ background: the race cancels it, waits a moment, and goes; what still runs ends 
 than the runtime is left.
 """
 
-from collections.abc import Callable, Coroutine
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import anyio
@@ -17,6 +18,23 @@ from .background import Background
 
 #: Whatever tasks can be started in.
 TaskHost = TaskGroup | Background
+
+
+def cancel_each(scopes: Sequence[anyio.CancelScope]) -> None:
+    """Cancel ``scopes``, those whose block is left anyway by what was done just before excepted: it
+    is left first. anyio describes the task that cancels, which takes longer than all else that it
+    does; here it is none, where the library allows that."""
+
+    def cancel() -> None:
+        for scope in scopes:
+            scope.cancel()
+
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:  # another library's
+        cancel()
+    else:
+        loop.call_soon(cancel)
 
 
 class RaceTasks:
@@ -59,9 +77,13 @@ class RaceTasks:
         try:
             function(*arguments)
         except Exception as error:  # noqa: BLE001 - the race's to raise
-            self.failure = self.failure or error
-            self.cancel()
-            self._on_failure()
+            self.fail(error)
+
+    def fail(self, error: Exception) -> None:
+        """Something of the race, outside of its tasks, has raised ``error``: as if a task had."""
+        self.failure = self.failure or ExceptionGroup("a race failed", [error])
+        self.cancel()
+        self._on_failure()
 
     def cancel(self) -> None:
         """Cancel all of them."""

@@ -30,6 +30,7 @@ from ..errors import (
     BadRequest,
     DeadlineTooShort,
     EngineClosed,
+    Overloaded,
     PromptTooLong,
 )
 from ..prompts.instructions import AnswerForm
@@ -52,6 +53,8 @@ from .thinking import ThinkingRaces
 _UNBOXED = frozenset({"json", "code", "tool_call", "text"})
 #: Engine steps that a race which had to wait must be left, besides those for forced answers.
 _STEPS_TO_SAY_ANYTHING = 4
+#: Nobody is told to come back sooner (seconds).
+_SOONEST = 0.1
 #: Seconds between two races that are let through although they seem too short.
 _PROBE_PERIOD = 1.0
 
@@ -224,6 +227,7 @@ class RaceFactory:
 
         Raises:
             BadDeadline, DeadlineTooShort: it cannot be met.
+            Overloaded: it cannot now, since the event loop is busy.
         """
         seconds = self._settings.race.deadline if deadline is None else deadline
         if not 0 < seconds <= LONGEST_DEADLINE:  # nan is neither
@@ -233,6 +237,14 @@ class RaceFactory:
         step, margin = self._step, self._reserve.margin
         needed = 2 * step + margin
         if seconds < needed and not self._may_probe(seconds):
+            usual = 2 * step + self._reserve.usual_margin
+            if seconds >= usual:
+                wait = self._reserve.seconds_to_fade(seconds - usual)
+                raise Overloaded(
+                    f"the event loop is late by so much that {needed:.2g} s are needed for the "
+                    "shortest possible answer",
+                    max(_SOONEST, wait),
+                )
             steps = f"two steps of {step:.2g} s, as slow ones took of late"
             way_back = f"{margin:.2g} s for the way back"
             raise DeadlineTooShort(seconds, needed, f"{steps}, and {way_back}")

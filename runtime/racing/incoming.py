@@ -31,6 +31,11 @@ class Incoming:
         self._clusters = clusters
         self._perform = perform
 
+    def close(self) -> None:
+        """The race is over, and what still comes changes nothing. It lets go of the race, which
+        holds it: what holds itself is left to the garbage collector."""
+        self._perform = _ignore
+
     def sink(self, branch: Branch) -> TokenSink | None:
         needs = self._core.needs
         if needs.progress or needs.delimiter:
@@ -84,6 +89,10 @@ class Incoming:
         """Time is up: answers whose class is not known yet count by their spelling."""
         if arrivals := _pending(self._core.branches.values(), self._clusters):
             self._perform(self._core.arrived_together(arrivals))
+
+
+def _ignore(_: Sequence[e.Effect[Branch]]) -> None:
+    pass
 
 
 def _pending(

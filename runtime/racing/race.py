@@ -212,6 +212,7 @@ class Race:
             self._tasks.cancel()
             left = self._deadline.at - self._clock()
             await self._tasks.wait_for_end(min(_LEAVING, max(_LEAST_LEAVING, left / 2)))
+            self._incoming.close()
         if self._tasks.failure is not None:
             raise self._tasks.failure
         if self.lingers:

@@ -196,7 +196,8 @@ async def measure_timed(args: argparse.Namespace) -> dict[str, list[float]]:
             tokens += written
             late.append((anyio.current_time() - began - args.deadline) * 1000)
 
-        await runtime.solve("q", **{**options, "deadline": 0.5})  # as a server warms up
+        warming: dict[str, Any] = {**options, "deadline": 0.5}
+        await runtime.solve("q", **warming)  # as a server does
         began = time.process_time()
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         async with anyio.create_task_group() as tasks:

@@ -37,7 +37,7 @@ from .start import first_line
 from .step_stats import StepStats
 
 if TYPE_CHECKING:
-    from vllm import SamplingParams
+    from vllm import SamplingParams, TokensPrompt
     from vllm.outputs import CompletionOutput, RequestOutput
     from vllm.v1.engine.async_llm import AsyncLLM
     from vllm.v1.engine.output_processor import RequestOutputCollector
@@ -178,17 +178,11 @@ class EngineOnClient:
         return reasoning_marks(parser, self.llm.get_tokenizer)
 
     async def generate(self, request: Generation) -> AsyncGenerator[Chunk, None]:
-        from vllm import TokensPrompt
-
-        llm = self._running()
+        llm, priority = self._running(), self._priority(request.priority)
 
         def ask() -> "AsyncGenerator[RequestOutput, None]":
-            return llm.generate(
-                TokensPrompt(prompt_token_ids=list(request.prompt)),
-                _sampling_params(request),
-                request.request_id,
-                priority=self._priority(request.priority),
-            )
+            params = _sampling_params(request)
+            return llm.generate(_prompt(request), params, request.request_id, priority=priority)
 
         finish: FinishReason | None = None
         with _translated():
@@ -202,9 +196,7 @@ class EngineOnClient:
 
     async def feed(self, request: Generation, sink: TokenSink) -> FinishReason:
         """See ``SupportsFeeding``."""
-        from vllm import TokensPrompt
-
-        llm, begun = self._running(), False
+        llm, priority, begun = self._running(), self._priority(request.priority), False
 
         def take(output: "RequestOutput") -> FinishReason | None:
             nonlocal begun
@@ -214,12 +206,8 @@ class EngineOnClient:
             return _finish(output)
 
         def ask() -> "Awaitable[RequestOutputCollector]":
-            return llm.add_request(
-                request.request_id,
-                TokensPrompt(prompt_token_ids=list(request.prompt)),
-                _sampling_params(request),
-                priority=self._priority(request.priority),
-            )
+            params, name = _sampling_params(request), request.request_id
+            return llm.add_request(name, _prompt(request), params, priority=priority)
 
         with _translated():
             while True:
@@ -227,6 +215,7 @@ class EngineOnClient:
                     return await read_by_call(llm, ask, take)
                 except Exception as error:
                     if begun or not _is_transient(error):
+                        await self._forget(request.request_id)
                         raise
                 if await self._aborted_meanwhile(request.request_id):
                     return FinishReason.ABORT
@@ -397,6 +386,12 @@ def _is_transient(error: Exception) -> bool:
     from vllm.exceptions import RetryableRequestError
 
     return isinstance(error, RetryableRequestError)
+
+
+def _prompt(request: Generation) -> "TokensPrompt":
+    from vllm import TokensPrompt
+
+    return TokensPrompt(prompt_token_ids=list(request.prompt))
 
 
 def _sampling_params(request: Generation) -> "SamplingParams":

@@ -5,6 +5,7 @@ import pytest
 from tests.strategies.counted import counted
 
 from frontrunner.runtime.engines.protocol import EngineInfo, EngineLoad
+from frontrunner.runtime.racing.call_schedule import CallSchedule, CallTimes
 from frontrunner.runtime.racing.deadline import Deadline
 from frontrunner.runtime.racing.deadline_reserve import DeadlineReserve
 
@@ -33,12 +34,22 @@ async def test_a_usual_lag_and_a_pause_of_the_machine_cost_little() -> None:
     assert reserve.margin <= margin + 1.0
 
 
-async def test_a_deadline_tells_how_late_it_was_woken() -> None:
+async def test_a_schedule_tells_how_late_it_was_woken() -> None:
     told: list[tuple[float, float]] = []
     now = anyio.current_time()
-    deadline = Deadline(now + 1.0, lambda: 0.0, lambda lag, at: told.append((lag, at)))
-    await deadline.wait_for_hard_stop()
-    assert told == [(0.0, now + 1.0)]
+    schedule = CallSchedule(lambda lag, at: told.append((lag, at)))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(schedule.run)
+        deadline = Deadline(now + 1.0, lambda: 0.0)
+        stopped = anyio.Event()
+        times = CallTimes(
+            deadline, lambda: 0.0, lambda: 1, lambda left: None, lambda since: stopped.set()
+        )
+        schedule.add(times)
+        await stopped.wait()
+        tasks.cancel_scope.cancel()
+    assert {lag for lag, _ in told} == {0.0}
+    assert told[-1] == (0.0, now + 1.0)
 
 
 def info() -> EngineInfo:

@@ -154,11 +154,11 @@ async def test_the_metrics_tell_of_members_by_name_and_of_no_host() -> None:
         metrics.read_load(runtime)
         await servers["b"].fake.stop()
         await race_beside(runtime, 4, every=0.0)
-        await until(lambda: runtime.engine.slots == 16)  # type: ignore[attr-defined]
+        await until(lambda: runtime.engine.slots == 96)  # type: ignore[attr-defined]
         said = metrics.exposition()[0].decode()
         assert metrics.value("frontrunner_member_ready", member="a") == 1.0
         assert metrics.value("frontrunner_member_ready", member="b") == 0.0
-        assert metrics.value("frontrunner_member_slots", member="c") == 8.0
+        assert metrics.value("frontrunner_member_slots", member="c") == 48.0
         assert "127.0.0.1" not in said
         assert runtime.engine.failure is None
         for name in ("a", "c"):

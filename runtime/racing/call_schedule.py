@@ -21,6 +21,9 @@ from .deadline import Deadline
 
 #: How often the call time is worked out anew while it draws near, in seconds.
 _STEP = 0.02
+#: Seconds before a call time that are waited for no more. The reserve gets less while an engine
+#: rests, so a call time may recede as fast as it is approached.
+_AT_ONCE = 0.0005
 #: What it costs the event loop to call a branch and take in its forced answer, and to end it and
 #: hand the result back, in times of what it costs to launch one.
 _CALL_COST, _STOP_COST = 7.0, 5.0
@@ -194,7 +197,7 @@ class CallSchedule:
         if len(self._running) < 2:
             times.early = times.stop_early = 0.0
         left = times.call_at - times.early - now
-        if left <= 0:
+        if left <= _AT_ONCE:
             return False
         self._push(times, now + min(left, max(_STEP, left / 2)))
         return True

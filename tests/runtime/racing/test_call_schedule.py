@@ -60,6 +60,30 @@ async def test_races_that_end_together_are_called_one_after_the_other() -> None:
     assert min(stopped) < 2.0 - 19 * 16 * 0.0001
 
 
+async def test_a_call_time_that_recedes_is_reached() -> None:
+    """What is left of the reserve gets less by every look, so the call is always a little away."""
+    looks = 0
+    began = anyio.current_time()
+    called = anyio.Event()
+
+    def reserve() -> float:
+        nonlocal looks
+        looks += 1
+        assert looks < 1_000
+        return 0.1 - 1e-9 * looks
+
+    schedule = CallSchedule()
+    deadline = Deadline(began + 1.0, lambda: 0.0)
+    schedule.add(
+        CallTimes(deadline, reserve, lambda: 4, lambda left: called.set(), lambda since: None)
+    )
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(schedule.run)
+        await called.wait()
+        tasks.cancel_scope.cancel()
+    assert anyio.current_time() - began == pytest.approx(0.9, abs=0.001)
+
+
 async def test_a_race_alone_is_not_called_earlier() -> None:
     called, stopped = await called_at([2.0], 0.0001)
     assert called == pytest.approx([1.9])

@@ -34,7 +34,6 @@ from .model_files.families import is_named_later, with_family
 from .planning.runtime_models import RuntimeModels
 from .prompts.messages import ChatMessage
 from .racing.background import Background
-from .racing.call_schedule import CallSchedule
 from .racing.deadline_reserve import DeadlineReserve
 from .racing.observers import Observer, Watchers
 from .racing.options import Question, RaceOptions, RawPrompt
@@ -55,8 +54,6 @@ _FALLBACK_STEP = 0.05
 _LEAVING = 1.0
 #: Races that are over and have left a task behind, at most; then no others begin.
 _MOST_LINGERING = 256
-#: Nobody is told to come back sooner (seconds).
-_SOONEST = 0.1
 #: Finished branches needed before their lengths say something about the next ones.
 _ENOUGH_LENGTHS = 8
 
@@ -171,8 +168,6 @@ class Runtime:
             self._background, self._race_tasks = Background(), Background()
             await self._background.start()
             await self._race_tasks.start()
-            self._maker.schedule = CallSchedule(self._reserve.record_lag)
-            self._race_tasks.start_soon(self._maker.schedule.run)
             await self._acts.start()
             if isinstance(self.engine, RunsBeside):
                 self._background.start_soon(self.engine.run_beside)
@@ -450,21 +445,6 @@ class Runtime:
         if isinstance(failure := self.engine.failure, EngineRestarting):
             raise failure
 
-    def _check_loop(self, request: RaceRequest) -> None:
-        """
-        Raises:
-            Overloaded: so many races end by its deadline that this one, or they, would be late.
-        """
-        deadline, schedule = request.spec.deadline, self._maker.schedule
-        if schedule is not None and schedule.launch_seconds:
-            now = anyio.current_time()
-            held, first_over = self._admission.held_until(deadline)
-            if held and not schedule.room_for(held + request.min_branches, deadline - now):
-                raise Overloaded(
-                    "as many races as the event loop can end by then run already",
-                    max(_SOONEST, first_over - now),
-                )
-
     async def _admit(self, request: RaceRequest) -> Lease:
         """Wait for the branches that a race needs at least."""
         if len(self._lingering) >= _MOST_LINGERING and self.lingering >= _MOST_LINGERING:
@@ -474,7 +454,6 @@ class Runtime:
                 self._leave_limit,
             )
         spec = request.spec
-        self._check_loop(request)
         if isinstance(self.engine, SharesSlots):
             self._admission.resize(self.engine.slots)
         if self._sharing is not None:
@@ -551,8 +530,7 @@ class Runtime:
             self._racing.pop(race.spec.race_id, None)
             watchers.ended(result)
             self._unacknowledged += race.unacknowledged
-            if race.lingers:
-                self._lingering.append(race)
+            self._lingering = [r for r in (*self._lingering, race) if r.lingers]
         assert result is not None
         self._learn(result)
         _log.info(

@@ -30,10 +30,8 @@ from ..errors import EngineError
 from ..rewards.protocol import RewardModel, Scoring
 from .aborts import Aborts
 from .branch import BackgroundForcing, Branch, ProbeRequest
-from .call_schedule import CallSchedule
 from .deadline_reserve import DeadlineReserve
 from .judgements import Judgements
-from .race_tasks import cancel_each
 from .seeds import branch_seed
 from .spec import RaceSpec
 from .token_text import TokenText
@@ -102,7 +100,6 @@ class RaceServices:
     reserve: DeadlineReserve
     rewards: RewardModel | None = None
     judging: DeadlineReserve | None = None  # of judgements, where the reward model is a judge
-    schedule: CallSchedule | None = None  # that runs; None: each race keeps its own time
 
 
 @dataclass(slots=True)
@@ -161,7 +158,8 @@ class BranchRequests:
     async def abort_and_close(self, branches: Sequence[Branch], requests: Sequence[str]) -> None:
         """End ``branches``, whose ``requests`` still run, in one call to the engine."""
         await self._aborts.abort(requests)
-        cancel_each([branch.scope for branch in branches])
+        for branch in branches:
+            branch.scope.cancel()
 
     # ── forced answers ────────────────────────────────────────────────────────────────────────
 

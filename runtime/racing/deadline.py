@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import anyio
 
+#: How often the call time is worked out anew while it draws near, in seconds.
+_CALL_TIME_STEP = 0.02
 #: Of the time that is left at the call time, what forced answers get at least, if they need it.
 _ROUND_SHARE = 0.5
 
@@ -15,15 +17,19 @@ class Deadline:
     Args:
         deadline: when the caller must have the result.
         margin: seconds kept for handing the result back, at the moment.
+        on_lag: told how late (seconds) the event loop woke it, and when (anyio clock, seconds).
     """
 
     def __init__(
         self,
         deadline: float,
         margin: Callable[[], float],
+        on_lag: Callable[[float, float], None] = lambda seconds, now: None,
     ) -> None:
         self._deadline = deadline
         self._margin = margin
+        self._on_lag = on_lag
+        self._shortened = anyio.Event()
         self._called_at: float | None = None
         self._needed = 0.0  # seconds, from then on
 
@@ -56,4 +62,36 @@ class Deadline:
         if deadline >= self._deadline:
             return False
         self._deadline = deadline
+        self._shortened.set()
+        self._shortened = anyio.Event()
         return True
+
+    async def wait_for_call_time(self, reserve: Callable[[], float]) -> float:
+        """Wait until only ``reserve`` seconds are left. The reserve follows the engine's load, so
+        the call time is worked out anew on the way.
+
+        Returns:
+            Seconds that are left.
+        """
+        while (left := self._deadline - reserve() - anyio.current_time()) > 0:
+            await self._pause(min(left, max(_CALL_TIME_STEP, left / 2)))
+        return self._deadline - anyio.current_time()
+
+    async def wait_for_hard_stop(self) -> float:
+        """Wait until the race must be called.
+
+        Returns:
+            When that was, on the anyio clock.
+        """
+        while (left := self.hard_stop - anyio.current_time()) > 0:
+            await self._pause(left)
+        return self.hard_stop
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, or until the deadline is brought forward."""
+        due = anyio.current_time() + seconds
+        with anyio.move_on_at(due) as waiting:
+            await self._shortened.wait()
+        if waiting.cancelled_caught:
+            now = anyio.current_time()
+            self._on_lag(now - due, now)

@@ -8,7 +8,7 @@ end at one moment, or the event loop is busy, it takes longer than the margin se
 """
 
 from dataclasses import dataclass
-from math import ceil, log2
+from math import ceil
 
 import anyio
 
@@ -52,13 +52,9 @@ class DeadlineReserve:
     @property
     def margin(self) -> float:
         """Seconds kept for handing the result back."""
-        return self.usual_margin + _TURNS_BACK * self._busy_turn
-
-    @property
-    def usual_margin(self) -> float:
-        """The same while the event loop is not busy."""
         needed = _RETURN_HEADROOM * self.return_seconds
-        return max(self.return_margin, min(needed, _MAX_MARGIN_FACTOR * self.return_margin))
+        usual = max(self.return_margin, min(needed, _MAX_MARGIN_FACTOR * self.return_margin))
+        return usual + _TURNS_BACK * self._busy_turn
 
     @property
     def _busy_turn(self) -> float:
@@ -71,13 +67,6 @@ class DeadlineReserve:
     def _lag_now(self, now: float) -> float:
         # It fades by itself: where every race is refused for it, none would find it gone.
         return self.lag * 0.5 ** (max(0.0, now - self.lag_at) / _LAG_HALF_LIFE)
-
-    def seconds_to_fade(self, seconds: float) -> float:
-        """Seconds until the event loop's lag costs the margin no more than ``seconds``, if none is
-        seen again."""
-        busy = _TURNS_BACK * self._busy_turn
-        least = max(seconds, _TURNS_BACK * _USUAL_LAG)
-        return _LAG_HALF_LIFE * log2(busy / least) if busy > least else 0.0
 
     def round_seconds(
         self,

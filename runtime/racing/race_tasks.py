@@ -7,8 +7,7 @@ background: the race cancels it, waits a moment, and goes; what still runs ends 
 than the runtime is left.
 """
 
-import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import anyio
@@ -18,23 +17,6 @@ from .background import Background
 
 #: Whatever tasks can be started in.
 TaskHost = TaskGroup | Background
-
-
-def cancel_each(scopes: Sequence[anyio.CancelScope]) -> None:
-    """Cancel ``scopes``, those whose block is left anyway by what was done just before excepted: it
-    is left first. anyio describes the task that cancels, which takes longer than all else that it
-    does; here it is none, where the library allows that."""
-
-    def cancel() -> None:
-        for scope in scopes:
-            scope.cancel()
-
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:  # another library's
-        cancel()
-    else:
-        loop.call_soon(cancel)
 
 
 class RaceTasks:
@@ -71,20 +53,6 @@ class RaceTasks:
         if self._tasks is not None:
             self._tasks.start_soon(function, *arguments)
 
-    def guard(self, function: Callable[..., None], *arguments: object) -> None:
-        """Call ``function`` for a race, from outside of its tasks: what it raises is a failure as
-        that of a task."""
-        try:
-            function(*arguments)
-        except Exception as error:  # noqa: BLE001 - the race's to raise
-            self.fail(error)
-
-    def fail(self, error: Exception) -> None:
-        """Something of the race, outside of its tasks, has raised ``error``: as if a task had."""
-        self.failure = self.failure or ExceptionGroup("a race failed", [error])
-        self.cancel()
-        self._on_failure()
-
     def cancel(self) -> None:
         """Cancel all of them."""
         self._cancelled = True
@@ -112,7 +80,7 @@ class RaceTasks:
                     if not self._cancelled:  # by one of the tasks that failed, or by the host
                         self._on_failure()
         except Exception as error:  # noqa: BLE001 - the race's to raise: others share the host
-            self.failure = self.failure or error
+            self.failure = error
         finally:
             self._tasks = None
             self._opened.set()

@@ -203,16 +203,6 @@ class Admission:
             self._capacity, max(0, self._free), len(self._leases), len(self._waiting)
         )
 
-    def held_until(self, deadline: float) -> tuple[int, float]:
-        """Slots of races whose deadlines are no later than ``deadline``, and the first of these
-        (anyio clock, seconds)."""
-        held, first = 0, inf
-        for lease in self._leases:
-            if lease.deadline <= deadline:
-                held += lease.held
-                first = min(first, lease.deadline)
-        return held, first
-
     def close(self) -> None:
         """Admit nobody any more; those who wait are told so. Races admitted go on."""
         self._closed = True

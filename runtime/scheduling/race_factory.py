@@ -30,14 +30,12 @@ from ..errors import (
     BadRequest,
     DeadlineTooShort,
     EngineClosed,
-    Overloaded,
     PromptTooLong,
 )
 from ..prompts.instructions import AnswerForm
 from ..prompts.tool_choice import ToolUse, tool_use
 from ..racing.accuracy_map import AccuracyMap
 from ..racing.branch_requests import RaceServices
-from ..racing.call_schedule import CallSchedule
 from ..racing.deadline_reserve import DeadlineReserve
 from ..racing.options import AnswerOptions, Question, RaceOptions, RawPrompt, check_options
 from ..racing.race import Race
@@ -55,8 +53,6 @@ _UNBOXED = frozenset({"json", "code", "tool_call", "text"})
 _STEPS_TO_SAY_ANYTHING = 4
 #: Of the time of a race, the part that it may wait for branches however short its time is.
 _SHORTEST_WAIT = 0.1
-#: Nobody is told to come back sooner (seconds).
-_SOONEST = 0.1
 #: Seconds between two races that are let through although they seem too short.
 _PROBE_PERIOD = 1.0
 
@@ -107,8 +103,6 @@ class RaceFactory:
         self._accuracy = AccuracyMap.read(known) if known is not None else None
         self._reader = PromptReader(engine, settings)
         self.thinking = ThinkingRaces(settings.thinking, engine)
-        self.schedule: CallSchedule | None = None
-        """That keeps the time of races, once it runs."""
         self.start: Start = _cannot_start
         """Starts what belongs to a race and to none of its branches: calls of tools."""
 
@@ -213,9 +207,7 @@ class RaceFactory:
             turns = self._settings.race.max_tool_turns
             acting = request.tools.engine(self._engine, spec.began, turns, self.start)
         engine = acting or self._engine
-        services = RaceServices(
-            engine, clusters, self._reserve, self._rewards, self._judging, self.schedule
-        )
+        services = RaceServices(engine, clusters, self._reserve, self._rewards, self._judging)
         race = Race(spec, strategy, services, slots=lease, lengths=lengths)
         if acting is not None:
             acting.race.tell = race.tell
@@ -233,7 +225,6 @@ class RaceFactory:
 
         Raises:
             BadDeadline, DeadlineTooShort: it cannot be met.
-            Overloaded: it cannot now, since the event loop is busy.
         """
         seconds = self._settings.race.deadline if deadline is None else deadline
         if not 0 < seconds <= LONGEST_DEADLINE:  # nan is neither
@@ -243,14 +234,6 @@ class RaceFactory:
         step, margin = self._step, self._reserve.margin
         needed = 2 * step + margin
         if seconds < needed and not self._may_probe(seconds):
-            usual = 2 * step + self._reserve.usual_margin
-            if seconds >= usual:
-                wait = self._reserve.seconds_to_fade(seconds - usual)
-                raise Overloaded(
-                    f"the event loop is late by so much that {needed:.2g} s are needed for the "
-                    "shortest possible answer",
-                    max(_SOONEST, wait),
-                )
             steps = f"two steps of {step:.2g} s, as slow ones took of late"
             way_back = f"{margin:.2g} s for the way back"
             raise DeadlineTooShort(seconds, needed, f"{steps}, and {way_back}")

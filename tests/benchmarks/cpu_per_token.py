@@ -49,7 +49,6 @@ from common import CpuTimeLoop, progress, report
 from frontrunner.runtime.config import Settings, demo_config_path
 from frontrunner.runtime.engines.protocol import Chunk, FinishReason, Generation
 from frontrunner.runtime.engines.scripted import BranchScript, Piece, Script, ScriptedEngine
-from frontrunner.runtime.errors import Overloaded
 from frontrunner.runtime.runtime import Runtime
 
 ARGUMENTS = argparse.ArgumentParser(
@@ -178,26 +177,20 @@ async def measure_timed(args: argparse.Namespace) -> dict[str, list[float]]:
     )
     options: dict[str, Any] = {"branches": args.branches, "deadline": args.deadline, **STOP_NONE}
     late: list[float] = []
-    tokens = refused = 0
+    tokens = 0
 
     async with Runtime(engine, Settings.model_validate({"race": {"queue": args.races}})) as runtime:
 
         async def one() -> None:
-            nonlocal tokens, refused
+            nonlocal tokens
             began = anyio.current_time()
-            try:
-                if args.watched:
-                    written = await streamed(runtime, options)
-                else:
-                    written = (await runtime.solve("q", **options)).tokens_generated
-            except Overloaded:
-                refused += 1
-                return
+            if args.watched:
+                written = await streamed(runtime, options)
+            else:
+                written = (await runtime.solve("q", **options)).tokens_generated
             tokens += written
             late.append((anyio.current_time() - began - args.deadline) * 1000)
 
-        warming: dict[str, Any] = {**options, "deadline": 0.5}
-        await runtime.solve("q", **warming)  # as a server does
         began = time.process_time()
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         async with anyio.create_task_group() as tasks:
@@ -205,7 +198,7 @@ async def measure_timed(args: argparse.Namespace) -> dict[str, list[float]]:
                 tasks.start_soon(one)
         used = time.process_time() - began
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    events = (args.races - refused) * args.branches * args.rate * args.deadline
+    events = args.races * args.branches * args.rate * args.deadline
     late.sort()
     return {
         "us_per_due_token": [used / events * 1e6],
@@ -214,7 +207,6 @@ async def measure_timed(args: argparse.Namespace) -> dict[str, list[float]]:
         "late_ms_p50": [late[len(late) // 2]],
         "late_ms_max": [late[-1]],
         "late": [float(sum(ms > 0 for ms in late))],
-        "refused": [float(refused)],
         "kib_per_branch": [grown / args.races / args.branches],
     }
 

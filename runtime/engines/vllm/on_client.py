@@ -37,7 +37,7 @@ from .start import first_line
 from .step_stats import StepStats
 
 if TYPE_CHECKING:
-    from vllm import SamplingParams, TokensPrompt
+    from vllm import SamplingParams
     from vllm.outputs import CompletionOutput, RequestOutput
     from vllm.v1.engine.async_llm import AsyncLLM
     from vllm.v1.engine.output_processor import RequestOutputCollector
@@ -178,11 +178,17 @@ class EngineOnClient:
         return reasoning_marks(parser, self.llm.get_tokenizer)
 
     async def generate(self, request: Generation) -> AsyncGenerator[Chunk, None]:
-        llm, priority = self._running(), self._priority(request.priority)
+        from vllm import TokensPrompt
+
+        llm = self._running()
 
         def ask() -> "AsyncGenerator[RequestOutput, None]":
-            params = _sampling_params(request)
-            return llm.generate(_prompt(request), params, request.request_id, priority=priority)
+            return llm.generate(
+                TokensPrompt(prompt_token_ids=list(request.prompt)),
+                _sampling_params(request),
+                request.request_id,
+                priority=self._priority(request.priority),
+            )
 
         finish: FinishReason | None = None
         with _translated():
@@ -196,7 +202,9 @@ class EngineOnClient:
 
     async def feed(self, request: Generation, sink: TokenSink) -> FinishReason:
         """See ``SupportsFeeding``."""
-        llm, priority, begun = self._running(), self._priority(request.priority), False
+        from vllm import TokensPrompt
+
+        llm, begun = self._running(), False
 
         def take(output: "RequestOutput") -> FinishReason | None:
             nonlocal begun
@@ -206,8 +214,12 @@ class EngineOnClient:
             return _finish(output)
 
         def ask() -> "Awaitable[RequestOutputCollector]":
-            params, name = _sampling_params(request), request.request_id
-            return llm.add_request(name, _prompt(request), params, priority=priority)
+            return llm.add_request(
+                request.request_id,
+                TokensPrompt(prompt_token_ids=list(request.prompt)),
+                _sampling_params(request),
+                priority=self._priority(request.priority),
+            )
 
         with _translated():
             while True:
@@ -215,7 +227,6 @@ class EngineOnClient:
                     return await read_by_call(llm, ask, take)
                 except Exception as error:
                     if begun or not _is_transient(error):
-                        await self._forget(request.request_id)
                         raise
                 if await self._aborted_meanwhile(request.request_id):
                     return FinishReason.ABORT
@@ -272,13 +283,9 @@ class EngineOnClient:
         )
 
     def core_report(self) -> EngineLoad:
-        """What the engine's core last said of itself. It speaks only while it steps, so an idle
-        engine's report is that of its last step; ``load`` is what our side knows."""
-        return EngineLoad(
-            running=self._stats.running,
-            waiting=self._stats.waiting,
-            cache_usage=self._stats.cache_usage,
-        )
+        """What the core said of itself in its last step; ``load`` is what our side knows."""
+        stats = self._stats
+        return EngineLoad(stats.running, stats.waiting, stats.cache_usage)
 
     # ── parts ─────────────────────────────────────────────────────────────────────────────────
 
@@ -291,10 +298,7 @@ class EngineOnClient:
         return asked
 
     def _running(self) -> "AsyncLLM":
-        """
-        Raises:
-            EngineError: it does not run.
-        """
+        """vLLM's client; raises ``EngineError`` if it does not run."""
         if self.failure is not None or self._llm is None:
             raise self.failure or EngineClosed("the vLLM engine is not running")
         return self._llm
@@ -386,12 +390,6 @@ def _is_transient(error: Exception) -> bool:
     from vllm.exceptions import RetryableRequestError
 
     return isinstance(error, RetryableRequestError)
-
-
-def _prompt(request: Generation) -> "TokensPrompt":
-    from vllm import TokensPrompt
-
-    return TokensPrompt(prompt_token_ids=list(request.prompt))
 
 
 def _sampling_params(request: Generation) -> "SamplingParams":

@@ -145,7 +145,7 @@ def test_a_strategy_without_its_reward_model_starts_no_engine(ask: Asking, confi
 def test_url_and_config_do_not_go_together(ask: Asking, config: Path) -> None:
     done = ask("solve", "q", "--url", "http://127.0.0.1:9", "--config", str(config))
     assert done.status == 2
-    assert "leave --config" in done.err
+    assert "leave out --config" in done.err
 
 
 def test_over_a_unix_socket_with_a_key(

@@ -83,8 +83,8 @@ class FixedReserve(DeadlineReserve):
         super().__init__(return_margin=STEP, fallback_step=STEP)
         self._fixed = reserve
 
-    def seconds(self, predicted: float) -> float:
-        return self._fixed
+    def round_reserve(self, predicted: float) -> float:
+        return self._fixed - STEP  # the rest is for the way back
 
     def learn(self, predicted: float, actual: float) -> None:
         pass

@@ -115,14 +115,6 @@ class Sink:
     def put(self, text: str, token_ids: Sequence[int], confidences: Sequence[float] = ()) -> None:
         self.text += text
 
-    def put_all(
-        self,
-        texts: Sequence[str],
-        token_ids: Sequence[Sequence[int]],
-        confidences: Sequence[float] = (),
-    ) -> None:
-        self.text += "".join(texts)
-
 
 @pytest.mark.parametrize("immediate", [True, False])
 async def test_what_was_generated_before_an_abort_is_put(immediate: bool) -> None:
@@ -136,7 +128,7 @@ async def test_what_was_generated_before_an_abort_is_put(immediate: bool) -> Non
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(run)
         await anyio.sleep(0.35)
-        assert sink.text == "abc" if immediate else "abc".startswith(sink.text or "-")
+        assert sink.text == ("abc" if immediate else "a")
         if sink.catch_up is not None:
             sink.catch_up()
         assert sink.text == "abc"

@@ -5,7 +5,6 @@ import pytest
 from tests.strategies.counted import counted
 
 from frontrunner.runtime.engines.protocol import EngineInfo, EngineLoad
-from frontrunner.runtime.racing.call_schedule import CallSchedule, CallTimes
 from frontrunner.runtime.racing.deadline import Deadline
 from frontrunner.runtime.racing.deadline_reserve import DeadlineReserve
 
@@ -34,22 +33,12 @@ async def test_a_usual_lag_and_a_pause_of_the_machine_cost_little() -> None:
     assert reserve.margin <= margin + 1.0
 
 
-async def test_a_schedule_tells_how_late_it_was_woken() -> None:
+async def test_a_deadline_tells_how_late_it_was_woken() -> None:
     told: list[tuple[float, float]] = []
     now = anyio.current_time()
-    schedule = CallSchedule(lambda lag, at: told.append((lag, at)))
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(schedule.run)
-        deadline = Deadline(now + 1.0, lambda: 0.0)
-        stopped = anyio.Event()
-        times = CallTimes(
-            deadline, lambda: 0.0, lambda: 1, lambda left: None, lambda since: stopped.set()
-        )
-        schedule.add(times)
-        await stopped.wait()
-        tasks.cancel_scope.cancel()
-    assert {lag for lag, _ in told} == {0.0}
-    assert told[-1] == (0.0, now + 1.0)
+    deadline = Deadline(now + 1.0, lambda: 0.0, lambda lag, at: told.append((lag, at)))
+    await deadline.wait_for_hard_stop()
+    assert told == [(0.0, now + 1.0)]
 
 
 def info() -> EngineInfo:
@@ -65,7 +54,7 @@ async def test_a_lag_at_the_call_time_takes_no_more_than_half_of_what_is_left() 
     """Else all that is left would be kept for handing back the result of nobody's being asked."""
     began, margin = anyio.current_time(), [0.1]
     deadline = Deadline(began + 1.0, lambda: margin[0])
-    await anyio.sleep_until(began + 0.6)
+    await deadline.wait_for_call_time(lambda: 0.4)
     assert deadline.hard_stop == pytest.approx(began + 0.9)
     margin[0] = 5.0
     deadline.leave_time(0.3)

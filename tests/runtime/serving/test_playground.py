@@ -202,7 +202,7 @@ async def test_replay(serve: Serve, browser: Any) -> None:
             page.wait(lambda: page.text("standing-title") == "In front")
             moment.send_keys(*[Keys.ARROW_RIGHT] * 30)
             page.wait(lambda: page.statuses() == ["running"] * 4)
-            assert 0 < len(page.texts(".lane .tail")[0]) < len(texts[0])
+            assert page.texts(".lane .tail")[0] not in ("", texts[0])
             page.at("play").click()
             page.wait(lambda: page.text("play") == "Pause")
             page.wait(lambda: page.text("standing-title") == "The answer")

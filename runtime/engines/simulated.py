@@ -98,7 +98,7 @@ class SimulatedEngine:
         self._step: _Step | None = None
         self._cache = _PrefixCache(hardware.cache_tokens, hardware.cache_block_tokens)
         self._prompts: OrderedDict[tuple[int, ...], None] = OrderedDict()
-        self._times = StepTimes()
+        self._times = StepTimes(clock=anyio.current_time)  # which may be a virtual one
         self._tokens = TokenTimes()
         self._drafting = self._accepted = 0
         self._open = False

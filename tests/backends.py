@@ -5,6 +5,8 @@ not look at the clock run on the real event loops as well.
 """
 
 import asyncio
+import selectors
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -18,6 +20,53 @@ import trio.testing
 from frontrunner._virtual_time import VirtualLoop
 
 T = TypeVar("T")
+
+class SteadyLoop(asyncio.SelectorEventLoop):
+    """An asyncio loop in real time, but for the pauses of a busy machine.
+
+    For tests with real sockets and real timers: a turn of the loop counts as `LONGEST_TURN_S` at
+    most, however long it took, and a timer that fires late fires at its time.
+    """
+
+    LONGEST_TURN_S = 0.002
+
+    def __init__(self) -> None:
+        self._steady = _SteadySelector(self.LONGEST_TURN_S)
+        super().__init__(self._steady)
+
+    def time(self) -> float:
+        """Seconds since the loop was made, without pauses."""
+        return self._steady.now()
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """Wait for its threads however long they take."""
+        await super().shutdown_default_executor()
+
+
+class _SteadySelector(selectors.DefaultSelector):
+    """Adds up turns, at most so long, and waits, at most as long as they were to be."""
+
+    def __init__(self, longest_turn: float) -> None:
+        super().__init__()
+        self._longest = longest_turn
+        self._counted = 0.0  # seconds up to `_turn_began`
+        self._turn_began = time.monotonic()
+
+    def now(self) -> float:
+        return self._counted + min(time.monotonic() - self._turn_began, self._longest)
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self._counted = self.now()
+        self._turn_began = time.monotonic()
+        ready = super().select(0)
+        if ready or (timeout is not None and timeout <= 0):
+            return ready
+        ready = super().select(timeout)
+        waited = time.monotonic() - self._turn_began
+        self._counted += waited if timeout is None or (ready and waited < timeout) else timeout
+        self._turn_began = time.monotonic()
+        return ready
+
 
 #: For tests whose outcome does not depend on exact times; keep their delays to milliseconds.
 every_backend = pytest.mark.parametrize(

@@ -52,7 +52,7 @@ class EventPublisher:
             events.RaceStarted(
                 self._at(),
                 spec.race_id,
-                spec.deadline - spec.began,
+                spec.time_limit,
                 spec.max_branches,
                 len(spec.prompt),
                 spec.instruction,

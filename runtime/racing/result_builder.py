@@ -32,7 +32,7 @@ def summarise(
         confidence=decision.confidence,
         stop_reason=decision.stop_reason,
         elapsed=now - spec.began,
-        deadline=spec.deadline - spec.began,
+        deadline=spec.time_limit,
         votes=by_votes(votes.finished),
         forced_votes=by_votes(votes.forced),
         branches=tuple(b.report(now) for b in branches.values()),

@@ -73,3 +73,8 @@ class RaceSpec:
     how many."""
     thinking: ThinkingFormat | None = None
     """How what the branches write is marked as thought; None: it is not known."""
+
+    @property
+    def time_limit(self) -> float:
+        """Seconds it was given, as they were asked for: to the microsecond, as a clock rounds."""
+        return round(self.deadline - self.began, 6)

@@ -157,7 +157,7 @@ def _asked(spec: RaceSpec, model: str) -> Mapping[str, Any]:
         _TOP_P: sampling.top_p,
         _INPUT_TOKENS: len(spec.prompt),
         _RESPONSE: spec.race_id,
-        "frontrunner.deadline": spec.deadline - spec.began,
+        "frontrunner.deadline": spec.time_limit,
         "frontrunner.strategy": spec.strategy,
         "frontrunner.branches": spec.max_branches,
     }

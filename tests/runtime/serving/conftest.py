@@ -9,7 +9,7 @@ import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 from openai import AsyncOpenAI
-from tests.backends import until
+from tests.backends import SteadyLoop, until
 
 from frontrunner.runtime.config import Settings
 from frontrunner.runtime.engines import BranchScript, Piece, Script, ScriptedEngine
@@ -24,7 +24,8 @@ FORCED = BranchScript((Piece(0.0, "7}", 2),))
 
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, object]]:
-    return "asyncio", {}
+    """Real time without a busy machine's pauses."""
+    return "asyncio", {"loop_factory": SteadyLoop}
 
 
 @dataclass(frozen=True, slots=True)

@@ -480,8 +480,8 @@ async def test_a_server_that_knows_the_race_no_more(serve: Serve, browser: Any) 
             page.wait(lambda: page.statuses() == ["running"] * 4)
             in_loop(forget)
             page.wait(lambda: page.shown("problem"))
-            assert page.text("standing-title") == "Out of sight"
-            assert page.text("label-decided").startswith("last heard of")
+            page.wait(lambda: page.text("standing-title") == "Out of sight")
+            page.wait(lambda: page.text("label-decided").startswith("last heard of"))
             assert float(page.text("time-left")) <= 8
             assert page.statuses() == ["lost"] * 4
 

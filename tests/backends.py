@@ -21,6 +21,7 @@ from frontrunner._virtual_time import VirtualLoop
 
 T = TypeVar("T")
 
+
 class SteadyLoop(asyncio.SelectorEventLoop):
     """An asyncio loop in real time, but for the pauses of a busy machine.
 
@@ -67,6 +68,9 @@ class _SteadySelector(selectors.DefaultSelector):
         self._turn_began = time.monotonic()
         return ready
 
+
+#: What an ``anyio_backend`` fixture returns for asyncio in real time, without pauses.
+STEADY_ASYNCIO: tuple[str, dict[str, object]] = ("asyncio", {"loop_factory": SteadyLoop})
 
 #: For tests whose outcome does not depend on exact times; keep their delays to milliseconds.
 every_backend = pytest.mark.parametrize(

@@ -32,7 +32,9 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, object
     )
     match getattr(request, "param", "virtual"):
         case "asyncio":
-            return "asyncio", {}
+            from tests.backends import STEADY_ASYNCIO  # after it was registered above
+
+            return STEADY_ASYNCIO
         case "uvloop":
             pytest.importorskip("uvloop")
             return "asyncio", {"use_uvloop": True}

@@ -28,6 +28,7 @@ import anyio
 import pytest
 import typer
 from aiohttp.test_utils import TestServer
+from tests.backends import STEADY_ASYNCIO
 
 from frontrunner import Runtime, Settings, create_app
 from frontrunner.runtime.cli.app import app
@@ -73,7 +74,7 @@ ALL = [
 
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, object]]:
-    return "asyncio", {}
+    return STEADY_ASYNCIO
 
 
 @pytest.fixture(autouse=True)

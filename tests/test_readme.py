@@ -5,6 +5,7 @@ from types import ModuleType
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from tests.backends import STEADY_ASYNCIO
 
 from frontrunner import Runtime, Settings
 from frontrunner.testing import BranchScript, Script, ScriptedEngine
@@ -23,7 +24,7 @@ def example(name: str) -> ModuleType:
 
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, object]]:
-    return "asyncio", {}
+    return STEADY_ASYNCIO
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ import anyio
 import pytest
 from aiohttp import ClientSession, web
 from openai import AsyncOpenAI
-from tests.backends import no_tasks_left, until
+from tests.backends import STEADY_ASYNCIO, no_tasks_left, until
 
 from frontrunner.runtime.config import Settings
 from frontrunner.runtime.engines import BranchScript, Script, ScriptedEngine
@@ -28,7 +28,7 @@ QUICK = BranchScript.answering("42", seconds=0.01)
 
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, object]]:
-    return "asyncio", {}
+    return STEADY_ASYNCIO
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 
 import psutil
 import pytest
-from tests.backends import until
+from tests.backends import STEADY_ASYNCIO, until
 
 from frontrunner import Runtime
 from frontrunner.agents import AgentEngine, command_agent
@@ -16,7 +16,7 @@ from frontrunner.strategies.protocol import BranchStatus
 
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, Any]]:
-    return "asyncio", {}
+    return STEADY_ASYNCIO
 
 
 def python(program: str) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.backends import STEADY_ASYNCIO
 
 from frontrunner import ConfigError, Runtime
 from frontrunner.agents import mcp_tools
@@ -23,7 +24,7 @@ SERVER = Path(__file__).with_name("mcp_server.py")
 
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, Any]]:
-    return "asyncio", {}
+    return STEADY_ASYNCIO
 
 
 @asynccontextmanager

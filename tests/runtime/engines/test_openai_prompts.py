@@ -5,6 +5,7 @@ from contextlib import aclosing
 from typing import Any
 
 import pytest
+from tests.backends import STEADY_ASYNCIO
 
 from frontrunner.runtime.config import OpenAISettings, PromptSettings, Settings
 from frontrunner.runtime.engines.openai.engine import OpenAIEngine
@@ -26,7 +27,7 @@ ASKED: Any = [{"role": "user", "content": "What is 3 + 5?"}]
 
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, object]]:
-    return "asyncio", {}
+    return STEADY_ASYNCIO
 
 
 async def read(engine: OpenAIEngine, prompt: tuple[int, ...]) -> None:

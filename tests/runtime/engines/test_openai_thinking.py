@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 from aiohttp import web
+from tests.backends import STEADY_ASYNCIO
 
 from frontrunner.runtime.config import (
     OpenAISettings,
@@ -31,7 +32,7 @@ TAGS: dict[str, Any] = {"start": "<think>", "end": "</think>"}
 
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, object]]:
-    return "asyncio", {}
+    return STEADY_ASYNCIO
 
 
 def detokenizing(fake: FakeEndpoint, end: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 from openai import AsyncOpenAI
-from tests.backends import SteadyLoop, until
+from tests.backends import STEADY_ASYNCIO, until
 
 from frontrunner.runtime.config import Settings
 from frontrunner.runtime.engines import BranchScript, Piece, Script, ScriptedEngine
@@ -25,7 +25,7 @@ FORCED = BranchScript((Piece(0.0, "7}", 2),))
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, object]]:
     """Real time without a busy machine's pauses."""
-    return "asyncio", {"loop_factory": SteadyLoop}
+    return STEADY_ASYNCIO
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import anyio
 import pytest
 from aiohttp import ClientSession, WSServerHandshakeError
 from openai import APIStatusError, AsyncOpenAI, BadRequestError
-from tests.backends import no_tasks_left, tasks_alive, until
+from tests.backends import STEADY_ASYNCIO, no_tasks_left, tasks_alive, until
 
 from frontrunner.runtime.config import Settings
 from frontrunner.runtime.engines import BranchScript, Script, ScriptedEngine
@@ -229,7 +229,7 @@ async def test_a_stream_is_not_held_back() -> None:
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize(
     "anyio_backend",
-    [("asyncio", {}), ("asyncio", {"use_uvloop": True})],
+    [STEADY_ASYNCIO, ("asyncio", {"use_uvloop": True})],
     ids=["asyncio", "uvloop"],
 )
 async def test_a_client_that_leaves_takes_its_branches_with_it(stream: bool) -> None:

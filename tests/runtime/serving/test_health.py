@@ -8,6 +8,7 @@ import orjson
 import pytest
 import trio.testing
 from aiohttp import ClientSession, web
+from tests.backends import STEADY_ASYNCIO
 
 from frontrunner.runtime.config import Settings
 from frontrunner.runtime.engines.protocol import Chunk, Generation
@@ -27,7 +28,7 @@ LIMIT = 5.0
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, object]]:
     """In virtual time, but for what needs a socket."""
     if getattr(request, "param", "virtual") == "asyncio":
-        return "asyncio", {}
+        return STEADY_ASYNCIO
     return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
 
 

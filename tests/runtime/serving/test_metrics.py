@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY, Gauge, Metric
 from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families
+from tests.backends import STEADY_ASYNCIO
 from tests.profiles import examples
 
 import frontrunner
@@ -35,7 +36,7 @@ GRAFANA = Path(frontrunner.__file__).parent / "configs" / "grafana.json"
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, object]]:
     """In virtual time, but for what needs a socket."""
     if getattr(request, "param", "virtual") == "asyncio":
-        return "asyncio", {}
+        return STEADY_ASYNCIO
     return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
 
 

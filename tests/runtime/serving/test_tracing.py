@@ -9,6 +9,7 @@ import anyio
 import pytest
 import trio.testing
 from aiohttp import ClientSession, web
+from tests.backends import STEADY_ASYNCIO
 
 from frontrunner.runtime.runtime import Runtime
 from frontrunner.runtime.serving.observability.tracing import make_tracing, trace_middleware
@@ -30,7 +31,7 @@ TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, object]]:
     """In virtual time, but for what needs a socket."""
     if getattr(request, "param", "virtual") == "asyncio":
-        return "asyncio", {}
+        return STEADY_ASYNCIO
     return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
 
 

@@ -17,6 +17,7 @@ from .agents.acting import Acted, Acting, Acts
 from .agents.protocol import set_up
 from .agents.tools import Tool
 from .answers import Equivalence, WorkerPool, make_extractor
+from .common.logs import configure_logs
 from .config import Settings
 from .engines.protocol import Engine, EngineLoad, RunsBeside, SharesSlots, TakesThinking
 from .errors import (
@@ -28,17 +29,16 @@ from .errors import (
     EngineStartError,
     Overloaded,
 )
-from .events.stream import EventSink
-from .logs import configure_logs
+from .events.event_stream import EventSink
 from .model_files.families import is_named_later, with_family
 from .planning.runtime_models import RuntimeModels
 from .prompts.messages import ChatMessage
 from .racing.background import Background
 from .racing.deadline_reserve import DeadlineReserve
 from .racing.observers import Observer, Watchers
-from .racing.options import Question, RaceOptions, RawPrompt
 from .racing.race import Race
-from .racing.stream import RaceStream, StreamedRace
+from .racing.race_options import Question, RaceOptions, RawPrompt
+from .racing.race_stream import RaceStream, StreamedRace
 from .result import Result
 from .rewards import RewardModel, make_reward_model
 from .scheduling.admission import Admission, AdmissionLoad, Lease
@@ -90,7 +90,7 @@ class Runtime:
         """
         self._warm = warm_up
         self.settings, rewards = set_up(engine, settings or Settings(), rewards)
-        configure_logs(self.settings.log)
+        configure_logs(self.settings.log.level, self.settings.log.format)
         self.engine = engine
         self.rewards = rewards
         self.observers: list[Observer] = [*observers]

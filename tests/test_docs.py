@@ -32,7 +32,7 @@ from tests.backends import STEADY_ASYNCIO
 
 from frontrunner import Runtime, Settings, create_app
 from frontrunner.runtime.cli.app import app
-from frontrunner.runtime.traces.reading import read_traces
+from frontrunner.runtime.traces.trace_files import read_traces
 from frontrunner.testing import BranchScript, Script, ScriptedEngine
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -88,7 +88,7 @@ def test_the_contracts_hold() -> None:
         ),
         pytest.param(
             "runtime/traces/formats.py",
-            "from .reading import read_traces",
+            "from .trace_files import read_traces",
             "frontrunner.runtime.traces",
             id="a circle inside a room",
         ),

@@ -21,11 +21,11 @@ from frontrunner.strategies.protocol import StopReason
 from ..answers.combined import ToolCall, read_calls
 from ..engines.protocol import Message
 from ..errors import BadRequest, EngineClosed, FrontrunnerError
-from ..events.stream import EventSink
+from ..events.event_stream import EventSink
 from ..events.types import Event, RaceDecided
 from ..prompts.messages import ChatMessage, plain_messages
 from ..racing.background import Background
-from ..racing.options import Question, RaceOptions, RawPrompt
+from ..racing.race_options import Question, RaceOptions, RawPrompt
 from ..result import Result
 from .tools import Tool, ToolError, ToolFailed
 

@@ -18,7 +18,6 @@ from typing import Any, Final
 import anyio
 
 from ..answers.combined import ToolCall, read_calls
-from ..answers.extraction.thinking import without_thinking
 from ..answers.extraction.tool_calls import Offered, announces_call, last_tool_call, offered
 from ..engines.protocol import (
     Chunk,
@@ -33,6 +32,7 @@ from ..engines.protocol import (
 )
 from ..errors import BadRequest, EngineError
 from ..events.types import Event, ToolCalled, ToolReturned
+from ..thinking import without_thinking
 from .race_calls import RaceCalls
 from .tools import Tool, ToolError, ToolFailed
 

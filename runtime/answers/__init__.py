@@ -8,13 +8,13 @@ loop. An `Extractor` finds an answer of its kind. Those that are mathematics are
 
 from .algebra.worker_pool import NoKey as NoKey
 from .algebra.worker_pool import WorkerPool as WorkerPool
+from .equivalence.answer_keys import Equivalence as Equivalence
+from .equivalence.answer_keys import KeySource as KeySource
 from .equivalence.canonical import Canonical as Canonical
 from .equivalence.canonical import canonicalize as canonicalize
 from .equivalence.clusters import AnswerClusters as AnswerClusters
 from .equivalence.clusters import Clusters as Clusters
 from .equivalence.clusters import ExactClusters as ExactClusters
-from .equivalence.keys import Equivalence as Equivalence
-from .equivalence.keys import KeySource as KeySource
 from .equivalence.rules import DEFAULT_RULES as DEFAULT_RULES
 from .equivalence.rules import ComparisonRules as ComparisonRules
 from .extraction.boxed import extract_answer as extract_answer

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..thinking import without_thinking
+from .equivalence.answer_keys import Equivalence
 from .equivalence.clusters import AnswerClusters, Clusters, ExactClusters
-from .equivalence.keys import Equivalence
 from .equivalence.rules import ComparisonRules
 from .extraction.json_values import NoValueError, canonical_json, only_value
-from .extraction.thinking import without_thinking
 from .extraction.tool_calls import Offered, announces_call, last_tool_call, offered
 from .registry import Extractor, Tools
 

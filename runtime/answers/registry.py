@@ -13,13 +13,11 @@ from typing import Any, Final, Protocol
 
 from frontrunner._plugins import Plugins
 
+from ..thinking import without_thinking
 from .extraction.boxed import extract_answer
 from .extraction.choices import last_choice, settled_choice
 from .extraction.code_blocks import last_block, normalised_code
-from .extraction.json_answers import last_json, settled_json
-from .extraction.last_number import last_number, settled_number
-from .extraction.outcomes import last_outcome
-from .extraction.slots import (
+from .extraction.forced_slots import (
     BOX_SUFFIX,
     CHOICE_SUFFIX,
     JSON_SUFFIX,
@@ -28,7 +26,9 @@ from .extraction.slots import (
     box_or_all,
     box_or_statement,
 )
-from .extraction.thinking import without_thinking
+from .extraction.json_answers import last_json, settled_json
+from .extraction.last_number import last_number, settled_number
+from .extraction.outcomes import last_outcome
 from .extraction.tool_calls import last_tool_call, offered
 
 #: A text to the answer in it, or None. It must take bounded time on any text: it runs on the event

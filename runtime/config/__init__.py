@@ -3,7 +3,7 @@
 Unknown keys, wrong types and combinations that cannot work are refused with the key's path.
 """
 
-from ..config_identity import CONFIG_VARIABLE, config_path, demo_config_path
+from ..common.config_identity import CONFIG_VARIABLE, config_path, demo_config_path
 from .engine import (
     DEMO_DRAFT_MODEL,
     DEMO_MODEL,

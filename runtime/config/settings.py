@@ -8,7 +8,7 @@ from typing import Any, Literal, Self, TypeVar
 
 from pydantic import ValidationError, model_validator
 
-from ..config_identity import config_path
+from ..common.config_identity import config_path
 from ..errors import ConfigError
 from .complaints import complaint
 from .engine import EngineSettings, OpenAISettings, PoolSettings, VllmSettings

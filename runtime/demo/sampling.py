@@ -9,9 +9,9 @@ import orjson
 
 from frontrunner.strategies.protocol import BranchStatus
 
+from ..common.whole_files import write_whole
 from ..config import Settings, demo_config_path
 from ..runtime import Runtime
-from ..staging import write_whole
 from .problems import Problem
 
 #: Races at once; with 16 branches each they fill the engine's 64 places.

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
-from ..staging import staged
+from ..common.whole_files import staged
 from .corpus import FINISHING, TRAINING, Document, Mix, batches
 from .problems import LEVELS, draw_problem
 from .solutions import draw_style, write_solution

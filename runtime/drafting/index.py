@@ -5,8 +5,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from .batch_rows import KEPT_PROMPT, NUMBERS, Race
 from .contexts import BUCKETS, FIELDS, WAYS, learn_tokens
-from .races import KEPT_PROMPT, NUMBERS, Race
 from .step import LEVELS, SOURCES, step
 from .vocabulary import Vocabulary
 

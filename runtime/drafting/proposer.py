@@ -14,11 +14,11 @@ from typing import Any, Final
 import numpy as np
 
 from . import SETTINGS_KEY
+from .batch_rows import Race, Races
 from .compiling import forget_compiled
 from .costs import StepMeter
+from .drafting_settings import DraftingSettings
 from .index import ContinuationIndex
-from .races import Race, Races
-from .settings import DraftingSettings
 from .vocabulary import Vocabulary
 
 #: Below vLLM's own, which its worker has set up.

@@ -7,7 +7,7 @@ from numba import njit
 
 from .compiling import njit_kept
 from .contexts import learn_tokens, next_token, observe
-from .templates import BACK, RECENT, asks_for_space, learn_templates, next_of_template
+from .sentence_templates import BACK, RECENT, asks_for_space, learn_templates, next_of_template
 
 #: Where a draft token is from: the contexts of tokens, a template, the number that a pointer meant.
 SOURCES: Final = 3

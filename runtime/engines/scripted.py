@@ -16,8 +16,8 @@ from zlib import crc32
 import anyio
 
 from ..errors import EngineClosed, EngineDead, EngineError
-from .clock import loop_clock
 from .logprobs import ScoredChunk, TokenLogprob, likeliest
+from .loop_clock import loop_clock
 from .protocol import (
     ChatSupport,
     Chunk,

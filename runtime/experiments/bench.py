@@ -22,8 +22,8 @@ from pydantic import (
     ValidationError,
 )
 
+from ..common.json_bytes import json_bytes
 from ..errors import BadRequest
-from ..json_bytes import json_bytes
 
 #: The version of the file that races are written to.
 VERSION = 1

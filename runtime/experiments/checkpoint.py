@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from ..staging import write_whole
+from ..common.whole_files import write_whole
 from .replay import Figures, Part
 
 _FORM: Final = 1

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import orjson
 
-from ..plotting import pyplot
+from ..common.plotting import pyplot
 
 #: Of a plot in inches.
 _SIZE: Final = (9.0, 5.0)

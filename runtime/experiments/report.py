@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
-from ..plotting import pyplot
+from ..common.plotting import pyplot
 from .comparison import CLAIRVOYANT, Row
 from .html_report import Report, TextTable, draw, line_style
 from .intervals import Interval

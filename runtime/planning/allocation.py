@@ -13,8 +13,8 @@ from statistics import fmean
 from frontrunner.strategies.lengths import LengthModel
 
 from ..racing.deadline_reserve import HEADROOM
-from .clock import Pace, TokenClock
 from .runtime_models import RuntimeModels
+from .token_clock import Pace, TokenClock
 
 #: Accuracy (share) below which a gain is none.
 _TOLERANCE = 0.005

@@ -16,9 +16,9 @@ from ..simulation.cells import StrategySpec
 from ..simulation.recorded_draws import FreshStrategies, RecordedDraws
 from ..simulation.simulated_race import Outcome, SimulatedRace, Timing
 from ..traces.recordings import RecordedBranch, RecordedQuestion
-from .clock import Pace, TokenClock
 from .engine_model import EngineModel
 from .schedule import KSchedule
+from .token_clock import Pace, TokenClock
 
 
 @dataclass(frozen=True, slots=True)

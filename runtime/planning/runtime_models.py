@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from frontrunner.strategies.lengths import LengthModel
 
-from ..staging import write_whole
+from ..common.whole_files import write_whole
 from .engine_model import EngineModel
 from .profile import read_json
 from .schedule import KSchedule

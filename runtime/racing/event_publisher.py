@@ -7,7 +7,7 @@ import anyio
 from frontrunner.strategies.protocol import BranchStatus
 
 from .. import events
-from ..events.stream import EventSink
+from ..events.event_stream import EventSink
 from ..result import Result
 from . import effects as e
 from .branch import Branch, Kept

@@ -25,9 +25,9 @@ from frontrunner.strategies.votes import tally
 
 from .. import events
 from ..answers import Clusters
-from ..engines.clock import loop_clock
+from ..engines.loop_clock import loop_clock
 from ..engines.protocol import Chunk, TokenSink
-from ..events.stream import EventSink
+from ..events.event_stream import EventSink
 from ..result import Result
 from . import effects as e
 from .aborts import Aborts

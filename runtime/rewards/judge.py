@@ -17,11 +17,11 @@ import anyio.lowlevel
 import anyio.to_thread
 import structlog
 
+from ..common.http_endpoints import authorization, with_retries
 from ..config import JudgeRewards
 from ..engines.openai.http import NOT_TAKEN, EndpointClient, Refused
 from ..engines.protocol import Engine, EngineLoad, Message
 from ..errors import EngineClosed, EngineError, FrontrunnerError
-from ..http_endpoints import authorization, with_retries
 from .asking import TOP_TOKENS, Questions, asking
 from .inputs import Template
 from .listwise import (

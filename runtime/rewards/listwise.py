@@ -17,8 +17,8 @@ from string import ascii_uppercase
 from typing import Final
 from zlib import crc32
 
-from ..answers.extraction.thinking import without_thinking
 from ..engines.protocol import Message
+from ..thinking import without_thinking
 from .inputs import Template
 
 #: What is put to the judge where the settings say nothing. The question comes first: the picks of

@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Protocol, runtime_checkable
 
-from ..answers.extraction.thinking import without_thinking
 from ..engines.protocol import EngineLoad, Message
-from ..thinking import ThinkingFormat
+from ..thinking import ThinkingFormat, without_thinking
 
 
 @dataclass(slots=True)

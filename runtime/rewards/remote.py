@@ -24,9 +24,7 @@ import anyio
 import orjson
 import structlog
 
-from ..config import RemoteRewards
-from ..errors import EngineClosed
-from ..http_endpoints import (
+from ..common.http_endpoints import (
     RETRYABLE_STATUSES,
     SHOWN_CHARS,
     AnswerTooLong,
@@ -36,6 +34,8 @@ from ..http_endpoints import (
     retry_after,
     with_retries,
 )
+from ..config import RemoteRewards
+from ..errors import EngineClosed
 from .inputs import Template, aggregate, conversation, question_text, split_steps
 from .protocol import Scoring
 

@@ -11,9 +11,9 @@ from ..errors import BadRequest, EmptyQuestion
 from ..prompts.instructions import AnswerForm, fitted, instruction_for, with_instruction
 from ..prompts.messages import plain_messages
 from ..prompts.plain_values import check_token_ids, check_value
-from ..prompts.thinking import with_reasoning_key
+from ..prompts.thinking_model import with_reasoning_key
 from ..prompts.tokenizing import OffLoop, is_large
-from ..racing.options import Question, RaceOptions, RawPrompt
+from ..racing.race_options import Question, RaceOptions, RawPrompt
 from ..result import Note
 
 _TOOLS_NOT_SHOWN: Final = Note(

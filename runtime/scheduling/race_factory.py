@@ -20,7 +20,7 @@ from ..agents.race_calls import Start
 from ..agents.tool_races import ToolOffer, with_tools
 from ..answers import ComparisonRules, Equivalence, Extractor, make_extractor
 from ..answers.combined import make_clusters
-from ..answers.extraction.slots import opens_box
+from ..answers.extraction.forced_slots import opens_box
 from ..config import AnswerSettings, SamplingSettings, Settings
 from ..engines.protocol import Engine, Sampling
 from ..errors import (
@@ -37,15 +37,15 @@ from ..prompts.tool_choice import ToolUse, tool_use
 from ..racing.accuracy_map import AccuracyMap
 from ..racing.branch_requests import RaceServices
 from ..racing.deadline_reserve import DeadlineReserve
-from ..racing.options import AnswerOptions, Question, RaceOptions, RawPrompt, check_options
 from ..racing.race import Race
+from ..racing.race_options import AnswerOptions, Question, RaceOptions, RawPrompt, check_options
 from ..racing.spec import Forcing, RaceSpec
 from ..rewards import RewardModel
 from ..rewards.protocol import SupportsComparison
 from .admission import Lease
 from .prompt_reader import PromptReader
 from .strategy_needs import checked_needs
-from .thinking import ThinkingRaces
+from .thinking_races import ThinkingRaces
 
 #: Kinds of answers that do not stand in a box.
 _UNBOXED = frozenset({"json", "code", "tool_call", "text"})

@@ -19,7 +19,7 @@ from ..engines.logprobs import MAX_LOGPROBS, ScoredChunk, SupportsLogprobs
 from ..engines.protocol import Engine, FinishReason, Generation, Sampling
 from ..errors import BadRequest, EngineError, FrontrunnerError, NotInTime, PromptTooLong
 from ..racing.aborts import Aborts
-from ..racing.options import RaceOptions, RawPrompt
+from ..racing.race_options import RaceOptions, RawPrompt
 from .admission import Admission, Lease
 from .race_factory import RaceFactory
 

@@ -23,14 +23,14 @@ from .observability.metrics import Metrics
 from .observability.tracing import trace_middleware
 from .openai import chat, completions, models
 from .playground import routes as playground
-from .replies.races import ClientGone
+from .replies.completion_races import ClientGone
 from .requests.limits import is_uncompressed
 from .requests.slices import SLICES, Slices
 from .responses import routes as responses
 from .runs.access_log import access_line
 from .runs.run import RUNS, Runs
+from .security.api_keys import Keys, is_loopback, key_middleware
 from .security.cors import Origins, cors_headers, origin_middleware
-from .security.keys import Keys, is_loopback, key_middleware
 
 _log = structlog.get_logger("frontrunner.serving")
 

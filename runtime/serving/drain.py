@@ -7,7 +7,7 @@ from aiohttp import web
 from ..config import ServerSettings
 from .app_keys import SETTINGS
 from .runs.run import RUNS
-from .security.keys import is_loopback
+from .security.api_keys import is_loopback
 
 _log = structlog.get_logger("frontrunner.serving")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
+from ..common.json_bytes import json_bytes
 from ..errors import (
     BadRequest,
     EngineError,
@@ -16,7 +17,6 @@ from ..errors import (
     FrontrunnerError,
     PromptTooLong,
 )
-from ..json_bytes import json_bytes
 
 #: How a body may be compressed, as the header says it.
 ENCODINGS = "gzip, deflate"

@@ -17,12 +17,12 @@ from aiohttp import web
 
 from frontrunner import __version__
 
+from ..common.config_identity import PATH
 from ..config import ServerSettings
-from ..config_identity import PATH
 from ..errors import BadRequest
 from .errors import json_response, plain_error
 from .http_server import Runner, usual_connections
-from .security.keys import public
+from .security.api_keys import public
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -22,7 +22,7 @@ from .errors import json_response
 from .openai.chat import ChatRequest
 from .openai.completions import CompletionRequest
 from .responses.bodies import ResponseBody
-from .security.keys import public
+from .security.api_keys import public
 
 _REQUESTS: Final[tuple[type[BaseModel], ...]] = (ChatRequest, CompletionRequest, ResponseBody)
 

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from frontrunner.runtime.errors import EngineError as EngineError
     from frontrunner.runtime.errors import FrontrunnerError as FrontrunnerError
     from frontrunner.runtime.errors import Overloaded as Overloaded
-    from frontrunner.runtime.racing.options import AnswerOptions as AnswerOptions
-    from frontrunner.runtime.racing.options import RaceOptions as RaceOptions
-    from frontrunner.runtime.racing.options import RawPrompt as RawPrompt
-    from frontrunner.runtime.racing.stream import RaceStream as RaceStream
+    from frontrunner.runtime.racing.race_options import AnswerOptions as AnswerOptions
+    from frontrunner.runtime.racing.race_options import RaceOptions as RaceOptions
+    from frontrunner.runtime.racing.race_options import RawPrompt as RawPrompt
+    from frontrunner.runtime.racing.race_stream import RaceStream as RaceStream
     from frontrunner.runtime.result import BranchReport as BranchReport
     from frontrunner.runtime.result import Note as Note
     from frontrunner.runtime.result import Result as Result
@@ -55,7 +55,7 @@ __all__ = [
 
 # Where each public name is defined. A new one needs a line here, above and in `__all__`.
 _HOMES = {
-    "AnswerOptions": "frontrunner.runtime.racing.options",
+    "AnswerOptions": "frontrunner.runtime.racing.race_options",
     "BadRequest": "frontrunner.runtime.errors",
     "BranchReport": "frontrunner.runtime.result",
     "ConfigError": "frontrunner.runtime.errors",
@@ -63,9 +63,9 @@ _HOMES = {
     "FrontrunnerError": "frontrunner.runtime.errors",
     "Note": "frontrunner.runtime.result",
     "Overloaded": "frontrunner.runtime.errors",
-    "RaceOptions": "frontrunner.runtime.racing.options",
-    "RaceStream": "frontrunner.runtime.racing.stream",
-    "RawPrompt": "frontrunner.runtime.racing.options",
+    "RaceOptions": "frontrunner.runtime.racing.race_options",
+    "RaceStream": "frontrunner.runtime.racing.race_stream",
+    "RawPrompt": "frontrunner.runtime.racing.race_options",
     "Result": "frontrunner.runtime.result",
     "Runtime": "frontrunner.runtime.runtime",
     "Settings": "frontrunner.runtime.config",

@@ -7,8 +7,8 @@
 The rows are dataclasses.
 """
 
-from frontrunner.runtime.experiments.calls import replay, replay_draws
 from frontrunner.runtime.experiments.comparison import Row
 from frontrunner.runtime.experiments.draws import Draw
+from frontrunner.runtime.experiments.replay_functions import replay, replay_draws
 
 __all__ = ["Draw", "Row", "replay", "replay_draws"]

@@ -22,7 +22,7 @@ from frontrunner.runtime.engines.scripted import BranchScript as BranchScript
 from frontrunner.runtime.engines.scripted import Piece as Piece
 from frontrunner.runtime.engines.scripted import Script as Script
 from frontrunner.runtime.engines.scripted import ScriptedEngine as ScriptedEngine
-from frontrunner.runtime.racing.options import RaceOptions
+from frontrunner.runtime.racing.race_options import RaceOptions
 from frontrunner.runtime.result import Result
 from frontrunner.runtime.rewards import RewardModel, make_reward_model
 from frontrunner.runtime.runtime import Runtime

@@ -18,7 +18,7 @@ from frontrunner.runtime.answers import Equivalence
 from frontrunner.runtime.experiments.comparison import CLAIRVOYANT, Row, rows_of
 from frontrunner.runtime.experiments.replay import Job, Replay
 from frontrunner.runtime.simulation.cells import StrategySpec, cells_of
-from frontrunner.runtime.traces.reading import read_traces, unified
+from frontrunner.runtime.traces.trace_files import read_traces, unified
 
 BASELINE = "majority:stop=none"
 RULES = (

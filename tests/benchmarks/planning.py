@@ -44,8 +44,8 @@ from frontrunner.runtime.planning.profiler import WARM_UP_BRANCHES
 from frontrunner.runtime.planning.schedule import KSchedule
 from frontrunner.runtime.racing.spec import Forcing
 from frontrunner.runtime.runtime import Runtime
-from frontrunner.runtime.traces.reading import read_traces, unified
 from frontrunner.runtime.traces.recordings import RecordedQuestion
+from frontrunner.runtime.traces.trace_files import read_traces, unified
 
 ARGUMENTS = argparse.ArgumentParser(description=__doc__)
 ARGUMENTS.add_argument("--config", default=str(demo_config_path()), help="TOML file")

@@ -7,7 +7,7 @@ import pytest
 
 from frontrunner.runtime.engines.logprobs import ScoredChunk, SupportsLogprobs
 from frontrunner.runtime.engines.protocol import FinishReason
-from frontrunner.runtime.racing.options import RawPrompt
+from frontrunner.runtime.racing.race_options import RawPrompt
 from frontrunner.runtime.runtime import Runtime
 
 pytestmark = pytest.mark.engine

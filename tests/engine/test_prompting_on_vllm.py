@@ -11,7 +11,7 @@ from frontrunner.runtime.config import Settings
 from frontrunner.runtime.engines.protocol import ChatSupport, encode_prompt
 from frontrunner.runtime.engines.vllm.start import model_folder
 from frontrunner.runtime.prompts.instructions import INSTRUCTIONS
-from frontrunner.runtime.racing.options import RawPrompt
+from frontrunner.runtime.racing.race_options import RawPrompt
 from frontrunner.runtime.runtime import Runtime
 
 transformers = pytest.importorskip("transformers")

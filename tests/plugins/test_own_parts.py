@@ -18,7 +18,7 @@ from frontrunner import BadRequest, ConfigError, Settings
 from frontrunner.answers import Extractor, extractor_names, register_extractor
 from frontrunner.rewards import register_reward
 from frontrunner.runtime.answers.registry import EXTRACTOR_PLUGINS
-from frontrunner.runtime.cli.common.races import RaceOptions
+from frontrunner.runtime.cli.common.command_races import RaceOptions
 from frontrunner.runtime.config.rewards import REWARD_PLUGINS
 from frontrunner.runtime.cost_model.acceptance import NOTHING_ACCEPTED
 from frontrunner.runtime.cost_model.step_time import StepTime

@@ -15,7 +15,7 @@ from anyio.abc import TaskGroup
 
 from frontrunner.runtime.errors import EngineClosed
 from frontrunner.runtime.events.types import BranchProgressed, Event, RaceDecided
-from frontrunner.runtime.racing.stream import RaceStream
+from frontrunner.runtime.racing.race_stream import RaceStream
 from frontrunner.runtime.runtime import Runtime
 
 from ..backends import every_backend, no_tasks_left, tasks_alive, until

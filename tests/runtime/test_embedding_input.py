@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from frontrunner.runtime.errors import BadRequest, EmptyQuestion
 from frontrunner.runtime.prompts.messages import plain_messages
-from frontrunner.runtime.racing.options import RaceOptions, RawPrompt, check_options
+from frontrunner.runtime.racing.race_options import RaceOptions, RawPrompt, check_options
 
 from .race_harness import WatchedEngine, says
 from .test_runtime import running

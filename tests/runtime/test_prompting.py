@@ -14,7 +14,7 @@ from frontrunner.runtime.engines.scripted import BranchScript, Piece, Script, Sc
 from frontrunner.runtime.errors import BadRequest
 from frontrunner.runtime.events.types import RaceStarted
 from frontrunner.runtime.prompts.instructions import INSTRUCTIONS
-from frontrunner.runtime.racing.options import RawPrompt
+from frontrunner.runtime.racing.race_options import RawPrompt
 from frontrunner.runtime.result import Result
 from frontrunner.runtime.runtime import Runtime
 from frontrunner.runtime.traces.recorder import TraceRecorder

@@ -24,7 +24,7 @@ from frontrunner.runtime.errors import (
     PromptTooLong,
 )
 from frontrunner.runtime.events.types import BranchProgressed, CallTimeReached, Event, RaceDecided
-from frontrunner.runtime.racing.options import AnswerOptions
+from frontrunner.runtime.racing.race_options import AnswerOptions
 from frontrunner.runtime.result import Result
 from frontrunner.runtime.runtime import Runtime
 from frontrunner.strategies import registry

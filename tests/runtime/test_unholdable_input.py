@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.backends import run_virtual
 
 from frontrunner.runtime.errors import BadRequest, Overloaded
-from frontrunner.runtime.racing.options import RawPrompt
+from frontrunner.runtime.racing.race_options import RawPrompt
 from frontrunner.runtime.runtime import Runtime
 
 from .race_harness import WatchedEngine, says

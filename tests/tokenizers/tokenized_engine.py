@@ -19,7 +19,7 @@ from frontrunner.runtime.engines.protocol import (
     Message,
 )
 from frontrunner.runtime.engines.scripted import BranchScript, ScriptedEngine, _Live
-from frontrunner.runtime.engines.vllm.prompt_ends import correct_prompt_ends
+from frontrunner.runtime.engines.vllm.prompt_characters import correct_prompt_ends
 
 #: What decoders write for bytes that are no character, or not yet.
 BROKEN = "\ufffd"

@@ -13,8 +13,8 @@ from hashlib import sha256
 from typing import Final
 
 from . import quantities
+from .answer_labels import LABELS
 from .characters import plain_characters
-from .labels import LABELS
 from .macros import MACROS
 from .rational import exact_number, spelled
 from .rules import Units

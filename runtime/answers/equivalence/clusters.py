@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from .answer_keys import Equivalence, FormulaBudget
 from .canonical import Canonical, canonicalize
-from .keys import Equivalence, FormulaBudget
 from .rules import DEFAULT_RULES, ComparisonRules
 
 

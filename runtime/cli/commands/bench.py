@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 
 from ...answers import Equivalence, WorkerPool
+from ...common.plotting import pyplot
 from ...config import Settings, config_path
 from ...errors import BadRequest
 from ...experiments.bench import BenchCell, BenchRace, RaceFile, Task, cells_of, tasks_of
@@ -16,15 +17,14 @@ from ...experiments.bench_report import bench_report, bench_table
 from ...experiments.bench_summary import BenchRow, bench_rows
 from ...experiments.intervals import numpy
 from ...experiments.row_files import write_csv, write_parquet
-from ...plotting import pyplot
 from ...runtime import Runtime
 from ...simulation.cells import StrategySpec
 from ..common.bench_races import CONFIGURED, race_task
+from ..common.command_races import RaceOptions, load_settings
 from ..common.console import plain_lines, print_json, print_lines, progress_bar
 from ..common.engine_startup import RuntimeFactory, started
 from ..common.lists import numbers
 from ..common.questions import Asked, read_file
-from ..common.races import RaceOptions, load_settings
 from ..common.report_file import write_report
 from ..common.running import ExitStatus, Interrupted, run, warn
 from ..options.bench import BenchCommand

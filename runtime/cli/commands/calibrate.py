@@ -19,7 +19,7 @@ from ...experiments.calibration import (
 )
 from ...traces.recordings import RecordedQuestion
 from ..common.console import print_json, print_lines
-from ..common.recordings import load_recordings
+from ..common.recording_files import load_recordings
 from ..common.running import ExitStatus, complain, warn
 from ..options.calibrate import CalibrateCommand
 from .calibrate_accuracy import calibrate_accuracy

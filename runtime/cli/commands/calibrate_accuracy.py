@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
+from ...common.whole_files import write_whole
 from ...errors import BadRequest
 from ...experiments.accuracy import Seen, calibration_error, fit_accuracy, seen_races
 from ...racing.accuracy_map import AccuracyMap, AccuracyStep
 from ...simulation.cells import StrategySpec
-from ...staging import write_whole
 from ...traces.recordings import RecordedQuestion
 from ..common.console import print_json, print_lines
-from ..common.recordings import load_recordings, warn_of_cut_branches
+from ..common.recording_files import load_recordings, warn_of_cut_branches
 from ..common.running import ExitStatus, warn
 from ..options.calibrate import CalibrateCommand
 

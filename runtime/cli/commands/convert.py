@@ -1,9 +1,9 @@
 """``frontrunner convert``: recorded branches in the plain form."""
 
-from ...staging import write_whole
+from ...common.whole_files import write_whole
 from ...traces.public_formats import plain_line
 from ..common.console import print_lines
-from ..common.recordings import load_recordings, warn_of_cut_branches
+from ..common.recording_files import load_recordings, warn_of_cut_branches
 from ..common.running import ExitStatus
 from ..options.convert import ConvertCommand
 

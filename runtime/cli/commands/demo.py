@@ -19,12 +19,12 @@ from ...config import demo_config_path
 from ...demo.problems import LEVELS, hard_problems
 from ...demo.problems import problems as generated
 from ...runtime import Runtime
+from ..common.command_races import Outcome, RaceOptions, load_settings, run_race
 from ..common.console import plain_lines
 from ..common.engine_startup import RuntimeFactory, started
 from ..common.output import Output, is_terminal, standard_output
 from ..common.printable import one_line
 from ..common.questions import Asked
-from ..common.races import Outcome, RaceOptions, load_settings, run_race
 from ..common.running import ExitStatus, run
 from ..display.displays import LiveDisplay, PlainDisplay
 from ..display.ndjson import json_line

@@ -8,10 +8,10 @@ from rich.console import Console
 
 from ...config import CONFIG_VARIABLE, Settings
 from ...errors import ConfigError
+from ..common.command_races import load_settings
 from ..common.engine_startup import RuntimeFactory, spinner
 from ..common.findings import Finding, Level, finding_lines
 from ..common.output import Output, is_terminal, standard_output
-from ..common.races import load_settings
 from ..common.running import ExitStatus, run
 from ..display.ndjson import json_line
 from ..options.doctor import DoctorCommand

@@ -13,13 +13,13 @@ import anyio
 import anyio.to_thread
 
 from ...answers import make_extractor
+from ...common.logs import configure_logs
 from ...config import OpenAISettings, PoolSettings, Settings, VllmSettings
 from ...engines.openai.served_model import endpoint_prompt, inspect_endpoint
 from ...engines.openai.tokens import LocalTokenizer
 from ...engines.protocol import ChatSupport, Message
 from ...engines.vllm.start import model_folder
 from ...errors import BadRequest, FrontrunnerError
-from ...logs import configure_logs
 from ...model_files.cache_room import cache_room
 from ...model_files.families import with_family
 from ...model_files.inspection import ModelFiles, inspect
@@ -59,7 +59,8 @@ for k, p in ((None, torch.full((rows,), top_p)), (torch.full((rows,), 50), None)
 
 async def model_findings(settings: Settings) -> list[Finding]:
     """What the files of the configured model, or its endpoint, and its tokenizer show."""
-    configure_logs(quiet(settings).log)  # what it would warn of is found here
+    log = quiet(settings).log
+    configure_logs(log.level, log.format)  # what it would warn of is found here
     engine = settings.engine
     if isinstance(engine, PoolSettings):
         return await _member_findings(settings, engine)

@@ -12,6 +12,7 @@ import anyio
 import anyio.to_thread
 from rich.console import Console
 
+from ...common.whole_files import StagedFile, staged
 from ...config import DEMO_MODEL, OpenAISettings, Settings, demo_config_path
 from ...engines.openai.served_model import inspect_endpoint
 from ...engines.vllm.start import model_folder
@@ -20,7 +21,6 @@ from ...model_files.commented_toml import as_commented_toml
 from ...model_files.families import family_of
 from ...model_files.inspection import ModelFiles, inspect
 from ...model_files.proposal import Machine, Proposal, heading, propose
-from ...staging import StagedFile, staged
 from ..common.engine_startup import RuntimeFactory, spinner, started
 from ..common.findings import Finding, Level, finding_lines
 from ..common.machine import this_machine

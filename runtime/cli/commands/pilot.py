@@ -14,13 +14,13 @@ from ...answers import Equivalence, WorkerPool
 from ...config import DEMO_MODEL, Settings
 from ...errors import BadRequest
 from ...events.types import RaceDecided
+from ..common.command_races import Display, Outcome, RaceOptions, load_settings, run_races
 from ..common.console import progress_bar
 from ..common.engine_startup import RuntimeFactory, started
 from ..common.output import Output
 from ..common.questions import Asked, read_file
-from ..common.races import Display, Outcome, RaceOptions, load_settings, run_races
 from ..common.running import ExitStatus, run, warn
-from ..common.tracing import TracingDisplay, trace_file
+from ..common.trace_recording import TracingDisplay, trace_file
 from ..options.pilot import PilotCommand
 
 

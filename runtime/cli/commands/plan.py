@@ -9,6 +9,7 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from ...common.whole_files import write_whole
 from ...config import Settings
 from ...errors import BadRequest
 from ...planning.engine_model import EngineModel, engine_models
@@ -25,11 +26,10 @@ from ...planning.plan import (
 )
 from ...planning.planner import exhaustive, greedy
 from ...planning.profile import Profile
-from ...staging import write_whole
 from ...traces.recordings import RecordedQuestion
+from ..common.command_races import load_settings
 from ..common.console import plain_lines, print_json, print_lines
-from ..common.races import load_settings
-from ..common.recordings import load_recordings, warn_of_cut_branches
+from ..common.recording_files import load_recordings, warn_of_cut_branches
 from ..common.running import ExitStatus, warn
 from ..options.plan import PlanCommand
 

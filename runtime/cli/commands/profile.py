@@ -14,6 +14,7 @@ from rich.table import Table
 from frontrunner.strategies.parameter_texts import parse_value
 
 from ...answers import BOXED, make_extractor
+from ...common.plotting import pyplot
 from ...config import DEMO_MODEL, Settings
 from ...engines.protocol import Engine, Sampling
 from ...errors import BadRequest
@@ -22,15 +23,14 @@ from ...planning.engine_model import EngineModel, engine_models
 from ...planning.plots import draw_surfaces
 from ...planning.profile import Profile, Variant, hardware, versions
 from ...planning.profiler import Extent, Profiler, measure_in_turns
-from ...plotting import pyplot
 from ...racing.spec import Forcing
 from ...runtime import Runtime
 from ...scheduling.race_factory import make_forcing
+from ..common.command_races import load_settings
 from ..common.console import plain_lines, progress_bar
 from ..common.engine_startup import RuntimeFactory, started
 from ..common.output import Output, standard_output
 from ..common.questions import read_file
-from ..common.races import load_settings
 from ..common.running import ExitStatus, run
 from ..display.ndjson import json_line
 from ..options.profile import ProfileCommand

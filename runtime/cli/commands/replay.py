@@ -31,7 +31,7 @@ from ...simulation.simulated_race import Timing
 from ...traces.recordings import RecordedQuestion
 from ..common.console import plain_lines, print_json, print_lines, progress_bar
 from ..common.output import is_terminal, width_of_output
-from ..common.recordings import load_recordings, warn_of_cut_branches
+from ..common.recording_files import load_recordings, warn_of_cut_branches
 from ..common.report_file import write_report
 from ..common.running import ExitStatus, Interrupted
 from ..options.replay import ReplayCommand

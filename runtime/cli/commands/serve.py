@@ -7,16 +7,16 @@ from contextlib import AsyncExitStack, ExitStack
 
 import anyio
 
+from ...common.config_identity import ConfigIdentity
 from ...config import ServerSettings, Settings
-from ...config_identity import ConfigIdentity
 from ...runtime import Runtime
 from ...serving.app import create_app
 from ...serving.drain import drain
 from ...serving.listening import add_identity, addresses, listening, loading_app, serving
 from ...serving.metrics_port import metrics_app
-from ...serving.security.keys import Keys, warn_if_open
+from ...serving.security.api_keys import Keys, warn_if_open
+from ..common.command_races import load_settings
 from ..common.engine_startup import RuntimeFactory, started
-from ..common.races import load_settings
 from ..common.running import ExitStatus, run
 from ..options.serve import ServeCommand
 

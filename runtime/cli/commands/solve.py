@@ -12,11 +12,9 @@ from typing import TYPE_CHECKING
 
 from frontrunner._plugins import is_reference
 
-from ...config_identity import ConfigIdentity
+from ...common.config_identity import ConfigIdentity
 from ...errors import BadRequest
-from ..common.output import Output, is_terminal, standard_output
-from ..common.questions import Asked, read_file, read_question
-from ..common.races import (
+from ..common.command_races import (
     Display,
     Outcome,
     RaceOptions,
@@ -25,6 +23,8 @@ from ..common.races import (
     read_parameters,
     run_races,
 )
+from ..common.output import Output, is_terminal, standard_output
+from ..common.questions import Asked, read_file, read_question
 from ..common.running import ExitStatus, Interrupted, complain, run
 from ..common.server_client import ServerClient, local_server, own_key
 from ..display.best_so_far import BestSoFar
@@ -83,7 +83,7 @@ def run_solve(command: SolveCommand, make_runtime: "RuntimeFactory | None") -> i
     with ExitStack() as stack:
         trace = None
         if command.trace:
-            from ..common.tracing import trace_file
+            from ..common.trace_recording import trace_file
 
             trace = stack.enter_context(trace_file(command.trace))
         live = is_terminal() and not command.json and not command.quiet
@@ -174,7 +174,7 @@ async def _solve(
     command, questions = asked.command, asked.questions
     display = best.beside(_display(command, len(questions), output))
     if trace is not None:
-        from ..common.tracing import TracingDisplay
+        from ..common.trace_recording import TracingDisplay
 
         display = TracingDisplay(display, trace)
     async with AsyncExitStack() as stack:

@@ -11,8 +11,8 @@ from ...errors import FrontrunnerError
 from ...experiments.bench import BenchRace, Task
 from ...result import Result
 from ...runtime import Runtime
+from .command_races import RaceOptions
 from .questions import Asked
-from .races import RaceOptions
 
 #: Stands for the strategy that the config names.
 CONFIGURED = "config"

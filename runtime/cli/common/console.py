@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.progress import Progress, ProgressColumn
 
-from ...json_bytes import json_bytes
+from ...common.json_bytes import json_bytes
 
 
 def plain_lines(*parts: RenderableType, width: int) -> list[str]:

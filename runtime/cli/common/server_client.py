@@ -21,11 +21,11 @@ import anyio.to_thread
 from frontrunner import __version__
 from frontrunner.strategies.protocol import BranchStatus, StopReason
 
-from ...config_identity import KEY_VARIABLE, PATH, ConfigIdentity
+from ...common.config_identity import KEY_VARIABLE, PATH, ConfigIdentity
+from ...common.json_bytes import json_bytes
 from ...errors import BadRequest, EngineError, FrontrunnerError
 from ...events import types as events
 from ...events.fold import BranchState, RaceState
-from ...json_bytes import json_bytes
 from ...result import BranchReport, Note, Result
 from ...thinking import ThinkingFormat
 

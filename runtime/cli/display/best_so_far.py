@@ -6,9 +6,9 @@ from time import monotonic
 
 from ...errors import BadRequest
 from ...events.types import Event, RaceDecided, VoteChanged
+from ..common.command_races import Display, Outcome
 from ..common.printable import one_line
 from ..common.questions import Asked
-from ..common.races import Display, Outcome
 
 
 class BestSoFar:

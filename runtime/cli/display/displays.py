@@ -11,10 +11,10 @@ from rich.text import Text
 
 from ...errors import BadRequest
 from ...events.types import Event, RaceDecided
+from ..common.command_races import Display, Outcome
 from ..common.output import Output
 from ..common.printable import one_line
 from ..common.questions import Asked
-from ..common.races import Display, Outcome
 from ..common.running import complain
 from .live import LiveView
 from .ndjson import event_line, json_line

@@ -3,8 +3,8 @@
 from dataclasses import fields
 from typing import Any
 
+from ...common.json_bytes import json_bytes
 from ...events.types import Event
-from ...json_bytes import json_bytes
 
 
 def event_line(event: Event, **more: Any) -> bytes:

@@ -12,7 +12,7 @@ from ...errors import EngineError, EngineStartError
 from ..protocol import Generation, Sampling
 from .http import NOT_TAKEN, EndpointClient, Refused, Unreachable, described
 from .placeholder_ids import Conversation
-from .sse import EventDecoder, EventTooLong
+from .sse_decoder import EventDecoder, EventTooLong
 from .wire import BadAnswer, Capabilities, Delta, chat_body, completion_body, read_event
 
 _log = structlog.get_logger("frontrunner.engine")

@@ -30,9 +30,9 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
+from ...common.http_endpoints import SHOWN_CHARS, authorization
 from ...config import OpenAISettings, PromptSettings, ThinkingSettings
 from ...errors import BadRequest, EngineClosed, EngineError, EngineStartError
-from ...http_endpoints import SHOWN_CHARS, authorization
 from ..chat_template import PROBE
 from ..logprobs import ScoredChunk
 from ..model_names import model_name
@@ -48,12 +48,12 @@ from ..protocol import (
     TokenTimes,
 )
 from ..reasoning_parsers import reasoning_marks
+from .completion_stream import DeltaStream, Heard, LiveRequest
 from .discovery import EndpointInfo, discover
 from .http import NOT_TAKEN, EndpointClient, Refused
 from .prompt_ends import PromptEnds
 from .prompts import EndpointPrompts, tokenize
-from .slots import Slots
-from .stream import DeltaStream, Heard, LiveRequest
+from .request_slots import RequestSlots
 from .tokens import Asked, LocalTokenizer, RemoteTokenizer
 from .wire import BadAnswer, Capabilities, Delta, read_scored
 
@@ -95,7 +95,7 @@ class OpenAIEngine:
         self._local: LocalTokenizer | None = None
         self._remote: RemoteTokenizer | None = None
         self._endpoint_prompts: EndpointPrompts | None = None  # of ``_found``
-        self._slots = Slots(settings.max_branches)
+        self._slots = RequestSlots(settings.max_branches)
         self._live: dict[str, LiveRequest] = {}
         self._steps, self._tokens = StepTimes(clock=anyio.current_time), TokenTimes()
 

@@ -10,8 +10,7 @@ import aiohttp
 import anyio
 import orjson
 
-from ...errors import EngineClosed, EngineError
-from ...http_endpoints import (
+from ...common.http_endpoints import (
     RETRYABLE_STATUSES,
     SHOWN_CHARS,
     AnswerTooLong,
@@ -20,6 +19,7 @@ from ...http_endpoints import (
     retry_after,
     with_retries,
 )
+from ...errors import EngineClosed, EngineError
 from ..breaker import Breaker
 from .wire import complaint
 

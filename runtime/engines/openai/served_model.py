@@ -9,9 +9,9 @@ from typing import Any, Final
 import anyio
 import anyio.to_thread
 
+from ...common.http_endpoints import authorization
 from ...config import OpenAISettings
 from ...errors import BadRequest, EngineError, EngineStartError
-from ...http_endpoints import authorization
 from ...model_files.inspection import ModelFiles, inspect
 from ..protocol import Message
 from .discovery import read_tokens, served_entry

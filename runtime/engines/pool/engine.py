@@ -3,7 +3,7 @@
 ``routing`` says where a request goes. A member that is lost, or that has stalled, costs nothing but
 time: what it had not begun is begun elsewhere, and what it had begun goes on elsewhere from the
 exact tokens that there are, as long as the race's deadline is not over. Only if no member is left
-is the request lost. What looks after the members (``health``) runs beside the engine, as
+is the request lost. What looks after the members (``member_health``) runs beside the engine, as
 ``Runtime`` has it do; without it a member that says nothing is waited for.
 """
 
@@ -30,8 +30,8 @@ from ..protocol import (
     encode_prompt,
     takes_tool_turns,
 )
-from .health import Health
 from .load import pooled_load
+from .member_health import Health
 from .members import MemberReport, Members
 from .requests import Requests
 

@@ -16,7 +16,7 @@ from ...config import Settings
 from ...errors import EngineError, EngineStartError
 from ..protocol import Chunk, Generation
 from .on_client import EngineOnClient, set_heap_aside
-from .prompt_ends import correct_prompt_ends
+from .prompt_characters import correct_prompt_ends
 from .start import first_line
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from ...config import DEMO_MODEL, PromptSettings, ThinkingSettings, VllmSettings
 from ...errors import EngineDead, EngineStartError
 from ..model_names import model_name
 from .on_client import EngineOnClient, set_heap_aside
-from .prompt_ends import correct_prompt_ends
+from .prompt_characters import correct_prompt_ends
 from .reasoning import reasoning_arguments
-from .speculation import check_speculation, speculation_arguments
+from .speculative_config import check_speculation, speculation_arguments
 from .start import (
     StartedVllm,
     build,

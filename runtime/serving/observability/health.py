@@ -23,7 +23,7 @@ from ...racing.spec import RaceSpec
 from ...result import Result
 from ...runtime import Runtime
 from ..errors import json_response
-from ..security.keys import public
+from ..security.api_keys import public
 
 _log = structlog.get_logger("frontrunner.serving")
 

@@ -36,7 +36,7 @@ from ...events.types import BranchEnded, Event, ToolCalled, ToolReturned
 from ...racing.spec import RaceSpec
 from ...result import BranchReport, Result
 from ...runtime import Runtime
-from ..security.keys import public
+from ..security.api_keys import public
 
 #: Seconds. An answer takes from a moment to minutes.
 _ANSWER_TIMES = (0.1, 0.25, 0.5, 1, 2, 3, 5, 7.5, 10, 15, 20, 30, 45, 60, 90, 120, 300, 600)

@@ -8,10 +8,10 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter
 
 from ...prompts.messages import Conversation
-from ...racing.options import RaceOptions
+from ...racing.race_options import RaceOptions
 from ...result import Result
 from ..app_keys import RUNTIME, SETTINGS
-from ..replies.races import (
+from ..replies.completion_races import (
     Choice,
     answer_race,
     branches_for,
@@ -27,8 +27,8 @@ from ..replies.usage import Account
 from ..requests.bounds import Items
 from ..requests.hosted_tools import left_out, tool_types
 from ..requests.ignored_fields import CHAT, ignored_fields
-from ..requests.options import Sampled, TemplateArguments, race_options, stop_strings
-from ..requests.reading import read_messages, read_request
+from ..requests.request_body import read_messages, read_request
+from ..requests.request_options import Sampled, TemplateArguments, race_options, stop_strings
 from ..requests.response_format import ChatFormat, JsonReply
 from ..requests.slices import SLICES
 from ..runs.frames import Frame, TextFrame

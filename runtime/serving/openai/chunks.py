@@ -9,11 +9,11 @@ from ...errors import FrontrunnerError
 from ...events.types import BranchProgressed, Event
 from ...result import Result
 from ..errors import error_object
+from ..replies.completion_races import choices_of, count_ahead, usage
 from ..replies.live_reasoning import LiveReasoning
 from ..replies.race_events import extra_frame, extra_payload
-from ..replies.races import choices_of, count_ahead, usage
 from ..replies.usage import Account
-from ..runs.frames import DataFrame, Frame, TextFrame
+from ..runs.frames import Frame, JsonFrame, TextFrame
 from ..runs.leader_stream import Answer, Decided, Extra, Reasoning, StreamItem
 
 
@@ -88,26 +88,26 @@ class ChunkEncoder(ABC):
         return choices_of(result, 1, self._account.form)[0].content
 
     def fail(self, error: FrontrunnerError) -> Iterable[Frame]:
-        return [DataFrame({"error": error_object(error)}, terminal=True)]
+        return [JsonFrame({"error": error_object(error)}, terminal=True)]
 
     def _last(self, result: Result) -> list[Frame]:
         told = {"frontrunner": self._account.summary(result)}
         frames = list[Frame]()
         *others, last = self._decided(result)
         for choice in others:
-            frames += [*self._opening(choice["index"]), DataFrame(self._chunk(choice))]
+            frames += [*self._opening(choice["index"]), JsonFrame(self._chunk(choice))]
         frames += self._opening(last["index"])
         whole = {**self._chunk(last), **told}
-        frames.append(DataFrame(whole, terminal=not self._include_usage))
+        frames.append(JsonFrame(whole, terminal=not self._include_usage))
         if self._include_usage:
             end = {**self._base(), "choices": [], "usage": self._usage(result), **told}
-            frames.append(DataFrame(end, terminal=True))
+            frames.append(JsonFrame(end, terminal=True))
         return frames
 
     def _opening(self, index: int) -> list[Frame]:
         """What comes before the first text of a choice, if that was not sent yet."""
         choice = self._unopened.pop(index, None)
-        return [] if choice is None else [DataFrame(self._chunk(choice))]
+        return [] if choice is None else [JsonFrame(self._chunk(choice))]
 
     def _usage(self, result: Result) -> dict[str, Any]:
         return usage([result], self._choices, self._account)
@@ -116,7 +116,7 @@ class ChunkEncoder(ABC):
         """An event of the race, in a chunk without choices: clients that know nothing of them
         pass over it, as over the one with the usage."""
         if not isinstance(event, BranchProgressed):
-            return DataFrame(self._beside(extra_payload(event)))
+            return JsonFrame(self._beside(extra_payload(event)))
         frame = extra_frame(event)
         assert isinstance(frame, TextFrame)
         return TextFrame(

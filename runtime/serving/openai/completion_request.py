@@ -6,12 +6,12 @@ from aiohttp import web
 from pydantic import Field, NonNegativeInt
 
 from ...engines.logprobs import MAX_LOGPROBS
-from ...racing.options import RaceOptions, RawPrompt
+from ...racing.race_options import RaceOptions, RawPrompt
 from ..app_keys import RUNTIME
 from ..errors import BadParameter
-from ..replies.races import branches_for
+from ..replies.completion_races import branches_for
 from ..requests.bounds import Items
-from ..requests.options import Sampled, race_options, stop_strings
+from ..requests.request_options import Sampled, race_options, stop_strings
 from .chat import Seed, Stop, StreamOptions
 
 Token = Annotated[int, Field(ge=0, lt=2**31)]

@@ -9,11 +9,10 @@ import anyio
 from aiohttp import web
 
 from ...errors import FrontrunnerError
-from ...racing.options import AnswerOptions, RaceOptions, RawPrompt, answer_kind
+from ...racing.race_options import AnswerOptions, RaceOptions, RawPrompt, answer_kind
 from ...result import Result
 from ..app_keys import SETTINGS
-from ..replies.content import ReplyForm
-from ..replies.races import (
+from ..replies.completion_races import (
     ClientGone,
     answer_race,
     check_model,
@@ -24,11 +23,12 @@ from ..replies.races import (
     usage,
     wants_events,
 )
+from ..replies.content import ReplyForm
 from ..replies.usage import Account
 from ..requests.ignored_fields import COMPLETIONS, ignored_fields
-from ..requests.options import FrontrunnerOptions
-from ..requests.reading import read_request
-from ..runs.frames import DataFrame, Frame
+from ..requests.request_body import read_request
+from ..requests.request_options import FrontrunnerOptions
+from ..runs.frames import Frame, JsonFrame
 from ..runs.replay_buffer import ReplayBuffer
 from ..runs.written import stream_written
 from .chunks import ChunkEncoder
@@ -100,15 +100,15 @@ class OneOfSeveral(CompletionEncoder):
         }
         if self._include_usage:
             end["usage"] = usage(results, self._choices, self._account)
-        return DataFrame(end, terminal=True)
+        return JsonFrame(end, terminal=True)
 
     def _last(self, result: Result) -> list[Frame]:
         self.result = result
         told = {"frontrunner": self._account.summary(result)}
         *others, last = self._decided(result)
         return [
-            *(DataFrame(self._chunk(other)) for other in others),
-            DataFrame({**self._chunk(last), **told}),
+            *(JsonFrame(self._chunk(other)) for other in others),
+            JsonFrame({**self._chunk(last), **told}),
         ]
 
     def _chunk(self, choice: Mapping[str, Any]) -> dict[str, Any]:

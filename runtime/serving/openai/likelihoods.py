@@ -14,19 +14,19 @@ from aiohttp import web
 
 from ...engines.logprobs import ScoredChunk, TokenLogprob
 from ...errors import BadRequest, FrontrunnerError
-from ...racing.options import RaceOptions, RawPrompt
+from ...racing.race_options import RaceOptions, RawPrompt
 from ...scheduling.scoring import ScoreOptions, require_logprobs
 from ..app_keys import RUNTIME
 from ..errors import BadParameter, RunCancelled, json_response
-from ..replies.races import ClientGone
+from ..replies.completion_races import ClientGone
 from ..replies.usage import Account, Spent
 from ..requests.ignored_fields import told
-from ..runs.frames import DataFrame, Frame
+from ..runs.frames import Frame, JsonFrame
 from ..runs.replay_buffer import ReplayBuffer
 from ..runs.run import RUNS
-from ..runs.sse import LOOK
+from ..runs.sse_stream import LOOK
 from ..runs.written import stream_written
-from ..security.keys import key_name
+from ..security.api_keys import key_name
 from .completion_choices import LogprobsWriter, choice, joined
 from .completion_request import CompletionRequest
 
@@ -220,14 +220,14 @@ class _Reply:
     def frame(self, piece: Mapping[str, Any]) -> Frame:
         """A piece of a choice in a stream."""
         null = {"usage": None} if self._usage_at_end else {}
-        return DataFrame({**self._head, **null, "choices": [piece]})
+        return JsonFrame({**self._head, **null, "choices": [piece]})
 
     def last_frame(self, counts: Sequence[int]) -> Frame:
         """How it went, in a chunk without choices."""
         end = {**self._head, "choices": [], **self._account_of(counts)}
         if not self._usage_at_end:
             del end["usage"]
-        return DataFrame(end, terminal=True)
+        return JsonFrame(end, terminal=True)
 
     def whole(self, pieces: Sequence[Mapping[str, Any]], counts: Sequence[int]) -> dict[str, Any]:
         """The reply that is not streamed."""

@@ -14,7 +14,7 @@ from typing import Final
 from aiohttp import ETag, web
 
 from ..errors import json_response
-from ..security.keys import public
+from ..security.api_keys import public
 from .form_schema import offer
 
 _FILES: Final = Path(__file__).parent / "page"

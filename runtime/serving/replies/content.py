@@ -15,8 +15,7 @@ from functools import lru_cache
 from typing import Final, Literal
 
 from ...answers.combined import ToolCall, read_calls
-from ...answers.extraction.thinking import without_thinking
-from ...thinking import ThinkingFormat
+from ...thinking import ThinkingFormat, without_thinking
 
 Content = Literal["answer", "reply"]
 #: Characters of a token, of which there are hardly fewer.

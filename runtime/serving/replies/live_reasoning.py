@@ -7,9 +7,8 @@ it is told, unless the request says ``stream_leader: false``. Of a model whose w
 (``[thinking]``) the thinking alone is told, without its marks.
 """
 
-from ...answers.extraction.thinking import END_OF_THINKING
 from ...events.types import Event, RaceStarted
-from ...thinking import ThinkingFormat, ThinkingReader
+from ...thinking import END_OF_THINKING, ThinkingFormat, ThinkingReader
 from ..runs.leader_stream import SWITCH, Reasoning
 from .content import ReplyForm
 

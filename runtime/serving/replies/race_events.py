@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any, Final
 
 from ...events.types import BranchProgressed, Event, RaceDecided
-from ..runs.frames import DataFrame, Frame, TextFrame
+from ..runs.frames import Frame, JsonFrame, TextFrame
 from .race_summary import summary
 
 #: What an event is called on the wire, by its ``type``.
@@ -44,7 +44,7 @@ def extra_frame(event: Event, *, named: bool = False, numbered: str | None = Non
     """
     name = NAMES[event.type]
     if not isinstance(event, BranchProgressed):
-        return DataFrame(extra_payload(event), event=name if named else None, numbered=numbered)
+        return JsonFrame(extra_payload(event), event=name if named else None, numbered=numbered)
 
     def wrap(text: str, tokens: int) -> Mapping[str, Any]:
         return {

@@ -9,9 +9,9 @@ from aiohttp import web
 from ...engines.chat_template import PLAIN_STOP
 from ...prompts.instructions import AUTO
 from ...prompts.tool_choice import tool_use
-from ...racing.options import AnswerOptions, answer_kind
+from ...racing.race_options import AnswerOptions, answer_kind
 from ..app_keys import RUNTIME, SETTINGS
-from ..requests.options import FrontrunnerOptions
+from ..requests.request_options import FrontrunnerOptions
 from ..requests.response_format import JsonReply
 from .content import ReplyForm
 

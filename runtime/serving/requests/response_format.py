@@ -14,7 +14,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from ...answers.extraction.schema import check_schema, patterns_in
-from ...racing.options import AnswerOptions
+from ...racing.race_options import AnswerOptions
 from ..errors import BadParameter
 
 #: Bytes of a schema.

@@ -18,8 +18,8 @@ from ..requests.bounds import Items
 from ..requests.hosted_tools import left_out
 from ..requests.ignored_fields import ITEMS, RESPONSES, ignored_fields
 from ..requests.limits import parse_json
-from ..requests.options import Sampled, TemplateArguments
-from ..requests.reading import weight
+from ..requests.request_body import weight
+from ..requests.request_options import Sampled, TemplateArguments
 from ..requests.response_format import JsonReply, ResponseFormat
 from ..requests.slices import Slices
 

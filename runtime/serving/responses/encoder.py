@@ -27,11 +27,11 @@ from ...errors import FrontrunnerError
 from ...events.types import Event
 from ...result import Result
 from ..errors import RunCancelled
+from ..replies.completion_races import choices_of, count_ahead, spent_on
 from ..replies.live_reasoning import LiveReasoning
 from ..replies.race_events import extra_frame
-from ..replies.races import choices_of, count_ahead, spent_on
 from ..replies.usage import Account
-from ..runs.frames import DataFrame, Frame, TextFrame
+from ..runs.frames import Frame, JsonFrame, TextFrame
 from ..runs.leader_stream import Answer, Decided, Extra, Reasoning, StreamItem
 
 Json = dict[str, Any]
@@ -265,10 +265,10 @@ def response_of(item_id: str) -> str | None:
     return f"resp_{response}" if response and place else None
 
 
-def _event(name: str, fields: Json, *, terminal: bool = False, text: str = "") -> DataFrame:
+def _event(name: str, fields: Json, *, terminal: bool = False, text: str = "") -> JsonFrame:
     """An event; ``text`` is what it alone holds. Closing events repeat a text that is kept once: it
     is counted at one of them."""
-    return DataFrame(
+    return JsonFrame(
         {"type": name, **fields},
         terminal,
         event=name,

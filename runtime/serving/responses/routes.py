@@ -17,13 +17,13 @@ from aiohttp import web
 from ...errors import FrontrunnerError
 from ..app_keys import SETTINGS
 from ..errors import BadParameter, json_response
-from ..replies.races import ClientGone
-from ..requests.reading import read_request
+from ..replies.completion_races import ClientGone
+from ..requests.request_body import read_request
 from ..runs.run import RUNS, Run
-from ..runs.sse import LOOK, stream_run, streamed
-from ..security.keys import key_name
+from ..runs.sse_stream import LOOK, stream_run, streamed
+from ..security.api_keys import key_name
 from .bodies import ResponseBody
-from .runs import (
+from .response_runs import (
     STORE,
     Memory,
     PreviousNotFound,

@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ..errors import BadParameter
 from ..requests.limits import parse_request
-from ..requests.options import checked
-from ..requests.reading import checked_in_slices
+from ..requests.request_body import checked_in_slices
+from ..requests.request_options import checked
 from ..requests.slices import Slices
 from .bodies import ResponseBody
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import anyio
 
+from ...common.json_bytes import json_bytes
 from ...engines.protocol import Message
-from ...json_bytes import json_bytes
 from ..errors import NotFound
 from .bodies import reply_turns
 from .encoder import ResponseEncoder, response_of

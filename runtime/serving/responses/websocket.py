@@ -36,16 +36,23 @@ import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 from anyio.abc import TaskGroup
 
+from ...common.json_bytes import json_bytes
 from ...errors import BadRequest, FrontrunnerError
-from ...json_bytes import json_bytes
 from ..app_keys import SETTINGS
 from ..errors import BadParameter, Draining, EventsExpired, json_response
 from ..requests.slices import SLICES
 from ..runs.frames import Frame
 from ..runs.replay_buffer import LogReader
 from ..runs.run import RUNS, Run
-from ..security.keys import key_name
-from .runs import Memory, find_events, find_run, prepare_response, start_response, told_error
+from ..security.api_keys import key_name
+from .response_runs import (
+    Memory,
+    find_events,
+    find_run,
+    prepare_response,
+    start_response,
+    told_error,
+)
 from .socket_messages import Cancel, Create, Resume, SocketMessage, read_message
 from .socket_sends import BoundedSocket, Gone, Sender, Stalled
 from .store import ResponseStore

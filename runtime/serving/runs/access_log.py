@@ -11,7 +11,7 @@ import structlog
 from aiohttp import web
 
 from ...result import Result
-from ..security.keys import key_name
+from ..security.api_keys import key_name
 
 _log = structlog.get_logger("frontrunner.access")
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from ...common.json_bytes import json_bytes
 from ...errors import FrontrunnerError
-from ...json_bytes import json_bytes
 from ...result import Result
 from .leader_stream import StreamItem
 
@@ -81,8 +81,8 @@ class Encoder(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class DataFrame:
-    """A message that stands for itself."""
+class JsonFrame:
+    """A message that stands for itself: one JSON object."""
 
     payload: Mapping[str, Any]
     terminal: bool = False
@@ -135,6 +135,6 @@ class TextFrame:
         return json_bytes(self.payload if self.numbered is None else _with(self, number))
 
 
-def _with(frame: DataFrame | TextFrame, number: int) -> dict[str, Any]:
+def _with(frame: JsonFrame | TextFrame, number: int) -> dict[str, Any]:
     assert frame.numbered is not None
     return {**frame.payload, frame.numbered: number}

@@ -17,7 +17,7 @@ from frontrunner.strategies.protocol import StopReason
 
 from ...config import ServerSettings
 from ...errors import EngineClosed, EngineError, EngineRestarting, FrontrunnerError, NotInTime
-from ...racing.options import Question, RaceOptions
+from ...racing.race_options import Question, RaceOptions
 from ...result import Result
 from ...runtime import Runtime
 from ..errors import Draining, RaceLost, RunCancelled

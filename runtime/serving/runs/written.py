@@ -8,9 +8,9 @@ from aiohttp import web
 from ...errors import FrontrunnerError
 from ..app_keys import SETTINGS
 from ..errors import error_object
-from .frames import DataFrame
+from .frames import JsonFrame
 from .replay_buffer import LogReader, ReplayBuffer
-from .sse import LOOK, stream_frames
+from .sse_stream import LOOK, stream_frames
 
 
 async def stream_written(
@@ -36,7 +36,7 @@ async def stream_written(
             await write(log)
         except FrontrunnerError as error:
             if log.next:
-                log.extend([DataFrame({"error": error_object(error)}, terminal=True)], final=True)
+                log.extend([JsonFrame({"error": error_object(error)}, terminal=True)], final=True)
             else:
                 failure = error  # raised outside, where no ExceptionGroup wraps it
         finally:

@@ -15,7 +15,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from ..errors import Forbidden, error_response
-from .keys import is_loopback
+from .api_keys import is_loopback
 
 _METHODS = "GET, POST, DELETE, OPTIONS"
 #: What a page may read of a response beside the body.

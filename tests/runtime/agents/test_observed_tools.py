@@ -6,7 +6,7 @@ from frontrunner import Runtime
 from frontrunner.agents import Tool
 from frontrunner.events import Event, ToolCalled, ToolReturned
 from frontrunner.runtime.cli.display.ndjson import event_line
-from frontrunner.runtime.events.reading import read_event
+from frontrunner.runtime.events.event_lines import read_event
 from frontrunner.runtime.serving.observability.metrics import Metrics
 from frontrunner.runtime.serving.replies.race_events import extra_frame, extra_payload
 from frontrunner.runtime.traces.recorder import TraceRecorder

@@ -14,10 +14,10 @@ import frontrunner
 from frontrunner.runtime.cli import main
 from frontrunner.runtime.cli.common import engine_startup
 from frontrunner.runtime.cli.display.best_so_far import BestSoFar
+from frontrunner.runtime.common.config_identity import RACING_TABLES, ConfigIdentity
 from frontrunner.runtime.config import Settings
-from frontrunner.runtime.config_identity import RACING_TABLES, ConfigIdentity
 from frontrunner.runtime.events.types import VoteChanged
-from frontrunner.runtime.traces.reading import read_traces
+from frontrunner.runtime.traces.trace_files import read_traces
 
 from .conftest import Done, cli_process, read_until, scripted_process
 

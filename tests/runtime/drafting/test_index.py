@@ -13,8 +13,8 @@ pytest.importorskip("numba")
 
 import numpy as np
 
+from frontrunner.runtime.drafting.batch_rows import Race
 from frontrunner.runtime.drafting.index import ContinuationIndex
-from frontrunner.runtime.drafting.races import Race
 from frontrunner.runtime.drafting.vocabulary import Vocabulary
 
 K = 6

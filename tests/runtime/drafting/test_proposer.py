@@ -13,8 +13,8 @@ pytest.importorskip("numba")
 import numpy as np
 
 from frontrunner.runtime.drafting import SETTINGS_KEY
+from frontrunner.runtime.drafting.batch_rows import KEPT_PROMPT, Races
 from frontrunner.runtime.drafting.proposer import CrossBranchProposer
-from frontrunner.runtime.drafting.races import KEPT_PROMPT, Races
 
 ROWS, LENGTH, K = 8, 64, 4
 NO_NUMBERS = np.full(KEPT_PROMPT + 500, -1, dtype=np.int32)

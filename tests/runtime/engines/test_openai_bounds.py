@@ -12,9 +12,9 @@ import pytest
 from aiohttp import web
 
 from frontrunner.runtime.engines.breaker import Breaker
-from frontrunner.runtime.engines.openai import stream as streams
+from frontrunner.runtime.engines.openai import completion_stream
+from frontrunner.runtime.engines.openai.completion_stream import DeltaStream, Heard
 from frontrunner.runtime.engines.openai.engine import OpenAIEngine
-from frontrunner.runtime.engines.openai.stream import DeltaStream, Heard
 from frontrunner.runtime.engines.protocol import Generation, Sampling
 from frontrunner.runtime.errors import EngineError
 
@@ -102,8 +102,8 @@ async def test_a_stream_without_text_is_read_in_turns_and_not_for_ever(name: str
 
     content = await measured(NOTHING[name], act)
     assert content.without_turn == 0
-    assert content.most <= streams._READ_BYTES
-    assert content.bytes_read <= streams._MAX_SILENT + 2 * streams._READ_BYTES
+    assert content.most <= completion_stream._READ_BYTES
+    assert content.bytes_read <= completion_stream._MAX_SILENT + 2 * completion_stream._READ_BYTES
 
 
 async def test_text_without_end_is_not_kept() -> None:
@@ -118,14 +118,14 @@ async def test_text_without_end_is_not_kept() -> None:
             assert "more text" in str(error)  # noqa: PT017 - it ends the loop
 
     content = await measured(TEXT % (b"x" * 60_000), act)
-    most = streams._TEXT_ROOM + streams._CHARS_PER_TOKEN * REQUEST.max_tokens
+    most = completion_stream._TEXT_ROOM + completion_stream._CHARS_PER_TOKEN * REQUEST.max_tokens
     assert kept <= most
     assert content.bytes_read <= most + 200_000
 
 
 async def test_what_follows_the_text_is_not_waited_for() -> None:
     content = await measured(b": more\n\n", DeltaStream.drain)
-    assert content.reads <= streams._LAST_READS
+    assert content.reads <= completion_stream._LAST_READS
     assert content.without_turn == 0
 
 

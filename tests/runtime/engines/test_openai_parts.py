@@ -17,8 +17,8 @@ from frontrunner.runtime.engines.openai.placeholder_ids import (
     spell_conversation,
     spell_piece,
 )
-from frontrunner.runtime.engines.openai.slots import Slots
-from frontrunner.runtime.engines.openai.sse import EventDecoder, EventTooLong
+from frontrunner.runtime.engines.openai.request_slots import RequestSlots
+from frontrunner.runtime.engines.openai.sse_decoder import EventDecoder, EventTooLong
 from frontrunner.runtime.engines.openai.wire import BadAnswer, Delta, read_event
 from frontrunner.runtime.engines.protocol import FinishReason
 
@@ -201,7 +201,7 @@ def test_a_lone_surrogate_is_replaced() -> None:
 
 
 async def test_places_go_by_priority_then_arrival_and_none_is_lost() -> None:
-    slots = Slots(1)
+    slots = RequestSlots(1)
     order: list[str] = []
 
     async def visit(name: str, priority: int) -> None:
@@ -224,7 +224,7 @@ async def test_places_go_by_priority_then_arrival_and_none_is_lost() -> None:
 
 
 async def test_a_place_that_comes_as_one_gives_up_goes_to_the_next() -> None:
-    slots = Slots(1)
+    slots = RequestSlots(1)
     await slots.acquire(0)
     scope = anyio.CancelScope()
     came = anyio.Event()

@@ -20,7 +20,7 @@ from frontrunner.runtime.engines.openai.engine import OpenAIEngine
 from frontrunner.runtime.engines.openai.wire import ReasoningMarks, read_event
 from frontrunner.runtime.engines.protocol import Generation, Sampling
 from frontrunner.runtime.errors import EngineStartError
-from frontrunner.runtime.prompts.thinking import ThinkingModel
+from frontrunner.runtime.prompts.thinking_model import ThinkingModel
 from frontrunner.runtime.runtime import Runtime
 
 from . import fake_endpoint

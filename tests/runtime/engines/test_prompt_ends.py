@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from frontrunner.runtime.engines.vllm.prompt_ends import correct_prompt_ends, whole_characters
+from frontrunner.runtime.engines.vllm.prompt_characters import correct_prompt_ends, whole_characters
 
 pytestmark = pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")
 

@@ -7,9 +7,12 @@ import pytest
 from frontrunner.runtime.config import NoSpeculation, Settings, SpeculationSettings
 from frontrunner.runtime.config.tables import tables
 from frontrunner.runtime.drafting import SETTINGS_KEY
-from frontrunner.runtime.drafting.settings import DraftingSettings
-from frontrunner.runtime.engines.vllm import speculation
-from frontrunner.runtime.engines.vllm.speculation import check_speculation, speculation_arguments
+from frontrunner.runtime.drafting.drafting_settings import DraftingSettings
+from frontrunner.runtime.engines.vllm import speculative_config
+from frontrunner.runtime.engines.vllm.speculative_config import (
+    check_speculation,
+    speculation_arguments,
+)
 from frontrunner.runtime.errors import ConfigError, EngineStartError
 
 TABLE = tables(Settings)["engine.speculation"]
@@ -152,7 +155,7 @@ def test_the_proposer_vllm_is_told_to_load_is_there() -> None:
 def test_a_missing_library_is_named_with_the_command_that_installs_it(
     method: str, module: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(speculation, "find_spec", lambda name: None)
+    monkeypatch.setattr(speculative_config, "find_spec", lambda name: None)
     with pytest.raises(EngineStartError, match=r"engine\.speculation\.method.*pip install") as e:
         check_speculation(loaded(method=method), {})
     assert module in str(e.value)
@@ -160,7 +163,7 @@ def test_a_missing_library_is_named_with_the_command_that_installs_it(
 
 @pytest.mark.parametrize("method", ["suffix", "cross_branch"])
 def test_the_other_model_runner_is_refused(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speculation, "find_spec", lambda name: object())
+    monkeypatch.setattr(speculative_config, "find_spec", lambda name: object())
     check_speculation(loaded(method=method), {"VLLM_USE_V2_MODEL_RUNNER": "0"})
     with pytest.raises(EngineStartError, match="VLLM_USE_V2_MODEL_RUNNER"):
         check_speculation(loaded(method=method), {"VLLM_USE_V2_MODEL_RUNNER": "1"})

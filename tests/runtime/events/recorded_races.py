@@ -18,9 +18,9 @@ from frontrunner import Runtime
 from frontrunner.agents import Tool
 from frontrunner.runtime.cli.display.ndjson import event_line
 from frontrunner.runtime.engines.scripted import BranchScript, Piece
+from frontrunner.runtime.events.event_lines import read_event
+from frontrunner.runtime.events.event_stream import EventStream
 from frontrunner.runtime.events.fold import RaceState
-from frontrunner.runtime.events.reading import read_event
-from frontrunner.runtime.events.stream import EventStream
 from frontrunner.runtime.events.types import (
     BranchExtended,
     BranchForcing,

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frontrunner.runtime.engines.scripted import BranchScript, Piece
+from frontrunner.runtime.events.event_lines import read_event
 from frontrunner.runtime.events.fold import BranchState, RaceState
 from frontrunner.runtime.events.growing_text import GrowingText
-from frontrunner.runtime.events.reading import read_event
 from frontrunner.runtime.events.types import (
     BranchEnded,
     BranchExtended,

@@ -14,7 +14,7 @@ import pytest
 from frontrunner.runtime.events.types import Event
 from frontrunner.runtime.serving.playground import routes
 from frontrunner.runtime.serving.replies.race_events import NAMES, extra_frame, extra_payload
-from frontrunner.runtime.serving.runs.frames import DataFrame
+from frontrunner.runtime.serving.runs.frames import JsonFrame
 
 from .recorded_races import RACES, STREAMS, joined, recorded
 
@@ -33,7 +33,7 @@ def node() -> str:
 
 def on_the_wire(event: Event) -> Any:
     if event.type == "race_decided":
-        return json.loads(DataFrame(extra_payload(event)).encode(0))
+        return json.loads(JsonFrame(extra_payload(event)).encode(0))
     return json.loads(extra_frame(event, named=True, numbered="sequence_number").encode(0))
 
 

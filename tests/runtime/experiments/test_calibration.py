@@ -26,7 +26,7 @@ from frontrunner.runtime.experiments.calibration import (
     split,
 )
 from frontrunner.runtime.simulation.simulated_race import SimulatedRace, Timing
-from frontrunner.runtime.traces.reading import (
+from frontrunner.runtime.traces.trace_files import (
     RecordedBranch,
     RecordedQuestion,
     read_traces,

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from frontrunner.runtime.answers import Equivalence
 from frontrunner.runtime.traces.public_formats import plain_line
-from frontrunner.runtime.traces.reading import read_traces, unified
 from frontrunner.runtime.traces.recordings import RecordedQuestion, TraceError
+from frontrunner.runtime.traces.trace_files import read_traces, unified
 
 from .data import real_data
 

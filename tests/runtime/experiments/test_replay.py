@@ -24,7 +24,7 @@ from frontrunner.runtime.experiments.replay import (
 )
 from frontrunner.runtime.simulation.cells import Cell, StrategySpec, cells_of
 from frontrunner.runtime.simulation.simulated_race import CannotReplay, SimulatedRace, Timing
-from frontrunner.runtime.traces.reading import (
+from frontrunner.runtime.traces.trace_files import (
     RecordedBranch,
     RecordedQuestion,
     read_traces,

@@ -7,7 +7,7 @@ import pytest
 from frontrunner.runtime.errors import BadRequest
 from frontrunner.runtime.experiments.replay import Job, Replay, Replayed
 from frontrunner.runtime.simulation.cells import StrategySpec, cells_of
-from frontrunner.runtime.traces.reading import RecordedBranch, RecordedQuestion
+from frontrunner.runtime.traces.trace_files import RecordedBranch, RecordedQuestion
 
 ACCEPTED = [StrategySpec.parse("best_of_n:threshold=1")]
 

@@ -10,7 +10,8 @@ import pytest
 from frontrunner.runtime.answers import Equivalence
 from frontrunner.runtime.events.types import BranchProbed, BranchScored, Event
 from frontrunner.runtime.traces.formats import read_own
-from frontrunner.runtime.traces.reading import (
+from frontrunner.runtime.traces.recorder import TraceRecorder
+from frontrunner.runtime.traces.trace_files import (
     RecordedBranch,
     RecordedQuestion,
     TraceError,
@@ -18,7 +19,6 @@ from frontrunner.runtime.traces.reading import (
     read_traces,
     unified,
 )
-from frontrunner.runtime.traces.recorder import TraceRecorder
 from frontrunner.strategies.majority import Majority
 from frontrunner.strategies.protocol import ProbeAnswer
 

@@ -10,7 +10,7 @@ from tests.backends import virtual_asyncio
 
 from frontrunner.runtime.config import Settings
 from frontrunner.runtime.engines import BranchScript, Piece
-from frontrunner.runtime.serving.requests.options import deadline_of, read_timeout
+from frontrunner.runtime.serving.requests.request_options import deadline_of, read_timeout
 
 from .conftest import Serve, Served
 

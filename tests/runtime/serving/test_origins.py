@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.profiles import examples
 
+from frontrunner.runtime.serving.security.api_keys import Keys, key_middleware
 from frontrunner.runtime.serving.security.cors import Origins, cors_headers, origin_middleware
-from frontrunner.runtime.serving.security.keys import Keys, key_middleware
 
 from .raw_http import exchange, head, listening, status_of, upgrade
 

@@ -19,7 +19,7 @@ from frontrunner.runtime.engines import BranchScript, Script, ScriptedEngine
 from frontrunner.runtime.errors import ConfigError
 from frontrunner.runtime.serving.app import Host
 from frontrunner.runtime.serving.observability.metrics import Metrics
-from frontrunner.runtime.serving.responses.runs import PREFIX
+from frontrunner.runtime.serving.responses.response_runs import PREFIX
 from frontrunner.runtime.serving.vllm_plugin import VllmPlugin, plugin, server_settings
 from frontrunner.runtime.serving.vllm_plugin.deadline_switch import DeadlineSwitch, asks_for_race
 from frontrunner.runtime.serving.vllm_plugin.server_settings import (

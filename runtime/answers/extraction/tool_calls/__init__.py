@@ -14,8 +14,8 @@ from typing import Any, Final
 from ..json_pieces import JSON_SCAN_CHARS, State, pieces
 from ..json_values import NoValueError, canonical_json, depth_fits, only_value
 from .bare import read_bare
+from .call_marks import MARKS, read_marked
 from .calls import Call, Offered, calls_in, offered
-from .formats import MARKS, read_marked
 
 __all__ = ["MAX_TOOL_CALLS", "Offered", "announces_call", "last_tool_call", "offered"]
 
@@ -34,9 +34,9 @@ _NAMESPACE: Final = "]<]minimax[>["
 def last_tool_call(text: str, tools: Sequence[Mapping[str, Any]] | Offered = ()) -> str | None:
     """The tool calls that the text ends with, as ``{"arguments":{…},"name":"…"}``.
 
-    Reads the formats of the usual model families (``formats.py``), and without their marks JSON in
-    the forms of OpenAI and Anthropic, or a list in Python's notation. Several calls are one answer,
-    an array in their order. One that is broken or unfinished leaves no answer: neither the others
+    Reads the formats of the usual model families (``call_marks.py``), and without their marks JSON
+    in the forms of OpenAI and Anthropic, or a list in Python's notation. Several calls are one
+    answer, an array in their order. One that is broken or unfinished leaves no answer: neither the others
     nor what its arguments hold are what the text says. What is no call by its form is never made
     one: JSON with a name needs arguments, too.
 

@@ -1,5 +1,5 @@
 // @ts-check
-// What a branch thought, and what it said; as in runtime/thinking.py.
+// What a branch thought, and what it said; as in runtime/thinking/format.py.
 
 /**
  * How thinking is marked, as `frontrunner.race.started` says it.

@@ -6,7 +6,7 @@ import anyio.lowlevel
 import pytest
 
 from frontrunner.runtime.answers import AnswerClusters, ComparisonRules, Equivalence, NoKey
-from frontrunner.runtime.answers.equivalence.keys import MAX_EXCEEDED
+from frontrunner.runtime.answers.equivalence.answer_keys import MAX_EXCEEDED
 
 FACTORED, EXPANDED, OTHER = "(x+1)^2", "x^2+2x+1", "x^2+2x+2"
 

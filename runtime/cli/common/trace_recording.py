@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+from ...common.json_bytes import json_bytes
 from ...errors import BadRequest
 from ...events.types import Event, RaceDecided
-from ...json_bytes import json_bytes
 from ...traces.recorder import TraceRecorder
+from .command_races import Display, Outcome
 from .output import Output
 from .questions import Asked
-from .races import Display, Outcome
 
 
 class TracingDisplay(Display):

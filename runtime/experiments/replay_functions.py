@@ -14,8 +14,8 @@ from ..answers import Equivalence, WorkerPool
 from ..errors import BadRequest
 from ..simulation.cells import StrategySpec, cells_of
 from ..simulation.simulated_race import Timing
-from ..traces.reading import agreed, read_traces, unified
 from ..traces.recordings import RecordedQuestion
+from ..traces.trace_files import agreed, read_traces, unified
 from .comparison import Row, rows_of
 from .draws import Draw, draws_of
 from .replay import Job, Replay, Replayed

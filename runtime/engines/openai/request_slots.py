@@ -1,4 +1,4 @@
-"""A number of places, given out by priority: a queue that can be seen."""
+"""A number of requests that may run at once, begun by priority: a queue that can be seen."""
 
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
@@ -9,7 +9,7 @@ import anyio
 
 @dataclass(order=True, slots=True)
 class _Turn:
-    """Somebody who waits for a place."""
+    """Somebody who waits for a slot."""
 
     priority: int
     number: int
@@ -17,8 +17,8 @@ class _Turn:
     gone: bool = field(compare=False, default=False)
 
 
-class Slots:
-    """``limit`` places; who waits gets the next by priority (lower first), then by arrival."""
+class RequestSlots:
+    """``limit`` slots; who waits gets the next by priority (lower first), then by arrival."""
 
     def __init__(self, limit: int) -> None:
         self._limit = self._free = limit
@@ -34,7 +34,7 @@ class Slots:
         return sum(not turn.gone for turn in self._turns)
 
     async def acquire(self, priority: int) -> None:
-        """Take a place, after a wait if there is none; give it back with ``release``.
+        """Take a slot, after a wait if there is none; give it back with ``release``.
 
         Cancelling it gives it back, if there was one.
         """
@@ -54,7 +54,7 @@ class Slots:
                     self.release()
 
     def release(self) -> None:
-        """Give a place back: the next one in turn has it at once."""
+        """Give a slot back: the next one in turn has it at once."""
         while self._turns:
             turn = heappop(self._turns)
             if not turn.gone:

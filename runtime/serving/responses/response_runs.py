@@ -7,15 +7,15 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from ...common.json_bytes import json_bytes
 from ...engines.protocol import Message
 from ...errors import FrontrunnerError
-from ...json_bytes import json_bytes
 from ...prompts.messages import Conversation
 from ..app_keys import RUNTIME
 from ..errors import BadParameter, EventsExpired, NotFound, error_object, status_of
-from ..replies.races import check_model, wants_events
+from ..replies.completion_races import check_model, wants_events
 from ..replies.usage import Account
-from ..requests.options import race_options
+from ..requests.request_options import race_options
 from ..requests.slices import SLICES
 from ..runs.frames import Frame
 from ..runs.run import RUNS, Run

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frontrunner.runtime.json_bytes import json_bytes
+from frontrunner.runtime.common.json_bytes import json_bytes
 
 
 class Word(StrEnum):

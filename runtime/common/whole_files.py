@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from .errors import BadRequest
+from ..errors import BadRequest
 
 
 class StagedFile:

@@ -9,13 +9,13 @@ import aiohttp
 import anyio
 import anyio.lowlevel
 
+from ...common.http_endpoints import SHOWN_CHARS
 from ...errors import EngineError
-from ...http_endpoints import SHOWN_CHARS
 from ..breaker import Breaker
 from ..protocol import FinishReason, Generation
 from .http import described
-from .slots import Slots
-from .sse import EventDecoder, EventTooLong
+from .request_slots import RequestSlots
+from .sse_decoder import EventDecoder, EventTooLong
 from .wire import BadAnswer, Delta, ReasoningMarks, read_event
 
 T = TypeVar("T")
@@ -55,7 +55,7 @@ class Heard:
 class LiveRequest:
     """A request that runs, or waits for a place."""
 
-    slots: Slots
+    slots: RequestSlots
     aborted: bool = False
     holds_slot: bool = False
     response: aiohttp.ClientResponse | None = None

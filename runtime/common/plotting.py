@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .errors import BadRequest
+from ..errors import BadRequest
 
 
 def pyplot() -> Any:

@@ -11,9 +11,9 @@ pytest.importorskip("numba")
 
 import numpy as np
 
+from frontrunner.runtime.drafting.batch_rows import Races
 from frontrunner.runtime.drafting.index import ContinuationIndex
-from frontrunner.runtime.drafting.races import Races
-from frontrunner.runtime.drafting.templates import BEGINS, find_numbers
+from frontrunner.runtime.drafting.sentence_templates import BEGINS, find_numbers
 from frontrunner.runtime.drafting.vocabulary import Vocabulary
 
 TEXTS = [

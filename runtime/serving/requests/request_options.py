@@ -23,7 +23,7 @@ from ...answers.equivalence.rules import Order, Units
 from ...config import Settings
 from ...config.prompting import argument_fault
 from ...config.sections import path_in
-from ...racing.options import AnswerOptions, RaceOptions
+from ...racing.race_options import AnswerOptions, RaceOptions
 from ..errors import BadParameter
 
 B = TypeVar("B", bound=BaseModel)

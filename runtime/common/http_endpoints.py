@@ -10,7 +10,7 @@ import aiohttp
 import anyio
 import anyio.lowlevel
 
-from .errors import EngineStartError
+from ..errors import EngineStartError
 
 T = TypeVar("T")
 

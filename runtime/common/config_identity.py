@@ -40,7 +40,7 @@ _ANY: Final = ("0.0.0.0", "::", "")
 
 def demo_config_path() -> Path:
     """The shipped ``configs/demo.toml``."""
-    return Path(__file__).resolve().parents[1] / "configs" / "demo.toml"
+    return Path(__file__).resolve().parents[2] / "configs" / "demo.toml"
 
 
 def config_path(path: str | Path | None, environ: Mapping[str, str] | None = None) -> Path:

@@ -3,23 +3,27 @@
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 import orjson
 import structlog
 
-if TYPE_CHECKING:
-    from .config import LogSettings
 
-
-def configure_logs(settings: "LogSettings") -> None:
+def configure_logs(
+    level: Literal["debug", "info", "warning", "error"] = "warning",
+    form: Literal["console", "json"] = "console",
+) -> None:
     """Set up structlog for this process, unless its owner already has.
 
     A backend that embeds Frontrunner and configures structlog itself keeps its own setup.
+
+    Args:
+        level: the least severe lines that are written.
+        form: how a line is written: for people (``console``), or as one JSON object (``json``).
     """
     if structlog.is_configured():
         return
-    json = settings.format == "json"
+    json = form == "json"
     stream = sys.stderr or open(os.devnull, "w")  # noqa: SIM115 - there is none under pythonw
     renderer: Any = (
         structlog.processors.JSONRenderer(serializer=_dumps)
@@ -37,7 +41,7 @@ def configure_logs(settings: "LogSettings") -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(
-            logging.getLevelNamesMapping()[settings.level.upper()]
+            logging.getLevelNamesMapping()[level.upper()]
         ),
         logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=True,

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from frontrunner.runtime.common.whole_files import staged, write_whole
 from frontrunner.runtime.errors import BadRequest
-from frontrunner.runtime.staging import staged, write_whole
 
 
 def test_what_is_not_published_leaves_the_file_as_it_was(tmp_path: Path) -> None:

@@ -12,16 +12,16 @@ from aiohttp import web
 from frontrunner.strategies.protocol import BranchStatus, StopReason
 
 from ...answers.combined import ToolCall
-from ...racing.options import Question, RaceOptions
+from ...racing.race_options import Question, RaceOptions
 from ...result import BranchReport, Result
 from ...thinking import ThinkingFormat
 from ..app_keys import SETTINGS, is_served, served_model
 from ..errors import BadParameter, UnknownModel, json_response
-from ..requests.options import FrontrunnerOptions
+from ..requests.request_options import FrontrunnerOptions
 from ..runs.frames import Encoder
 from ..runs.run import RUNS, Run
-from ..runs.sse import LOOK, stream_run
-from ..security.keys import key_name
+from ..runs.sse_stream import LOOK, stream_run
+from ..security.api_keys import key_name
 from .content import ReplyForm, Told
 from .usage import Account, Spent
 from .winner import shown_branch, shown_tokens

@@ -10,7 +10,7 @@ from ...config import ServerSettings
 from ...engines.protocol import Message
 from ...prompts.history import read_message
 from .limits import parse_json, parse_request, read_body
-from .options import Sampled, checked, checked_item
+from .request_options import Sampled, checked, checked_item
 from .slices import SLICES, Slices, is_large
 
 S = TypeVar("S", bound=Sampled)

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...answers import Equivalence, WorkerPool
-from ...config import LogSettings
+from ...common.logs import configure_logs
 from ...errors import BadRequest
-from ...logs import configure_logs
-from ...traces.reading import agreed, read_traces, unified
 from ...traces.recordings import RecordedQuestion
+from ...traces.trace_files import agreed, read_traces, unified
 from .running import ExitStatus, run, warn
 
 
@@ -23,7 +22,7 @@ def load_recordings(paths: Sequence[Path], *, agreement: bool = False) -> list[R
         BadRequest: a file cannot be read, or nobody knows what is right.
         Interrupted: a signal came.
     """
-    configure_logs(LogSettings())  # or a warning would stand among the figures
+    configure_logs()  # or a warning would stand among the figures
     read: list[RecordedQuestion] = []
 
     async def load() -> int:

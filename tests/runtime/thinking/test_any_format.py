@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frontrunner.runtime.answers import make_extractor
-from frontrunner.runtime.answers.extraction.thinking import without_thinking
 from frontrunner.runtime.config import AnswerSettings
+from frontrunner.runtime.thinking import without_thinking
 
 
 @pytest.mark.parametrize(

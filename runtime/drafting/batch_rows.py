@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from .compiling import njit_kept
-from .templates import find_numbers
+from .sentence_templates import find_numbers
 
 #: Of a longer prompt only the end is kept and compared.
 KEPT_PROMPT: Final = 2048

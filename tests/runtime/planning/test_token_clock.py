@@ -11,8 +11,8 @@ from frontrunner.runtime.cost_model.step_time import StepTime
 from frontrunner.runtime.engines.protocol import Generation, Sampling
 from frontrunner.runtime.engines.simulated import SimulatedEngine, SimulatedHardware, constant_k
 from frontrunner.runtime.engines.workloads import Course
-from frontrunner.runtime.planning.clock import Pace, TokenClock
 from frontrunner.runtime.planning.schedule import KSchedule
+from frontrunner.runtime.planning.token_clock import Pace, TokenClock
 
 from .simulating import STEP
 

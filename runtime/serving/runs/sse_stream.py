@@ -10,7 +10,7 @@ from aiohttp import web
 from ...config import ServerSettings
 from ..app_keys import SETTINGS
 from ..errors import EventsExpired
-from ..requests.options import read_timeout
+from ..requests.request_options import read_timeout
 from .frames import Frame
 from .replay_buffer import LogReader
 from .run import Run

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import anyio
 
-from ..events.stream import EventStream
+from ..events.event_stream import EventStream
 from ..events.types import Event
 from .background import Background
 

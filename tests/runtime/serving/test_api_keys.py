@@ -20,7 +20,7 @@ from frontrunner.runtime.config import ServerSettings
 from frontrunner.runtime.errors import ConfigError
 from frontrunner.runtime.runtime import Runtime
 from frontrunner.runtime.serving.app import create_app
-from frontrunner.runtime.serving.security.keys import (
+from frontrunner.runtime.serving.security.api_keys import (
     KEY_PROTOCOL,
     Keys,
     is_loopback,

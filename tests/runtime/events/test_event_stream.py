@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frontrunner.runtime.events.stream import EventStream
+from frontrunner.runtime.events.event_stream import EventStream
 from frontrunner.runtime.events.types import BranchForcing, BranchProgressed, BranchStarted, Event
 
 from ...backends import every_backend, run_virtual

@@ -8,7 +8,7 @@ from typing import Any, Final
 from ..config import ThinkingSettings
 from ..engines.protocol import Engine
 from ..errors import PromptTooLong
-from ..prompts.thinking import ThinkingModel
+from ..prompts.thinking_model import ThinkingModel
 from ..racing.spec import RaceSpec
 from ..thinking import ThinkingFormat
 

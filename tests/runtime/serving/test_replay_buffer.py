@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.profiles import examples
 
-from frontrunner.runtime.json_bytes import json_bytes
+from frontrunner.runtime.common.json_bytes import json_bytes
 from frontrunner.runtime.serving.errors import EventsExpired
-from frontrunner.runtime.serving.runs.frames import DataFrame, TextFrame
+from frontrunner.runtime.serving.runs.frames import JsonFrame, TextFrame
 from frontrunner.runtime.serving.runs.replay_buffer import LogReader, ReplayBuffer
 
 
@@ -23,8 +23,8 @@ def text(piece: str, key: str = "t") -> TextFrame:
     return TextFrame(piece, wrap, key=key)
 
 
-def event(name: str, **more: Any) -> DataFrame:
-    return DataFrame({"event": name}, **more)
+def event(name: str, **more: Any) -> JsonFrame:
+    return JsonFrame({"event": name}, **more)
 
 
 async def read(log: ReplayBuffer, after: int = -1) -> list[tuple[int, dict[str, Any]]]:
@@ -107,7 +107,7 @@ pieces = st.one_of(
 
 @settings(max_examples=examples(1_000))
 @given(st.lists(pieces, max_size=40))
-def test_a_reader_that_keeps_up_misses_nothing(steps: list[TextFrame | DataFrame | None]) -> None:
+def test_a_reader_that_keeps_up_misses_nothing(steps: list[TextFrame | JsonFrame | None]) -> None:
     async def run() -> None:
         log = ReplayBuffer(1_000, 1_000_000)
         reader, got = LogReader(log), list[tuple[int, dict[str, Any]]]()
@@ -122,7 +122,7 @@ def test_a_reader_that_keeps_up_misses_nothing(steps: list[TextFrame | DataFrame
         for key in "tu":
             sent = "".join(s.text for s in steps if isinstance(s, TextFrame) and s.key == key)
             assert "".join(d["text"] for _, d in got if d.get("key") == key) == sent
-        events = [s.payload["event"] for s in steps if isinstance(s, DataFrame)]
+        events = [s.payload["event"] for s in steps if isinstance(s, JsonFrame)]
         assert [d["event"] for _, d in got if "event" in d] == events
 
     anyio.run(run, backend="trio")

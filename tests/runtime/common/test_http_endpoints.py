@@ -4,7 +4,7 @@ from math import inf
 import anyio
 import pytest
 
-from frontrunner.runtime.http_endpoints import TryAgain, with_retries
+from frontrunner.runtime.common.http_endpoints import TryAgain, with_retries
 
 
 class Overloaded(TryAgain):

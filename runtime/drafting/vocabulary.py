@@ -16,7 +16,8 @@ _DIGIT: Final = re.compile("[0-9]")
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
     """(vocabulary,) int32 each; see ``sentence_templates`` for ``digits``. ``spaced`` and ``plain``
-    give a number's token with and without a space before it, or the token itself if there is none."""
+    give a number's token with and without a space before it, or the token itself if there is
+    none."""
 
     digits: Any
     spaced: Any

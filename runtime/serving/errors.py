@@ -17,6 +17,7 @@ from ..errors import (
     FrontrunnerError,
     PromptTooLong,
 )
+from .reply_bodies import Error, ErrorObject
 
 #: How a body may be compressed, as the header says it.
 ENCODINGS = "gzip, deflate"
@@ -140,7 +141,7 @@ def status_of(error: FrontrunnerError) -> int:
     return _kind(error)[0]
 
 
-def error_object(error: FrontrunnerError) -> dict[str, Any]:
+def error_object(error: FrontrunnerError) -> ErrorObject:
     """``{message, type, param, code}``, as in an error's body or event."""
     _, kind, code = _kind(error)
     param: str | None = getattr(error, "param", None)
@@ -159,14 +160,15 @@ def error_response(error: FrontrunnerError) -> web.Response:
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, UnsupportedEncoding):
         headers["Accept-Encoding"] = ENCODINGS
-    return json_response({"error": error_object(error)}, status=status_of(error), headers=headers)
+    body: Error = {"error": error_object(error)}
+    return json_response(body, status=status_of(error), headers=headers)
 
 
 def plain_error(status: int, message: str, code: str) -> web.Response:
     """An error that is none of ours: a path that does not exist, a fault."""
     kind = "invalid_request_error" if status < 500 else "server_error"
-    told = {"message": message, "type": kind, "param": None, "code": code}
-    return json_response({"error": told}, status=status)
+    body: Error = {"error": {"message": message, "type": kind, "param": None, "code": code}}
+    return json_response(body, status=status)
 
 
 def json_response(

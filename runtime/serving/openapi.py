@@ -1,18 +1,17 @@
 """``GET /openapi.json``: the HTTP API, described for machines (OpenAPI 3.1).
 
-What is checked by pydantic is described by the same models, and what depends on the engine or on
-what is registered is filled in when the document is asked for.
+Nothing of a body is described here: requests by the models that check them, replies by the types
+that they are built as (``reply_bodies``). What depends on the engine or on what is registered is
+filled in when the document is asked for.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from aiohttp import web
-from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from pydantic import BaseModel, TypeAdapter
 
 import frontrunner
-from frontrunner.strategies.protocol import StopReason
 from frontrunner.strategies.registry import strategy_names
 
 from ..answers.registry import extractor_names
@@ -21,6 +20,7 @@ from .app_keys import RUNTIME, SETTINGS, served_model
 from .errors import json_response
 from .openai.chat import ChatRequest
 from .openai.completions import CompletionRequest
+from .reply_bodies import BODIES
 from .responses.bodies import ResponseBody
 from .security.api_keys import public
 
@@ -46,10 +46,7 @@ _AS_IN_CONFIG: Final[Mapping[str, Mapping[str, str]]] = {
     },
 }
 
-_COUNT: Final = {"type": "integer", "minimum": 0}
 _TEXT: Final = {"type": "string"}
-_NULLABLE_TEXT: Final = {"type": ["string", "null"]}
-_VOTES: Final = {"type": "object", "additionalProperties": _COUNT}
 _ANY: Final = {"type": "object"}
 
 #: What an error response may mean, by status.
@@ -66,203 +63,9 @@ _MEANINGS: Final = {
 }
 
 
-def _object(required: Mapping[str, Any], **optional: Any) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "required": list(required),
-        "properties": {**required, **optional},
-    }
-
-
 def _reference(name: str) -> dict[str, Any]:
     return {"$ref": f"#/components/schemas/{name}"}
 
-
-_NAMES: Final = {"type": "array", "items": _TEXT}
-#: How the race went, or each of several.
-_RACES: Final = {"anyOf": [_reference("Race"), _reference("Races")]}
-_FINISH: Final = {"enum": ["stop", "length", "tool_calls", "function_call"]}
-
-#: What responses hold.
-_SCHEMAS: Final[dict[str, Any]] = {
-    "Error": _object(
-        {
-            "error": _object(
-                {
-                    "message": _TEXT,
-                    "type": _TEXT,
-                    "param": _NULLABLE_TEXT,
-                    "code": _NULLABLE_TEXT,
-                }
-            )
-        }
-    ),
-    "Race": _object(
-        {
-            "race_id": _TEXT,
-            "answer": _NULLABLE_TEXT,
-            "confidence": {
-                "description": "How likely the answer is what all branches would have agreed on, "
-                "and not how likely it is right. 0.5 where a single vote decided, 0 without an "
-                "answer.",
-                "type": "number",
-                "minimum": 0,
-                "maximum": 1,
-            },
-            "accuracy_estimate": {
-                "description": "How likely the answer is right, as far as recorded questions with "
-                "known answers tell; null where no calibration was given, or without an answer.",
-                "type": ["number", "null"],
-                "minimum": 0,
-                "maximum": 1,
-            },
-            "stop_reason": {"enum": [reason.value for reason in StopReason]},
-            "notes": {
-                "description": "What makes the answer worth less than it looks: no_answer, "
-                "no_branch_answered, forced_answers_differ, tools_not_shown.",
-                "type": "array",
-                "items": _object({"code": _TEXT, "text": _TEXT}),
-            },
-            "votes": _VOTES,
-            "forced_votes": _VOTES,
-            "branches": _object(
-                {
-                    "launched": _COUNT,
-                    "finished": _COUNT,
-                    "truncated": _COUNT,
-                    "forced": _COUNT,
-                    "cancelled": _COUNT,
-                    "failed": _COUNT,
-                }
-            ),
-            "tokens_generated": _COUNT,
-            "scoring_tokens": _COUNT,
-            "tokens_saved": _COUNT,
-            "elapsed": {"type": "number", "minimum": 0},
-            "deadline": {"type": "number", "exclusiveMinimum": 0},
-            "overshoot": {"type": "number", "minimum": 0},
-            "ignored": _NAMES,
-        }
-    ),
-    "Races": _object(
-        {
-            "races": {"type": "array", "minItems": 2, "items": _reference("Race")},
-            "tokens_generated": _COUNT,
-            "scoring_tokens": _COUNT,
-            "tokens_saved": _COUNT,
-            "ignored": _NAMES,
-        }
-    ),
-    "Usage": _object(
-        {
-            "prompt_tokens": _COUNT,
-            "completion_tokens": _COUNT,
-            "total_tokens": _COUNT,
-            "prompt_tokens_details": _object({"cached_tokens": _COUNT}),
-            "completion_tokens_details": _object({"reasoning_tokens": _COUNT}),
-            "frontrunner": _RACES,
-        }
-    ),
-    "ToolCall": _object(
-        {
-            "id": _TEXT,
-            "type": {"const": "function"},
-            "function": _object({"name": _TEXT, "arguments": _TEXT}),
-        }
-    ),
-    "ChatCompletion": _object(
-        {
-            "id": _TEXT,
-            "object": {"const": "chat.completion"},
-            "created": _COUNT,
-            "model": _TEXT,
-            "choices": {
-                "type": "array",
-                "minItems": 1,
-                "items": _object(
-                    {
-                        "index": _COUNT,
-                        "message": _object(
-                            {
-                                "role": {"const": "assistant"},
-                                "content": _NULLABLE_TEXT,
-                                "refusal": {"type": "null"},
-                                "reasoning_content": _NULLABLE_TEXT,
-                            },
-                            tool_calls={"type": "array", "items": _reference("ToolCall")},
-                        ),
-                        "logprobs": {"type": "null"},
-                        "finish_reason": _FINISH,
-                    }
-                ),
-            },
-            "usage": _reference("Usage"),
-            "frontrunner": _reference("Race"),
-        }
-    ),
-    "Completion": _object(
-        {
-            "id": _TEXT,
-            "object": {"const": "text_completion"},
-            "created": _COUNT,
-            "model": _TEXT,
-            "choices": {
-                "type": "array",
-                "minItems": 1,
-                "items": _object(
-                    {
-                        "index": _COUNT,
-                        "text": _TEXT,
-                        "logprobs": {"type": "null"},
-                        "finish_reason": _FINISH,
-                    }
-                ),
-            },
-            "usage": _reference("Usage"),
-            "frontrunner": _RACES,
-        }
-    ),
-    "Model": _object(
-        {
-            "id": _TEXT,
-            "object": {"const": "model"},
-            "created": _COUNT,
-            "owned_by": _TEXT,
-            "max_model_len": _COUNT,
-            "frontrunner": _ANY,
-        }
-    ),
-    "Models": _object(
-        {
-            "object": {"const": "list"},
-            "data": {"type": "array", "items": _reference("Model"), "minItems": 1},
-        }
-    ),
-    "Response": _object(
-        {
-            "id": _TEXT,
-            "object": {"const": "response"},
-            "status": {
-                "enum": ["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
-            },
-            "model": _TEXT,
-            "output": {"type": "array", "items": _ANY},
-        }
-    ),
-    "DeletedResponse": _object(
-        {"id": _TEXT, "object": {"const": "response.deleted"}, "deleted": {"const": True}}
-    ),
-    "Live": _object({"status": {"const": "alive"}}),
-    "Ready": _object(
-        {
-            "status": {"enum": ["ready", "unavailable"]},
-            "reasons": {
-                "type": "array",
-                "items": _object({"code": _TEXT, "message": _TEXT}),
-            },
-        }
-    ),
-}
 
 _DEADLINE_HEADERS: Final = [
     {
@@ -354,7 +157,15 @@ def _paths(*, open_metrics: bool) -> dict[str, Any]:
             ],
             "get": _operation("One model.", _ok("Model"), (401, 404)),
         },
-        "/livez": {"get": _open(_operation("Whether it is alive.", _ok("Live"), ()))},
+        "/livez": {
+            "get": _open(
+                _operation(
+                    "Whether it is alive.",
+                    {**_ok("Live"), "503": _answer("Only a restart would help.", _json("Live"))},
+                    (),
+                )
+            )
+        },
         **{
             path: {
                 "get": _open(
@@ -432,11 +243,7 @@ def _as_it_is(operation: dict[str, Any]) -> dict[str, Any]:
 
 
 def _schemas(app: web.Application) -> dict[str, Any]:
-    _, generated = models_json_schema(
-        [(model, "validation") for model in _REQUESTS],
-        ref_template="#/components/schemas/{model}",
-    )
-    schemas = {**_SCHEMAS, **generated["$defs"]}
+    schemas = _generated()
     options = dict(schemas["FrontrunnerOptions"])
     properties = dict(options["properties"])
     properties["strategy"] = _one_of(properties["strategy"], strategy_names())
@@ -463,6 +270,15 @@ def _schemas(app: web.Application) -> dict[str, Any]:
     for name, keys in _AS_IN_CONFIG.items():
         schemas[name] = _described(schemas[name], keys)
     return schemas
+
+
+def _generated() -> dict[str, Any]:
+    """The schemas of the types that requests are read as and replies are built as."""
+    _, generated = TypeAdapter.json_schemas(
+        [(body, "validation", TypeAdapter(body)) for body in (*_REQUESTS, *BODIES)],
+        ref_template="#/components/schemas/{model}",
+    )
+    return dict(generated["$defs"])
 
 
 def _described(schema: Mapping[str, Any], keys: Mapping[str, str]) -> dict[str, Any]:

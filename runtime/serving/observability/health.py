@@ -23,6 +23,7 @@ from ...racing.spec import RaceSpec
 from ...result import Result
 from ...runtime import Runtime
 from ..errors import json_response
+from ..reply_bodies import Live, Ready
 from ..security.api_keys import public
 
 _log = structlog.get_logger("frontrunner.serving")
@@ -193,15 +194,16 @@ def add_routes(app: web.Application, health: Health) -> None:
 
     @public
     async def livez(request: web.Request) -> web.Response:
-        if health.alive:
-            return json_response({"status": "alive"})
-        return json_response({"status": "engine_dead"}, status=503)
+        body: Live = {"status": "alive" if health.alive else "engine_dead"}
+        return json_response(body, status=200 if health.alive else 503)
 
     @public
     async def readyz(request: web.Request) -> web.Response:
         faults = health.faults()
-        reasons = [{"code": fault.code, "message": fault.message} for fault in faults]
-        body = {"status": "unavailable" if faults else "ready", "reasons": reasons}
+        body: Ready = {
+            "status": "unavailable" if faults else "ready",
+            "reasons": [{"code": fault.code, "message": fault.message} for fault in faults],
+        }
         headers = {"Cache-Control": "no-store"}
         return json_response(body, status=503 if faults else 200, headers=headers)
 

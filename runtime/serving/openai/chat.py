@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from time import time
 from typing import Annotated, Any, Literal
 
 from aiohttp import web
@@ -11,19 +12,31 @@ from ...prompts.messages import Conversation
 from ...racing.race_options import RaceOptions
 from ...result import Result
 from ..app_keys import RUNTIME, SETTINGS
+from ..errors import json_response
 from ..replies.completion_races import (
     Choice,
     answer_race,
     branches_for,
     check_model,
     choices_of,
-    completion,
     count_ahead,
     stream_race,
+    usage,
     wants_events,
 )
+from ..replies.race_summary import summary
 from ..replies.reply_kinds import Asked, ReplyKind, reply_kind
 from ..replies.usage import Account
+from ..reply_bodies import (
+    Calls,
+    ChatChoice,
+    ChatChunkChoice,
+    ChatCompletion,
+    ChatDelta,
+    ChatReply,
+    FinishReason,
+    Function,
+)
 from ..requests.bounds import Items
 from ..requests.hosted_tools import left_out, tool_types
 from ..requests.ignored_fields import CHAT, ignored_fields
@@ -208,14 +221,14 @@ class ChatEncoder(ChunkEncoder):
         said, ends = list[Mapping[str, Any]](), list[Mapping[str, Any]]()
         for index, choice in enumerate(choices_of(result, self._choices, self._account.form)):
             called = _called(choice, self._id, index, legacy=self._legacy)
-            delta: dict[str, Any] = {}
+            delta: ChatDelta = {}
             if index and choice.reasoning:
                 delta["reasoning_content"] = choice.reasoning
             if "tool_calls" in called:
                 calls = enumerate(called["tool_calls"])
                 delta["tool_calls"] = [{"index": place, **call} for place, call in calls]
-            elif called:
-                delta |= called
+            elif "function_call" in called:
+                delta["function_call"] = called["function_call"]
             elif index or self._tools:
                 delta["content"] = choice.content
             if delta:
@@ -224,19 +237,21 @@ class ChatEncoder(ChunkEncoder):
         return [*said, *ends]
 
 
-def _delta(delta: Mapping[str, Any], index: int = 0, reason: str | None = None) -> dict[str, Any]:
+def _delta(delta: ChatDelta, index: int = 0, reason: FinishReason | None = None) -> ChatChunkChoice:
     return {"index": index, "delta": delta, "logprobs": None, "finish_reason": reason}
 
 
-def _reason(choice: Choice, *, legacy: bool) -> str:
+def _reason(choice: Choice, *, legacy: bool) -> FinishReason:
     return "function_call" if choice.calls and legacy else choice.finish_reason
 
 
-def _called(choice: Choice, run_id: str, index: int, *, legacy: bool) -> dict[str, Any]:
+def _called(choice: Choice, run_id: str, index: int, *, legacy: bool) -> Calls:
     """The calls that a choice is, as fields of a message; none if it is something else."""
     if not choice.calls:
         return {}
-    functions = [{"name": call.name, "arguments": call.arguments} for call in choice.calls]
+    functions: list[Function] = [
+        {"name": call.name, "arguments": call.arguments} for call in choice.calls
+    ]
     if legacy:
         return {"function_call": functions[0]}
     race = run_id.rpartition("-")[2]
@@ -275,11 +290,20 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
         _whole(choice, run_id, index, legacy=body.legacy)
         for index, choice in enumerate(choices_of(result, choices, kind.form))
     ]
-    return completion(run_id, "chat.completion", model, whole, [result], account)
+    reply: ChatCompletion = {
+        "id": run_id,
+        "object": "chat.completion",
+        "created": int(time()),
+        "model": model,
+        "choices": whole,
+        "usage": usage([result], choices, account),
+        "frontrunner": summary(result, account.ignored),
+    }
+    return json_response(reply)
 
 
-def _whole(choice: Choice, run_id: str, index: int, *, legacy: bool) -> dict[str, Any]:
-    message: dict[str, Any] = {
+def _whole(choice: Choice, run_id: str, index: int, *, legacy: bool) -> ChatChoice:
+    message: ChatReply = {
         "role": "assistant",
         "content": None if choice.calls else choice.content,
         "refusal": None,

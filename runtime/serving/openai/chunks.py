@@ -13,6 +13,7 @@ from ..replies.completion_races import choices_of, count_ahead, usage
 from ..replies.live_reasoning import LiveReasoning
 from ..replies.race_events import extra_frame, extra_payload
 from ..replies.usage import Account
+from ..reply_bodies import Usage
 from ..runs.frames import Frame, JsonFrame, TextFrame
 from ..runs.leader_stream import Answer, Decided, Extra, Reasoning, StreamItem
 
@@ -109,7 +110,7 @@ class ChunkEncoder(ABC):
         choice = self._unopened.pop(index, None)
         return [] if choice is None else [JsonFrame(self._chunk(choice))]
 
-    def _usage(self, result: Result) -> dict[str, Any]:
+    def _usage(self, result: Result) -> Usage:
         return usage([result], self._choices, self._account)
 
     def _extra(self, event: Event) -> Frame:

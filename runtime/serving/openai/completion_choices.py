@@ -1,15 +1,15 @@
 """The choices of ``/v1/completions``, and their log probabilities."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from ...engines.logprobs import TokenLogprob
+from ..reply_bodies import CompletionChoice, FinishReason, Logprobs
 
 
 def choice(
-    text: str, index: int, reason: str | None, logprobs: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
+    text: str, index: int, reason: FinishReason | None, logprobs: Logprobs | None = None
+) -> CompletionChoice:
     """A choice, or a piece of one."""
     return {"index": index, "text": text, "logprobs": logprobs, "finish_reason": reason}
 
@@ -20,7 +20,7 @@ class LogprobsWriter:
 
     _offset: int = field(default=0, init=False)  # characters of the choice's text so far
 
-    def write(self, tokens: Sequence[TokenLogprob]) -> dict[str, Any]:
+    def write(self, tokens: Sequence[TokenLogprob]) -> Logprobs:
         """For the next tokens of the text; ``text_offset`` counts from where that begins."""
         offsets = list[int]()
         for token in tokens:
@@ -36,10 +36,15 @@ class LogprobsWriter:
         }
 
 
-def joined(before: Mapping[str, Any], piece: Mapping[str, Any]) -> dict[str, Any]:
+def joined(before: CompletionChoice, piece: CompletionChoice) -> CompletionChoice:
     """Two pieces of a choice, one behind the other, as one."""
-    logprobs = before["logprobs"]
-    if logprobs is not None:
-        logprobs = {key: [*told, *piece["logprobs"][key]] for key, told in logprobs.items()}
+    logprobs, more = before["logprobs"], piece["logprobs"]
+    if logprobs is not None and more is not None:
+        logprobs = Logprobs(
+            tokens=[*logprobs["tokens"], *more["tokens"]],
+            token_logprobs=[*logprobs["token_logprobs"], *more["token_logprobs"]],
+            top_logprobs=[*logprobs["top_logprobs"], *more["top_logprobs"]],
+            text_offset=[*logprobs["text_offset"], *more["text_offset"]],
+        )
     text = before["text"] + piece["text"]
     return choice(text, piece["index"], piece["finish_reason"], logprobs)

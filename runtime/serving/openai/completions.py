@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from secrets import token_hex
+from time import time
 from typing import Any
 
 import anyio
@@ -12,12 +13,12 @@ from ...errors import FrontrunnerError
 from ...racing.race_options import AnswerOptions, RaceOptions, RawPrompt, answer_kind
 from ...result import Result
 from ..app_keys import SETTINGS
+from ..errors import json_response
 from ..replies.completion_races import (
     ClientGone,
     answer_race,
     check_model,
     choices_of,
-    completion,
     start_streamed,
     stream_race,
     usage,
@@ -25,6 +26,7 @@ from ..replies.completion_races import (
 )
 from ..replies.content import ReplyForm
 from ..replies.usage import Account
+from ..reply_bodies import Completion
 from ..requests.ignored_fields import COMPLETIONS, ignored_fields
 from ..requests.request_body import read_request
 from ..requests.request_options import FrontrunnerOptions
@@ -148,13 +150,22 @@ async def completions(request: web.Request) -> web.StreamResponse:
         return await _stream(request, body, model, options, account, echoes)
     choices = body.n or 1
     ids, results = await _answer_all(request, questions, options, body.frontrunner)
-    replies = [
+    replies = (
         (echo + told.content, told.finish_reason)
         for echo, result in zip(echoes, results, strict=True)
         for told in choices_of(result, choices, account.form)
-    ]
+    )
     whole = [choice(text, index, reason) for index, (text, reason) in enumerate(replies)]
-    return completion(ids[0], "text_completion", model, whole, results, account)
+    reply: Completion = {
+        "id": ids[0],
+        "object": "text_completion",
+        "created": int(time()),
+        "model": model,
+        "choices": whole,
+        "usage": usage(results, choices, account),
+        "frontrunner": account.summary(*results),
+    }
+    return json_response(reply)
 
 
 async def _stream(

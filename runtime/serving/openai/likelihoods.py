@@ -7,11 +7,12 @@ text is one request to the engine; there is nothing to vote on.
 from collections.abc import Callable, Mapping, Sequence
 from secrets import token_hex
 from time import time
-from typing import Any
+from typing import Any, Final
 
 import anyio
 from aiohttp import web
 
+from ...engines import protocol as engines
 from ...engines.logprobs import ScoredChunk, TokenLogprob
 from ...errors import BadRequest, FrontrunnerError
 from ...racing.race_options import RaceOptions, RawPrompt
@@ -20,6 +21,15 @@ from ..app_keys import RUNTIME
 from ..errors import BadParameter, RunCancelled, json_response
 from ..replies.completion_races import ClientGone
 from ..replies.usage import Account, Spent
+from ..reply_bodies import (
+    Completion,
+    CompletionChoice,
+    CompletionChunk,
+    CompletionHead,
+    FinishReason,
+    Unraced,
+    Usage,
+)
 from ..requests.ignored_fields import told
 from ..runs.frames import Frame, JsonFrame
 from ..runs.replay_buffer import ReplayBuffer
@@ -30,6 +40,13 @@ from ..security.api_keys import key_name
 from .completion_choices import LogprobsWriter, choice, joined
 from .completion_request import CompletionRequest
 
+#: Why a text ends, as OpenAI has it: one that was cut is as one that became too long.
+_REASONS: Final[Mapping[engines.FinishReason | None, FinishReason | None]] = {
+    None: None,
+    engines.FinishReason.STOP: "stop",
+    engines.FinishReason.LENGTH: "length",
+    engines.FinishReason.ABORT: "length",
+}
 #: Options of ``frontrunner`` that hold without a race.
 _HOLDING = frozenset({"deadline", "max_tokens", "stop"})
 _OPTIONS = ("deadline", "temperature", "top_p", "top_k", "stop", "seed", "max_tokens")
@@ -100,7 +117,7 @@ async def likelihoods(
     )
     reply = _Reply(model, body, prompts, account)
     if not body.stream:
-        pieces = list[dict[str, Any]]()
+        pieces = list[CompletionChoice]()
         counts = await _score_for_client(
             request, prompts, asked, lambda place, chunk: pieces.append(reply.hear(place, chunk))
         )
@@ -188,7 +205,7 @@ class _Reply:
     def __init__(
         self, model: str, body: CompletionRequest, prompts: Sequence[RawPrompt], account: Account
     ) -> None:
-        self._head = {
+        self._head: CompletionHead = {
             "id": f"cmpl-{token_hex(12)}",
             "object": "text_completion",
             "created": int(time()),
@@ -204,7 +221,7 @@ class _Reply:
         self._heard: set[int] = set()
         self._generated = 0  # tokens
 
-    def hear(self, place: int, chunk: ScoredChunk) -> dict[str, Any]:
+    def hear(self, place: int, chunk: ScoredChunk) -> CompletionChoice:
         """A chunk as a piece of its choice."""
         self._generated += len(chunk.tokens)
         text, told = chunk.text, chunk.tokens
@@ -215,37 +232,43 @@ class _Reply:
             told = (*chunk.prompt, *told)
         asked = self._body.logprobs is not None
         logprobs = self._writers[place].write(told) if asked else None
-        return choice(text, place, chunk.finish, logprobs)
+        return choice(text, place, _REASONS[chunk.finish], logprobs)
 
-    def frame(self, piece: Mapping[str, Any]) -> Frame:
+    def frame(self, piece: CompletionChoice) -> Frame:
         """A piece of a choice in a stream."""
         null = {"usage": None} if self._usage_at_end else {}
         return JsonFrame({**self._head, **null, "choices": [piece]})
 
     def last_frame(self, counts: Sequence[int]) -> Frame:
         """How it went, in a chunk without choices."""
-        end = {**self._head, "choices": [], **self._account_of(counts)}
-        if not self._usage_at_end:
-            del end["usage"]
+        end: CompletionChunk = {**self._head, "choices": [], "frontrunner": self._summary()}
+        if self._usage_at_end:
+            end["usage"] = self._usage(counts)
         return JsonFrame(end, terminal=True)
 
-    def whole(self, pieces: Sequence[Mapping[str, Any]], counts: Sequence[int]) -> dict[str, Any]:
+    def whole(self, pieces: Sequence[CompletionChoice], counts: Sequence[int]) -> Completion:
         """The reply that is not streamed."""
-        choices: dict[int, dict[str, Any]] = {}
+        choices: dict[int, CompletionChoice] = {}
         for piece in sorted(pieces, key=lambda piece: piece["index"]):
             before = choices.get(piece["index"])
-            choices[piece["index"]] = joined(before, piece) if before else dict(piece)
-        return {**self._head, "choices": [*choices.values()], **self._account_of(counts)}
+            choices[piece["index"]] = joined(before, piece) if before else piece
+        return {
+            **self._head,
+            "choices": [*choices.values()],
+            "usage": self._usage(counts),
+            "frontrunner": self._summary(),
+        }
 
-    def _account_of(self, counts: Sequence[int]) -> dict[str, Any]:
-        spent = Spent(sum(counts), self._generated, 0)
-        summary = {
+    def _usage(self, counts: Sequence[int]) -> Usage:
+        return Spent(sum(counts), self._generated, 0).as_usage()
+
+    def _summary(self) -> Unraced:
+        return {
             "raced": False,
             "tokens_generated": self._generated,
             "elapsed": round(anyio.current_time() - self._began, 6),
             "ignored": told(self._account.ignored),
         }
-        return {"usage": spent.as_usage(), "frontrunner": summary}
 
 
 def _text(tokens: Sequence[TokenLogprob]) -> str:

@@ -1,12 +1,12 @@
 """``GET /v1/models``: the one model that is served, under each of its names."""
 
 from time import time
-from typing import Any
 
 from aiohttp import web
 
 from ..app_keys import OTHER_NAMES, RUNTIME, is_served, served_model
 from ..errors import UnknownModel, json_response
+from ..reply_bodies import Model, Models
 
 _STARTED = int(time())
 
@@ -15,7 +15,8 @@ async def models(request: web.Request) -> web.Response:
     """All names."""
     app = request.app
     names = dict.fromkeys((served_model(app), *app.get(OTHER_NAMES, ())))
-    return json_response({"object": "list", "data": [_model(app, name) for name in names]})
+    body: Models = {"object": "list", "data": [_model(app, name) for name in names]}
+    return json_response(body)
 
 
 async def model(request: web.Request) -> web.Response:
@@ -30,7 +31,7 @@ async def model(request: web.Request) -> web.Response:
     return json_response(_model(request.app, asked))
 
 
-def _model(app: web.Application, name: str) -> dict[str, Any]:
+def _model(app: web.Application, name: str) -> Model:
     info = app[RUNTIME].engine.info
     return {
         "id": name,

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
-from time import time
 from typing import Any
 
 import anyio
@@ -16,7 +15,8 @@ from ...racing.race_options import Question, RaceOptions
 from ...result import BranchReport, Result
 from ...thinking import ThinkingFormat
 from ..app_keys import SETTINGS, is_served, served_model
-from ..errors import BadParameter, UnknownModel, json_response
+from ..errors import BadParameter, UnknownModel
+from ..reply_bodies import FinishReason, Usage
 from ..requests.request_options import FrontrunnerOptions
 from ..runs.frames import Encoder
 from ..runs.run import RUNS, Run
@@ -37,7 +37,7 @@ class Choice:
     content: str
     calls: tuple[ToolCall, ...]  # of tools; ``content`` is then none
     reasoning: str  # empty: the content is all there is
-    finish_reason: str
+    finish_reason: FinishReason
     answer: str | None
     text: str  # all that the model wrote
     tokens: int  # of ``text``
@@ -153,29 +153,6 @@ async def answer_race(
     return run.id, await result_of(request, run)
 
 
-def completion(
-    id: str,
-    kind: str,
-    model: str,
-    choices: list[dict[str, Any]],
-    results: Sequence[Result],
-    account: Account,
-) -> web.Response:
-    """The body of a completion that is not streamed; ``kind`` is its ``object``. Each of the races
-    gave as many of the choices."""
-    return json_response(
-        {
-            "id": id,
-            "object": kind,
-            "created": int(time()),
-            "model": model,
-            "choices": choices,
-            "usage": usage(results, len(choices) // len(results), account),
-            "frontrunner": account.summary(*results),
-        }
-    )
-
-
 async def result_of(request: web.Request, run: Run) -> Result:
     """The outcome of ``run``, as long as the client is there to get it.
 
@@ -209,7 +186,7 @@ def choices_of(result: Result, count: int, form: ReplyForm) -> list[Choice]:
     return [winner, *(_choice_of(branch, form, result) for branch in _placed(result)[: count - 1])]
 
 
-def usage(results: Sequence[Result], choices: int, account: Account) -> dict[str, Any]:
+def usage(results: Sequence[Result], choices: int, account: Account) -> Usage:
     """The tokens that the client received in so many choices of each race, its prompt's once. What
     the races cost stands in ``frontrunner``."""
     parts = [spent_on(result, choices, account) for result in results]

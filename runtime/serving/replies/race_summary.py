@@ -1,23 +1,15 @@
 """The ``frontrunner`` object of a reply: how its race went."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from frontrunner.strategies.protocol import BranchStatus
 
 from ...result import Result
+from ..reply_bodies import Race
 from ..requests.ignored_fields import told
 
-_OUTCOMES = {
-    "finished": BranchStatus.FINISHED,
-    "truncated": BranchStatus.TRUNCATED,
-    "forced": BranchStatus.FORCED,
-    "cancelled": BranchStatus.CANCELLED,
-    "failed": BranchStatus.FAILED,
-}
 
-
-def summary(result: Result, ignored: Sequence[str] = ()) -> dict[str, Any]:
+def summary(result: Result, ignored: Sequence[str] = ()) -> Race:
     """What is said about a race beside its answer. Times are in seconds; ``overshoot`` is how much
     later than the deadline the result came, 0 if it did not. ``ignored`` are the fields of the
     request that were sent and have no effect."""
@@ -32,7 +24,11 @@ def summary(result: Result, ignored: Sequence[str] = ()) -> dict[str, Any]:
         "forced_votes": result.forced_votes,
         "branches": {
             "launched": len(result.branches),
-            **{name: result.counted(status) for name, status in _OUTCOMES.items()},
+            "finished": result.counted(BranchStatus.FINISHED),
+            "truncated": result.counted(BranchStatus.TRUNCATED),
+            "forced": result.counted(BranchStatus.FORCED),
+            "cancelled": result.counted(BranchStatus.CANCELLED),
+            "failed": result.counted(BranchStatus.FAILED),
         },
         "tokens_generated": result.tokens_generated,
         "scoring_tokens": result.scoring_tokens,

@@ -4,12 +4,12 @@ are OpenAI's ``usage``, and the fields of the request that had no effect."""
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
 
 from aiohttp import web
 
 from ...result import Result
 from ..app_keys import RUNTIME
+from ..reply_bodies import Race, Races, Usage
 from ..requests.ignored_fields import told
 from .content import ReplyForm
 from .race_summary import summary
@@ -29,7 +29,7 @@ class Spent:
     completion: int  # of all that the client received
     reasoning: int  # of these, what is no content
 
-    def as_usage(self) -> dict[str, Any]:
+    def as_usage(self) -> Usage:
         """The same as OpenAI's completion APIs have it."""
         return {
             "prompt_tokens": self.prompt,
@@ -63,7 +63,7 @@ class Account:
 
         return cls(count, ignored)
 
-    def summary(self, *results: Result) -> dict[str, Any]:
+    def summary(self, *results: Result) -> Race | Races:
         """The ``frontrunner`` object: how the race went, or each of several."""
         if len(results) == 1:
             return summary(results[0], self.ignored)

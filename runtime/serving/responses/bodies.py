@@ -14,6 +14,7 @@ from ...engines.protocol import Message
 from ...prompts.history import History, custom_call, function_call, read_text, turn
 from ..errors import NotFound
 from ..replies.reply_kinds import Asked, ReplyKind, reply_kind
+from ..reply_bodies import ResponseEcho
 from ..requests.bounds import Items
 from ..requests.hosted_tools import left_out
 from ..requests.ignored_fields import ITEMS, RESPONSES, ignored_fields
@@ -294,7 +295,7 @@ class ResponseBody(Sampled):
         )
         return reply_kind(app, asked, count)
 
-    def echo(self, model: str) -> dict[str, Any]:
+    def echo(self, model: str) -> ResponseEcho:
         """The fields of a response object that repeat the request."""
         return {
             "background": bool(self.background),

@@ -17,7 +17,7 @@ lost every branch           ``response.failed``       ``failed``
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from frontrunner.strategies.protocol import StopReason
@@ -30,7 +30,23 @@ from ..errors import RunCancelled
 from ..replies.completion_races import choices_of, count_ahead, spent_on
 from ..replies.live_reasoning import LiveReasoning
 from ..replies.race_events import extra_frame
+from ..replies.race_summary import summary
 from ..replies.usage import Account
+from ..reply_bodies import (
+    FunctionCallItem,
+    IncompleteDetails,
+    ItemStatus,
+    OutputItem,
+    OutputText,
+    ReasoningPart,
+    Response,
+    ResponseEcho,
+    ResponseEnd,
+    ResponseError,
+    ResponseStatus,
+    ResponseUsage,
+    WrittenItem,
+)
 from ..runs.frames import Frame, JsonFrame, TextFrame
 from ..runs.leader_stream import Answer, Decided, Extra, Reasoning, StreamItem
 
@@ -44,12 +60,12 @@ class ResponseEncoder:
 
     def __init__(
         self,
-        echo: Mapping[str, Any],
+        echo: ResponseEcho,
         *,
         events: bool,
         account: Account,
         calls_tools: bool = False,
-        on_end: Callable[[Json], None] = lambda response: None,
+        on_end: Callable[[Response], None] = lambda response: None,
     ) -> None:
         """
         Args:
@@ -70,7 +86,7 @@ class ResponseEncoder:
         self._pieces: list[str] = []  # of the item that is being written
         self._open: str | None = None  # the type of the item that is being written
         self._ids: Json = {}  # where a text belongs
-        self.response: Json = {
+        self.response: Response = {
             "id": "",
             "object": "response",
             "created_at": int(time.time()),
@@ -87,14 +103,13 @@ class ResponseEncoder:
     def tells_events(self) -> bool:
         return self._events
 
-    def snapshot(self) -> Json:
+    def snapshot(self) -> Response:
         """The response as it stands, with the text that was written so far."""
         self.catch_up()
         if self._open is None:
             return self.response
         *ended, item = self.response["output"]
-        part = _part(self._open, "".join(self._pieces))
-        return {**self.response, "output": [*ended, {**item, "content": [part]}]}
+        return {**self.response, "output": [*ended, _written(item, "".join(self._pieces))]}
 
     # ── what is told ──────────────────────────────────────────────────────────────────────────
 
@@ -133,37 +148,51 @@ class ResponseEncoder:
         it."""
         yield from self._close("incomplete")
         if isinstance(error, RunCancelled):
-            yield self._end("cancelled")
+            yield self._end("cancelled", {})
         else:
-            yield self._end("failed", error={"code": "server_error", "message": str(error)})
+            yield self._end("failed", {"error": {"code": "server_error", "message": str(error)}})
 
     def prepare(self, run_id: str) -> Iterable[Frame]:
         """All events of a response for which nothing is generated."""
         yield from self.start(run_id)
-        usage = {
+        usage: ResponseUsage = {
             "input_tokens": 0,
             "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
             "output_tokens": 0,
             "output_tokens_details": {"reasoning_tokens": 0},
             "total_tokens": 0,
         }
-        yield self._end("completed", usage=usage)
+        yield self._end("completed", {"usage": usage})
 
     # ── items ─────────────────────────────────────────────────────────────────────────────────
 
     def _reason(self, text: str) -> Iterable[Frame]:
         if self._open != "reasoning":
             yield from self._close()
-            item = {"id": self._item_id("rs"), "type": "reasoning", "summary": [], "content": []}
-            yield from self._begin({**item, "status": "in_progress"})
+            yield from self._begin(
+                {
+                    "id": self._item_id("rs"),
+                    "type": "reasoning",
+                    "summary": [],
+                    "content": [],
+                    "status": "in_progress",
+                }
+            )
         self._pieces.append(text)
         yield _delta("response.reasoning_text.delta", self._ids, text)
 
     def _say(self, text: str) -> Iterable[Frame]:
         if self._open != "message":
             yield from self._close()
-            item = {"id": self._item_id("msg"), "type": "message", "role": "assistant"}
-            yield from self._begin({**item, "content": [], "status": "in_progress"})
+            yield from self._begin(
+                {
+                    "id": self._item_id("msg"),
+                    "type": "message",
+                    "role": "assistant",
+                    "content": [],
+                    "status": "in_progress",
+                }
+            )
         self._pieces.append(text)
         yield _delta("response.output_text.delta", {**self._ids, "logprobs": []}, text)
 
@@ -172,27 +201,29 @@ class ResponseEncoder:
         for call in calls:
             index = len(self.response["output"])
             item_id, arguments = self._item_id("fc"), call.arguments
-            item = {
+            item: FunctionCallItem = {
                 "id": item_id,
                 "type": "function_call",
                 "call_id": self._item_id("call"),
                 "name": call.name,
+                "arguments": "",
+                "status": "in_progress",
             }
             ids = {"item_id": item_id, "output_index": index}
             yield _event(
                 "response.output_item.added",
-                {"output_index": index, "item": {**item, "arguments": "", "status": "in_progress"}},
+                {"output_index": index, "item": item},
             )
             yield _delta("response.function_call_arguments.delta", ids, arguments)
             yield _event(
                 "response.function_call_arguments.done",
                 {**ids, "name": call.name, "arguments": arguments},
             )
-            done = {**item, "arguments": arguments, "status": "completed"}
+            done: FunctionCallItem = {**item, "arguments": arguments, "status": "completed"}
             yield _event("response.output_item.done", {"output_index": index, "item": done})
             self._put(done)
 
-    def _begin(self, item: Json) -> Iterable[Frame]:
+    def _begin(self, item: WrittenItem) -> Iterable[Frame]:
         index = len(self.response["output"])
         self._open = item["type"]
         self._ids = {"item_id": item["id"], "output_index": index, "content_index": 0}
@@ -200,7 +231,7 @@ class ResponseEncoder:
         yield _event("response.output_item.added", {"output_index": index, "item": item})
         yield _event("response.content_part.added", {**self._ids, "part": _part(item["type"], "")})
 
-    def _close(self, status: str = "completed") -> Iterable[Frame]:
+    def _close(self, status: ItemStatus = "completed") -> Iterable[Frame]:
         """End the item that is being written, if any."""
         if self._open is None:
             return
@@ -213,11 +244,12 @@ class ResponseEncoder:
         yield _event(f"response.{part['type']}.done", fields, text=text)
         yield _event("response.content_part.done", {**self._ids, "part": part})
         index = self._ids["output_index"]
-        item = {**self.response["output"][index], "content": [part], "status": status}
+        item = _written(self.response["output"][index], text)
+        item["status"] = status
         self.response = {**self.response, "output": [*self.response["output"][:index], item]}
         yield _event("response.output_item.done", {"output_index": index, "item": item})
 
-    def _put(self, item: Json) -> None:
+    def _put(self, item: OutputItem) -> None:
         self.response = {**self.response, "output": [*self.response["output"], item]}
 
     def _item_id(self, prefix: str) -> str:
@@ -230,22 +262,23 @@ class ResponseEncoder:
         cut = reply.finish_reason == "length"
         yield from self._close("incomplete" if cut and self._open == "message" else "completed")
         replied = not cut and any(item["type"] != "reasoning" for item in self.response["output"])
-        extra: Json = {
-            "frontrunner": self._account.summary(result),
+        extra: ResponseEnd = {
+            "frontrunner": summary(result, self._account.ignored),
             "usage": _usage(result, self._account),
         }
         if result.stop_reason is StopReason.CANCELLED:
-            yield self._end("cancelled", **extra)
+            yield self._end("cancelled", extra)
         elif replied:
-            yield self._end("completed", **extra)
+            yield self._end("completed", extra)
         elif result.stop_reason is StopReason.FAILED:
             lost = next((b.error for b in result.branches if b.error), "every branch was lost")
-            yield self._end("failed", error={"code": "server_error", "message": lost}, **extra)
+            error: ResponseError = {"code": "server_error", "message": lost}
+            yield self._end("failed", {**extra, "error": error})
         else:
-            why = {"reason": "max_output_tokens"}
-            yield self._end("incomplete", incomplete_details=why, **extra)
+            why: IncompleteDetails = {"reason": "max_output_tokens"}
+            yield self._end("incomplete", {**extra, "incomplete_details": why})
 
-    def _end(self, status: str, **fields: Any) -> Frame:
+    def _end(self, status: ResponseStatus, fields: ResponseEnd) -> Frame:
         self.response = {
             **self.response,
             "status": status,
@@ -292,14 +325,29 @@ def _extra(event: Event) -> Frame:
     return extra_frame(event, named=True, numbered="sequence_number")
 
 
-def _part(item_type: str, text: str) -> Json:
+def _part(item_type: str, text: str) -> ReasoningPart | OutputText:
     """The content of a reasoning item, or of a message."""
     if item_type == "reasoning":
         return {"type": "reasoning_text", "text": text}
+    return _output_text(text)
+
+
+def _output_text(text: str) -> OutputText:
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
-def _usage(result: Result, account: Account) -> Json:
+def _written(item: OutputItem, text: str) -> WrittenItem:
+    """``item``, which is being written, with the text that it has so far."""
+    match item["type"]:
+        case "reasoning":
+            return {**item, "content": [{"type": "reasoning_text", "text": text}]}
+        case "message":
+            return {**item, "content": [_output_text(text)]}
+        case "function_call":
+            raise ValueError("a call is not written piece by piece")
+
+
+def _usage(result: Result, account: Account) -> ResponseUsage:
     """The tokens that the client received; what the race cost stands in ``frontrunner``."""
     spent = spent_on(result, 1, account)
     return {

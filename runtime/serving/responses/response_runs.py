@@ -15,6 +15,7 @@ from ..app_keys import RUNTIME
 from ..errors import BadParameter, EventsExpired, NotFound, error_object, status_of
 from ..replies.completion_races import check_model, wants_events
 from ..replies.usage import Account
+from ..reply_bodies import ErrorObject
 from ..requests.request_options import race_options
 from ..requests.slices import SLICES
 from ..runs.frames import Frame
@@ -194,7 +195,7 @@ def find_events(app: web.Application, response_id: str, owner: str | None) -> Ru
         raise EventsGone(response_id) from None
 
 
-def told_error(error: FrontrunnerError) -> tuple[int, dict[str, Any]]:
+def told_error(error: FrontrunnerError) -> tuple[int, ErrorObject]:
     """HTTP status, and ``{message, type, param, code}``, of what goes wrong here."""
     told = error_object(error)
     if (code := getattr(error, "code", None)) is not None:

@@ -18,6 +18,7 @@ from ...errors import FrontrunnerError
 from ..app_keys import SETTINGS
 from ..errors import BadParameter, json_response
 from ..replies.completion_races import ClientGone
+from ..reply_bodies import DeletedResponse, Error
 from ..requests.request_body import read_request
 from ..runs.run import RUNS, Run
 from ..runs.sse_stream import LOOK, stream_run, streamed
@@ -60,7 +61,8 @@ async def create(request: web.Request) -> web.StreamResponse:
         run, encoder = await start_response(request.app, body, request.headers, memory)
     except PreviousNotFound as error:
         status, told = told_error(error)
-        return json_response({"error": told}, status=status)
+        refused: Error = {"error": told}
+        return json_response(refused, status=status)
     if body.stream:
         return await stream_run(request, run, ids=True)
     if body.background:
@@ -100,7 +102,8 @@ async def delete(request: web.Request) -> web.StreamResponse:
     run = request.app[RUNS].get(response_id)
     if run is not None and run.owner == owner:
         run.cancel()
-    return json_response({"id": response_id, "object": "response.deleted", "deleted": True})
+    body: DeletedResponse = {"id": response_id, "object": "response.deleted", "deleted": True}
+    return json_response(body)
 
 
 async def _ended(request: web.Request, run: Run) -> None:

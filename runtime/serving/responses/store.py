@@ -10,6 +10,7 @@ import anyio
 from ...common.json_bytes import json_bytes
 from ...engines.protocol import Message
 from ..errors import NotFound
+from ..reply_bodies import Response
 from .bodies import reply_turns
 from .encoder import ResponseEncoder, response_of
 
@@ -85,7 +86,7 @@ class ResponseStore:
             kept.size = size
             self._forget()
 
-    def response(self, response_id: str, owner: str | None) -> dict[str, Any]:
+    def response(self, response_id: str, owner: str | None) -> Response:
         """The response object as it stands.
 
         Raises:

@@ -36,9 +36,9 @@ def last_tool_call(text: str, tools: Sequence[Mapping[str, Any]] | Offered = ())
 
     Reads the formats of the usual model families (``call_marks.py``), and without their marks JSON
     in the forms of OpenAI and Anthropic, or a list in Python's notation. Several calls are one
-    answer, an array in their order. One that is broken or unfinished leaves no answer: neither the others
-    nor what its arguments hold are what the text says. What is no call by its form is never made
-    one: JSON with a name needs arguments, too.
+    answer, an array in their order. One that is broken or unfinished leaves no answer: neither the
+    others nor what its arguments hold are what the text says. What is no call by its form is never
+    made one: JSON with a name needs arguments, too.
 
     Args:
         tools: those that were offered, in OpenAI's form or read already (``offered``). A call of

@@ -243,7 +243,7 @@ def _as_it_is(operation: dict[str, Any]) -> dict[str, Any]:
 
 
 def _schemas(app: web.Application) -> dict[str, Any]:
-    schemas = _generated()
+    schemas = body_schemas()
     options = dict(schemas["FrontrunnerOptions"])
     properties = dict(options["properties"])
     properties["strategy"] = _one_of(properties["strategy"], strategy_names())
@@ -272,7 +272,7 @@ def _schemas(app: web.Application) -> dict[str, Any]:
     return schemas
 
 
-def _generated() -> dict[str, Any]:
+def body_schemas() -> dict[str, Any]:
     """The schemas of the types that requests are read as and replies are built as."""
     _, generated = TypeAdapter.json_schemas(
         [(body, "validation", TypeAdapter(body)) for body in (*_REQUESTS, *BODIES)],

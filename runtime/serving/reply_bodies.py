@@ -184,6 +184,14 @@ class ChatChunkChoice(TypedDict):
     finish_reason: FinishReason | None
 
 
+@with_config(ConfigDict(extra="allow"))
+class RaceEvent(TypedDict):
+    """An event of a race beside OpenAI's, with the event's own fields."""
+
+    type: str
+    at: Seconds
+
+
 @_described
 class ChatCompletionChunk(TypedDict):
     id: str
@@ -193,8 +201,8 @@ class ChatCompletionChunk(TypedDict):
     choices: list[ChatChunkChoice]
     usage: NotRequired[Usage | None]
     """In the last chunk, if it was asked for."""
-    frontrunner: NotRequired[Race | dict[str, Any]]
-    """How the race went, at its end; before it an event of the race, with its ``type``."""
+    frontrunner: NotRequired[Race | RaceEvent]
+    """How the race went, at its end; before it an event of the race."""
 
 
 class Logprobs(TypedDict):
@@ -233,8 +241,8 @@ class CompletionChunk(CompletionHead):
     choices: list[CompletionChunkChoice]
     usage: NotRequired[Usage | None]
     """In the last chunk, if it was asked for."""
-    frontrunner: NotRequired[Race | Races | Unraced | dict[str, Any]]
-    """How the race went, at its end; before it an event of the race, with its ``type``."""
+    frontrunner: NotRequired[Race | Races | Unraced | RaceEvent]
+    """How the race went, at its end; before it an event of the race."""
 
 
 # ── the Responses API ─────────────────────────────────────────────────────────────────────────────

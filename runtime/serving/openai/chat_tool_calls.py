@@ -14,7 +14,7 @@ class CalledFunction(BaseModel):
     arguments: str | dict[str, Any] | None = None
 
 
-class FunctionToolCall(BaseModel):
+class EarlierFunctionCall(BaseModel):
     """A call of a function in an earlier turn."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
@@ -33,7 +33,7 @@ class CalledCustom(BaseModel):
     input: str
 
 
-class CustomToolCall(BaseModel):
+class EarlierCustomCall(BaseModel):
     """A call of such a tool in an earlier turn."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
@@ -49,6 +49,6 @@ def _kind(call: Any) -> str | None:
 
 
 EarlierCall = Annotated[
-    Annotated[FunctionToolCall, Tag("function")] | Annotated[CustomToolCall, Tag("custom")],
+    Annotated[EarlierFunctionCall, Tag("function")] | Annotated[EarlierCustomCall, Tag("custom")],
     Discriminator(_kind),
 ]

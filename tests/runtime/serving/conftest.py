@@ -16,6 +16,8 @@ from frontrunner.runtime.engines import BranchScript, Piece, Script, ScriptedEng
 from frontrunner.runtime.runtime import Runtime
 from frontrunner.runtime.serving import create_app
 
+from .described_replies import DescribedReplies
+
 #: Branches that talk on and on, so that a test always finds them at it.
 ENDLESS = BranchScript(tuple(Piece(0.005, f"and then {i} ") for i in range(100_000)))
 #: What a forced branch says.
@@ -33,6 +35,7 @@ class Served:
     """A server that runs, and who talks to it."""
 
     app: web.Application
+    described: DescribedReplies
     runtime: Runtime
     engine: ScriptedEngine
     http: ClientSession
@@ -58,7 +61,8 @@ async def served(
 ) -> AsyncGenerator[Served, None]:
     """A server whose branches do this; ``server`` are settings of ``[server]``.
 
-    The content of its replies is the answer, unless they or a request say otherwise. ``engine``
+    The content of its replies is the answer, unless they or a request say otherwise. All JSON that
+    it answers must be as ``/openapi.json`` has it. ``engine``
     takes the place of the one that plays these scripts.
     """
     script = Script(branches or (BranchScript.answering("42", seconds=0.02),), forced=forced)
@@ -69,6 +73,7 @@ async def served(
     async with AsyncExitStack() as stack:
         runtime = await stack.enter_async_context(Runtime(engine, Settings.from_dict(data)))
         app = create_app(runtime)
+        described = DescribedReplies(app)
         test_server = TestServer(app)
         await test_server.start_server()
         stack.push_async_callback(test_server.close)
@@ -78,7 +83,8 @@ async def served(
             AsyncOpenAI(base_url=f"{base}v1", api_key="none", max_retries=0)
         )
         assert test_server.port is not None
-        yield Served(app, runtime, engine, http, openai, test_server.port)
+        yield Served(app, described, runtime, engine, http, openai, test_server.port)
+        assert not described.faults, "what was answered, and /openapi.json"
 
 
 @pytest.fixture

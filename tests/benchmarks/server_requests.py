@@ -6,7 +6,9 @@ prepared chunks, four at a time, and costs nearly nothing (``free``). Measured i
 each, for every server:
 
 * requests per second and CPU of the server's process per request, streamed and not;
-* with one client alone, the seconds to the first byte of the body of a streamed completion.
+* with one client alone, the seconds to the first byte of the body of a streamed completion;
+* the same races through the embedded ``Runtime.stream``, in the server's process while it serves
+  nobody: races per second, and the seconds to the first event (``embedded``).
 
 The servers are this checkout's, that of ``--against`` (a folder with another one), and a bare
 aiohttp handler that streams the bytes of one of this checkout's replies. ``ratio`` is this
@@ -90,7 +92,7 @@ async def _serve_ours(args: argparse.Namespace) -> None:
         }
     )
     async with Runtime(engine, settings) as runtime:
-        await _answer(_runner(create_app(runtime), settings))
+        await _answer(_runner(create_app(runtime), settings), runtime)
 
 
 def _runner(app: web.Application, settings: Settings) -> web.AppRunner:
@@ -127,13 +129,46 @@ async def _serve_bare(args: argparse.Namespace) -> None:
     await _answer(web.AppRunner(app, access_log=None))
 
 
-async def _answer(runner: web.AppRunner) -> None:
+async def _answer(runner: web.AppRunner, runtime: Runtime | None = None) -> None:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     print(runner.addresses[0][1], flush=True)
-    while await asyncio.to_thread(sys.stdin.readline):
-        print(time.process_time(), flush=True)
+    while asked := (await asyncio.to_thread(sys.stdin.readline)).split():
+        if asked[0] == "cpu" or runtime is None:
+            print(time.process_time(), flush=True)
+        else:
+            print(*await _race(runtime, *map(int, asked[1:])), flush=True)
     await runner.cleanup()
+
+
+async def _race(runtime: Runtime, count: int, at_once: int) -> tuple[float, float]:
+    """Races per second, so many at once, and milliseconds to the first event of one alone, the
+    median of a quarter of them."""
+    left, firsts = count, list[float]()
+
+    async def race() -> None:
+        began = time.perf_counter()
+        async with runtime.stream("What is 6 times 7?") as events:
+            await anext(events)
+            firsts.append(1000 * (time.perf_counter() - began))
+            async for _ in events:
+                pass
+
+    async def work() -> None:
+        nonlocal left
+        while left > 0:
+            left -= 1
+            await race()
+
+    began = time.perf_counter()
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(at_once):
+            tasks.create_task(work())
+    rate = count / (time.perf_counter() - began)
+    firsts.clear()
+    for _ in range(count // 4):
+        await race()
+    return rate, statistics.median(firsts)
 
 
 @dataclass
@@ -144,10 +179,20 @@ class Served:
     port: int
 
     def cpu(self) -> float:
+        """Seconds of CPU that it has taken."""
+        (seconds,) = self._asked("cpu")
+        return seconds
+
+    def embedded(self, count: int, at_once: int) -> tuple[float, float]:
+        """Races per second without the server, and milliseconds to the first event of one."""
+        rate, first = self._asked(f"race {count} {at_once}")
+        return rate, first
+
+    def _asked(self, command: str) -> list[float]:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        print("cpu", file=self.process.stdin, flush=True)
-        return float(self.process.stdout.readline())
+        print(command, file=self.process.stdin, flush=True)
+        return [float(figure) for figure in self.process.stdout.readline().split()]
 
 
 @contextmanager
@@ -295,6 +340,7 @@ def compare(kind: str, args: argparse.Namespace) -> dict[str, Any]:
         servers["bare"] = stack.enter_context(served("bare", CHECKOUT, args, told))
         modes = {"streamed": True, "whole": False}
         found = {mode: {name: Figures() for name in servers} for mode in modes}
+        embedded = list[tuple[float, float]]()
         for server in servers.values():
             asyncio.run(load(server.port, asking(stream=True), 100, args.at_once))
         for done in range(args.rounds):
@@ -302,10 +348,12 @@ def compare(kind: str, args: argparse.Namespace) -> dict[str, Any]:
                 for name in list(servers) if done % 2 else reversed(servers):
                     if stream or name != "bare":
                         found[mode][name].measure(servers[name], args, stream=stream)
+            embedded.append(servers["this"].embedded(args.count, args.at_once))
             progress(done + 1, args.rounds, f"{kind} engine")
     return {
         "bytes_a_reply": sum(map(len, sample)),
         "writes_a_reply": len(sample),
+        "embedded": _beside(embedded, found["streamed"]["this"]),
         **{
             mode: {
                 **{name: f.told() for name, f in of.items() if f.rates},
@@ -315,6 +363,19 @@ def compare(kind: str, args: argparse.Namespace) -> dict[str, Any]:
             }
             for mode, of in found.items()
         },
+    }
+
+
+def _beside(embedded: list[tuple[float, float]], served: Figures) -> dict[str, Any]:
+    """Races without the server, and what the server takes beside them in the same round."""
+    rates, firsts = zip(*embedded, strict=True)
+    return {
+        "races_per_second": quartiles(rates),
+        "first_event_ms": quartiles(firsts),
+        "requests_over_races": quartiles([a / b for a, b in zip(served.rates, rates, strict=True)]),
+        "first_byte_after_ms": quartiles(
+            [a - b for a, b in zip(served.first, firsts, strict=True)]
+        ),
     }
 
 

@@ -69,7 +69,7 @@ async def served(
         openai = await stack.enter_async_context(
             AsyncOpenAI(base_url=f"{base}v1", api_key="none", max_retries=0)
         )
-        yield Served(None, runtime, engine, http, openai, port)  # type: ignore[arg-type]
+        yield Served(None, None, runtime, engine, http, openai, port)  # type: ignore[arg-type]
 
 
 def by_itself(runtime: Runtime) -> Any:

@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from .protocol import Command, Decide, Needs, Observation, RaceView
 from .scores import Pick, Scores, check_pick
-from .standing import Standing
-from .step_search import Candidate, Selection, StepSearch, check_search
+from .step_search import Candidate, SearchesSteps, Selection, StepSearch, check_search
 
 
 @dataclass(slots=True)
-class Beam:
+class Beam(SearchesSteps):
     """Beam search over steps (as in Hugging Face's search-and-learn), without its barrier.
 
     After each step the best ``branches / width`` of the beams go on, each as ``width`` forks from
@@ -69,22 +67,6 @@ class Beam:
     def _shape(self, winners: int) -> tuple[int, int]:
         """Beams that each group keeps, and groups that are searched apart from each other."""
         return winners, 1
-
-    @property
-    def needs(self) -> Needs:
-        return self._search.needs
-
-    def start(self, view: RaceView) -> Sequence[Command]:
-        return self._search.start()
-
-    def observe(self, observation: Observation, view: RaceView) -> Sequence[Command]:
-        return self._search.observe(observation, view)
-
-    def conclude(self, view: RaceView) -> Decide:
-        return self._search.conclude(view)
-
-    def standing(self, view: RaceView) -> Standing:
-        return self._search.standing(view)
 
 
 @dataclass(slots=True)

@@ -7,10 +7,8 @@ from math import ceil, exp, inf, log
 from random import Random
 from typing import Literal
 
-from .protocol import Command, Decide, Needs, Observation, RaceView
 from .scores import Pick, Scores, check_pick
-from .standing import Standing
-from .step_search import Candidate, Selection, StepSearch, check_search
+from .step_search import Candidate, SearchesSteps, Selection, StepSearch, check_search
 
 Resampling = Literal["systematic", "multinomial"]
 
@@ -60,7 +58,7 @@ def multinomial(weights: Sequence[float], count: int, random: Random) -> list[in
 
 
 @dataclass(slots=True)
-class ParticleFilter:
+class ParticleFilter(SearchesSteps):
     """Particle filtering (Puri et al., arXiv 2502.01618), without a barrier (see ``step_search``).
 
     After each step every particle has the weight softmax(logit(score) / temperature), and all are
@@ -126,22 +124,6 @@ class ParticleFilter:
             self.max_steps,
             self.max_launches,
         )
-
-    @property
-    def needs(self) -> Needs:
-        return self._search.needs
-
-    def start(self, view: RaceView) -> Sequence[Command]:
-        return self._search.start()
-
-    def observe(self, observation: Observation, view: RaceView) -> Sequence[Command]:
-        return self._search.observe(observation, view)
-
-    def conclude(self, view: RaceView) -> Decide:
-        return self._search.conclude(view)
-
-    def standing(self, view: RaceView) -> Standing:
-        return self._search.standing(view)
 
     def _weight(self, score: float) -> float:
         # Relative to the largest there is, which keeps small temperatures finite.

@@ -287,3 +287,26 @@ class StepSearch:
             elif places == 0:
                 cancelled.append(candidate.branch)
         return {i: n - 1 for i, n in selection.places.items() if i in judged and n > 1}
+
+
+class SearchesSteps:
+    """A strategy that is a search over steps: whoever inherits makes ``_search``."""
+
+    __slots__ = ()
+    _search: StepSearch
+
+    @property
+    def needs(self) -> Needs:
+        return self._search.needs
+
+    def start(self, view: RaceView) -> Sequence[Command]:
+        return self._search.start()
+
+    def observe(self, observation: Observation, view: RaceView) -> Sequence[Command]:
+        return self._search.observe(observation, view)
+
+    def conclude(self, view: RaceView) -> Decide:
+        return self._search.conclude(view)
+
+    def standing(self, view: RaceView) -> Standing:
+        return self._search.standing(view)

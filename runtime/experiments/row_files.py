@@ -3,10 +3,13 @@
 import csv
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
+from io import StringIO
 from pathlib import Path
 from typing import Any, Protocol
 
 import orjson
+
+from ..common.whole_files import write_whole
 
 
 class Row(Protocol):
@@ -18,15 +21,20 @@ class Row(Protocol):
 
 
 def write_csv(rows: Iterable[Row], path: Path) -> None:
-    """One line a row; an interval takes two columns, ``…_low`` and ``…_high``."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer: csv.DictWriter[str] | None = None
-        for row in rows:
-            flat = _flat(row)
-            if writer is None:
-                writer = csv.DictWriter(file, list(flat))
-                writer.writeheader()
-            writer.writerow(flat)
+    """One line a row; an interval takes two columns, ``…_low`` and ``…_high``.
+
+    Raises:
+        BadRequest: the file cannot be written.
+    """
+    text = StringIO(newline="")
+    writer: csv.DictWriter[str] | None = None
+    for row in rows:
+        flat = _flat(row)
+        if writer is None:
+            writer = csv.DictWriter(text, list(flat))
+            writer.writeheader()
+        writer.writerow(flat)
+    write_whole(path, text.getvalue())
 
 
 def write_parquet(rows: Sequence[Row], path: Path) -> bool:

@@ -1,7 +1,13 @@
-"""What a model says, as opposed to what it only thinks: answers are read from the former alone."""
+"""What a model says, as opposed to what it only thinks: answers are read from the former alone.
+
+Nobody has said how this model marks its thinking: the tags of all known families are looked for in
+the whole text. Where the format is known, ``format`` reads it, piece by piece if need be.
+"""
 
 import re
 from typing import Final
+
+from .format import CHANNEL, LOOKED_BACK, MESSAGE_ENDS, is_quoted
 
 #: The tags between which model families think: what opens, and what closes it.
 _TAGS: Final = {
@@ -20,13 +26,10 @@ _TAG: Final = re.compile("|".join(map(re.escape, (*_TAGS, *_CLOSING))))
 END_OF_THINKING: Final = re.compile(
     "|".join((*map(re.escape, _CLOSING), r"<\|channel\|>\s{0,8}final\b"))
 )
-# Characters before a tag in which quotes are counted.
-_LOOKED_BACK: Final = 256
 # OpenAI's harmony format: messages on channels, of which only `final` is for the reader.
 # `commentary` holds calls of tools and what is said about them.
-_CHANNEL: Final = re.compile(r"<\|channel\|>\s*(\w+)")
 _THOUGHT_CHANNEL: Final = "analysis"
-_MESSAGE_END: Final = re.compile(r"<\|(?:end|return|call|start|channel)\|>")
+_MESSAGE_END: Final = re.compile("|".join(map(re.escape, MESSAGE_ENDS)))
 
 
 def without_thinking(text: str) -> str:
@@ -59,15 +62,14 @@ def without_thinking(text: str) -> str:
 
 def _quoted(text: str, position: int) -> bool:
     """Whether a string that began on the same line is still open there."""
-    line = text[max(0, position - _LOOKED_BACK) : position].rpartition("\n")[2]
-    return (line.count('"') - line.count('\\"')) % 2 == 1
+    return is_quoted(text[max(0, position - LOOKED_BACK) : position].rpartition("\n")[2])
 
 
 def _without_analysis(text: str) -> str:
     """``text`` without the messages on harmony's channel for thinking."""
     said: list[str] = []
     kept_to = 0
-    for match in _CHANNEL.finditer(text):
+    for match in CHANNEL.finditer(text):
         if match.start() < kept_to or match[1] != _THOUGHT_CHANNEL:
             continue
         said.append(text[kept_to : match.start()])

@@ -24,14 +24,15 @@ Position = Literal["before", "inside", "after", "unknown"]
 PartKind = Literal["reasoning", "content", "unmarked", "call"]
 
 #: Characters before a mark in which quotes are counted.
-_LOOKED_BACK: Final = 256
+LOOKED_BACK: Final = 256
 #: Characters of a mark that was cut in the middle from which on it is taken for one: a lone ``<``
 #: is more often less than something.
 _LEAST_OF_A_MARK: Final = 2
 
+# OpenAI's harmony format.
 _MESSAGE: Final = "<|message|>"
-_MESSAGE_ENDS: Final = ("<|end|>", "<|return|>", "<|call|>", "<|start|>", "<|channel|>")
-_CHANNEL: Final = re.compile(r"<\|channel\|>\s*(\w+)")
+MESSAGE_ENDS: Final = ("<|end|>", "<|return|>", "<|call|>", "<|start|>", "<|channel|>")
+CHANNEL: Final = re.compile(r"<\|channel\|>\s*(\w+)")
 _BEGIN_FINAL: Final = "<|start|>assistant<|channel|>final<|message|>"
 _ANALYSIS: Final = "<|channel|>analysis<|message|>"
 
@@ -123,7 +124,7 @@ def _completion(form: ThinkingFormat, text: str) -> str:
 
 @lru_cache(maxsize=64)
 def _marks(form: ThinkingFormat) -> tuple[re.Pattern[str], tuple[str, ...]]:
-    own = (_MESSAGE, *_MESSAGE_ENDS) if form.channels else (form.start, form.end)
+    own = (_MESSAGE, *MESSAGE_ENDS) if form.channels else (form.start, form.end)
     # Of two marks that begin alike the longer one is meant.
     marks = sorted({*own, *form.turn_ends} - {""}, key=len, reverse=True)
     return re.compile("|".join(map(re.escape, marks))), tuple(marks)
@@ -201,7 +202,7 @@ class ThinkingReader:
             return
         if self._ended and len(self._after) < len(self.form.closing):
             self._after += text
-        self._line = (self._line + text)[-_LOOKED_BACK:].rpartition("\n")[2]
+        self._line = (self._line + text)[-LOOKED_BACK:].rpartition("\n")[2]
         yield Part("content" if self.position == "after" else "unmarked", text)
 
     def _mark(self, mark: str) -> Iterator[Part]:
@@ -232,7 +233,7 @@ class ThinkingReader:
             return
         header = self._header or ""
         self._header = None
-        channel = _CHANNEL.search(header)
+        channel = CHANNEL.search(header)
         if channel is None or channel[1] == "final":
             self._channel, self.position = "content", "after"
         else:

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 
 from ...answers import Equivalence, WorkerPool
 from ...common.plotting import pyplot
+from ...common.whole_files import write_whole
 from ...config import Settings, config_path
 from ...errors import BadRequest
 from ...experiments.bench import BenchCell, BenchRace, RaceFile, Task, cells_of, tasks_of
@@ -208,7 +209,7 @@ def _write(bench: _Bench, rows: Sequence[BenchRow], plain: Sequence[str]) -> Non
     folder = bench.command.out
     report = bench_report(rows, _facts(bench), bench.command.budget)
     try:
-        (folder / "table.txt").write_text("".join(f"{line}\n" for line in plain), "utf-8")
+        write_whole(folder / "table.txt", *(f"{line}\n" for line in plain))
         write_report(report, folder)
         write_csv(rows, folder / "cells.csv")
         parquet = write_parquet(rows, folder / "cells.parquet")

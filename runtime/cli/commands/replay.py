@@ -18,6 +18,7 @@ from frontrunner import __version__
 from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.stop_rules import STOP_NAMES
 
+from ...common.whole_files import write_whole
 from ...errors import BadRequest
 from ...experiments.checkpoint import read_parts, write_parts
 from ...experiments.comparison import Row, rows_of
@@ -241,9 +242,7 @@ def _show(command: ReplayCommand, rows: Sequence[Row], unit: str, replayed: Repl
     if command.out is None:
         return
     try:
-        (command.out / "table.txt").write_text(
-            "".join(f"{line}\n" for line in plain), encoding="utf-8"
-        )
+        write_whole(command.out / "table.txt", *(f"{line}\n" for line in plain))
         write_csv(rows, command.out / "cells.csv")
         parquet = write_parquet(rows, command.out / "cells.parquet")
         if command.per_draw:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from frontrunner import __version__
 
+from ...common.whole_files import write_whole
 from ...experiments.html_report import Report, html
 
 
@@ -16,8 +17,8 @@ def write_report(report: Report, folder: Path) -> str:
         The file's name.
 
     Raises:
-        OSError: it cannot be written.
+        BadRequest: it cannot be written.
     """
     command = shlex.join(["frontrunner", *sys.argv[1:]])
-    (folder / "report.html").write_text(html(report, command, __version__), encoding="utf-8")
+    write_whole(folder / "report.html", html(report, command, __version__))
     return "report.html"

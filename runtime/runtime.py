@@ -44,7 +44,7 @@ from .rewards import RewardModel, make_reward_model
 from .scheduling.admission import Admission, AdmissionLoad, Lease
 from .scheduling.race_factory import RaceFactory, RaceRequest
 from .scheduling.rebalancer import BranchRebalancer
-from .scheduling.scoring import ScoreOptions, Scorer, Told
+from .scheduling.scoring import ScoredSink, ScoreOptions, Scorer
 
 _log = structlog.get_logger("frontrunner.runtime")
 
@@ -119,7 +119,7 @@ class Runtime:
         self._lengths = LengthModel.from_quantiles(lengths.median, lengths.p95) if lengths else None
         self._unacknowledged: list[str] = []
         self._lingering: list[Race] = []  # races that are over, of which a task still runs
-        self._told = set[str]()  # codes of the notes that were logged
+        self._logged_notes = set[str]()  # codes of the notes that were logged
         self._background, self._race_tasks = Background(), Background()
         self._leave_limit = race.abort_limit + _LEAVING
         self._entered = False
@@ -269,20 +269,20 @@ class Runtime:
         return await self._solve(question, options)
 
     async def race(
-        self, question: Question, told: EventSink, **options: Unpack[RaceOptions]
+        self, question: Question, on_event: EventSink, **options: Unpack[RaceOptions]
     ) -> Result:
-        """``solve``, and ``told`` hears of every event as it happens, without a queue between.
+        """``solve``, and ``on_event`` hears of every event as it happens, without a queue between.
 
         Args:
             question: see ``solve``.
-            told: called where things happen, in order, nothing joined; must be quick, and raise
+            on_event: called where things happen, in order, nothing joined; must be quick, and raise
                 nothing. The last event comes just before the result is returned.
             options: see ``solve``.
 
         Raises:
             BadRequest, Overloaded, EngineClosed: as ``solve``; nothing was told then.
         """
-        return await self._solve(question, options, told)
+        return await self._solve(question, options, on_event)
 
     async def act(
         self,
@@ -326,7 +326,7 @@ class Runtime:
     async def score(
         self,
         prompts: Sequence[RawPrompt],
-        told: Told,
+        on_chunk: ScoredSink,
         *,
         name: str = "",
         **options: Unpack[ScoreOptions],
@@ -335,7 +335,7 @@ class Runtime:
         race: each text is one request to the engine.
 
         Args:
-            told: hears of every chunk, and of its text's place: all choices of the first prompt
+            on_chunk: hears of every chunk, and of its text's place: all choices of the first prompt
                 come before those of the second.
             name: for ``shorten_deadline``.
             options: see ``ScoreOptions``.
@@ -353,8 +353,8 @@ class Runtime:
         """
         self._check_entered()
         self._check_up()
-        untold = self._unacknowledged.extend
-        return await self._scorer.run(self._admission, prompts, told, name, options, untold)
+        lost = self._unacknowledged.extend
+        return await self._scorer.run(self._admission, prompts, on_chunk, name, options, lost)
 
     def run_beside(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run ``function``, which must raise nothing, for as long as the runtime is entered: it is
@@ -417,13 +417,13 @@ class Runtime:
         self,
         question: Question,
         options: RaceOptions,
-        told: EventSink | None = None,
+        on_event: EventSink | None = None,
     ) -> Result:
         request = await self._prepare(question, options)
         with await self._admit(request) as lease:
             race = self._make(request, lease)
-            if told is not None:
-                race.stream_to(told)
+            if on_event is not None:
+                race.stream_to(on_event)
             return await self._run(race)
 
     async def _prepare(self, question: Question, options: RaceOptions) -> RaceRequest:
@@ -550,8 +550,8 @@ class Runtime:
         """Warn of what a result is worth less for, once of each kind: a server that is set up so
         has it in every race, and the results themselves say so."""
         for note in result.notes:
-            if note.code not in self._told:
-                self._told.add(note.code)
+            if note.code not in self._logged_notes:
+                self._logged_notes.add(note.code)
                 _log.warning(f"frontrunner.{note.code}", race=result.race_id, note=note.text)
 
     async def _run_beside_retries(self, race: Race) -> Result:

@@ -161,7 +161,7 @@ class Racing(Protocol):
         self,
         question: Question,
         options: RaceOptions,
-        told: EventSink | None = None,
+        on_event: EventSink | None = None,
         /,
     ) -> Result: ...
 

@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from .sections import Branches, Gibibytes, Seconds, Section, Share, Tokens, ToldBy, Unit
+from .sections import Branches, Gibibytes, KindKey, Seconds, Section, Share, Tokens, Unit
 from .speculation import NoSpeculation, SpeculationSettings
 
 #: Stands for the model that ships inside the package.
@@ -170,7 +170,7 @@ class OpenAIMember(OpenAISettings, _Named):
 #: A member of a pool, told by ``kind``.
 MemberSettings = Annotated[
     Annotated[VllmMember, Tag("vllm")] | Annotated[OpenAIMember, Tag("openai")],
-    Discriminator(ToldBy("kind", "vllm")),
+    Discriminator(KindKey("kind", "vllm")),
 ]
 
 
@@ -260,5 +260,5 @@ EngineSettings = Annotated[
     Annotated[VllmSettings, Tag("vllm")]
     | Annotated[OpenAISettings, Tag("openai")]
     | Annotated[PoolSettings, Tag("pool")],
-    Discriminator(ToldBy("kind", "vllm")),
+    Discriminator(KindKey("kind", "vllm")),
 ]

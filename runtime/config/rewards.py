@@ -17,7 +17,7 @@ from pydantic import (
 
 from frontrunner._plugins import Plugins
 
-from .sections import Gibibytes, Seconds, Section, Share, Tokens, ToldBy, Unit
+from .sections import Gibibytes, KindKey, Seconds, Section, Share, Tokens, Unit
 
 EndpointApi = Literal["classify", "pooling", "score", "json"]
 
@@ -308,5 +308,5 @@ RewardSettings = Annotated[
     | Annotated[VerifierRewards, Tag("verifier")]
     | Annotated[JudgeRewards, Tag("judge")]
     | Annotated[OwnRewards, Tag("own")],
-    Discriminator(ToldBy("kind", "none")),
+    Discriminator(KindKey("kind", "none")),
 ]

@@ -62,7 +62,7 @@ class Section(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class ToldBy:
+class KindKey:
     """The key of a table that says which of several sections the table is, for ``Discriminator``.
 
     Pydantic's own discriminator by the name of a field would want the key in every file; here the

@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from .sections import Section, Tokens, ToldBy, Unit
+from .sections import KindKey, Section, Tokens, Unit
 
 #: Three numbers from TOML: from this many running requests, to this many, K.
 Range = Annotated[tuple[PositiveInt, PositiveInt, NonNegativeInt], Field(strict=False)]
@@ -208,5 +208,5 @@ SpeculationSettings = Annotated[
     | Annotated[MtpSpeculation, Tag("mtp")]
     | Annotated[SuffixSpeculation, Tag("suffix")]
     | Annotated[CrossBranchSpeculation, Tag("cross_branch")],
-    Discriminator(ToldBy("method", "none")),
+    Discriminator(KindKey("method", "none")),
 ]

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import Discriminator
 from pydantic.fields import FieldInfo
 
-from .sections import Section, ToldBy
+from .sections import KindKey, Section
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Table:
     path: str
     """Such as ``engine.speculation``; empty for the file itself."""
     description: str
-    told_by: ToldBy | None
+    told_by: KindKey | None
     """The key that says which section it is; None: there is one."""
     sections: Mapping[str, type[Section]]
     """By the value of that key; under an empty text where there is one."""
@@ -52,12 +52,12 @@ def _below(path: str, section: type[Section]) -> Iterator[Table]:
 
 
 def _table(path: str, field: FieldInfo) -> Table | None:
-    key: ToldBy | None = None
+    key: KindKey | None = None
     for entry in field.metadata:
-        if isinstance(entry, Discriminator) and isinstance(entry.discriminator, ToldBy):
+        if isinstance(entry, Discriminator) and isinstance(entry.discriminator, KindKey):
             key = entry.discriminator
     if isinstance(field.discriminator, Discriminator):
-        assert isinstance(field.discriminator.discriminator, ToldBy)
+        assert isinstance(field.discriminator.discriminator, KindKey)
         key = field.discriminator.discriminator
     models = list(dict.fromkeys(_sections(field.annotation)))
     if not models:

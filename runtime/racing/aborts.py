@@ -28,7 +28,9 @@ class Aborts:
         self._deadline = deadline
         self._limit = limit
         self.unacknowledged: list[str] = []  # requests that the engine could not be told to end
-        self.on_abort: Callable[[float, int, bool], None] | None = None  # seconds, requests, told
+        self.on_abort: Callable[[float, int, bool], None] | None = (
+            None  # seconds, requests, acknowledged
+        )
 
     def shorten_deadline(self, deadline: float) -> None:
         """The deadline is earlier now (anyio clock, seconds)."""

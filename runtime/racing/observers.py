@@ -32,9 +32,9 @@ class RaceWatcher(Protocol):
         """What happened; in order, nothing joined."""
         ...
 
-    def aborted(self, seconds: float, requests: int, told: bool) -> None:
-        """Aborting ``requests`` engine requests took ``seconds``; not ``told``: the engine did not
-        take it in time."""
+    def aborted(self, seconds: float, requests: int, acknowledged: bool) -> None:
+        """Aborting ``requests`` engine requests took ``seconds``; not ``acknowledged``: the
+        engine did not take it in time."""
         ...
 
     def ended(self, result: Result | None) -> None:
@@ -70,9 +70,9 @@ class Watchers:
             except Exception:  # noqa: BLE001 - as below
                 _log.exception("frontrunner.observer_failed")
 
-    def aborted(self, seconds: float, requests: int, told: bool) -> None:
+    def aborted(self, seconds: float, requests: int, acknowledged: bool) -> None:
         for watcher in self._watchers:
-            self._safely(lambda w=watcher: w.aborted(seconds, requests, told))
+            self._safely(lambda w=watcher: w.aborted(seconds, requests, acknowledged))
 
     def ended(self, result: Result | None) -> None:
         for watcher in self._watchers:

@@ -25,8 +25,8 @@ from .race_factory import RaceFactory
 
 #: Log probabilities of one prompt, which come at once and hold the event loop up meanwhile.
 MAX_PROMPT_LOGPROBS = 1 << 16
-#: Told of each chunk, and whose it is: the place of its request.
-Told = Callable[[int, ScoredChunk], object]
+#: Hears of each chunk, and whose it is: the place of its request.
+ScoredSink = Callable[[int, ScoredChunk], object]
 
 
 class ScoreOptions(TypedDict, total=False):
@@ -92,15 +92,15 @@ class Scorer:
         self,
         admission: Admission,
         prompts: Sequence[RawPrompt],
-        told: Told,
+        on_chunk: ScoredSink,
         name: str,
         options: ScoreOptions,
-        untold: Callable[[Sequence[str]], None],
+        on_unacknowledged: Callable[[Sequence[str]], None],
     ) -> Sequence[int]:
         """See ``Runtime.score``.
 
         Args:
-            untold: told of requests that the engine could not be told to end.
+            on_unacknowledged: hears of requests that the engine could not be told to end.
         """
         name = name or uuid4().hex[:12]
         scoring = await self._prepare(name, prompts, options)
@@ -108,7 +108,7 @@ class Scorer:
         scope = anyio.CancelScope(deadline=scoring.deadline - self._settings.return_margin)
         if scoring.empty:
             for place in range(len(requests)):
-                told(place, ScoredChunk("", (), FinishReason.LENGTH))
+                on_chunk(place, ScoredChunk("", (), FinishReason.LENGTH))
         else:
             wanted = min(len(requests), self._engine.info.max_branches)
             with await admission.admit(
@@ -118,12 +118,12 @@ class Scorer:
                 self._scopes[name] = scope
                 limit = self._settings.abort_limit
                 aborts = Aborts(self._engine, name, scoring.deadline, limit)
-                running = _Running(require_logprobs(self._engine), scoring, aborts, told)
+                running = _Running(require_logprobs(self._engine), scoring, aborts, on_chunk)
                 try:
                     await running.run(places, scope)
                 finally:
                     self._scopes.pop(name, None)
-                    untold(aborts.unacknowledged)
+                    on_unacknowledged(aborts.unacknowledged)
         return [len(request.prompt) for request in requests[:: options.get("choices", 1)]]
 
     def shorten_deadline(self, name: str, deadline: float) -> None:
@@ -187,12 +187,12 @@ class _Running:
     """The requests of one scoring while they run."""
 
     def __init__(
-        self, engine: SupportsLogprobs, scoring: Scoring, aborts: Aborts, told: Told
+        self, engine: SupportsLogprobs, scoring: Scoring, aborts: Aborts, on_chunk: ScoredSink
     ) -> None:
         self._engine = engine
         self._scoring = scoring
         self._aborts = aborts
-        self._told = told
+        self._on_chunk = on_chunk
         self._left = deque(enumerate(scoring.requests))
         self._begun: set[int] = set()  # something was told
         self._ended: set[int] = set()
@@ -237,7 +237,7 @@ class _Running:
                     self._begun.add(place)
                     if chunk.finish is not None:
                         self._ended.add(place)
-                    self._told(place, chunk)
+                    self._on_chunk(place, chunk)
             finally:
                 if place not in self._ended:
                     await self._aborts.abort([request.request_id])
@@ -251,4 +251,4 @@ class _Running:
             )
         for place in places:
             if place not in self._ended:
-                self._told(place, ScoredChunk("", (), FinishReason.LENGTH))
+                self._on_chunk(place, ScoredChunk("", (), FinishReason.LENGTH))

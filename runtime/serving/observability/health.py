@@ -182,7 +182,7 @@ class _Progress:
         if type(event) is BranchProgressed:
             self._health.progressed(self._began + event.at)
 
-    def aborted(self, seconds: float, requests: int, told: bool) -> None:
+    def aborted(self, seconds: float, requests: int, acknowledged: bool) -> None:
         pass
 
     def ended(self, result: Result | None) -> None:

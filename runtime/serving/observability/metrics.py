@@ -173,10 +173,10 @@ class Metrics:
         kept = answered and status in _KEPT
         self._tokens.labels("kept" if kept else "wasted").inc(tokens)
 
-    def count_abort(self, seconds: float, *, told: bool) -> None:
+    def count_abort(self, seconds: float, *, acknowledged: bool) -> None:
         """An abort was sent to the engine, which took it or did not."""
         self._aborts.observe(seconds)
-        if not told:
+        if not acknowledged:
             self._aborts_lost.inc()
 
     def count_call(self, returned: ToolReturned, *, shared: bool) -> None:
@@ -267,8 +267,8 @@ class _RaceMetrics:
             case _:
                 pass
 
-    def aborted(self, seconds: float, requests: int, told: bool) -> None:
-        self._metrics.count_abort(seconds, told=told)
+    def aborted(self, seconds: float, requests: int, acknowledged: bool) -> None:
+        self._metrics.count_abort(seconds, acknowledged=acknowledged)
 
     def ended(self, result: Result | None) -> None:
         self._metrics.over()

@@ -134,8 +134,8 @@ class _RaceSpan:
             case _:
                 pass
 
-    def aborted(self, seconds: float, requests: int, told: bool) -> None:
-        if not told:
+    def aborted(self, seconds: float, requests: int, acknowledged: bool) -> None:
+        if not acknowledged:
             self._span.add_event("frontrunner.abort_timed_out", {"frontrunner.requests": requests})
 
     def ended(self, result: Result | None) -> None:

@@ -22,7 +22,7 @@ from ..runs.frames import Encoder
 from ..runs.run import RUNS, Run
 from ..runs.sse_stream import LOOK, stream_run
 from ..security.api_keys import key_name
-from .content import ReplyForm, Told
+from .content import ReplyContent, ReplyForm
 from .usage import Account, Spent
 from .winner import shown_branch, shown_tokens
 
@@ -266,7 +266,7 @@ def _choice(
     )
 
 
-def _reasoning(text: str, told: Told, thinking: ThinkingFormat | None) -> str:
+def _reasoning(text: str, told: ReplyContent, thinking: ThinkingFormat | None) -> str:
     """What the model wrote before the reply; all of it where the content is something else. Without
     marks, where they are known."""
     if thinking is not None:

@@ -26,7 +26,7 @@ Reason = Literal["stop", "length", "tool_calls"]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ReplyContent:
     """One reply as a client reads it."""
 
     content: str
@@ -72,7 +72,7 @@ class ReplyForm:
         *,
         ended: bool,
         thinking: ThinkingFormat | None = None,
-    ) -> Told:
+    ) -> ReplyContent:
         """
         Args:
             answer: of the branch; None: it gave none.
@@ -82,23 +82,25 @@ class ReplyForm:
             thinking: how it marks its thinking; None: in one of the ways that are usual.
         """
         if self.calls and (calls := read_calls(answer)):
-            return Told(answer or "", "tool_calls", tuple(calls))
+            return ReplyContent(answer or "", "tool_calls", tuple(calls))
         if self.raw:
             content, reason = self._cut(text)
             whole = ended or (answer is not None and forced_at is not None)
-            return Told(content, reason or ("stop" if whole else "length"))
+            return ReplyContent(content, reason or ("stop" if whole else "length"))
         if answer is None:
             said = _said(text, forced_at, thinking)
             content, reason = self._cut(said)
             unfinished = self.only_answers or not ended
-            return Told(content, "length" if unfinished else reason or "stop", repeated=said)
+            return ReplyContent(
+                content, "length" if unfinished else reason or "stop", repeated=said
+            )
         reply = _said(text, forced_at, thinking) if self.content == "reply" else ""
         content, reason = self._cut(reply or answer)
         if reply and reason is not None and not self.exact and self._loses(answer, reply, content):
             content, reason = self._cut(answer)
         elif reply and not ended and forced_at is None:
             reason = reason or "length"  # it had answered before it was cut
-        return Told(content, reason or "stop", repeated=reply)
+        return ReplyContent(content, reason or "stop", repeated=reply)
 
     def _cut(self, text: str) -> tuple[str, Literal["stop", "length"] | None]:
         """``text`` up to the first stop string, and to the token limit; and which of them cut it,

@@ -195,7 +195,7 @@ def find_events(app: web.Application, response_id: str, owner: str | None) -> Ru
         raise EventsGone(response_id) from None
 
 
-def told_error(error: FrontrunnerError) -> tuple[int, ErrorObject]:
+def status_and_error(error: FrontrunnerError) -> tuple[int, ErrorObject]:
     """HTTP status, and ``{message, type, param, code}``, of what goes wrong here."""
     told = error_object(error)
     if (code := getattr(error, "code", None)) is not None:

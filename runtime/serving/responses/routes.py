@@ -31,7 +31,7 @@ from .response_runs import (
     find_events,
     prepare_response,
     start_response,
-    told_error,
+    status_and_error,
 )
 from .store import ResponseStore
 from .websocket import SOCKETS, close_sockets, open_socket
@@ -60,7 +60,7 @@ async def create(request: web.Request) -> web.StreamResponse:
             return streamed(frames) if body.stream else json_response(encoder.response)
         run, encoder = await start_response(request.app, body, request.headers, memory)
     except PreviousNotFound as error:
-        status, told = told_error(error)
+        status, told = status_and_error(error)
         refused: Error = {"error": told}
         return json_response(refused, status=status)
     if body.stream:

@@ -51,7 +51,7 @@ from .response_runs import (
     find_run,
     prepare_response,
     start_response,
-    told_error,
+    status_and_error,
 )
 from .socket_messages import Cancel, Create, Resume, SocketMessage, read_message
 from .socket_sends import BoundedSocket, Gone, Sender, Stalled
@@ -316,7 +316,7 @@ class ResponseSocket:
 
     async def _tell(self, error: FrontrunnerError, message: SocketMessage | None) -> None:
         """Send an ``error`` event."""
-        status, told = told_error(error)
+        status, told = status_and_error(error)
         event: dict[str, Any] = {
             "type": "error",
             "status": status,

@@ -32,8 +32,8 @@ class Diary:
         assert len(self.ends) < len(self.specs), "nothing happens after the end"
         self.events.append(event)
 
-    def aborted(self, seconds: float, requests: int, told: bool) -> None:
-        self.aborts.append((seconds, requests, told))
+    def aborted(self, seconds: float, requests: int, acknowledged: bool) -> None:
+        self.aborts.append((seconds, requests, acknowledged))
 
     def ended(self, result: Result | None) -> None:
         self.ends.append(result)

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from inspect import iscoroutine
 from pathlib import Path
-from textwrap import indent
+from textwrap import dedent, indent
 from types import ModuleType
 from typing import Any
 
@@ -31,7 +31,9 @@ from aiohttp.test_utils import TestServer
 from tests.backends import STEADY_ASYNCIO
 
 from frontrunner import Runtime, Settings, create_app
+from frontrunner.runtime import errors
 from frontrunner.runtime.cli.app import app
+from frontrunner.runtime.engines.chat_template import plain_text
 from frontrunner.runtime.traces.trace_files import read_traces
 from frontrunner.testing import BranchScript, Script, ScriptedEngine
 
@@ -39,6 +41,10 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 ADDRESS = "127.0.0.1:8000"
 _BLOCK = re.compile(r'^```(\w*)(?: title="([^"]+)")?\n(.*?)^```$', re.DOTALL | re.MULTILINE)
+#: An example in a docstring: what is indented behind ``::``.
+_LITERAL = re.compile(r"::\n\n((?: {4}.*\n?|\n)+)")
+#: Pages with texts in a block of their own, each of which a test compares with the code.
+TEXTS = {"design.md", "prompts.md"}
 _PATH = re.compile(r"(?:runtime|strategies|tests|configs|docs|examples|src)/[\w./-]*")
 
 
@@ -122,10 +128,72 @@ async def run(code: str, name: str, names: dict[str, Any]) -> None:
 # ── blocks ────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_every_block_is_of_a_language_that_is_checked() -> None:
-    languages = {"python", "sh", "toml", "js", "json", ""}
-    assert {block.language for block in ALL} <= languages
-    assert {block.language for block in ALL} > {"python", "sh", "toml"}
+def test_every_block_runs_or_is_read() -> None:
+    """Whoever adds one of a new kind adds what checks it: there is none that nothing looks at."""
+    kinds = [
+        blocks("python"),
+        blocks("sh"),
+        blocks("toml"),
+        blocks("json", titled=False),
+        blocks("js", titled=True),  # the page's websocket, which runs below
+        [block for block in blocks("text", titled=False) if block.page in TEXTS],
+    ]
+    checked = {str(block) for kind in kinds for block in kind}
+    assert {str(block) for block in ALL} == checked
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_block_is_overlooked(page: Path) -> None:
+    """Every fence is one that ``ALL`` has: none is indented, or written another way."""
+    fences = re.findall(r"^\s*(?:```|~~~)", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(fences) == 2 * sum(block.page == page.name for block in ALL)
+    assert not re.search(r"^<pre", page.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_the_examples_in_docstrings_are_python() -> None:
+    """Those that ``api.md`` shows; but for the tree of errors, which is below."""
+    found = 0
+    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    for path in [*(ROOT / "src/frontrunner").glob("*.py"), ROOT / "runtime/runtime.py"]:
+        nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        texts = (ast.get_docstring(node) for node in nodes if isinstance(node, documented))
+        for code in (code for text in texts for code in _LITERAL.findall(text or "")):
+            compile(dedent(code), str(path), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+            found += 1
+    assert found
+
+
+def test_the_tree_of_errors_has_all_of_them() -> None:
+    drawn = re.findall(
+        r"^ *(?:[│├└─ ]*)(\w+)\b", _LITERAL.findall(errors.__doc__ or "")[0], re.MULTILINE
+    )
+    there = {name for name, value in vars(errors).items() if isinstance(value, type)}
+    assert set(drawn) == {name for name in there if issubclass(getattr(errors, name), Exception)}
+
+
+def test_the_layout_for_a_model_without_a_template() -> None:
+    """The text in ``prompts.md`` is what such a model is given."""
+    (block,) = (block for block in blocks("text") if block.page == "prompts.md")
+    assert block.code.rstrip("\n").endswith("Answer:")
+    system, question = "What the system says.", "What is 3 + 5?"
+    rendered = plain_text(
+        [{"role": "system", "content": system}, {"role": "user", "content": question}], None
+    )
+    assert rendered == block.code.rstrip("\n")
+
+
+def test_the_rooms_that_the_design_names_are_there() -> None:
+    """Every folder of ``runtime/`` has a line in the drawing of the rooms, and every file in it is
+    there."""
+    drawing = next(b.code for b in blocks("text") if "the Engine protocol" in b.code)
+    there = {p.name for p in (ROOT / "runtime").iterdir() if (p / "__init__.py").exists()}
+    rooms, _, _ = drawing.partition("src/frontrunner/")
+    _, _, rooms = rooms.partition("runtime/ ")
+    assert set(re.findall(r"(?<![\w/])(\w+)/(?= |\n)", rooms)) >= there
+    everything = {
+        p.name for folder in ("runtime", "strategies") for p in (ROOT / folder).rglob("*")
+    }
+    assert set(re.findall(r"\b\w+\.py\b", drawing)) <= everything
 
 
 @pytest.mark.parametrize("block", blocks("json", titled=False), ids=str)
@@ -222,6 +290,9 @@ def check(words: list[str]) -> None:
             extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
             for named in re.findall(r"\[([\w,]+)\]", " ".join(arguments)):
                 assert set(named.split(",")) <= set(extras["optional-dependencies"])
+        case ["vllm-router", "--worker-urls", *urls, "--policy", policy, "--port", _]:
+            assert all(url.startswith("http://") for url in urls)
+            assert policy in ("consistent_hash", "sticky_least_loaded")
         case ["VLLM_PLUGINS=frontrunner", "vllm", "serve", _]:
             project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
             for kind in ("vllm.endpoint_plugins", "vllm.general_plugins"):

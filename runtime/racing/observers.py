@@ -32,7 +32,7 @@ class RaceWatcher(Protocol):
         """What happened; in order, nothing joined."""
         ...
 
-    def aborted(self, seconds: float, requests: int, acknowledged: bool) -> None:
+    def aborted(self, seconds: float, requests: int, acknowledged: bool, /) -> None:
         """Aborting ``requests`` engine requests took ``seconds``; not ``acknowledged``: the
         engine did not take it in time."""
         ...

@@ -108,9 +108,10 @@ def document(app: web.Application) -> dict[str, Any]:
 
 
 def _paths(*, open_metrics: bool) -> dict[str, Any]:
-    events = {"text/event-stream": {}}
-    flag = {"schema": {"type": "boolean"}, "in": "query", "required": False}
-    number = {"schema": {"type": "integer", "minimum": -1}, "in": "query", "required": False}
+    return {**_completions(), **_responses(), **_models(), **_server(open_metrics=open_metrics)}
+
+
+def _completions() -> dict[str, Any]:
     return {
         "/v1/chat/completions": {
             "post": _race("Answer a conversation.", "ChatRequest", "ChatCompletion")
@@ -118,6 +119,14 @@ def _paths(*, open_metrics: bool) -> dict[str, Any]:
         "/v1/completions": {
             "post": _race("Go on with a prompt.", "CompletionRequest", "Completion")
         },
+    }
+
+
+def _responses() -> dict[str, Any]:
+    events = {"text/event-stream": {}}
+    flag = {"schema": {"type": "boolean"}, "in": "query", "required": False}
+    number = {"schema": {"type": "integer", "minimum": -1}, "in": "query", "required": False}
+    return {
         "/v1/responses": {
             "post": _race("Answer, in the form of the Responses API.", "ResponseBody", "Response"),
             "get": _operation(
@@ -145,6 +154,11 @@ def _paths(*, open_metrics: bool) -> dict[str, Any]:
             "parameters": [_RESPONSE_ID],
             "post": _operation("End a response.", _ok("Response"), (401, 403, 404)),
         },
+    }
+
+
+def _models() -> dict[str, Any]:
+    return {
         "/v1/models": {"get": _operation("All models.", _ok("Models"), (401,))},
         "/v1/models/{model}": {
             "parameters": [
@@ -157,6 +171,11 @@ def _paths(*, open_metrics: bool) -> dict[str, Any]:
             ],
             "get": _operation("One model.", _ok("Model"), (401, 404)),
         },
+    }
+
+
+def _server(*, open_metrics: bool) -> dict[str, Any]:
+    return {
         "/livez": {
             "get": _open(
                 _operation(

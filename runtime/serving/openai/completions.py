@@ -151,12 +151,15 @@ async def completions(request: web.Request) -> web.StreamResponse:
     choices = body.n or 1
     ids, results = await _answer_all(request, questions, options, body.frontrunner)
     replies = (
-        (echo + told.content, told.finish_reason)
+        (echo, reply)
         for echo, result in zip(echoes, results, strict=True)
-        for told in choices_of(result, choices, account.form)
+        for reply in choices_of(result, choices, account.form)
     )
-    whole = [choice(text, index, reason) for index, (text, reason) in enumerate(replies)]
-    reply: Completion = {
+    whole = [
+        choice(echo + reply.content, index, reply.finish_reason)
+        for index, (echo, reply) in enumerate(replies)
+    ]
+    completion: Completion = {
         "id": ids[0],
         "object": "text_completion",
         "created": int(time()),
@@ -165,7 +168,7 @@ async def completions(request: web.Request) -> web.StreamResponse:
         "usage": usage(results, choices, account),
         "frontrunner": account.summary(*results),
     }
-    return json_response(reply)
+    return json_response(completion)
 
 
 async def _stream(

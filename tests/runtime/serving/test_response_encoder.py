@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from frontrunner.runtime.result import Result
 from frontrunner.runtime.serving.errors import RaceLost, RunCancelled
 from frontrunner.runtime.serving.replies.usage import Account
+from frontrunner.runtime.serving.reply_bodies import Response
 from frontrunner.runtime.serving.responses.bodies import ResponseBody, reply_turns
 from frontrunner.runtime.serving.responses.encoder import ResponseEncoder
 from frontrunner.runtime.serving.runs.leader_stream import Answer, Decided, Reasoning, StreamItem
@@ -19,6 +20,7 @@ from frontrunner.strategies.protocol import StopReason
 
 #: Counts words.
 ACCOUNT = Account(lambda text: len(text.split()))
+ECHO = ResponseBody(input="x").echo("m")
 EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 
 texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=30)
@@ -40,9 +42,7 @@ def tellings(draw: st.DrawFn) -> list[StreamItem]:
 
 def encoded(told: list[StreamItem], *, taken: bool = True, **options: Any) -> list[dict[str, Any]]:
     """The events of a run; ``taken``: a reader takes each before the next comes."""
-    encoder = ResponseEncoder(
-        ResponseBody(input="x").echo("m"), events=False, account=ACCOUNT, **options
-    )
+    encoder = ResponseEncoder(ECHO, events=False, account=ACCOUNT, **options)
     log = ReplayBuffer(10_000, 10_000_000)
     log.extend(encoder.start("resp_1"))
     for item in told:
@@ -138,10 +138,11 @@ def test_runs_without_a_result() -> None:
         (RunCancelled(), "response.incomplete", "cancelled"),
         (RaceLost("gone"), "response.failed", "failed"),
     ):
-        ended: list[dict[str, Any]] = []
-        encoder = ResponseEncoder({}, events=False, account=ACCOUNT, on_end=ended.append)
+        ended: list[Response] = []
+        encoder = ResponseEncoder(ECHO, events=False, account=ACCOUNT, on_end=ended.append)
         frames = [*encoder.start("resp_1"), *encoder.encode(Reasoning("half", 0))]
-        assert encoder.snapshot()["output"][0]["content"][0]["text"] == "half"
+        written: Any = encoder.snapshot()["output"][0]
+        assert written["content"][0]["text"] == "half"
         assert encoder.response["status"] == "in_progress"
         frames += encoder.fail(error)
         last = orjson.loads(frames[-1].encode(9))

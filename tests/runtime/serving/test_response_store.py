@@ -13,12 +13,12 @@ from frontrunner.runtime.serving.responses.store import ResponseStore
 from frontrunner.runtime.serving.runs.leader_stream import Answer, Decided
 from frontrunner.strategies.protocol import StopReason
 
-from .test_response_encoder import ACCOUNT, result
+from .test_response_encoder import ACCOUNT, ECHO, result
 
 
 def response(response_id: str, end: Callable[[str], None] = lambda _: None) -> ResponseEncoder:
     encoder = ResponseEncoder(
-        {}, events=False, account=ACCOUNT, on_end=lambda response: end(response["id"])
+        ECHO, events=False, account=ACCOUNT, on_end=lambda response: end(response["id"])
     )
     list(encoder.start(response_id))
     return encoder

@@ -1,7 +1,7 @@
 """What users embed: an engine, and races on it."""
 
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack, ExitStack, suppress
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, Unpack
@@ -10,40 +10,27 @@ from warnings import warn
 import anyio
 import structlog
 
-from frontrunner.strategies.lengths import LengthModel
-from frontrunner.strategies.protocol import BranchStatus, StopReason
-
 from .agents.acting import Acted, Acting, Acts
 from .agents.protocol import set_up
 from .agents.tools import Tool
-from .answers import Equivalence, WorkerPool, make_extractor
+from .answers import WorkerPool, make_extractor
 from .common.logs import configure_logs
 from .config import Settings
-from .engines.protocol import Engine, EngineLoad, RunsBeside, SharesSlots, TakesThinking
+from .engines.protocol import Engine, EngineLoad, RunsBeside, TakesThinking
 from .errors import (
-    BadRequest,
     ConfigError,
-    EngineClosed,
-    EngineError,
-    EngineRestarting,
     EngineStartError,
-    Overloaded,
 )
 from .events.event_stream import EventSink
 from .model_files.families import is_named_later, with_family
-from .planning.runtime_models import RuntimeModels
 from .prompts.messages import ChatMessage
-from .racing.background import Background
-from .racing.deadline_reserve import DeadlineReserve
-from .racing.observers import Observer, Watchers
-from .racing.race import Race
+from .racing.observers import Observer
 from .racing.race_options import Question, RaceOptions, RawPrompt
-from .racing.race_stream import RaceStream, StreamedRace
+from .racing.race_stream import RaceStream
 from .result import Result
 from .rewards import RewardModel, make_reward_model
-from .scheduling.admission import Admission, AdmissionLoad, Lease
-from .scheduling.race_factory import RaceFactory, RaceRequest
-from .scheduling.rebalancer import BranchRebalancer
+from .scheduling.admission import AdmissionLoad
+from .scheduling.race_runner import RaceRunner
 from .scheduling.scoring import ScoredSink, ScoreOptions, Scorer
 
 _log = structlog.get_logger("frontrunner.runtime")
@@ -95,44 +82,14 @@ class Runtime:
         self.rewards = rewards
         self.observers: list[Observer] = [*observers]
         self.tools, self._acts = [*tools], Acts()
-        race, answers, lengths = self.settings.race, self.settings.answers, self.settings.lengths
-        self._reserve = DeadlineReserve(race.return_margin, _FALLBACK_STEP)
-        extractor = make_extractor(answers)
+        extractor, answers = make_extractor(self.settings.answers), self.settings.answers
         # Only mathematics is compared by algebra.
         algebra = answers.workers if extractor.key is None else 0
         self._workers = WorkerPool(algebra) if algebra else None
-        equivalence = Equivalence(self._workers, answers.compare_timeout)
-        self._racing: dict[str, Race] = {}
-        self._sharing = self._make_sharing(self.settings.planning.models)
-        self._maker = RaceFactory(
-            engine,
-            self.settings,
-            rewards,
-            extractor,
-            equivalence,
-            self._reserve,
-            self._sharing.planned if self._sharing else None,
+        self._races = RaceRunner(
+            engine, self.settings, rewards, extractor, self._workers, self.observers, self.tools
         )
-        self._scorer = Scorer(engine, self._maker, self.settings.race)
-        self._maker.start = self._start_call
-        self._admission = Admission(capacity=0, queue=0)  # the engine's comes as it starts
-        self._lengths = LengthModel.from_quantiles(lengths.median, lengths.p95) if lengths else None
-        self._unacknowledged: list[str] = []
-        self._lingering: list[Race] = []  # races that are over, of which a task still runs
-        self._logged_notes = set[str]()  # codes of the notes that were logged
-        self._background, self._race_tasks = Background(), Background()
-        self._leave_limit = race.abort_limit + _LEAVING
-        self._entered = False
-
-    def _make_sharing(self, models: str | None) -> BranchRebalancer | None:
-        if models is None:
-            return None
-        return BranchRebalancer(
-            RuntimeModels.read(Path(models)),
-            self.engine,
-            lambda: self._admission.load().granted,
-            self._racing.values,
-        )
+        self._scorer = Scorer(engine, self._races.maker, self.settings.race)
 
     @classmethod
     def from_config(cls, config: str | Path | Settings | None = None) -> Self:
@@ -165,16 +122,13 @@ class Runtime:
         """
         try:
             await self._start()
-            self._background, self._race_tasks = Background(), Background()
-            await self._background.start()
-            await self._race_tasks.start()
+            await self._races.start()
             await self._acts.start()
             if isinstance(self.engine, RunsBeside):
-                self._background.start_soon(self.engine.run_beside)
-            self._admission = Admission(self.engine.info.max_branches, self.settings.race.queue)
-            self._entered = True
+                self._races.background.start_soon(self.engine.run_beside)
+            self._races.open(self.engine.info.max_branches, self.settings.race.queue)
             if self._warm:
-                await self._warm_up_race()
+                await self._races.warm_up()
         except BaseException:
             await self.__aexit__()
             raise
@@ -186,8 +140,7 @@ class Runtime:
 
         Cancelling it does not cut that short. It may be called in another task than entered it.
         """
-        self._entered = False
-        self._admission.close()
+        self._races.close()
         await self._close()
 
     async def _start(self) -> None:
@@ -199,7 +152,7 @@ class Runtime:
                 await self.engine.start()
                 if self._warm and is_named_later(self.settings.engine):
                     self._adopt(with_family(self.settings, self.engine.info.model))
-                _ = self._maker.thinking.model.form  # which may be refused
+                _ = self._races.maker.thinking.model.form  # which may be refused
                 if self.rewards is not None:
                     await self.rewards.start()
             except (ConfigError, EngineStartError) as error:
@@ -211,39 +164,24 @@ class Runtime:
     def _adopt(self, settings: Settings) -> None:
         """Go on with settings that were completed by what the engine says of its model."""
         self.settings = settings
-        self._maker.adopt(settings)
+        self._races.maker.adopt(settings)
         if isinstance(self.engine, TakesThinking):
             self.engine.take_thinking(settings.thinking)
 
-    async def _warm_up_race(self) -> None:
-        """Run a race into its deadline, so that the reserve for forced answers is measured before
-        the first one that counts."""
-        step = self.engine.load().step_seconds or _FALLBACK_STEP
-        request = await self._prepare(
-            "Count from one to ten.",
-            {
-                "deadline": 60 * step + self._reserve.margin,
-                "strategy": "majority",
-                "parameters": {"stop": "none"},
-            },
-        )
-        with await self._admit(request) as lease:
-            await self._maker.make(request, lease, self._lengths).run(self._race_tasks)
-        self._reserve.return_seconds = 0.0  # a first time says nothing of the others
-
     async def _close(self) -> None:
+        races = self._races
         with anyio.CancelScope(shield=True):
             async with AsyncExitStack() as closing:  # from the last to the first
                 if self._workers is not None:
                     closing.push_async_callback(self._workers.aclose)
                 # After the engine, whose end brings those that are awaited to theirs.
-                closing.push_async_callback(self._race_tasks.aclose, self._leave_limit)
+                closing.push_async_callback(races.race_tasks.aclose, races.leave_limit)
                 closing.push_async_callback(self.engine.aclose)
                 if self.rewards is not None:
                     closing.push_async_callback(self.rewards.aclose)
                 # First, while the engine can still be told to abort.
                 closing.push_async_callback(self._acts.aclose)
-                closing.push_async_callback(self._background.aclose, self._leave_limit)
+                closing.push_async_callback(races.background.aclose, races.leave_limit)
 
     async def solve(
         self,
@@ -266,7 +204,7 @@ class Runtime:
         While other races hold the engine's branches it begins with fewer, or waits; the wait counts
         against its deadline. Cancelling it aborts every branch.
         """
-        return await self._solve(question, options)
+        return await self._races.solve(question, options)
 
     async def race(
         self, question: Question, on_event: EventSink, **options: Unpack[RaceOptions]
@@ -282,7 +220,7 @@ class Runtime:
         Raises:
             BadRequest, Overloaded, EngineClosed: as ``solve``; nothing was told then.
         """
-        return await self._solve(question, options, on_event)
+        return await self._races.solve(question, options, on_event)
 
     async def act(
         self,
@@ -310,7 +248,7 @@ class Runtime:
         """
         if options.get("tools") is None:
             options["tools"] = self.tools
-        return await Acting(self._solve, self._acts, question, min_votes).run(
+        return await Acting(self._races.solve, self._acts, question, min_votes).run(
             options, self.settings.race.deadline
         )
 
@@ -321,7 +259,7 @@ class Runtime:
         also where the race waits if it must. Leaving the block early cancels the race, in whatever
         way and in whichever task it is left; a slow reader never holds it back.
         """
-        return RaceStream(partial(self._begin, question, options))
+        return RaceStream(partial(self._races.begin, question, options))
 
     async def score(
         self,
@@ -351,10 +289,11 @@ class Runtime:
 
         Cancelling it aborts every request.
         """
-        self._check_entered()
-        self._check_up()
-        lost = self._unacknowledged.extend
-        return await self._scorer.run(self._admission, prompts, on_chunk, name, options, lost)
+        races = self._races
+        races.check_entered()
+        races.check_up()
+        lost = races.unacknowledged.extend
+        return await self._scorer.run(races.admission, prompts, on_chunk, name, options, lost)
 
     def run_beside(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run ``function``, which must raise nothing, for as long as the runtime is entered: it is
@@ -363,8 +302,8 @@ class Runtime:
         Raises:
             EngineClosed: the runtime is not entered.
         """
-        self._check_entered()
-        self._background.start_soon(function)
+        self._races.check_entered()
+        self._races.background.start_soon(function)
 
     def shorten_deadline(self, race_id: str, seconds: float) -> None:
         """Bring the deadline of a race that runs or waits forward to ``seconds`` from now.
@@ -373,10 +312,7 @@ class Runtime:
         such race, or if its deadline is earlier.
         """
         deadline = anyio.current_time() + seconds
-        self._admission.shorten_deadline(race_id, deadline)
-        race = self._racing.get(race_id)
-        if race is not None:
-            race.shorten_deadline(deadline)
+        self._races.shorten_deadline(race_id, deadline)
         self._scorer.shorten_deadline(race_id, deadline)
 
     def hurry(self, race_id: str, seconds: float) -> None:
@@ -387,9 +323,7 @@ class Runtime:
     def delivered(self, result: Result, seconds: float) -> None:
         """Say that a result of this runtime was with whoever asked only ``seconds`` after it was
         returned: the next ones that run until their deadlines are called so much earlier."""
-        if result.stop_reason is StopReason.DEADLINE and result.elapsed <= 2 * result.deadline:
-            late = result.elapsed - result.deadline + self._reserve.margin + seconds
-            self._reserve.record_return_latency(late)
+        self._races.record_delivery(result, seconds)
 
     def load(self) -> EngineLoad:
         """What the engine is doing now."""
@@ -397,197 +331,11 @@ class Runtime:
 
     def admission_load(self) -> AdmissionLoad:
         """Who holds the engine's branches now, and who waits for some; all 0 before the start."""
-        return self._admission.load()
-
-    def _start_call(self, function: Callable[..., Coroutine[Any, Any, None]], *given: Any) -> None:
-        """Run a call of a tool, which ends when the runtime is left."""
-        self._background.start_soon(function, *given)
+        return self._races.admission.load()
 
     @property
     def lingering(self) -> int:
         """Races that are over while a task of them has not ended: a reward function in a thread, or
         an engine's stream that is slow to close. They end by themselves, or as the runtime is
         left."""
-        self._lingering = [race for race in self._lingering if race.lingers]
-        return len(self._lingering)
-
-    # ── a race, from what was asked to what it teaches ────────────────────────────────────────
-
-    async def _solve(
-        self,
-        question: Question,
-        options: RaceOptions,
-        on_event: EventSink | None = None,
-    ) -> Result:
-        request = await self._prepare(question, options)
-        with await self._admit(request) as lease:
-            race = self._make(request, lease)
-            if on_event is not None:
-                race.stream_to(on_event)
-            return await self._run(race)
-
-    async def _prepare(self, question: Question, options: RaceOptions) -> RaceRequest:
-        """Check a request; all errors of input are raised here."""
-        self._check_entered()
-        self._check_up()
-        if self.tools and options.get("tools") is None and not isinstance(question, RawPrompt):
-            # Those with side effects are for ``act``, which runs them.
-            options = {**options, "tools": [t for t in self.tools if not t.side_effects]}
-        return await self._maker.check(question, options)
-
-    def _check_entered(self) -> None:
-        if not self._entered:
-            raise EngineClosed("enter the runtime first: async with Runtime.from_config(…)")
-
-    def _check_up(self) -> None:
-        """Races on an engine that is down would each be lost, with nothing to say when to come
-        back."""
-        if isinstance(failure := self.engine.failure, EngineRestarting):
-            raise failure
-
-    async def _admit(self, request: RaceRequest) -> Lease:
-        """Wait for the branches that a race needs at least."""
-        if len(self._lingering) >= _MOST_LINGERING and self.lingering >= _MOST_LINGERING:
-            raise Overloaded(
-                f"of {self.lingering} races that are over tasks still run, since their reward "
-                "function or their engine does not end when it is cancelled",
-                self._leave_limit,
-            )
-        spec = request.spec
-        if isinstance(self.engine, SharesSlots):
-            self._admission.resize(self.engine.slots)
-        if self._sharing is not None:
-            self._sharing.make_room(spec)
-        return await self._admission.admit(
-            spec.max_branches,
-            request.min_branches,
-            deadline=spec.deadline,
-            latest=request.latest,
-            name=spec.race_id,
-        )
-
-    def _make(self, request: RaceRequest, lease: Lease) -> Race:
-        """The race of a request, one of those that run from now on.
-
-        Raises:
-            BadRequest: another one that runs is called so, or the strategy cannot do with so few
-                branches.
-            EngineRestarting: the engine died while it waited.
-        """
-        self._check_up()
-        name = request.spec.race_id
-        if name in self._racing:  # their requests would be taken for each other's
-            raise BadRequest(f"race_id: a race called {name!r} runs already", "race_id")
-        race = self._maker.make(request, lease, self._lengths)
-        self._racing[name] = race
-        return race
-
-    async def _begin(self, question: Question, options: RaceOptions) -> StreamedRace:
-        """A race for a stream; it runs in the background, where no block of its reader holds it.
-
-        Raises:
-            BadRequest, Overloaded, EngineClosed, EngineRestarting: as ``solve``.
-        """
-        request = await self._prepare(question, options)
-        lease = await self._admit(request)
-        streamed = StreamedRace(self._background, self._leave_limit)
-        with ExitStack() as undoing:
-            undoing.enter_context(lease)
-            race = self._make(request, lease)
-            undoing.callback(self._racing.pop, race.spec.race_id, None)
-            race.stream_to(streamed.events)
-            self._background.start_soon(self._run_streamed, race, lease, streamed)
-            undoing.pop_all()
-        return streamed
-
-    async def _run_streamed(self, race: Race, lease: Lease, streamed: StreamedRace) -> None:
-        """Run a race for its stream. Whatever happens to it is told there: others go on."""
-        failure: Exception | None = None
-        try:
-            with streamed.scope, lease:  # which are free before the last event has been read
-                if not streamed.scope.cancel_called:
-                    await self._run(race)
-        except Exception as error:  # noqa: BLE001 - of one race, and raised again where it is read
-            _log.exception("frontrunner.race_failed", race=race.spec.race_id)
-            failure = error
-        except BaseException:
-            failure = EngineClosed("the runtime was left before the race had a result")
-            raise
-        finally:
-            if self._racing.get(race.spec.race_id) is race:  # it had not begun to run
-                del self._racing[race.spec.race_id]
-            lease.close()
-            streamed.end(failure)
-
-    async def _run(self, race: Race) -> Result:
-        watchers = Watchers(self.observers, race.spec, self.engine.info.model)
-        if watchers:
-            race.watch(watchers)
-        result: Result | None = None
-        try:
-            result = await self._run_beside_retries(race)
-        finally:
-            self._racing.pop(race.spec.race_id, None)
-            watchers.ended(result)
-            self._unacknowledged += race.unacknowledged
-            self._lingering = [r for r in (*self._lingering, race) if r.lingers]
-        assert result is not None
-        self._learn(result)
-        _log.info(
-            "frontrunner.race_decided",
-            race=result.race_id,
-            stop_reason=result.stop_reason,
-            elapsed=round(result.elapsed, 4),
-            deadline=result.deadline,
-            tokens_generated=result.tokens_generated,
-            tokens_saved=result.tokens_saved,
-            notes=[note.code for note in result.notes],
-        )
-        self._tell(result)
-        return result
-
-    def _tell(self, result: Result) -> None:
-        """Warn of what a result is worth less for, once of each kind: a server that is set up so
-        has it in every race, and the results themselves say so."""
-        for note in result.notes:
-            if note.code not in self._logged_notes:
-                self._logged_notes.add(note.code)
-                _log.warning(f"frontrunner.{note.code}", race=result.race_id, note=note.text)
-
-    async def _run_beside_retries(self, race: Race) -> Result:
-        if not self._unacknowledged:
-            return await race.run(self._race_tasks)
-        result: Result | None = None
-        async with anyio.create_task_group() as beside:
-            beside.start_soon(self._retry_aborts)
-            result = await race.run(self._race_tasks)
-            beside.cancel_scope.cancel()
-        assert result is not None
-        return result
-
-    async def _retry_aborts(self) -> None:
-        """Tell the engine again what it could not be told when a race ended: it was stalled.
-
-        Runs beside the next race, which it must not hold up.
-        """
-        requests = list(self._unacknowledged)
-        with suppress(EngineError):  # it is dead or closed, and runs nothing
-            await self.engine.abort(requests)
-        self._unacknowledged = [r for r in self._unacknowledged if r not in requests]
-
-    def _learn(self, result: Result) -> None:
-        """Branch lengths of this race improve what is expected of the next."""
-        finished = [
-            b.tokens + b.inherited_tokens
-            for b in result.branches
-            if b.status is BranchStatus.FINISHED
-        ]
-        cut = [
-            b.tokens + b.inherited_tokens - b.forced_tokens
-            for b in result.branches
-            if b.status in (BranchStatus.CANCELLED, BranchStatus.TRUNCATED, BranchStatus.FORCED)
-        ]
-        if self._lengths is not None:
-            self._lengths = self._lengths.updated(finished, cut)
-        elif len(finished) >= _ENOUGH_LENGTHS:
-            self._lengths = LengthModel.fit(finished, cut)
+        return self._races.lingering

@@ -153,11 +153,14 @@ def test_no_block_is_overlooked(page: Path) -> None:
 def test_the_examples_in_docstrings_are_python() -> None:
     """Those that ``api.md`` shows; but for the tree of errors, which is below."""
     found = 0
-    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
     for path in [*(ROOT / "src/frontrunner").glob("*.py"), ROOT / "runtime/runtime.py"]:
         nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        texts = (ast.get_docstring(node) for node in nodes if isinstance(node, documented))
-        for code in (code for text in texts for code in _LITERAL.findall(text or "")):
+        texts = [
+            ast.get_docstring(node) or ""
+            for node in nodes
+            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
+        ]
+        for code in (code for text in texts for code in _LITERAL.findall(text)):
             compile(dedent(code), str(path), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
             found += 1
     assert found

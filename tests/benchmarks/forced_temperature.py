@@ -159,7 +159,7 @@ async def run() -> None:
     questions = questions_of(args)
     async with Runtime.from_config(settings_of(args)) as runtime:
         for number, (question, gold) in enumerate(questions):
-            checked = await runtime._maker.check(  # pyright: ignore[reportPrivateUsage]
+            checked = await runtime._races.maker.check(  # pyright: ignore[reportPrivateUsage]
                 question, {"branches": args.branches}
             )
             asking = Asking(runtime, replace(checked.spec, seed=args.seed), number)

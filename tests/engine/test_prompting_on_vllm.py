@@ -67,7 +67,7 @@ async def test_prompts_are_what_the_library_renders(
         assert engine.info.chat == ChatSupport(system=False, tools=False)
         assert engine.encode_chat(ASKED) == rendered(question, brief=True)
         assert engine.encode_chat(ASKED, None, {"brief": False}) == rendered(question)
-        asked = (await runtime._prepare(question, {"deadline": 5.0})).spec
+        asked = (await runtime._races.prepare(question, {"deadline": 5.0})).spec
         assert asked.instruction == INSTRUCTIONS["boxed"]
         assert asked.prompt == rendered(f"{question}\n\n{asked.instruction}", brief=True)
         assert (await runtime.solve(question, deadline=10.0, branches=4)).branches
@@ -75,11 +75,13 @@ async def test_prompts_are_what_the_library_renders(
         bos = tokenizer.bos_token
         for text in ("Mia has", f"{bos}Mia has"):
             assert encode_prompt(engine, text) == tuple(tokenizer("Mia has")["input_ids"])
-        bare = (await runtime._prepare(RawPrompt("Mia", special_tokens=False), {})).spec.prompt
+        bare = (
+            await runtime._races.prepare(RawPrompt("Mia", special_tokens=False), {})
+        ).spec.prompt
         assert bare == engine.encode("Mia")
 
 
 async def test_the_demo_is_asked_as_it_was_trained(runtime: Runtime) -> None:
     assert runtime.engine.info.model == "demo"
-    asked = (await runtime._prepare(ASKED, {"deadline": 5.0})).spec
+    asked = (await runtime._races.prepare(ASKED, {"deadline": 5.0})).spec
     assert (asked.instruction, asked.prompt) == (None, runtime.engine.encode_chat(ASKED))

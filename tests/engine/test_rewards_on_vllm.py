@@ -174,7 +174,7 @@ async def test_a_race_for_text_is_judged_in_time_on_its_own_engine(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judge = EngineJudge(JudgeRewards(max_prompt_tokens=300), runtime.engine)
-    monkeypatch.setattr(runtime._maker, "_rewards", judge)
+    monkeypatch.setattr(runtime._races.maker, "_rewards", judge)
     result = await runtime.solve(ASKED, branches=6, deadline=20.0, answers="text")
     assert result.text in {b.text for b in result.branches}
     assert result.scoring_tokens > 0

@@ -120,7 +120,7 @@ async def test_it_stands_where_the_template_shows_it() -> None:
 async def test_reward_models_are_shown_the_question_as_it_was_asked() -> None:
     engine = Listening()
     async with running(engine) as runtime:
-        request = await runtime._prepare(QUESTION, {"deadline": 1.0})
+        request = await runtime._races.prepare(QUESTION, {"deadline": 1.0})
     assert request.spec.question == [{"role": "user", "content": QUESTION}]
     assert request.spec.instruction == BOXED
 

@@ -322,10 +322,10 @@ async def test_lengths_are_learned_once_enough_branches_finished() -> None:
     engine = WatchedEngine([says("a", 1 + n, tokens=8 * (1 + n)) for n in range(8)])
     async with running(engine) as runtime:
         await runtime.solve("?", branches=7, deadline=60.0, parameters={"stop": "none"})
-        assert runtime._lengths is None
+        assert runtime._races.lengths is None
         await runtime.solve("?", branches=8, deadline=60.0, parameters={"stop": "none"})
-        assert runtime._lengths is not None
-        assert runtime._lengths.median == pytest.approx(30, rel=0.2)
+        assert runtime._races.lengths is not None
+        assert runtime._races.lengths.median == pytest.approx(30, rel=0.2)
 
 
 async def test_lengths_given_in_the_settings_are_improved_by_every_race() -> None:
@@ -333,8 +333,8 @@ async def test_lengths_given_in_the_settings_are_improved_by_every_race() -> Non
     async with running(engine, lengths={"median": 500, "p95": 1_000}) as runtime:
         for _ in range(20):
             await runtime.solve("?", branches=4, parameters={"stop": "none"})
-        assert runtime._lengths is not None
-        assert runtime._lengths.median == pytest.approx(64, rel=0.3)
+        assert runtime._races.lengths is not None
+        assert runtime._races.lengths.median == pytest.approx(64, rel=0.3)
 
 
 async def test_branches_cut_by_an_early_stop_do_not_shorten_what_is_expected() -> None:
@@ -343,8 +343,8 @@ async def test_branches_cut_by_an_early_stop_do_not_shorten_what_is_expected() -
         for _ in range(20):
             result = await runtime.solve("?", branches=8, parameters={"min_votes": 3})
             assert result.counted(BranchStatus.CANCELLED) == 5
-        assert runtime._lengths is not None
-        assert runtime._lengths.median > 8
+        assert runtime._races.lengths is not None
+        assert runtime._races.lengths.median > 8
 
 
 async def test_branches_forced_at_the_deadline_do_not_shorten_what_is_expected() -> None:
@@ -355,8 +355,8 @@ async def test_branches_forced_at_the_deadline_do_not_shorten_what_is_expected()
         for _ in range(20):
             result = await runtime.solve("?", branches=8, deadline=2.0)
             assert result.counted(BranchStatus.FORCED) == 6
-        assert runtime._lengths is not None
-        assert runtime._lengths.median > 50
+        assert runtime._races.lengths is not None
+        assert runtime._races.lengths.median > 50
 
 
 # ── an engine that stalled ────────────────────────────────────────────────────────────────────

@@ -34,7 +34,7 @@ def judge(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
 
     served.engine.script.chooser = choose
     monkeypatch.setattr(
-        served.runtime._maker, "_rewards", EngineJudge(JudgeRewards(), served.engine)
+        served.runtime._races.maker, "_rewards", EngineJudge(JudgeRewards(), served.engine)
     )
 
 

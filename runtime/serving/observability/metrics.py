@@ -95,6 +95,19 @@ class Metrics:
             "Tokens that judges and verifiers read and generated.",
             registry=registry,
         )
+        self._make_of_requests(registry)
+        self._make_of_server(registry)
+        # What can happen is there from the start: a rate needs a first value to rise from.
+        for reason in StopReason:
+            self._requests.labels(reason.value)
+        for status in BranchStatus:
+            if not status.active:
+                self._branches.labels(status.value)
+        for fate in ("kept", "wasted", "saved"):
+            self._tokens.labels(fate)
+
+    def _make_of_requests(self, registry: CollectorRegistry) -> None:
+        """Of aborts and of calls of tools."""
         self._aborts = Histogram(
             "frontrunner_abort_seconds",
             "What telling the engine to abort requests took.",
@@ -120,6 +133,9 @@ class Metrics:
             buckets=_ANSWER_TIMES,
             registry=registry,
         )
+
+    def _make_of_server(self, registry: CollectorRegistry) -> None:
+        """Of HTTP and of the event loop."""
         self._lag = Histogram(
             "frontrunner_event_loop_lag_seconds",
             "How much later than due the event loop runs what is due.",
@@ -140,14 +156,6 @@ class Metrics:
             "Websockets that were opened.",
             registry=registry,
         )
-        # What can happen is there from the start: a rate needs a first value to rise from.
-        for reason in StopReason:
-            self._requests.labels(reason.value)
-        for status in BranchStatus:
-            if not status.active:
-                self._branches.labels(status.value)
-        for fate in ("kept", "wasted", "saved"):
-            self._tokens.labels(fate)
 
     # ── what feeds them ───────────────────────────────────────────────────────────────────────
 

@@ -96,7 +96,7 @@ async def stream_race(
     """Run a race and stream its frames; ``prefix`` begins its id.
 
     Raises:
-        FrontrunnerError: see ``Runs.start``.
+        FrontrunnerError: see ``Runs.begin`` and ``Runs.begun``.
     """
     run = await start_streamed(request, question, options, encoder, asked, prefix=prefix)
     return await stream_run(request, run, done=b"[DONE]")
@@ -114,9 +114,10 @@ async def start_streamed(
     """Start a race whose frames are streamed; hold it before the next ``await``.
 
     Raises:
-        FrontrunnerError: see ``Runs.start``.
+        FrontrunnerError: see ``Runs.begin`` and ``Runs.begun``.
     """
-    return await request.app[RUNS].start(
+    runs = request.app[RUNS]
+    run = runs.begin(
         question,
         options,
         encoder,
@@ -124,8 +125,8 @@ async def start_streamed(
         keep_on_disconnect=asked.keeps_on,
         kept=asked.keeps_on,
         owner=key_name(request),
-        wanted=lambda: request.transport is not None,
     )
+    return await runs.begun(run, wanted=lambda: request.transport is not None)
 
 
 async def answer_race(
@@ -142,7 +143,8 @@ async def answer_race(
         FrontrunnerError: see ``Run.result``.
         ClientGone: nobody waits for it any more.
     """
-    run = await request.app[RUNS].start(
+    runs = request.app[RUNS]
+    run = runs.begin(
         question,
         options,
         prefix=prefix,
@@ -150,6 +152,7 @@ async def answer_race(
         kept=False,
         owner=key_name(request),
     )
+    await runs.begun(run)
     return run.id, await result_of(request, run)
 
 

@@ -157,7 +157,7 @@ async def start_response(
         calls_tools=kind.form.calls,
         on_end=lambda response: memory.ended(response["id"]),
     )
-    run = await app[RUNS].start(
+    run = app[RUNS].begin(
         Conversation(body.messages(earlier, turns)),
         options,
         encoder,
@@ -165,6 +165,7 @@ async def start_response(
         keep_on_disconnect=asked.keeps_on or bool(body.background),
         owner=memory.owner,
     )
+    await app[RUNS].begun(run)
     encoder.catch_up = run.catch_up
     memory.add(run.id, encoder, [*earlier, *turns], stored=body.store is not False)
     return run, encoder

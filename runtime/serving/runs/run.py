@@ -323,7 +323,7 @@ class Runs:
         if self._scope is not None:
             self._scope.cancel()
 
-    async def start(
+    def begin(
         self,
         question: Question,
         options: RaceOptions,
@@ -333,9 +333,8 @@ class Runs:
         keep_on_disconnect: bool = False,
         kept: bool = True,
         owner: str | None = None,
-        wanted: Callable[[], bool] = lambda: True,
     ) -> Run:
-        """Start a race. Hold the run (``holding`` or ``frames``) before the next ``await``.
+        """Start a race; await ``begun`` next. A race that is never held runs to its end.
 
         Args:
             question: what ``Runtime.solve`` takes.
@@ -345,16 +344,10 @@ class Runs:
             keep_on_disconnect: the race goes on when nobody holds the run any more.
             kept: its frames are kept for a while after its end, for readers that come back.
             owner: the name of the key that asks.
-            wanted: asked now and then while the race waits for its branches; if it is not wanted
-                any more, it is cancelled.
 
         Raises:
-            FrontrunnerError: with an encoder, the race cannot be run (``BadRequest``, …). Without
-                one, ``Run.result`` raises it.
             Draining: the server is about to end.
             TooManyRaces: the key has as many races running as it may.
-
-        Cancelling it cancels the race.
         """
         if self._refusing:
             raise Draining
@@ -374,6 +367,21 @@ class Runs:
         self._runs[run.id] = run
         note_race(run)
         self._tasks.start_soon(self._execute, run, question, options, encoder)
+        return run
+
+    async def begun(self, run: Run, wanted: Callable[[], bool] = lambda: True) -> Run:
+        """``run``, once its race has its branches. Hold it (``holding`` or ``frames``) before the
+        next ``await``.
+
+        Args:
+            wanted: asked now and then; if the race is not wanted any more, it is cancelled.
+
+        Raises:
+            FrontrunnerError: with an encoder, the race cannot be run (``BadRequest``, …). Without
+                one, ``Run.result`` raises it.
+
+        Cancelling it cancels the race.
+        """
         try:
             while not run.began_or_ended:
                 with anyio.move_on_after(_LOOK):

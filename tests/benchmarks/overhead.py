@@ -1,12 +1,21 @@
 """Tokens per second through ``Runtime`` against a bare loop over ``AsyncLLM.generate``.
 
 The same prompts, seeds and sampling on the same engine, in turns; every branch runs to its end.
+With ``--against`` the same is measured of another checkout, by its own script and in turns, and
+``ratio_over_other`` is this one's ratio to the bare loop over the other's: from 1 up, nothing was
+lost.
 """
 
+import argparse
 import asyncio
+import os
 import statistics
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
+import orjson
 from common import parser, progress, report, settings_of
 
 from frontrunner.runtime.demo.problems import hard_problems
@@ -17,6 +26,8 @@ from frontrunner.runtime.runtime import Runtime
 
 ARGUMENTS = parser(__doc__)
 ARGUMENTS.set_defaults(count=10)
+ARGUMENTS.add_argument("--against", type=Path, help="another checkout")
+ARGUMENTS.add_argument("--rounds", type=int, default=2, help="of each checkout (--against)")
 
 
 async def bare(engine: VllmEngine, prompt: tuple[int, ...], branches: int, seed: int) -> int:
@@ -44,8 +55,41 @@ async def bare(engine: VllmEngine, prompt: tuple[int, ...], branches: int, seed:
     return sum(await asyncio.gather(*(one(i) for i in range(branches))))
 
 
-async def run() -> None:
-    args = ARGUMENTS.parse_args()
+def of_checkout(folder: Path, count: int) -> dict[str, dict[str, Any]]:
+    """What the script of a checkout reports."""
+    script = folder.resolve() / "tests" / "benchmarks" / Path(__file__).name
+    done = subprocess.run(
+        [sys.executable, str(script), "--count", str(count)],
+        env={**os.environ, "PYTHONPATH": str(folder.resolve() / "src")},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    return orjson.loads(done.stdout[done.stdout.index(b"{") :])
+
+
+def compare(other: Path, count: int, rounds: int) -> None:
+    ratios: dict[str, dict[str, list[float]]] = {}
+    checkouts = {"this": Path(__file__).parents[2], "other": other}
+    for done in range(rounds):
+        for name in list(checkouts) if done % 2 else reversed(checkouts):
+            for branches, figures in of_checkout(checkouts[name], count).items():
+                found = ratios.setdefault(branches, {"this": [], "other": []})
+                found[name].append(figures["ratio_median"])
+        progress(done + 1, rounds, "rounds")
+    report(
+        {
+            branches: {
+                **found,
+                "ratio_over_other": round(
+                    statistics.median(found["this"]) / statistics.median(found["other"]), 3
+                ),
+            }
+            for branches, found in ratios.items()
+        }
+    )
+
+
+async def run(args: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
     figures: dict[str, Any] = {}
     async with Runtime.from_config(settings_of(args)) as runtime:
@@ -82,4 +126,8 @@ async def run() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(run())
+    asked = ARGUMENTS.parse_args()
+    if asked.against:
+        compare(asked.against, asked.count, asked.rounds)
+    else:
+        asyncio.run(run(asked))

@@ -213,6 +213,20 @@ class TokenSink(Protocol):
         what comes once the branch has ended."""
         ...
 
+    def put_all(
+        self,
+        texts: Sequence[str],
+        token_ids: Sequence[Sequence[int]],
+        confidences: Sequence[float] = (),
+    ) -> None:
+        """Several pieces that came at once, in order.
+
+        Args:
+            token_ids: (num_pieces,) those of each piece.
+            confidences: of all their tokens.
+        """
+        ...
+
 
 @runtime_checkable
 class SupportsFeeding(Protocol):

@@ -142,6 +142,17 @@ class ToldBranch:
             branch.put(text, token_ids, confidences)
             self._events.progressed(branch.index, text, len(token_ids), forced=False)
 
+    def put_all(
+        self,
+        texts: Sequence[str],
+        token_ids: Sequence[Sequence[int]],
+        confidences: Sequence[float] = (),
+    ) -> None:
+        at = 0
+        for text, ids in zip(texts, token_ids, strict=True):
+            self.put(text, ids, confidences[at : at + len(ids)])
+            at += len(ids)
+
 
 def _started(at: float, branch: Branch) -> events.BranchStarted:
     return events.BranchStarted(

@@ -12,7 +12,7 @@ import anyio.lowlevel
 from ...errors import EngineError
 from ...http_endpoints import SHOWN_CHARS
 from ..breaker import Breaker
-from ..protocol import FinishReason, Generation
+from ..protocol import FinishReason, Generation, TokenSink
 from .http import described
 from .slots import Slots
 from .sse import EventDecoder, EventTooLong
@@ -121,7 +121,16 @@ class DeltaStream:
         self._last: float | None = None  # when the last tokens came
 
     async def next(self) -> Delta:
+        """What was read at once.
+
+        Raises:
+            EngineError: as ``read``.
         """
+        return Delta.merged(await self.read())
+
+    async def read(self) -> list[Delta]:
+        """The same in its pieces, one at least.
+
         Raises:
             EngineError: the stream ended early, or says something else than text.
         """
@@ -140,8 +149,27 @@ class DeltaStream:
             if deltas:
                 self._heard.breaker.succeeded()
                 self._silent = self._silent_reads = 0
-                return Delta.merged(deltas)
+                return deltas
             await self._bear_silence(len(data))
+
+    async def put_into(self, sink: TokenSink, logprobs: int) -> FinishReason:
+        """Put all that comes into ``sink``, with log probabilities as asked for; returns why it
+        ended.
+
+        Raises:
+            EngineError: as ``read``.
+        """
+        while True:
+            deltas = await self.read()
+            chunks = [delta.chunk(logprobs) for delta in deltas if delta.text or delta.tokens]
+            if chunks:
+                sink.put_all(
+                    [chunk.text for chunk in chunks],
+                    [chunk.token_ids for chunk in chunks],
+                    [c for chunk in chunks for c in chunk.confidences],
+                )
+            if (finish := deltas[-1].finish) is not None:
+                return finish
 
     async def _bear_silence(self, size: int) -> None:
         """So many bytes came that hold no text. One that goes on like this must not keep the event

@@ -530,7 +530,8 @@ class Runtime:
             self._racing.pop(race.spec.race_id, None)
             watchers.ended(result)
             self._unacknowledged += race.unacknowledged
-            self._lingering = [r for r in (*self._lingering, race) if r.lingers]
+            if race.lingers or self._lingering:
+                self._lingering = [r for r in (*self._lingering, race) if r.lingers]
         assert result is not None
         self._learn(result)
         _log.info(

@@ -32,6 +32,7 @@ from .aborts import Aborts
 from .branch import BackgroundForcing, Branch, ProbeRequest
 from .deadline_reserve import DeadlineReserve
 from .judgements import Judgements
+from .race_tasks import cancel_each
 from .seeds import branch_seed
 from .spec import RaceSpec
 from .token_text import TokenText
@@ -158,8 +159,7 @@ class BranchRequests:
     async def abort_and_close(self, branches: Sequence[Branch], requests: Sequence[str]) -> None:
         """End ``branches``, whose ``requests`` still run, in one call to the engine."""
         await self._aborts.abort(requests)
-        for branch in branches:
-            branch.scope.cancel()
+        cancel_each([branch.scope for branch in branches])
 
     # ── forced answers ────────────────────────────────────────────────────────────────────────
 

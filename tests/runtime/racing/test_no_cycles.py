@@ -1,4 +1,4 @@
-"""A race leaves nothing to the garbage collector: what it does is paid for by everybody's pauses."""
+"""A race leaves nothing to the garbage collector, whose pauses would be everybody's."""
 
 import gc
 

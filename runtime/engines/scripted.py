@@ -14,6 +14,7 @@ from typing import Any
 from zlib import crc32
 
 import anyio
+import anyio.lowlevel
 
 from ..errors import EngineClosed, EngineDead, EngineError
 from .clock import loop_clock
@@ -150,6 +151,7 @@ class ScriptedEngine:
         self._timelines: dict[int, _Timeline] = {}  # by the script's id
         self._deliveries = _Deliveries()
         self._open = False
+        self._clock: Callable[[], float] = anyio.current_time
         self._started_at = 0.0
         self._killed = False
 
@@ -161,12 +163,13 @@ class ScriptedEngine:
     def failure(self) -> EngineError | None:
         if not self._open:
             return EngineClosed("the scripted engine is not running")
-        if self._killed or anyio.current_time() >= self._started_at + self.script.dies_at:
+        if self._killed or self._clock() >= self._started_at + self.script.dies_at:
             return EngineDead("the scripted engine died")
         return None
 
     async def start(self) -> None:
-        self._open, self._started_at = True, anyio.current_time()
+        self._clock = loop_clock()
+        self._open, self._started_at = True, self._clock()
 
     async def aclose(self) -> None:
         self._open = False
@@ -241,10 +244,9 @@ class ScriptedEngine:
         self.requests.append(request)
         live = self._live[request.request_id] = _Live()
         script = self.script.of(request)
-        written = _Written(request, self._timeline(script), sink, anyio.current_time())
+        written = _Written(request, self._timeline(script), sink, self._clock())
         if not sink.immediate:
-            clock = loop_clock()
-            sink.catch_up = lambda: written.until(min(clock(), self._last_moment))
+            sink.catch_up = lambda: written.until(min(self._clock(), self._last_moment))
             self._deliveries.add(live, written)
         try:
             return await self._write(written, live, script)
@@ -259,12 +261,12 @@ class ScriptedEngine:
             try:
                 runs = await self._wait_until(at, live, script)
             except EngineDead:
-                written.until(min(anyio.current_time(), self._last_moment))
+                written.until(min(self._clock(), self._last_moment))
                 raise
             if runs and self._deliveries.falls_to(live, due):
                 self._deliveries.deliver()
                 continue
-            written.until(due if runs else anyio.current_time())
+            written.until(due if runs else self._clock())
             if not runs:
                 return FinishReason.ABORT
         if written.finish is not None:
@@ -342,19 +344,22 @@ class ScriptedEngine:
         Raises:
             EngineDead: the engine died meanwhile.
         """
-        return await self._wait_until(anyio.current_time() + seconds, live, script)
+        return await self._wait_until(self._clock() + seconds, live, script)
 
     async def _wait_until(self, at: float, live: _Live, script: BranchScript) -> bool:
         """The same at a time."""
         dies_at = self._dies_at
         until = min(at, dies_at)
-        with anyio.move_on_at(until) as live.waiting:
-            if script.ignores_abort and not self._killed:
-                await anyio.sleep_forever()
-            else:
-                await live.aborted.wait()
-        live.waiting = None
-        if self._killed or anyio.current_time() >= dies_at:
+        if until <= self._clock():
+            await anyio.lowlevel.checkpoint()
+        else:
+            with anyio.move_on_at(until) as live.waiting:
+                if script.ignores_abort and not self._killed:
+                    await anyio.sleep_forever()
+                else:
+                    await live.aborted.wait()
+            live.waiting = None
+        if self._killed or self._clock() >= dies_at:
             raise EngineDead("the scripted engine died")
         return script.ignores_abort or not live.aborted.is_set()
 

@@ -238,7 +238,7 @@ class Race:
         start, requests = self._tasks.start_soon, self._requests
         match effect:
             case e.StartBranch(branch) | e.ResumeBranch(branch):
-                start(requests.run_branch, branch)
+                self._tasks.start_within(branch.scope, requests.run_branch, branch)
             case e.StopBranches(branches, statuses):
                 held = [b.active_request(s) for b, s in zip(branches, statuses, strict=True)]
                 held_still = [r for r in held if r is not None]
@@ -301,7 +301,7 @@ class Race:
         result = _result(self._spec, self._core, self._services.clusters, self.lengths, scored)
         self._events.decided(result)
         if self._stopped_at is not None:
-            late = anyio.current_time() - self._stopped_at
+            late = self._clock() - self._stopped_at
             self._services.reserve.record_return_latency(late)
         return result
 

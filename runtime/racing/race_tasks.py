@@ -76,7 +76,16 @@ class RaceTasks:
     ) -> None:
         """Start a task; not once they were cancelled, since it would be as well."""
         if self._tasks is not None:
-            scope = anyio.CancelScope()
+            self.start_within(anyio.CancelScope(), function, *arguments)
+
+    def start_within(
+        self,
+        scope: anyio.CancelScope,
+        function: Callable[..., Coroutine[Any, Any, None]],
+        *arguments: object,
+    ) -> None:
+        """The same, in ``scope``, by which it can be cancelled alone."""
+        if self._tasks is not None:
             self._scopes[scope] = None
             self._tasks.start_soon(self._run, scope, function, *arguments)
 

@@ -18,7 +18,7 @@ from .agents.protocol import set_up
 from .agents.tools import Tool
 from .answers import Equivalence, WorkerPool, make_extractor
 from .config import Settings
-from .engines.protocol import Engine, EngineLoad, RunsBeside, SharesSlots, TakesThinking
+from .engines.protocol import Engine, EngineLoad, RunsBeside, TakesThinking, shared_slots
 from .errors import (
     BadRequest,
     ConfigError,
@@ -454,8 +454,8 @@ class Runtime:
                 self._leave_limit,
             )
         spec = request.spec
-        if isinstance(self.engine, SharesSlots):
-            self._admission.resize(self.engine.slots)
+        if (slots := shared_slots(self.engine)) is not None:
+            self._admission.resize(slots)
         if self._sharing is not None:
             self._sharing.make_room(spec)
         return await self._admission.admit(

@@ -258,9 +258,10 @@ async def test_what_is_fed_is_what_would_be_generated(
     await idle(engine_under_test)
 
 
-async def test_an_abort_ends_what_is_fed(engine_under_test: Engine) -> None:
+@pytest.mark.parametrize("immediate", [True, False])
+async def test_an_abort_ends_what_is_fed(engine_under_test: Engine, immediate: bool) -> None:
     engine, ended = feeder(engine_under_test), list[FinishReason]()
-    sinks = [Sink(immediate=True) for _ in range(4)]
+    sinks = [Sink(immediate=immediate) for _ in range(4)]
     asked = long_requests(engine_under_test, 4).generations
 
     async def feed(generation: Generation, sink: Sink) -> None:

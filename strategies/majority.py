@@ -10,7 +10,8 @@ ones, set ``weight`` to ``none`` and choose ``max_flip_risk`` on recorded races.
 """
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
+from functools import cache
 from typing import Any
 
 from frontrunner._suggestions import did_you_mean
@@ -62,6 +63,12 @@ from .weights import (
 
 _RULE_PARAMETERS = frozenset[str]().union(*(rule_parameters(name) for name in STOP_NAMES))
 _CONFIDENCE_PARAMETERS = frozenset({"logprobs", "group"})
+
+
+@cache
+def _fields(cls: type[Any]) -> tuple[Field[Any], ...]:
+    """Asked for several times in each race."""
+    return fields(cls)
 
 
 @dataclass(slots=True)
@@ -140,9 +147,9 @@ class Majority:
                 "stop=certified needs weights that depend on their own branch only and have a "
                 "bound: weight none or reward"
             )
-        given = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
+        given = {f.name: getattr(self, f.name) for f in _fields(type(self)) if f.init}
         idle = self.idle_parameters(given)
-        for f in fields(self):
+        for f in _fields(type(self)):
             if f.name in idle and given[f.name] != f.default:
                 raise ValueError(
                     f"{f.name} has no meaning with stop={self.stop}, weight={self.weight}"
@@ -181,7 +188,7 @@ class Majority:
                 f"{did_you_mean(stop, known_rules)}"
             )
         own = own_rule_parameters(stop)
-        known = {f.name for f in fields(cls) if f.init} - _RULE_PARAMETERS
+        known = {f.name for f in _fields(cls) if f.init} - _RULE_PARAMETERS
         for key in sorted(set(parameters) - own - known):
             if key in _RULE_PARAMETERS:
                 raise ValueError(f"{key} has no meaning with stop={stop}")
@@ -195,7 +202,7 @@ class Majority:
     @classmethod
     def idle_parameters(cls, parameters: Mapping[str, Any]) -> frozenset[str]:
         """Names of the parameters that have no meaning with this choice of rule and weight."""
-        defaults = {f.name: f.default for f in fields(cls)}
+        defaults = {f.name: f.default for f in _fields(cls)}
         stop = parameters.get("stop", defaults["stop"])
         idle = frozenset[str]()
         if stop in STOP_NAMES:

@@ -19,6 +19,7 @@ on the command line. Its parameters stand beside those of the strategy.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cache
 from math import inf, log
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, Literal, Protocol, get_args
@@ -380,6 +381,7 @@ def make_own_rule(name: str, parameters: Mapping[str, Any]) -> StopRule:
     return rule
 
 
+@cache
 def rule_parameters(name: StopName) -> frozenset[str]:
     """Names of the parameters that the rule ``name`` has."""
     return frozenset(f.name for f in fields(STOP_RULES[name]))

@@ -18,3 +18,9 @@ def loop_clock() -> Callable[[], float]:
         return asyncio.get_running_loop().time
     except RuntimeError:  # an event loop of another kind, or none yet
         return anyio.current_time
+
+
+def loop_time() -> float:
+    """``anyio.current_time`` (seconds), for whoever asks it once in a while: a fifth of its time
+    where no second library is loaded."""
+    return loop_clock()()

@@ -8,12 +8,13 @@ misbehave in all the ways that a real one does.
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from itertools import accumulate, pairwise
+from itertools import accumulate, islice, pairwise
 from math import inf, nextafter
 from typing import Any
 from zlib import crc32
 
 import anyio
+import anyio.lowlevel
 
 from ..errors import EngineClosed, EngineDead, EngineError
 from .logprobs import ScoredChunk, TokenLogprob, likeliest
@@ -32,6 +33,13 @@ from .protocol import (
 
 #: Scripts whose timelines are kept.
 _TIMELINES = 1024
+#: Requests for whose pieces nobody waits that are caught up with when somebody asks: of more, all
+#: at once would occupy the event loop for longer than any step of a real engine.
+_FEW = 64
+#: Seconds between two deliveries of what more of them have written, and requests that are served in
+#: one of them. A delivery takes a quarter of the time at most.
+_DELIVERY, _DELIVERED = 0.03, 1024
+_DELIVERY_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +105,12 @@ class Script:
         return scripts[request.branch % len(scripts)]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Live:
     """A request that runs."""
 
     aborted: anyio.Event = field(default_factory=anyio.Event)
+    waiting: anyio.CancelScope | None = None  # until something is due
 
 
 class ScriptedEngine:
@@ -140,7 +149,9 @@ class ScriptedEngine:
         self._step_seconds = step_seconds
         self._live: dict[str, _Live] = {}
         self._timelines: dict[int, _Timeline] = {}  # by the script's id
+        self._deliveries = _Deliveries()
         self._open = False
+        self._clock: Callable[[], float] = anyio.current_time
         self._started_at = 0.0
         self._killed = False
 
@@ -152,12 +163,13 @@ class ScriptedEngine:
     def failure(self) -> EngineError | None:
         if not self._open:
             return EngineClosed("the scripted engine is not running")
-        if self._killed or anyio.current_time() >= self._started_at + self.script.dies_at:
+        if self._killed or self._clock() >= self._started_at + self.script.dies_at:
             return EngineDead("the scripted engine died")
         return None
 
     async def start(self) -> None:
-        self._open, self._started_at = True, anyio.current_time()
+        self._clock = loop_clock()
+        self._open, self._started_at = True, self._clock()
 
     async def aclose(self) -> None:
         self._open = False
@@ -225,30 +237,36 @@ class ScriptedEngine:
 
     async def feed(self, request: Generation, sink: TokenSink) -> FinishReason:
         """See ``SupportsFeeding``. Where nobody waits for each piece, the request sleeps until its
-        end, and what it would have written by now is worked out when somebody asks."""
+        end, and what it would have written by now is worked out when somebody asks; where there
+        are many such requests also now and then, that of all at once."""
         if self.failure is not None:
             raise self.failure
         self.requests.append(request)
         live = self._live[request.request_id] = _Live()
         script = self.script.of(request)
-        written = _Written(request, self._timeline(script), sink, anyio.current_time())
+        written = _Written(request, self._timeline(script), sink, self._clock())
         if not sink.immediate:
-            clock = loop_clock()
-            sink.catch_up = lambda: written.until(min(clock(), self._last_moment))
+            sink.catch_up = lambda: written.until(min(self._clock(), self._last_moment))
+            self._deliveries.add(live, written)
         try:
             return await self._write(written, live, script)
         finally:
             sink.catch_up = None
+            self._deliveries.drop(live)
             self._live.pop(request.request_id, None)
 
     async def _write(self, written: "_Written", live: _Live, script: BranchScript) -> FinishReason:
         while (due := written.due) is not None:
+            at = self._deliveries.due_for(live, due)
             try:
-                runs = await self._wait_until(due, live, script)
+                runs = await self._wait_until(at, live, script)
             except EngineDead:
-                written.until(min(anyio.current_time(), self._last_moment))
+                written.until(min(self._clock(), self._last_moment))
                 raise
-            written.until(due if runs else anyio.current_time())
+            if runs and self._deliveries.falls_to(live, due):
+                self._deliveries.deliver()
+                continue
+            written.until(due if runs else self._clock())
             if not runs:
                 return FinishReason.ABORT
         if written.finish is not None:
@@ -326,18 +344,22 @@ class ScriptedEngine:
         Raises:
             EngineDead: the engine died meanwhile.
         """
-        return await self._wait_until(anyio.current_time() + seconds, live, script)
+        return await self._wait_until(self._clock() + seconds, live, script)
 
     async def _wait_until(self, at: float, live: _Live, script: BranchScript) -> bool:
         """The same at a time."""
         dies_at = self._dies_at
         until = min(at, dies_at)
-        if script.ignores_abort and not self._killed:
-            await anyio.sleep_until(until)
+        if until <= self._clock():
+            await anyio.lowlevel.checkpoint()
         else:
-            with anyio.move_on_at(until):
-                await live.aborted.wait()
-        if self._killed or anyio.current_time() >= dies_at:
+            with anyio.move_on_at(until) as live.waiting:
+                if script.ignores_abort and not self._killed:
+                    await anyio.sleep_forever()
+                else:
+                    await live.aborted.wait()
+            live.waiting = None
+        if self._killed or self._clock() >= dies_at:
             raise EngineDead("the scripted engine died")
         return script.ignores_abort or not live.aborted.is_set()
 
@@ -393,21 +415,79 @@ class _Written:
 
     def until(self, now: float) -> None:
         """Put what is due by ``now``."""
-        timeline, began, put = self._timeline, self._began, self._sink.put
-        while self._place <= self._last and began + timeline.seconds[self._place] <= now:
-            ids, text = timeline.ids[self._place], timeline.texts[self._place]
-            if self._place == self._last:
-                full = len(ids) >= self._room
-                whole = self._place == len(timeline.ids) - 1
-                if full:
-                    self.finish = FinishReason.LENGTH
-                script = timeline.script
-                if whole and len(ids) <= self._room and script.error is None and not script.stall:
-                    self.finish = script.finish
-                ids = ids[: self._room]
-            self._room -= len(ids)
-            self._place += 1
-            put(text, ids, (1.0,) * len(ids) if self._logprobs else ())
+        timeline, began, last = self._timeline, self._began, self._last
+        seconds, place, end = timeline.seconds, self._place, self._place
+        while end <= last and began + seconds[end] <= now:
+            end += 1
+        if end == place:
+            return
+        self._place = end
+        texts, ids = timeline.texts[place:end], timeline.ids[place:end]
+        if end > last:
+            ids[-1] = self._cut(ids[-1], self._room - sum(map(len, ids[:-1])))
+        tokens = sum(map(len, ids))
+        self._room -= tokens
+        self._sink.put_all(texts, ids, (1.0,) * tokens if self._logprobs else ())
+
+    def _cut(self, ids: tuple[int, ...], room: int) -> tuple[int, ...]:
+        """What there is room for of its last piece; notes why it ends with that, if it does."""
+        script = self._timeline.script
+        if len(ids) >= room:
+            self.finish = FinishReason.LENGTH
+        whole = self._last == len(self._timeline.ids) - 1
+        if whole and len(ids) <= room and script.error is None and not script.stall:
+            self.finish = script.finish
+        return ids[:room]
+
+
+class _Deliveries:
+    """When what requests have written is delivered for which nobody waits: by one of them for all,
+    since a timer for each would cost more than what there is to deliver."""
+
+    def __init__(self) -> None:
+        self._written: dict[_Live, _Written] = {}  # the next to be served first
+        self._leader: _Live | None = None
+        self._next = 0.0  # delivery (anyio clock, seconds)
+
+    def add(self, live: _Live, written: _Written) -> None:
+        self._written[live] = written
+
+    def drop(self, live: _Live) -> None:
+        self._written.pop(live, None)
+        if self._leader is live:
+            self._leader = None
+            for other in self._written:
+                if other.waiting is not None:
+                    self._leader = other
+                    other.waiting.deadline = min(other.waiting.deadline, self._next)
+                    return
+
+    def due_for(self, live: _Live, due: float) -> float:
+        """When a request that has something to do at ``due`` must wake up."""
+        if live not in self._written:
+            return due
+        if len(self._written) <= _FEW:
+            if self._leader is live:
+                self._leader = None
+            return due
+        if self._leader is None:
+            self._leader, self._next = live, anyio.current_time() + _DELIVERY
+        return min(due, self._next) if self._leader is live else due
+
+    def falls_to(self, live: _Live, due: float) -> bool:
+        """Whether a request that woke up did so for a delivery, before it was ``due``."""
+        return self._leader is live and anyio.current_time() < due
+
+    def deliver(self) -> None:
+        """Put what is due, of those that have waited for longest."""
+        clock = loop_clock()
+        now, requests = clock(), [*islice(self._written, _DELIVERED)]
+        for live in requests:
+            written = self._written[live] = self._written.pop(live)
+            written.until(now)
+        share = len(requests) / len(self._written)
+        taken = clock() - now
+        self._next = now + max(_DELIVERY * share, taken / _DELIVERY_SHARE)
 
 
 def _token(word: str) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import anyio
 import structlog
 
+from ..engines.clock import loop_time
 from ..engines.protocol import Engine
 from ..errors import EngineError
 
@@ -41,7 +42,7 @@ class Aborts:
         # bounded, since a stalled engine must not hold back the answer.
         if not requests:
             return
-        began = anyio.current_time()
+        began = loop_time()
         left = self._deadline - began
         done = False
         with anyio.move_on_after(
@@ -55,7 +56,7 @@ class Aborts:
             except Exception:  # noqa: BLE001 - whatever an engine raises, it may not cost the result
                 _log.exception("frontrunner.abort_failed", race=self._race_id)
         if self.on_abort is not None:
-            self.on_abort(anyio.current_time() - began, len(requests), done)
+            self.on_abort(loop_time() - began, len(requests), done)
         if not done:
             _log.warning("frontrunner.abort_timed_out", race=self._race_id)
             self.unacknowledged += requests

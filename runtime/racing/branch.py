@@ -152,6 +152,25 @@ class Branch(CoreBranch):
         if len(self._new_ids) >= _UNPACKED:
             self._pack()
 
+    def put_all(
+        self,
+        texts: Sequence[str],
+        token_ids: Sequence[Sequence[int]],
+        confidences: Sequence[float] = (),
+    ) -> None:
+        """See ``TokenSink``."""
+        now = self.clock()
+        if now - self.heard_at > self.longest_silence:
+            self.longest_silence = now - self.heard_at
+        self.heard_at = now
+        if self.first_token_at is None:
+            self.first_token_at = now
+        self._new_texts += texts
+        self._new_ids += token_ids
+        self._new_confidences += confidences
+        if len(self._new_ids) >= _UNPACKED:
+            self._pack()
+
     def take_in(self) -> None:
         """Have all that has come so far. To be called before its status changes: what comes later
         is not taken in any more, as if it had not come."""
@@ -169,7 +188,8 @@ class Branch(CoreBranch):
             flat = [token for ids in new_ids for token in ids]
             self.token_ids += array("q", flat)  # half the time of extend, which takes one by one
             self.tokens += len(flat)
-            counts = _ONES[: len(flat)] if len(flat) == len(new_ids) else [*map(len, new_ids)]
+            ones = len(flat) == len(new_ids) <= len(_ONES) and all(new_ids)
+            counts = _ONES[: len(flat)] if ones else [*map(len, new_ids)]
             self._text.extend(new_texts, counts)
             self.confidences += confidences
 

@@ -32,6 +32,7 @@ from .aborts import Aborts
 from .branch import BackgroundForcing, Branch, ProbeRequest
 from .deadline_reserve import DeadlineReserve
 from .judgements import Judgements
+from .race_tasks import cancel_each
 from .seeds import branch_seed
 from .spec import RaceSpec
 from .token_text import TokenText
@@ -133,6 +134,7 @@ class BranchRequests:
         self._forced_answers = spec.forced_answers or spec.answers
 
     async def run_branch(self, branch: Branch) -> None:
+        """Run a branch to its end, within its scope."""
         if branch.status is not BranchStatus.RUNNING:
             return  # ended before it began, and its abort has come and gone
         spec = self._spec
@@ -148,18 +150,16 @@ class BranchRequests:
             parent=branch.parent,
             deadline=spec.deadline,
         )
-        with branch.scope:
-            await self._run(branch, request)
-            if branch.status is BranchStatus.RUNNING:
-                answers = self._spec.answers
-                said = (answers.of_unfinished if branch.truncated else answers.find)(branch.text)
-                await self._tell_answer(branch, said, branch.ends_as)
+        await self._run(branch, request)
+        if branch.status is BranchStatus.RUNNING:
+            answers = self._spec.answers
+            said = (answers.of_unfinished if branch.truncated else answers.find)(branch.text)
+            await self._tell_answer(branch, said, branch.ends_as)
 
     async def abort_and_close(self, branches: Sequence[Branch], requests: Sequence[str]) -> None:
         """End ``branches``, whose ``requests`` still run, in one call to the engine."""
         await self._aborts.abort(requests)
-        for branch in branches:
-            branch.scope.cancel()
+        cancel_each([branch.scope for branch in branches])
 
     # ── forced answers ────────────────────────────────────────────────────────────────────────
 

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import anyio
 
+from ..engines.clock import loop_time
+
 #: How often the call time is worked out anew while it draws near, in seconds.
 _CALL_TIME_STEP = 0.02
 #: Of the time that is left at the call time, what forced answers get at least, if they need it.
@@ -51,7 +53,7 @@ class Deadline:
         """The call time is now, and the forced answers need so many seconds: they get them, or
         their share of what is left, also where the event loop was so late that all of it would be
         kept for handing the result back. It would be the result of nobody's having been asked."""
-        self._called_at, self._needed = anyio.current_time(), seconds
+        self._called_at, self._needed = loop_time(), seconds
 
     def shorten(self, deadline: float) -> bool:
         """Bring the deadline forward; a later one than before changes nothing.
@@ -73,9 +75,9 @@ class Deadline:
         Returns:
             Seconds that are left.
         """
-        while (left := self._deadline - reserve() - anyio.current_time()) > 0:
+        while (left := self._deadline - reserve() - loop_time()) > 0:
             await self._pause(min(left, max(_CALL_TIME_STEP, left / 2)))
-        return self._deadline - anyio.current_time()
+        return self._deadline - loop_time()
 
     async def wait_for_hard_stop(self) -> float:
         """Wait until the race must be called.
@@ -83,15 +85,15 @@ class Deadline:
         Returns:
             When that was, on the anyio clock.
         """
-        while (left := self.hard_stop - anyio.current_time()) > 0:
+        while (left := self.hard_stop - loop_time()) > 0:
             await self._pause(left)
         return self.hard_stop
 
     async def _pause(self, seconds: float) -> None:
         """Wait, or until the deadline is brought forward."""
-        due = anyio.current_time() + seconds
+        due = loop_time() + seconds
         with anyio.move_on_at(due) as waiting:
             await self._shortened.wait()
         if waiting.cancelled_caught:
-            now = anyio.current_time()
+            now = loop_time()
             self._on_lag(now - due, now)

@@ -22,6 +22,8 @@ class EventPublisher:
         self._spec = spec
         self._stream: EventSink | None = None
         self._told = [publish] if publish is not None else []
+        self._told_progress = [*self._told]
+        self._told_pulse: list[Callable[[float], None]] = []
         self._publish = publish
         self.clock: Callable[[], float] = anyio.current_time
 
@@ -38,6 +40,10 @@ class EventPublisher:
     def add(self, watcher: RaceWatcher) -> None:
         """Also tell ``watcher``."""
         self._told.append(watcher.event)
+        if getattr(watcher, "hears_progress", True):
+            self._told_progress.append(watcher.event)
+        if (pulse := getattr(watcher, "progressed", None)) is not None:
+            self._told_pulse.append(pulse)
         self._publish = self._to_all
 
     def _to_all(self, event: events.Event) -> None:
@@ -62,12 +68,29 @@ class EventPublisher:
 
     def progressed(self, index: int, text: str, tokens: int, *, forced: bool) -> None:
         """By far the most frequent event; made only for those that want it as an object."""
+        at = self.clock() - self._spec.began
         if self._stream is not None:
-            self._stream.push_progress(self.clock() - self._spec.began, index, text, tokens, forced)
-        if self._told:
-            event = events.BranchProgressed(self._at(), index, text, tokens, forced)
-            for told in self._told:
+            self._stream.push_progress(at, index, text, tokens, forced)
+        if self._told_progress:
+            event = events.BranchProgressed(at, index, text, tokens, forced)
+            for told in self._told_progress:
                 told(event)
+        for pulse in self._told_pulse:
+            pulse(at)
+
+    def progressed_at_once(
+        self, index: int, texts: Sequence[str], token_ids: Sequence[Sequence[int]]
+    ) -> None:
+        """The same of several pieces that came together: joined for the reader of a stream, who
+        would find them joined."""
+        at = self.clock() - self._spec.began
+        if self._stream is not None:
+            self._stream.push_progress(at, index, "".join(texts), sum(map(len, token_ids)), False)
+        for told in self._told_progress:
+            for text, ids in zip(texts, token_ids, strict=True):
+                told(events.BranchProgressed(at, index, text, len(ids), False))
+        for pulse in self._told_pulse:
+            pulse(at)
 
     def suffix_added(self, branch: Branch) -> None:
         if self._publish is not None and (suffix := branch.forced_text):
@@ -141,6 +164,17 @@ class ToldBranch:
         if branch.status is BranchStatus.RUNNING:
             branch.put(text, token_ids, confidences)
             self._events.progressed(branch.index, text, len(token_ids), forced=False)
+
+    def put_all(
+        self,
+        texts: Sequence[str],
+        token_ids: Sequence[Sequence[int]],
+        confidences: Sequence[float] = (),
+    ) -> None:
+        branch = self._branch
+        if branch.status is BranchStatus.RUNNING:
+            branch.put_all(texts, token_ids, confidences)
+            self._events.progressed_at_once(branch.index, texts, token_ids)
 
 
 def _started(at: float, branch: Branch) -> events.BranchStarted:

@@ -25,7 +25,8 @@ class RaceWatcher(Protocol):
     """Follows one race.
 
     One that has an attribute ``hears_progress`` that is false is told no ``BranchProgressed``, of
-    which there are as many as tokens.
+    which there are as many as tokens. One that has a method ``progressed`` is told the time of the
+    race (seconds) whenever tokens came, of however many at once.
     """
 
     def event(self, event: Event) -> None:
@@ -58,6 +59,13 @@ class Watchers:
         for observer in observers:
             self._safely(lambda o=observer: self._watchers.append(o.watch(spec, model)))
         self._patient = [w for w in self._watchers if getattr(w, "hears_progress", True)]
+        pulses = [getattr(w, "progressed", None) for w in self._watchers]
+        self._pulses: list[Callable[[float], None]] = [p for p in pulses if p is not None]
+
+    @property
+    def hears_progress(self) -> bool:
+        """Whether any of them does."""
+        return bool(self._patient)
 
     def __bool__(self) -> bool:
         return bool(self._watchers)
@@ -67,6 +75,13 @@ class Watchers:
         for watcher in self._patient if type(event) is BranchProgressed else self._watchers:
             try:
                 watcher.event(event)
+            except Exception:  # noqa: BLE001 - as below
+                _log.exception("frontrunner.observer_failed")
+
+    def progressed(self, at: float) -> None:
+        for pulse in self._pulses:
+            try:
+                pulse(at)
             except Exception:  # noqa: BLE001 - as below
                 _log.exception("frontrunner.observer_failed")
 

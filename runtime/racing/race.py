@@ -13,31 +13,31 @@ Everything here runs in one event loop, and what comes in is handed to the core 
 it arises: there is no queue between an answer and the decision that it allows.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 import anyio
 import structlog
 
 from frontrunner.strategies.lengths import LengthModel
-from frontrunner.strategies.protocol import BranchStatus, Decide, StopReason, Strategy, needs_of
+from frontrunner.strategies.protocol import Decide, StopReason, Strategy, needs_of
 from frontrunner.strategies.votes import tally
 
 from .. import events
 from ..answers import Clusters
 from ..engines.loop_clock import loop_clock
-from ..engines.protocol import Chunk, TokenSink
 from ..events.event_stream import EventSink
 from ..result import Result
 from . import effects as e
 from .aborts import Aborts
-from .branch import Branch, ProbeRequest
+from .branch import Branch
 from .branch_requests import BranchRequests, RaceServices
 from .core import RaceCore
 from .core_state import CoreOptions
 from .deadline import Deadline
 from .engine_host import EngineHost
-from .event_publisher import EventPublisher, ToldBranch
+from .event_publisher import EventPublisher
+from .incoming import Incoming
 from .judgements import Judgements
 from .observers import RaceWatcher
 from .race_tasks import RaceTasks, TaskHost
@@ -101,7 +101,10 @@ class Race:
         self._aborts = Aborts(services.engine, spec.race_id, spec.deadline, spec.abort_limit)
         self._rounds = Rounds(spec, services, self._judgements, self._core)
         self._silence = SilenceWatch(spec, self._core, self._perform)
-        self._requests = BranchRequests(spec, services, self._aborts, self, self._judgements)
+        self._incoming = Incoming(self._core, self._events, services.clusters, self._perform)
+        self._requests = BranchRequests(
+            spec, services, self._aborts, self._incoming, self._judgements
+        )
 
     @property
     def spec(self) -> RaceSpec:
@@ -114,7 +117,7 @@ class Race:
 
     @property
     def branches(self) -> Mapping[int, Branch]:
-        self._take_in()
+        self._incoming.take_in()
         return self._core.branches
 
     @property
@@ -154,7 +157,7 @@ class Race:
         """Other races need the engine: run no more than so many branches from now on, as far as
         the strategy can do with fewer. Not after the call time: the time that is left is for the
         answers of just those branches."""
-        self._take_in()
+        self._incoming.take_in()
         self._perform(self._core.limit_branches(branches))
 
     async def run(self, host: TaskHost | None = None) -> Result:
@@ -187,6 +190,8 @@ class Race:
             self._tasks.cancel()
             left = self._deadline.at - self._clock()
             await self._tasks.wait_for_end(min(_LEAVING, max(_LEAST_LEAVING, left / 2)))
+            self._incoming.close()
+            self._silence.close()
         if self._tasks.failure is not None:
             raise self._tasks.failure
         if self.lingers:
@@ -201,15 +206,15 @@ class Race:
     async def _keep_time(self) -> None:
         """Calls time: first for the forced answers, then for good."""
         left = await self._deadline.wait_for_call_time(self._rounds.reserve)
-        self._take_in()
+        self._incoming.take_in()
         self._core.mark_called()
-        self._settle_pending()
+        self._incoming.settle_pending()
         self._deadline.leave_time(self._rounds.needed())
         self._events.call_time_reached(left)
         self._perform(self._core.reach_call_time())
         self._stopped_at = await self._deadline.wait_for_hard_stop()
-        self._take_in()
-        self._settle_pending()
+        self._incoming.take_in()
+        self._incoming.settle_pending()
         self._perform(self._core.reach_hard_stop())
 
     # ── effects ───────────────────────────────────────────────────────────────────────────────
@@ -233,7 +238,7 @@ class Race:
         start, requests = self._tasks.start_soon, self._requests
         match effect:
             case e.StartBranch(branch) | e.ResumeBranch(branch):
-                start(requests.run_branch, branch)
+                self._tasks.start_within(branch.scope, requests.run_branch, branch)
             case e.StopBranches(branches, statuses):
                 held = [b.active_request(s) for b, s in zip(branches, statuses, strict=True)]
                 held_still = [r for r in held if r is not None]
@@ -276,67 +281,11 @@ class Race:
         self._silence.told(event)
         self._events.tell(event)
 
-    # ── what comes in ─────────────────────────────────────────────────────────────────────────
-
-    def sink(self, branch: Branch) -> TokenSink | None:
-        needs = self._core.needs
-        if needs.progress or needs.delimiter:
-            return None
-        return ToldBranch(branch, self._events) if self._events.watched else branch
-
-    def on_chunk(self, branch: Branch, chunk: Chunk, *, forced: bool) -> None:
-        tokens = len(chunk.token_ids)
-        if forced:
-            branch.extend_forced(chunk.text, tokens)
-        else:
-            branch.put(chunk.text, chunk.token_ids, chunk.confidences)
-            branch.take_in()
-        self._events.progressed(branch.index, chunk.text, tokens, forced=forced)
-        needs = self._core.needs
-        if needs.progress:
-            self._perform(self._core.progressed(branch, tokens))
-        if needs.delimiter and not forced and branch.complete_step(chunk.text, needs.delimiter):
-            self._perform(self._core.stepped(branch))
-
-    def on_suffix(self, branch: Branch) -> None:
-        self._events.suffix_added(branch)
-
-    def on_answer(self, branch: Branch, answer: str | None, status: BranchStatus) -> None:
-        self._take_in()
-        self._perform(self._core.arrived(branch, answer, status))
-
-    def on_lost(self, branch: Branch, status: BranchStatus, error: str) -> None:
-        if branch.status is status:
-            self._take_in()
-            self._perform(self._core.lost(branch, error))
-
-    def on_probe(self, branch: Branch, probe: ProbeRequest, answer: str | None) -> None:
-        self._take_in()
-        self._perform(self._core.probed(branch, probe, probe.tokens, answer))
-
-    def on_probe_lost(self, branch: Branch, probe: ProbeRequest) -> None:
-        self._core.probe_lost(branch, probe)
-
-    def on_score(self, branch: Branch, tokens: int, score: float | None) -> None:
-        self._take_in()
-        self._perform(self._core.scored(branch, tokens, score))
-
-    def _take_in(self) -> None:
-        """Have all that branches have generated by now. Always before the core is told of anything:
-        its strategy may look, and what comes after a branch has left its state does not count."""
-        for branch in self._core.branches.values():
-            branch.take_in()
-
-    def _settle_pending(self) -> None:
-        """Time is up: answers whose class is not known yet count by their spelling."""
-        if arrivals := _pending(self._core.branches.values(), self._services.clusters):
-            self._perform(self._core.arrived_together(arrivals))
-
     # ── the end ───────────────────────────────────────────────────────────────────────────────
 
     async def _abort_all(self) -> None:
         """Abort every request that still runs, in one call."""
-        self._take_in()
+        self._incoming.take_in()
         requests = [r for b in self._core.branches.values() for r in b.outstanding_requests()]
         for branch in self._core.branches.values():
             branch.probe = branch.background = branch.answered_request = None
@@ -352,7 +301,7 @@ class Race:
         result = _result(self._spec, self._core, self._services.clusters, self.lengths, scored)
         self._events.decided(result)
         if self._stopped_at is not None:
-            late = anyio.current_time() - self._stopped_at
+            late = self._clock() - self._stopped_at
             self._services.reserve.record_return_latency(late)
         return result
 
@@ -388,14 +337,3 @@ def _result(
     note = comparison_note(clusters.undecided)
     notes = result.notes if note is None else (*result.notes, note)
     return replace(result, scoring_tokens=scoring_tokens, notes=notes)
-
-
-def _pending(
-    branches: Iterable[Branch], clusters: Clusters
-) -> list[tuple[Branch, str | None, BranchStatus]]:
-    """The answers whose class is not known yet, as they count without that."""
-    return [
-        (branch, clusters.assign_now(branch.pending_answer), branch.ends_as)
-        for branch in branches
-        if branch.pending_answer is not None and branch.status.active
-    ]

@@ -7,7 +7,8 @@ background: the race cancels it, waits a moment, and goes; what still runs ends 
 than the runtime is left.
 """
 
-from collections.abc import Callable, Coroutine
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import anyio
@@ -19,8 +20,30 @@ from .background import Background
 TaskHost = TaskGroup | Background
 
 
+def cancel_each(scopes: Sequence[anyio.CancelScope]) -> None:
+    """Cancel ``scopes``, those whose block is left anyway by what was done just before excepted: it
+    is left first. anyio describes the task that cancels, which takes longer than all else that it
+    does; here it is none, where the library allows that."""
+
+    def cancel() -> None:
+        for scope in scopes:
+            scope.cancel()
+
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:  # another library's
+        cancel()
+    else:
+        loop.call_soon(cancel)
+
+
 class RaceTasks:
-    """A task group in a task of its own."""
+    """A task group in a task of its own.
+
+    Each task is cancelled by a scope of its own, within which it ends. One that ends with the
+    cancellation itself is held by what has seen it (the group keeps the exception in a frame that
+    the exception's traceback holds), and all that the task knew is left to the garbage collector.
+    """
 
     def __init__(self, on_failure: Callable[[], None]) -> None:
         """
@@ -31,6 +54,8 @@ class RaceTasks:
         self._tasks: TaskGroup | None = None
         self._opened = anyio.Event()
         self._ended = anyio.Event()
+        self._over = anyio.Event()
+        self._scopes: dict[anyio.CancelScope, None] = {}  # of the tasks that have not ended
         self._begun = self._cancelled = False
         self.failure: Exception | None = None
         """What tasks have raised; known once they have ended."""
@@ -51,14 +76,38 @@ class RaceTasks:
     ) -> None:
         """Start a task; not once they were cancelled, since it would be as well."""
         if self._tasks is not None:
-            self._tasks.start_soon(function, *arguments)
+            self.start_within(anyio.CancelScope(), function, *arguments)
+
+    def start_within(
+        self,
+        scope: anyio.CancelScope,
+        function: Callable[..., Coroutine[Any, Any, None]],
+        *arguments: object,
+    ) -> None:
+        """The same, in ``scope``, by which it can be cancelled alone."""
+        if self._tasks is not None:
+            self._scopes[scope] = None
+            self._tasks.start_soon(self._run, scope, function, *arguments)
+
+    async def _run(
+        self,
+        scope: anyio.CancelScope,
+        function: Callable[..., Coroutine[Any, Any, None]],
+        *arguments: object,
+    ) -> None:
+        try:
+            with scope:
+                await function(*arguments)
+        finally:
+            del self._scopes[scope]
 
     def cancel(self) -> None:
         """Cancel all of them."""
         self._cancelled = True
         if self._tasks is not None:
-            self._tasks.cancel_scope.cancel()
             self._tasks = None
+            cancel_each([*self._scopes])
+            self._over.set()
 
     async def wait_for_end(self, seconds: float) -> None:
         """Wait until they have ended, ``seconds`` at most. Cancelling it does not shorten that."""
@@ -72,9 +121,9 @@ class RaceTasks:
                 self._tasks = tasks
                 self._opened.set()
                 if self._cancelled:
-                    tasks.cancel_scope.cancel()
+                    self._over.set()
                 try:
-                    await anyio.sleep_forever()
+                    await self._over.wait()
                 finally:
                     self._tasks = None
                     if not self._cancelled:  # by one of the tasks that failed, or by the host

@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-import anyio
-
 from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.protocol import BranchStatus, Decide
 from frontrunner.strategies.votes import Tally, by_votes
 
+from ..engines.clock import loop_time
 from ..result import Result
 from .branch import Branch
 from .result_notes import notes_of
@@ -23,7 +22,7 @@ def summarise(
     lengths: LengthModel | None,
 ) -> Result:
     """The result of a race that was decided."""
-    now = anyio.current_time()
+    now = loop_time()
     shown, text = _shown(decision, branches)
     result = Result(
         race_id=spec.race_id,

@@ -37,16 +37,20 @@ class Rounds:
             services.engine.load(),
         )
 
+    def unfinished(self) -> int:
+        """Branches that would be forced now."""
+        running = BranchStatus.RUNNING
+        return [b.status for b in self._core.branches.values()].count(running)
+
     def reserve(self) -> float:
         """Seconds before the deadline at which the race must be called, as it stands."""
         return self.needed() + self._services.reserve.margin
 
     def needed(self) -> float:
         """Seconds from the call to the last forced answer, and to the judgement."""
-        branches = self._core.branches.values()
-        unfinished = sum(b.status is BranchStatus.RUNNING for b in branches)
-        seconds = self._services.reserve.round_reserve(self.predict(unfinished))
+        seconds = self._services.reserve.round_reserve(self.predict(self.unfinished()))
         if self._core.needs.comparisons:
+            branches = self._core.branches.values()
             whole = [b.tokens for b in branches if b.status is BranchStatus.FINISHED]
             seconds += self._judgements.seconds(whole)
         return seconds

@@ -50,6 +50,11 @@ class SilenceWatch:
         self._watched: Branch | None = None
         self._tools: dict[int, int] = {}  # calls under way, by branch
 
+    def close(self) -> None:
+        """The race is over. It lets go of the race, which holds it: what holds itself is left to
+        the garbage collector."""
+        self._perform = _ignore
+
     def left_alone(self) -> Branch | None:
         """The branch that is to be watched from now on (``watch``), since all others have ended and
         one has answered; None: there is none, or it is watched already."""
@@ -134,3 +139,7 @@ class SilenceWatch:
             f"it said nothing for {silent:.2g} s while all others had ended, and {limit:.2g} s are "
             "far more than any token of this race took (race.silence_factor)"
         )
+
+
+def _ignore(_: Sequence[Effect[Branch]]) -> None:
+    pass

@@ -29,6 +29,7 @@ from typing import Self
 
 import anyio
 
+from ..engines.clock import loop_time
 from ..errors import EngineClosed, Overloaded
 
 #: Slots given back sooner (seconds) were never used: the race launched fewer branches.
@@ -145,7 +146,7 @@ class Admission:
 
         Cancelling it leaves nothing behind.
         """
-        began = anyio.current_time()
+        began = loop_time()
         waiting = _Waiting(
             (deadline, self._arrivals),
             wanted,
@@ -172,7 +173,7 @@ class Admission:
                 self._waiting.remove(waiting)
             self._wake_first()  # whose turn it may be now
         if lease is not None:
-            lease.waited = anyio.current_time() - began
+            lease.waited = loop_time() - began
             return lease
         if self._closed:
             raise EngineClosed("the runtime was closed before the race could begin")
@@ -242,7 +243,7 @@ class Admission:
 
     def put_back(self, since: Sequence[float]) -> None:
         """For a lease: give back slots, by when they were taken."""
-        now = anyio.current_time()
+        now = loop_time()
         self._holding.extend(now - taken for taken in since if now - taken >= _UNUSED)
         self._free += len(since)
         self._wake_first()
@@ -260,7 +261,7 @@ class Admission:
         """
         if len(self._waiting) > self._queue:
             raise self._overloaded(waiting, f"{self._queue} races wait already")
-        now = anyio.current_time()
+        now = loop_time()
         left = waiting.latest - now
         place = self._waiting.index(waiting)
         # How long races really take must be known: most are called long before their deadlines.
@@ -288,7 +289,7 @@ class Admission:
 
     def _wait_behind(self, others: "Sequence[_Waiting]", waiting: "_Waiting") -> float:
         """Seconds until ``others`` and then ``waiting`` have the fewest slots they can do with."""
-        now = anyio.current_time()
+        now = loop_time()
         needed = sum(w.minimum for w in others) + waiting.minimum - self._free
         holders = [(x.deadline - now, x.held) for x in self._leases if x.held]
         return expected_wait(needed, self._mean_holding(), holders)
@@ -296,7 +297,7 @@ class Admission:
     def _overloaded(self, waiting: "_Waiting", why: str) -> Overloaded:
         others = [w for w in self._waiting if w is not waiting]
         # By then, at the latest, all who wait now will have been served or refused.
-        emptied = max((w.latest for w in others), default=inf) - anyio.current_time()
+        emptied = max((w.latest for w in others), default=inf) - loop_time()
         wait = min(self._wait_behind(others, waiting), emptied)
         if not isfinite(wait):
             # Nobody holds what is missing: a part of the engine is lost, who knows for how long.
@@ -354,7 +355,7 @@ class Lease:
 
     def _take(self, count: int) -> None:
         self._admission.take(count)
-        self._since += [anyio.current_time()] * count
+        self._since += [loop_time()] * count
 
 
 @dataclass(slots=True, eq=False)

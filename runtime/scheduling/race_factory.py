@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
-import anyio
 from pydantic import ValidationError
 
 from frontrunner.strategies.best_of_n import BestOfN
@@ -22,6 +21,7 @@ from ..answers import ComparisonRules, Equivalence, Extractor, make_extractor
 from ..answers.combined import make_clusters
 from ..answers.extraction.forced_slots import opens_box
 from ..config import AnswerSettings, SamplingSettings, Settings
+from ..engines.clock import loop_time
 from ..engines.protocol import Engine, Sampling
 from ..errors import (
     LONGEST_DEADLINE,
@@ -118,7 +118,7 @@ class RaceFactory:
             BadRequest: the request cannot be run as it is.
             Overloaded: it is so long that it is read in a thread, and none was free in time.
         """
-        began = anyio.current_time()
+        began = loop_time()
         check_options(options)
         seconds = self.deadline(options.get("deadline"))
         use = tool_use(
@@ -243,7 +243,7 @@ class RaceFactory:
         """Whether a race that is too short by what was measured of late is let through, to measure
         it anew: now and then, if the engine could do it when it had less to do."""
         idle = self._engine.load().idle_step_seconds
-        now = anyio.current_time()
+        now = loop_time()
         if idle is None or seconds < 2 * idle + self._reserve.return_margin:
             return False
         if now < self._probed + _PROBE_PERIOD:

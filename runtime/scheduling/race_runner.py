@@ -15,7 +15,7 @@ from ..agents.tools import Tool
 from ..answers import Equivalence, WorkerPool
 from ..answers.registry import Extractor
 from ..config import Settings
-from ..engines.protocol import Engine, SharesSlots
+from ..engines.protocol import Engine, shared_slots
 from ..errors import BadRequest, EngineClosed, EngineError, EngineRestarting, Overloaded
 from ..events.event_stream import EventSink
 from ..planning.runtime_models import RuntimeModels
@@ -204,8 +204,8 @@ class RaceRunner:
                 self.leave_limit,
             )
         spec = request.spec
-        if isinstance(self._engine, SharesSlots):
-            self.admission.resize(self._engine.slots)
+        if (slots := shared_slots(self._engine)) is not None:
+            self.admission.resize(slots)
         if self._sharing is not None:
             self._sharing.make_room(spec)
         return await self.admission.admit(
@@ -280,7 +280,8 @@ class RaceRunner:
             self._racing.pop(race.spec.race_id, None)
             watchers.ended(result)
             self.unacknowledged += race.unacknowledged
-            self._lingering = [r for r in (*self._lingering, race) if r.lingers]
+            if race.lingers or self._lingering:
+                self._lingering = [r for r in (*self._lingering, race) if r.lingers]
         assert result is not None
         self._learn(result)
         _log.info(

@@ -71,7 +71,7 @@ class FreeEngine(ScriptedEngine):
 
 def serve(args: argparse.Namespace) -> None:
     """Run a server; ``cpu`` on standard input asks for its CPU seconds, its end ends it."""
-    profile = cProfile.Profile() if args.profile else None
+    profile = cProfile.Profile(time.process_time) if args.profile else None
     if profile is not None:
         profile.enable()
     anyio.run(_serve_bare if args.serve == "bare" else _serve_ours, args)

@@ -12,7 +12,7 @@ import anyio.lowlevel
 from ...common.http_endpoints import SHOWN_CHARS
 from ...errors import EngineError
 from ..breaker import Breaker
-from ..protocol import FinishReason, Generation
+from ..protocol import FinishReason, Generation, TokenSink
 from .http import described
 from .request_slots import RequestSlots
 from .sse_decoder import EventDecoder, EventTooLong
@@ -31,6 +31,12 @@ _READ_BYTES = 2**14
 _MAX_SILENT = 2**18
 #: Reads in a row without any text, one straight after the other; then so many seconds between them.
 _QUICK_READS, _PAUSE = 8, 0.005
+#: Where nobody waits for each piece, a stream is left alone for a while after each read, so that
+#: the next one brings several: for this part of the time that it has run, and so many seconds at
+#: most. An answer is that much later at most; a read costs as much as many tokens.
+_REST_SHARE, _MOST_REST = 0.01, 0.05
+#: Tokens that a rest must bring by what came so far; of fewer it costs more than it saves.
+_LEAST_REST = 3
 #: Reads after the text is complete.
 _LAST_READS = 8
 #: Characters of a token, on average, and over that of a whole text; the longest ones of today's
@@ -119,9 +125,19 @@ class DeltaStream:
         self._silent_reads = 0  # likewise
         self._token_ids = token_ids
         self._last: float | None = None  # when the last tokens came
+        self._began, self._tokens = time.monotonic(), 0
 
     async def next(self) -> Delta:
+        """What was read at once.
+
+        Raises:
+            EngineError: as ``read``.
         """
+        return Delta.merged(await self.read())
+
+    async def read(self) -> list[Delta]:
+        """The same in its pieces, one at least.
+
         Raises:
             EngineError: the stream ended early, or says something else than text.
         """
@@ -140,8 +156,43 @@ class DeltaStream:
             if deltas:
                 self._heard.breaker.succeeded()
                 self._silent = self._silent_reads = 0
-                return Delta.merged(deltas)
+                return deltas
             await self._bear_silence(len(data))
+
+    async def put_into(self, sink: TokenSink, logprobs: int) -> FinishReason:
+        """Put all that comes into ``sink``, with log probabilities as asked for; returns why it
+        ended.
+
+        Raises:
+            EngineError: as ``read``.
+        """
+        while True:
+            deltas = await self.read()
+            chunks = [delta.chunk(logprobs) for delta in deltas if delta.text or delta.tokens]
+            if chunks:
+                sink.put_all(
+                    [chunk.text for chunk in chunks],
+                    [chunk.token_ids for chunk in chunks],
+                    [c for chunk in chunks for c in chunk.confidences],
+                )
+            if (finish := deltas[-1].finish) is not None:
+                return finish
+            if not sink.immediate:
+                await self._rest()
+
+    async def _rest(self) -> None:
+        """Let some more come before the next read."""
+        took = time.monotonic() - self._began
+        seconds = min(_MOST_REST, _REST_SHARE * took)
+        connection = self._response.connection
+        protocol = connection.protocol if connection is not None else None
+        if protocol is None or self._tokens * seconds < _LEAST_REST * took:
+            return
+        protocol.pause_reading()
+        try:
+            await anyio.sleep(seconds)
+        finally:
+            protocol.resume_reading()
 
     async def _bear_silence(self, size: int) -> None:
         """So many bytes came that hold no text. One that goes on like this must not keep the event
@@ -183,7 +234,9 @@ class DeltaStream:
             deltas.append(delta)
             if delta.finish is not None:
                 break
-        self._time(sum(delta.tokens for delta in deltas))
+        tokens = sum(delta.tokens for delta in deltas)
+        self._tokens += tokens
+        self._time(tokens)
         return deltas
 
     def _time(self, tokens: int) -> None:

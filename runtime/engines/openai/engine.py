@@ -22,8 +22,8 @@ Stop strings are kept in the text by vLLM only; others cut them off. A seed is s
 an effect for certain on vLLM only. A request's priority is sent where the server takes it.
 """
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -45,6 +45,7 @@ from ..protocol import (
     Message,
     Sampling,
     StepTimes,
+    TokenSink,
     TokenTimes,
 )
 from ..reasoning_parsers import reasoning_marks
@@ -132,24 +133,9 @@ class OpenAIEngine:
             abilities = replace(abilities, token_ids=False)
         self._found = replace(found, abilities=abilities)
         _check_usable(abilities, tokenizer=self._local is not None, budget=self._budget)
-        limits = [n for n in (settings.max_context_tokens, found.max_context_tokens) if n]
-        if not limits:
-            raise EngineStartError(
-                "engine.max_context_tokens: the endpoint does not say how long its model's "
-                "context is, so set it"
-            )
-        self._info = EngineInfo(
-            name="openai",
-            model=model_name(found.model),
-            max_context_tokens=min(limits),
-            max_branches=settings.max_branches,
-            prefill_tokens_per_step=settings.prefill_tokens_per_step or _PREFILL_TOKENS_PER_STEP,
-            cache_block_tokens=settings.cache_block_tokens or _CACHE_BLOCK_TOKENS,
-            seeded=abilities.vllm,
-            logprobs=abilities.logprobs,
-        )
+        self._info = info = _describe(self._found, settings)
         self._endpoint_prompts = EndpointPrompts(
-            self._found, self._local, self._remote, self._prompt, min(limits)
+            self._found, self._local, self._remote, self._prompt, info.max_context_tokens
         )
 
     async def _warm_up(self) -> None:
@@ -247,6 +233,19 @@ class OpenAIEngine:
             async for delta in deltas:
                 yield delta.chunk(request.sampling.logprobs)
 
+    async def feed(self, request: Generation, sink: TokenSink) -> FinishReason:
+        """See ``SupportsFeeding``: what was read at once is put at once, and no task is woken
+        beside the one that reads."""
+        with self._request(request) as live:
+
+            async def read() -> FinishReason:
+                stream = await self._open(request, live)
+                finish = await stream.put_into(sink, request.sampling.logprobs)
+                await _end(stream)
+                return finish
+
+            return await live.unless_aborted(read) or FinishReason.ABORT
+
     async def next_tokens(
         self, prompt: Sequence[int], k: int, *, request_id: str, priority: int = 0
     ) -> Sequence[tuple[str, float]]:
@@ -264,15 +263,8 @@ class OpenAIEngine:
     ) -> AsyncGenerator[ScoredChunk, None]:
         """Log probabilities (see ``SupportsLogprobs``), all in one chunk: the endpoint is asked by
         ``echo`` and ``logprobs``."""
-        if self._client is None:
-            raise EngineClosed("the remote engine is not running")
-        live = self._live[request.request_id] = LiveRequest(self._slots)
-        try:
+        with self._request(request) as live:
             told = await live.unless_aborted(lambda: self._scored(request, live, repeat=prompt))
-        finally:
-            live.close()
-            if self._live.get(request.request_id) is live:
-                del self._live[request.request_id]
         yield told or ScoredChunk("", (), FinishReason.ABORT)
 
     async def abort(self, request_ids: Sequence[str]) -> None:
@@ -302,11 +294,8 @@ class OpenAIEngine:
 
     async def _deltas(self, request: Generation) -> AsyncGenerator[Delta, None]:
         """What a request's chunks are made of."""
-        if self._client is None:
-            raise EngineClosed("the remote engine is not running")
         aborted = Delta("", 0, (), FinishReason.ABORT)
-        live = self._live[request.request_id] = LiveRequest(self._slots)
-        try:
+        with self._request(request) as live:
             stream = await live.unless_aborted(lambda: self._open(request, live))
             if stream is None:
                 yield aborted
@@ -319,11 +308,19 @@ class OpenAIEngine:
                     return
                 finish = delta.finish
                 if finish is not None:
-                    with anyio.move_on_after(_LAST_WORDS):
-                        await stream.drain()
+                    await _end(stream)
                     # Another may have its place before this consumer takes the last chunk.
                     live.close()
                 yield delta
+
+    @contextmanager
+    def _request(self, request: Generation) -> Generator[LiveRequest, None]:
+        """Around all that is done for a request."""
+        if self._client is None:
+            raise EngineClosed("the remote engine is not running")
+        live = self._live[request.request_id] = LiveRequest(self._slots)
+        try:
+            yield live
         finally:
             live.close()
             if self._live.get(request.request_id) is live:
@@ -369,6 +366,35 @@ class OpenAIEngine:
         if self._found is None:
             raise EngineClosed("the remote engine is not running")
         return self._found
+
+
+async def _end(stream: DeltaStream) -> None:
+    """Let a stream whose text is complete end in order."""
+    with anyio.move_on_after(_LAST_WORDS):
+        await stream.drain()
+
+
+def _describe(found: EndpointInfo, settings: OpenAISettings) -> EngineInfo:
+    """
+    Raises:
+        EngineStartError: nobody says how long the context is.
+    """
+    limits = [n for n in (settings.max_context_tokens, found.max_context_tokens) if n]
+    if not limits:
+        raise EngineStartError(
+            "engine.max_context_tokens: the endpoint does not say how long its model's context "
+            "is, so set it"
+        )
+    return EngineInfo(
+        name="openai",
+        model=model_name(found.model),
+        max_context_tokens=min(limits),
+        max_branches=settings.max_branches,
+        prefill_tokens_per_step=settings.prefill_tokens_per_step or _PREFILL_TOKENS_PER_STEP,
+        cache_block_tokens=settings.cache_block_tokens or _CACHE_BLOCK_TOKENS,
+        seeded=found.abilities.vllm,
+        logprobs=found.abilities.logprobs,
+    )
 
 
 def _check_usable(abilities: Capabilities, *, tokenizer: bool, budget: int | None) -> None:

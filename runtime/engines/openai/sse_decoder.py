@@ -37,6 +37,8 @@ class EventDecoder:
         Raises:
             EventTooLong: and the decoder is of no use any more.
         """
+        if (whole := self._whole(data)) is not None:
+            return whole
         if self._after_return and data[:1] == b"\n":
             data = data[1:]
         self._after_return = data[-1:] == b"\r"
@@ -54,6 +56,18 @@ class EventDecoder:
                 self._data, self._held = [], 0
         self._extend(rest)
         return events
+
+    def _whole(self, data: bytes) -> list[bytes] | None:
+        """The events of ``data`` if it is nothing but whole ones of one line each, as nearly all
+        that is read is; else None."""
+        begun = self._line or self._data or self._after_return or not self._started
+        if begun or data[-2:] != b"\n\n" or b"\r" in data or len(data) > self._limit:
+            return None
+        events = data[:-2].split(b"\n\n")
+        for event in events:
+            if event[:6] != b"data: " or b"\n" in event:
+                return None
+        return [event[6:] for event in events]
 
     def _extend(self, part: bytes) -> None:
         if len(self._line) + len(part) > self._limit:

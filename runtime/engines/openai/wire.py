@@ -299,7 +299,10 @@ def _text(choice: Mapping[str, Any], marks: ReasoningMarks | None) -> str:
     """The text of a completion's choice or of a chat's; what a server's parser took for reasoning
     was written by the model too, before the answer."""
     if "delta" not in choice:
-        pieces = [choice.get("text")]
+        text = choice.get("text")
+        if type(text) is str:
+            return text
+        pieces = [text]
     else:
         delta = choice["delta"]
         if not isinstance(delta, dict):
@@ -316,6 +319,8 @@ def _text(choice: Mapping[str, Any], marks: ReasoningMarks | None) -> str:
 def _token_ids(found: Any, *, required: bool) -> tuple[int, ...] | None:
     if found is None and not required:
         return None
+    if type(found) is list and len(found) == 1 and type(found[0]) is int and 0 <= found[0] < 2**31:
+        return (found[0],)  # as nearly all are
     if not isinstance(found, list) or not all(
         type(i) is int and 0 <= i.bit_length() <= _TOKEN_BITS and i >= 0 for i in found
     ):
@@ -326,6 +331,8 @@ def _token_ids(found: Any, *, required: bool) -> tuple[int, ...] | None:
 def _top(found: Any) -> tuple[Mapping[str, float], ...]:
     """Log probabilities in the form of ``/v1/completions`` or in that of chat; those that cannot be
     read are none."""
+    if found is None:
+        return ()
     try:
         if "content" in found:
             return tuple(

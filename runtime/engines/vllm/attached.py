@@ -6,7 +6,7 @@ like theirs: they get no priority over them, and are turned away by the same lim
 
 import copy
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +14,7 @@ import structlog
 
 from ...config import Settings
 from ...errors import EngineError, EngineStartError
-from ..protocol import Chunk, Generation
+from ..protocol import Chunk, FinishReason, Generation, TokenSink
 from .on_client import EngineOnClient, set_heap_aside
 from .prompt_characters import correct_prompt_ends
 from .start import first_line
@@ -111,16 +111,34 @@ class AttachedEngine(EngineOnClient):
     async def generate(self, request: Generation) -> AsyncGenerator[Chunk, None]:
         if not request.forced:
             self._check_admission(request)
-        last: float | None = None
+        timed = self._timed()
         async with aclosing(super().generate(request)) as chunks:
             async for chunk in chunks:
-                if self._listener is None:  # the chunks themselves are all that tells of steps
-                    now = time.monotonic()
-                    if last is not None and chunk.token_ids:
-                        running = max(1, min(self.load().running, self._max_branches))
-                        self._stats.took(now - last, len(chunk.token_ids), running)
-                    last = now
+                timed(len(chunk.token_ids))
                 yield chunk
+
+    async def feed(self, request: Generation, sink: TokenSink) -> FinishReason:
+        """See ``SupportsFeeding``."""
+        if not request.forced:
+            self._check_admission(request)
+        if self._listener is None:
+            sink = _TimedSink(sink, self._timed())
+        return await super().feed(request, sink)
+
+    def _timed(self) -> Callable[[int], None]:
+        """To be told of the tokens of one request as they come: where there is no listener they
+        are all that tells of steps."""
+        last: float | None = None
+
+        def told(tokens: int) -> None:
+            nonlocal last
+            now = time.monotonic()
+            if last is not None and tokens:
+                running = max(1, min(self.load().running, self._max_branches))
+                self._stats.took(now - last, tokens, running)
+            last = now
+
+        return told if self._listener is None else lambda tokens: None
 
     def _read_tokenizer(self, llm: "AsyncLLM") -> Any:
         tokenizer = super()._read_tokenizer(llm)
@@ -159,3 +177,26 @@ class AttachedEngine(EngineOnClient):
             self._client.vllm_config, manager.engine_indexes, self._stats.logger
         )
         manager.stat_loggers.append(self._listener)
+
+
+class _TimedSink:
+    """Puts what comes into another sink, and tells how many tokens did."""
+
+    def __init__(self, sink: TokenSink, told: Callable[[int], None]) -> None:
+        self.immediate = sink.immediate
+        self.catch_up: Callable[[], None] | None = None
+        self._sink = sink
+        self._told = told
+
+    def put(self, text: str, token_ids: Sequence[int], confidences: Sequence[float] = ()) -> None:
+        self._told(len(token_ids))
+        self._sink.put(text, token_ids, confidences)
+
+    def put_all(
+        self,
+        texts: Sequence[str],
+        token_ids: Sequence[Sequence[int]],
+        confidences: Sequence[float] = (),
+    ) -> None:
+        self._told(sum(map(len, token_ids)))
+        self._sink.put_all(texts, token_ids, confidences)

@@ -227,6 +227,7 @@ class EngineOnClient:
                     return await read_by_call(llm, ask, take)
                 except Exception as error:
                     if begun or not _is_transient(error):
+                        await self._forget(request.request_id)
                         raise
                 if await self._aborted_meanwhile(request.request_id):
                     return FinishReason.ABORT

@@ -18,7 +18,7 @@ from aiohttp import web
 
 from ...engines.protocol import Engine, Generation, Sampling
 from ...errors import EngineClosed, EngineDead, EngineError, EngineRestarting
-from ...events.types import BranchProgressed, Event
+from ...events.types import Event
 from ...racing.spec import RaceSpec
 from ...result import Result
 from ...runtime import Runtime
@@ -174,13 +174,18 @@ def queue_is_full(runtime: Runtime) -> bool:
 class _Progress:
     """Follows one race."""
 
+    hears_progress = False
+
     def __init__(self, health: Health, began: float) -> None:
         self._health = health
         self._began = began  # anyio clock, seconds
 
     def event(self, event: Event) -> None:
-        if type(event) is BranchProgressed:
-            self._health.progressed(self._began + event.at)
+        pass
+
+    def progressed(self, at: float) -> None:
+        """Tokens came, so many seconds after the race began."""
+        self._health.progressed(self._began + at)
 
     def aborted(self, seconds: float, requests: int, acknowledged: bool) -> None:
         pass

@@ -5,7 +5,7 @@ and are run by ``test_conformance.py``. They look at no clock: what takes an eng
 waited for with a bound on the number of looks.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from itertools import count
 
@@ -19,6 +19,8 @@ from frontrunner.runtime.engines.protocol import (
     Generation,
     Message,
     Sampling,
+    SupportsFeeding,
+    feeding,
 )
 from frontrunner.runtime.errors import EngineClosed
 
@@ -96,6 +98,36 @@ class Consumers:
 
     async def all_began(self) -> None:
         await until(lambda: all(tokens(chunks) for chunks in self.chunks.values()), PATIENCE)
+
+
+class Sink:
+    """A ``TokenSink`` that keeps what comes."""
+
+    def __init__(self, *, immediate: bool = False) -> None:
+        self.immediate = immediate
+        self.catch_up: Callable[[], None] | None = None
+        self.text = ""
+        self.token_ids: list[int] = []
+
+    def put(self, text: str, token_ids: Sequence[int], confidences: Sequence[float] = ()) -> None:
+        self.text += text
+        self.token_ids += token_ids
+
+    def put_all(
+        self,
+        texts: Sequence[str],
+        token_ids: Sequence[Sequence[int]],
+        confidences: Sequence[float] = (),
+    ) -> None:
+        for text, ids in zip(texts, token_ids, strict=True):
+            self.put(text, ids)
+
+
+def feeder(engine: Engine) -> SupportsFeeding:
+    found = feeding(engine)
+    if found is None:
+        pytest.skip("this engine does not feed")
+    return found
 
 
 def long_requests(engine: Engine, number: int) -> Consumers:
@@ -209,6 +241,39 @@ async def test_one_abort_ends_many_requests_and_another_changes_nothing(
         assert all(chunk.finish is None for chunk in chunks[:-1])
     await idle(engine_under_test)
     await engine_under_test.abort(consumers.ids)
+    assert engine_under_test.failure is None
+
+
+@pytest.mark.parametrize("immediate", [True, False])
+async def test_what_is_fed_is_what_would_be_generated(
+    engine_under_test: Engine, immediate: bool
+) -> None:
+    engine, sink = feeder(engine_under_test), Sink(immediate=immediate)
+    chunks = await run(engine_under_test, request(engine_under_test, LONG, 24))
+    finish = await engine.feed(request(engine_under_test, LONG, 24), sink)
+    assert finish is FinishReason.LENGTH
+    assert sink.text == text(chunks)
+    assert tuple(sink.token_ids) == tokens(chunks)
+    assert sink.catch_up is None
+    await idle(engine_under_test)
+
+
+@pytest.mark.parametrize("immediate", [True, False])
+async def test_an_abort_ends_what_is_fed(engine_under_test: Engine, immediate: bool) -> None:
+    engine, ended = feeder(engine_under_test), list[FinishReason]()
+    sinks = [Sink(immediate=immediate) for _ in range(4)]
+    asked = long_requests(engine_under_test, 4).generations
+
+    async def feed(generation: Generation, sink: Sink) -> None:
+        ended.append(await engine.feed(generation, sink))
+
+    async with anyio.create_task_group() as tasks:
+        for generation, sink in zip(asked, sinks, strict=True):
+            tasks.start_soon(feed, generation, sink)
+        await until(lambda: all(sink.token_ids for sink in sinks), PATIENCE)
+        await engine_under_test.abort([generation.request_id for generation in asked])
+    assert ended == [FinishReason.ABORT] * 4
+    await idle(engine_under_test)
     assert engine_under_test.failure is None
 
 

@@ -115,6 +115,14 @@ class Sink:
     def put(self, text: str, token_ids: Sequence[int], confidences: Sequence[float] = ()) -> None:
         self.text += text
 
+    def put_all(
+        self,
+        texts: Sequence[str],
+        token_ids: Sequence[Sequence[int]],
+        confidences: Sequence[float] = (),
+    ) -> None:
+        self.text += "".join(texts)
+
 
 @pytest.mark.parametrize("immediate", [True, False])
 async def test_what_was_generated_before_an_abort_is_put(immediate: bool) -> None:
@@ -137,6 +145,25 @@ async def test_what_was_generated_before_an_abort_is_put(immediate: bool) -> Non
     assert ended == [FinishReason.ABORT]
     assert sink.text == "abcd"
     assert sink.catch_up is None
+
+
+async def test_what_many_requests_have_written_comes_step_by_step() -> None:
+    """Else it would come all at once, when their races are called."""
+    written = tuple(Piece(0.1, c) for c in "abcdefgh")
+    engine = ScriptedEngine(Script([BranchScript(written)]), max_branches=100)
+    await engine.start()
+    sinks = [Sink(immediate=False) for _ in range(100)]
+    async with anyio.create_task_group() as tasks:
+        for index, sink in enumerate(sinks):
+            request = Generation(f"r{index}", (1,), 100, Sampling())
+            tasks.start_soon(engine.feed, request, sink)
+        await anyio.sleep(0.45)
+        assert {sink.text for sink in sinks} == {"abcd"}
+        await engine.abort([f"r{index}" for index in range(50)])
+        await anyio.sleep(0.1)  # those that are left are few
+        assert {sink.text for sink in sinks[:50]} == {"abcd"}
+        await anyio.sleep(0.3)
+    assert {sink.text for sink in sinks[50:]} == {"abcdefgh"}
 
 
 @given(

@@ -1,9 +1,8 @@
-"""The remote engine on a real vLLM server of its own: the conformance suite, and races."""
+"""The remote engine on a real vLLM server: the conformance suite, and races."""
 
 import re
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator
 from importlib.util import find_spec
-from typing import Any
 
 import aiohttp
 import anyio
@@ -19,7 +18,8 @@ from frontrunner.runtime.runtime import Runtime
 from frontrunner.strategies.protocol import BranchStatus
 
 from ..runtime.engines.conformance import *  # noqa: F403 - the tests are written there
-from ..vllm_server import MODEL, vllm_server
+from ..vllm_server import MODEL, VllmServer
+from .conftest import SERVER_KEY_VARIABLE
 
 pytestmark = pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")
 
@@ -27,20 +27,16 @@ RACES = 60
 
 
 @pytest.fixture(scope="module")
-def server(
-    free_tcp_port_factory: Any, tmp_path_factory: pytest.TempPathFactory
-) -> Generator[str, None, None]:
+def server(own_server: VllmServer) -> str:
     """The URL of a vLLM server with the demo's model."""
-    log = tmp_path_factory.mktemp("server") / "log"
-    arguments = ["--scheduling-policy", "priority"]
-    with vllm_server(free_tcp_port_factory(), log, arguments=arguments) as running:
-        yield f"{running.url}/v1"
+    return f"{own_server.url}/v1"
 
 
 def settings(url: str, **engine: str) -> Settings:
     """Those of the demo, with the engine elsewhere."""
     demo = Settings.from_toml(demo_config_path()).model_dump(exclude_unset=True)
-    return Settings.from_dict({**demo, "engine": {"kind": "openai", "url": url, **engine}})
+    told = {"kind": "openai", "url": url, "key_env": SERVER_KEY_VARIABLE, **engine}
+    return Settings.from_dict({**demo, "engine": told})
 
 
 @pytest.fixture(scope="module", params=["the server's tokenizer", "a local tokenizer"])

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from frontrunner.runtime.config import Settings
-from frontrunner.runtime.demo.problems import hard_problems
+from frontrunner.runtime.demo.problems import problems
 from frontrunner.runtime.engines.protocol import Engine
 from frontrunner.runtime.errors import BadRequest
 from frontrunner.runtime.result import Result
@@ -19,7 +19,7 @@ from frontrunner.strategies.registry import strategy_names
 
 #: Generous: a test asserts no speed, and other work may share the machine.
 DEADLINE = 60.0
-PROBLEMS = 12
+PROBLEMS = 6
 #: What the demo's short lines ask for, where the defaults are meant for long reasoning.
 PARAMETERS: dict[str, dict[str, Any]] = {
     "budget_forcing": {"min_tokens": 80, "max_tokens": 600},

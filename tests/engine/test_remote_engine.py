@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from frontrunner.runtime.config import Settings, demo_config_path
+from frontrunner.runtime.config.engine import OpenAISettings
 from frontrunner.runtime.demo.problems import Problem, hard_problems
 from frontrunner.runtime.engines.factory import make_engine
 from frontrunner.runtime.engines.openai.engine import OpenAIEngine
@@ -144,6 +145,7 @@ async def test_races_that_are_cancelled_at_any_moment_leave_nothing(
     demo_on_server: Settings, server: str
 ) -> None:
     problems = hard_problems("select", 4)
+    assert isinstance(demo_on_server.engine, OpenAISettings)
     own = 0.5 if demo_on_server.engine.tokenizer else 0.0
     async with Runtime(make_engine(demo_on_server.engine), demo_on_server) as runtime:
         files = psutil.Process().num_fds()

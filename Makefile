@@ -25,16 +25,17 @@ check: .venv/installed-dev  ## lint, formatting and types
 	else echo "the page is not type-checked: TypeScript is not installed (see $(BIN)/../pip.log)"; fi
 
 # Everything runs even if something complains, so that one run shows it all; any of it fails it. All
-# at the same time: tests of the real engine and the checks leave a core idle for most of theirs. A
-# test that hangs takes pytest down with it, before it wrote its report.
+# at the same time: tests of the real engine and the checks leave a core idle for most of theirs. The
+# engine's come one after the other, so they go first and the rest takes what they leave; else a core
+# would be idle in the end. A test that hangs takes pytest down with it, before it wrote its report.
 JOBS := 2
 REPORT := .venv/tests
 PYTEST := $(BIN)/python -m pytest
 test: .venv/installed-dev  ## install everything, check, run the whole test suite
 	@rm -f $(REPORT)-*.xml; \
 	$(PYTEST) tests/engine --junit-xml=$(REPORT)-2.xml >$(REPORT)-2.log 2>&1 & engine_run=$$!; \
-	$(MAKE) --no-print-directory check >$(REPORT)-0.log 2>&1 & checks_run=$$!; \
-	$(PYTEST) --ignore=tests/engine -n $(JOBS) --dist worksteal --junit-xml=$(REPORT)-1.xml \
+	nice -n 5 $(MAKE) --no-print-directory check >$(REPORT)-0.log 2>&1 & checks_run=$$!; \
+	nice -n 5 $(PYTEST) --ignore=tests/engine -n $(JOBS) --dist worksteal --junit-xml=$(REPORT)-1.xml \
 		|| tests=failed; \
 	wait $$checks_run || checks=failed; \
 	cat $(REPORT)-0.log; \

@@ -42,12 +42,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _forked_cores() -> Iterator[None]:
+def _forked_cores(request: pytest.FixtureRequest) -> Iterator[None]:
     """vLLM's processes are forked from one that has imported vLLM, which takes most of a start.
 
     How they are started otherwise (spawned, on a CPU) is seen where a test starts a program of its
     own (``test_embedding.py``, ``test_signals_on_vllm.py`` and vLLM's own server).
     """
+    if all(item.get_closest_marker("program") for item in request.session.items):
+        yield  # nothing here needs vLLM in this process
+        return
     utils = pytest.importorskip("vllm.v1.engine.utils")
     forkserver = multiprocessing.get_context("forkserver")
     forkserver.set_forkserver_preload(_PRELOADED)

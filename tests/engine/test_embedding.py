@@ -22,6 +22,8 @@ from tests.runtime.cli.conftest import assert_they_end, read_until, session_memb
 
 from frontrunner.runtime.config import Settings
 
+pytestmark = pytest.mark.program
+
 PROGRAM = """
     import asyncio, multiprocessing.util, psutil, tempfile, uvloop
     from pathlib import Path

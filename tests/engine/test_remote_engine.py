@@ -22,7 +22,10 @@ from ..runtime.engines.conformance import *  # noqa: F403 - the tests are writte
 from ..vllm_server import MODEL, VllmServer
 from .conftest import SERVER_KEY_VARIABLE
 
-pytestmark = pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")
+pytestmark = [
+    pytest.mark.program,
+    pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed"),
+]
 
 #: With each of the two tokenizers, and cancelled at moments of its own.
 RACES = 30

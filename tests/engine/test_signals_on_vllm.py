@@ -16,6 +16,7 @@ from tests.runtime.serving.test_drain import base_url
 
 from frontrunner.runtime.engines.vllm.engine import model_folder
 
+pytestmark = pytest.mark.program
 # What the model says at this temperature seldom ends before its limit.
 _LONG = """
 max_context_tokens = 1024

@@ -19,7 +19,10 @@ from frontrunner.runtime.demo.problems import hard_problems
 from ..vllm_server import VllmServer
 from .conftest import SERVER_KEY as KEY
 
-pytestmark = pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")
+pytestmark = [
+    pytest.mark.program,
+    pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed"),
+]
 
 RACES = int(os.environ.get("FRONTRUNNER_PLUGIN_RACES", "4"))
 #: Seconds within which what is seen from outside must have come about.

@@ -1,6 +1,7 @@
 """Least squares with coefficients that cannot be negative, for times that cannot be."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from operator import mul
 
 #: Added to the diagonal, relative to it: columns that say the same share what they explain.
 _RIDGE = 1e-10
@@ -26,9 +27,7 @@ def nonnegative_least_squares(rows: Matrix, targets: Sequence[float]) -> list[fl
     if not rows or len(rows) != len(targets):
         raise ValueError("least squares need as many rows as targets, and at least one")
     width = len(rows[0])
-    # Columns of very different units would make the normal equations worthless.
-    scales = [sum(row[j] ** 2 for row in rows) ** 0.5 or 1.0 for j in range(width)]
-    gram, right = _normal_equations(rows, targets, scales)
+    gram, right, scales = _normal_equations([*zip(*rows, strict=True)], targets)
     enough = _TOLERANCE * (sum(t * t for t in targets) or 1.0)
     x = [0.0] * width
     passive: list[int] = []
@@ -66,20 +65,26 @@ def nonnegative_least_squares(rows: Matrix, targets: Sequence[float]) -> list[fl
 
 
 def _normal_equations(
-    rows: Sequence[Sequence[float]], targets: Sequence[float], scales: Sequence[float]
-) -> tuple[Matrix, list[float]]:
-    """Both sides of them, each column divided by its scale."""
-    width = len(scales)
-    gram = [
-        [sum(r[i] * r[j] for r in rows) / (scales[i] * scales[j]) for j in range(width)]
-        for i in range(width)
-    ]
+    columns: Sequence[Sequence[float]], targets: Sequence[float]
+) -> tuple[Matrix, list[float], list[float]]:
+    """Both sides of them, each column divided by its scale, and the scales.
+
+    Columns of very different units would make them worthless. Fits of step times, hundreds a plan,
+    spend most of their time here.
+    """
+    width = len(columns)
+    scales = [_dot(column, column) ** 0.5 or 1.0 for column in columns]
+    gram = [[0.0] * width for _ in range(width)]
     for i in range(width):
+        for j in range(i + 1):
+            gram[i][j] = gram[j][i] = _dot(columns[i], columns[j]) / (scales[i] * scales[j])
         gram[i][i] += _RIDGE
-    right = [
-        sum(r[i] * t for r, t in zip(rows, targets, strict=True)) / scales[i] for i in range(width)
-    ]
-    return gram, right
+    right = [_dot(column, targets) / scale for column, scale in zip(columns, scales, strict=True)]
+    return gram, right, scales
+
+
+def _dot(a: Iterable[float], b: Iterable[float]) -> float:
+    return sum(map(mul, a, b))
 
 
 def _solve(matrix: Matrix, right: Sequence[float]) -> list[float]:

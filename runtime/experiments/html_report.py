@@ -2,6 +2,7 @@
 come from. Nothing is fetched, so it can be mailed and opened from a disk."""
 
 import base64
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -14,6 +15,11 @@ from ..common.plotting import pyplot
 
 #: Of a plot in inches.
 _SIZE: Final = (9.0, 5.0)
+#: Of text and of the grid, on a light ground and on a dark one: all that the two images differ in.
+_ON_LIGHT: Final = ("#1a1a1a", "#d9d9d9")
+_ON_DARK: Final = ("#e8e8e8", "#3a3a3a")
+_DARK_OF: Final = {a.encode(): b.encode() for a, b in zip(_ON_LIGHT, _ON_DARK, strict=True)}
+_STYLED: Final = re.compile(b"((?:fill|stroke): )(%s)" % b"|".join(_DARK_OF))
 #: What can be told apart by who sees few colours (Okabe and Ito), and against either ground.
 COLOURS: Final = (
     "#0072B2",
@@ -86,34 +92,37 @@ class Report:
 
 
 def draw(plot: Callable[[Any], None], title: str, caption: str) -> Figure:
-    """Have ``plot`` draw on matplotlib's axes, once for a light and once for a dark ground.
+    """Have ``plot`` draw on matplotlib's axes, for a light and for a dark ground.
+
+    Raises:
+        BadRequest: matplotlib is missing.
+    """
+    light = drawn(plot, title, *_ON_LIGHT)
+    dark = _STYLED.sub(lambda found: found[1] + _DARK_OF[found[2]], light)
+    return Figure(title, caption, light, dark)
+
+
+def drawn(plot: Callable[[Any], None], title: str, ink: str, rule: str) -> bytes:
+    """An SVG image of what ``plot`` draws, with these colours for text and lines and for the grid.
 
     Raises:
         BadRequest: matplotlib is missing.
     """
     plt = pyplot()
-    images: list[bytes] = []
-    for ink, rule in (("#1a1a1a", "#d9d9d9"), ("#e8e8e8", "#3a3a3a")):
-        style = {
-            **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), ink),
-            **{
-                "axes.edgecolor": ink,
-                "grid.color": rule,
-                "axes.grid": True,
-                "axes.axisbelow": True,
-            },
-            **{"legend.frameon": False, "svg.fonttype": "none", "svg.hashsalt": title},
-            "text.parse_math": False,  # labels are texts, whatever is in them
-            "axes.prop_cycle": plt.cycler(color=COLOURS),
-        }
-        with plt.rc_context(style):
-            figure, axes = plt.subplots(figsize=_SIZE, layout="constrained")
-            plot(axes)
-            image = BytesIO()
-            figure.savefig(image, format="svg", transparent=True, metadata={"Date": None})
-            plt.close(figure)
-        images.append(image.getvalue())
-    return Figure(title, caption, *images)
+    style = {
+        **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), ink),
+        **{"axes.edgecolor": ink, "grid.color": rule, "axes.grid": True, "axes.axisbelow": True},
+        **{"legend.frameon": False, "svg.fonttype": "none", "svg.hashsalt": title},
+        "text.parse_math": False,  # labels are texts, whatever is in them
+        "axes.prop_cycle": plt.cycler(color=COLOURS),
+    }
+    with plt.rc_context(style):
+        figure, axes = plt.subplots(figsize=_SIZE, layout="constrained")
+        plot(axes)
+        image = BytesIO()
+        figure.savefig(image, format="svg", transparent=True, metadata={"Date": None})
+        plt.close(figure)
+    return image.getvalue()
 
 
 def line_style(number: int) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import multiprocessing
 import os
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import pytest
 
@@ -12,7 +12,12 @@ from frontrunner.runtime.config import Settings, demo_config_path
 from frontrunner.runtime.engines.protocol import Engine
 from frontrunner.runtime.runtime import Runtime
 
+from ..vllm_server import VllmServer, vllm_server
+
 _PATIENCE = 1_800
+#: What vLLM's own server asks its callers for, and the variable that holds it for ours.
+SERVER_KEY: Final = "the-key"
+SERVER_KEY_VARIABLE: Final = "FRONTRUNNER_TEST_SERVER_KEY"
 #: What a core of vLLM's imports before it looks at a model.
 _PRELOADED = [
     "vllm.v1.engine.core",
@@ -37,25 +42,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _forked_cores() -> Iterator[None]:
+def _forked_cores(request: pytest.FixtureRequest) -> Iterator[None]:
     """vLLM's processes are forked from one that has imported vLLM, which takes most of a start.
 
     How they are started otherwise (spawned, on a CPU) is seen where a test starts a program of its
-    own; a test of the processes themselves takes ``spawned_cores``.
+    own (``test_embedding.py``, ``test_signals_on_vllm.py`` and vLLM's own server).
     """
+    if all(item.get_closest_marker("program") for item in request.session.items):
+        yield  # nothing here needs vLLM in this process
+        return
     utils = pytest.importorskip("vllm.v1.engine.utils")
     forkserver = multiprocessing.get_context("forkserver")
     forkserver.set_forkserver_preload(_PRELOADED)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(utils, "get_mp_context", lambda: forkserver)
         yield
-
-
-@pytest.fixture
-def spawned_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have vLLM start its processes in its own way."""
-    utils = pytest.importorskip("vllm.v1.engine.utils")
-    monkeypatch.setattr(utils, "get_mp_context", lambda: multiprocessing.get_context("spawn"))
 
 
 @pytest.fixture(scope="session")
@@ -92,3 +93,23 @@ class _Borrowed:
 def borrowed(runtime: Runtime) -> Engine:
     """The shared engine, for a second runtime on it."""
     return cast(Engine, _Borrowed(runtime.engine))
+
+
+@pytest.fixture(scope="session")
+def own_server(
+    free_tcp_port_factory: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[VllmServer]:
+    """vLLM's own server in a process of its own, with the plugin, races in place, and a key.
+
+    The last test of ``test_vllm_plugin.py`` kills it: no file behind that one finds it alive.
+    """
+    folder = tmp_path_factory.mktemp("server")
+    config = folder / "races.toml"
+    config.write_text("[vllm_plugin]\nin_place = true\n")
+    environment = {"VLLM_PLUGINS": "frontrunner", "FRONTRUNNER_CONFIG": str(config)}
+    arguments = ["--api-key", SERVER_KEY, "--scheduling-policy", "priority"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(SERVER_KEY_VARIABLE, SERVER_KEY)
+        port = free_tcp_port_factory()
+        with vllm_server(port, folder / "log", environment, arguments) as running:
+            yield running

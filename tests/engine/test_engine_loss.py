@@ -119,17 +119,3 @@ async def test_a_killed_and_a_stopped_engine_are_started_again_and_leave_nothing
     assert descendants() - before == set()
     assert not inside(folder, "frontrunner-*")
     assert not any(path.exists() for path in shared)
-
-
-@pytest.mark.usefixtures("spawned_cores")
-async def test_an_engine_leaves_no_file(demo_settings: Settings, folder: Path) -> None:
-    """In vLLM's own way of starting processes, in which they see where their files go."""
-    own = demo_settings.engine
-    assert isinstance(own, VllmSettings)
-    engine = VllmEngine(own)
-    await engine.start()
-    try:
-        assert inside(folder)
-    finally:
-        await engine.aclose()
-    assert inside(folder) == []

@@ -1,9 +1,8 @@
-"""The remote engine on a real vLLM server of its own: the conformance suite, and races."""
+"""The remote engine on a real vLLM server: the conformance suite, and races."""
 
 import re
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator
 from importlib.util import find_spec
-from typing import Any
 
 import aiohttp
 import anyio
@@ -11,7 +10,8 @@ import psutil
 import pytest
 
 from frontrunner.runtime.config import Settings, demo_config_path
-from frontrunner.runtime.demo.problems import hard_problems
+from frontrunner.runtime.config.engine import OpenAISettings
+from frontrunner.runtime.demo.problems import Problem, hard_problems
 from frontrunner.runtime.engines.factory import make_engine
 from frontrunner.runtime.engines.openai.engine import OpenAIEngine
 from frontrunner.runtime.engines.protocol import Engine, Generation, Sampling
@@ -19,28 +19,29 @@ from frontrunner.runtime.runtime import Runtime
 from frontrunner.strategies.protocol import BranchStatus
 
 from ..runtime.engines.conformance import *  # noqa: F403 - the tests are written there
-from ..vllm_server import MODEL, vllm_server
+from ..vllm_server import MODEL, VllmServer
+from .conftest import SERVER_KEY_VARIABLE
 
-pytestmark = pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")
+pytestmark = [
+    pytest.mark.program,
+    pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed"),
+]
 
-RACES = 60
+#: With each of the two tokenizers, and cancelled at moments of its own.
+RACES = 30
 
 
 @pytest.fixture(scope="module")
-def server(
-    free_tcp_port_factory: Any, tmp_path_factory: pytest.TempPathFactory
-) -> Generator[str, None, None]:
+def server(own_server: VllmServer) -> str:
     """The URL of a vLLM server with the demo's model."""
-    log = tmp_path_factory.mktemp("server") / "log"
-    arguments = ["--scheduling-policy", "priority"]
-    with vllm_server(free_tcp_port_factory(), log, arguments=arguments) as running:
-        yield f"{running.url}/v1"
+    return f"{own_server.url}/v1"
 
 
 def settings(url: str, **engine: str) -> Settings:
     """Those of the demo, with the engine elsewhere."""
     demo = Settings.from_toml(demo_config_path()).model_dump(exclude_unset=True)
-    return Settings.from_dict({**demo, "engine": {"kind": "openai", "url": url, **engine}})
+    told = {"kind": "openai", "url": url, "key_env": SERVER_KEY_VARIABLE, **engine}
+    return Settings.from_dict({**demo, "engine": told})
 
 
 @pytest.fixture(scope="module", params=["the server's tokenizer", "a local tokenizer"])
@@ -124,11 +125,18 @@ async def test_aborts_reach_the_server(engine_under_test: Engine, server: str) -
 async def test_races_are_answered_and_leave_nothing(demo_on_server: Settings, server: str) -> None:
     problems = hard_problems("select", 12)
     right = 0
+
+    async def race(problem: Problem) -> None:
+        nonlocal right
+        result = await runtime.solve(problem.question, deadline=60.0, branches=8, seed=3)
+        right += result.answer == str(problem.answer)
+        assert not any(b.status is BranchStatus.FAILED for b in result.branches)
+
     async with Runtime(make_engine(demo_on_server.engine), demo_on_server) as runtime:
-        for problem in problems:
-            result = await runtime.solve(problem.question, deadline=60.0, branches=8, seed=3)
-            right += result.answer == str(problem.answer)
-            assert not any(b.status is BranchStatus.FAILED for b in result.branches)
+        for start in range(0, 12, 6):
+            async with anyio.create_task_group() as tasks:
+                for problem in problems[start : start + 6]:
+                    tasks.start_soon(race, problem)
         tight = await runtime.solve(problems[0].question, deadline=2.0, branches=16)
         assert tight.branches
         await server_runs(server, 0, 0)
@@ -140,10 +148,12 @@ async def test_races_that_are_cancelled_at_any_moment_leave_nothing(
     demo_on_server: Settings, server: str
 ) -> None:
     problems = hard_problems("select", 4)
+    assert isinstance(demo_on_server.engine, OpenAISettings)
+    own = 0.5 if demo_on_server.engine.tokenizer else 0.0
     async with Runtime(make_engine(demo_on_server.engine), demo_on_server) as runtime:
         files = psutil.Process().num_fds()
         for n in range(RACES):
-            with anyio.move_on_after(0.3 * n / RACES):
+            with anyio.move_on_after(0.3 * (n + own) / RACES):
                 await runtime.solve(problems[n % 4].question, deadline=5.0, branches=8)
         await server_runs(server, 0, 0)
         assert runtime.load().running == runtime.load().waiting == 0

@@ -1,4 +1,5 @@
-"""Signals to the command line while it runs the real engine: nobody is cut off, nothing is left."""
+"""Signals to the command line while it runs the real engine, under one event loop and the other:
+nobody is cut off, nothing is left."""
 
 import os
 import signal
@@ -15,6 +16,7 @@ from tests.runtime.serving.test_drain import base_url
 
 from frontrunner.runtime.engines.vllm.engine import model_folder
 
+pytestmark = pytest.mark.program
 # What the model says at this temperature seldom ends before its limit.
 _LONG = """
 max_context_tokens = 1024
@@ -63,7 +65,7 @@ async def test_a_signal_to_the_group_leaves_vllm_to_us(
         '[race]\nbranches = 16\ndeadline = 60\n[race.parameters]\nstop = "none"\n'
         "[server]\nport = 0\ndrain_grace = 0\ndrain_limit = 3\n"
     )
-    with cli_process("serve", "--config", str(path)) as process:
+    with cli_process("serve", "--uvloop", "--config", str(path)) as process:
         url = base_url(read_until(process.stdout, b"serving"))
         below = psutil.Process(process.pid).children(recursive=True)
         races, started = list[Any](), list[list[int]]()

@@ -11,11 +11,11 @@ from frontrunner.runtime.demo.problems import Problem, problems
 from frontrunner.runtime.engines.vllm.cpu_corrections import expand_batch_to_tokens
 from frontrunner.runtime.runtime import Runtime
 
-PROBLEMS = 20
+PROBLEMS = 12
 BRANCHES = 16
-#: Points. The standard error of the difference of two such runs is about 2.5 (320 branches of 20
+#: Points. The standard error of the difference of two such runs is about 3.2 (192 branches of 12
 #: problems, paired); the fault that this test is for costs all of the accuracy.
-TOLERANCE = 10.0
+TOLERANCE = 13.0
 
 
 def easy_problems() -> list[Problem]:

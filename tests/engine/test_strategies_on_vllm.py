@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import AsyncGenerator
+from itertools import islice
 from typing import Any
 
 import anyio
 import pytest
 
 from frontrunner.runtime.config import Settings
-from frontrunner.runtime.demo.problems import hard_problems
+from frontrunner.runtime.demo.problems import problems
 from frontrunner.runtime.engines.protocol import Engine
 from frontrunner.runtime.errors import BadRequest
 from frontrunner.runtime.result import Result
@@ -19,7 +20,10 @@ from frontrunner.strategies.registry import strategy_names
 
 #: Generous: a test asserts no speed, and other work may share the machine.
 DEADLINE = 60.0
-PROBLEMS = 12
+#: All at once; with 8 branches each they leave places for probes and children.
+PROBLEMS = 6
+#: Steps of a problem: a few lines, so that there is something to search and to cut.
+LEVEL = 4
 #: What the demo's short lines ask for, where the defaults are meant for long reasoning.
 PARAMETERS: dict[str, dict[str, Any]] = {
     "budget_forcing": {"min_tokens": 80, "max_tokens": 600},
@@ -57,28 +61,26 @@ async def rewarded(borrowed: Engine, demo_settings: Settings) -> AsyncGenerator[
 async def test_each_strategy_answers_by_the_deadline_and_leaves_nothing(
     rewarded: Runtime, strategy: str
 ) -> None:
-    problems = hard_problems("test", PROBLEMS, seed=11)
+    asked = list(islice(problems("test", LEVEL, seed=11), PROBLEMS))
     results: dict[int, Result] = {}
-    turns = anyio.Semaphore(6)  # leaves places for probes and children
 
     async def race(index: int) -> None:
-        async with turns:
-            results[index] = await rewarded.solve(
-                problems[index].question,
-                deadline=DEADLINE,
-                branches=8,
-                seed=index,
-                strategy=strategy,
-                parameters=PARAMETERS.get(strategy),
-            )
+        results[index] = await rewarded.solve(
+            asked[index].question,
+            deadline=DEADLINE,
+            branches=8,
+            seed=index,
+            strategy=strategy,
+            parameters=PARAMETERS.get(strategy),
+        )
 
     async with anyio.create_task_group() as tasks:
         for index in range(PROBLEMS):
             tasks.start_soon(race, index)
     assert all(r.answer is not None and r.elapsed <= DEADLINE for r in results.values())
     assert not any(b.status is BranchStatus.FAILED for r in results.values() for b in r.branches)
-    # A single branch is right about half of the time: 1 of 12 is far below what chance allows.
-    assert sum(results[i].answer == str(p.answer) for i, p in enumerate(problems)) > 1
+    # A single branch is right three times in four: none of 6 is far below what chance allows.
+    assert any(results[i].answer == str(p.answer) for i, p in enumerate(asked))
     assert rewarded.load().running == 0
 
 

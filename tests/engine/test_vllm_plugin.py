@@ -3,7 +3,7 @@
 import json
 import os
 import urllib.error
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator
 from importlib.util import find_spec
 from typing import Any
 
@@ -16,29 +16,24 @@ import websockets
 
 from frontrunner.runtime.demo.problems import hard_problems
 
-from ..vllm_server import VllmServer, vllm_server
+from ..vllm_server import VllmServer
+from .conftest import SERVER_KEY as KEY
 
-pytestmark = pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")
+pytestmark = [
+    pytest.mark.program,
+    pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed"),
+]
 
-KEY = "the-key"
-RACES = int(os.environ.get("FRONTRUNNER_PLUGIN_RACES", "12"))
+RACES = int(os.environ.get("FRONTRUNNER_PLUGIN_RACES", "4"))
 #: Seconds within which what is seen from outside must have come about.
 PATIENCE = 30.0
 DEADLINE = 5.0
 
 
 @pytest.fixture(scope="module")
-def server(
-    free_tcp_port_factory: Any, tmp_path_factory: pytest.TempPathFactory
-) -> Generator[VllmServer, None, None]:
+def server(own_server: VllmServer) -> VllmServer:
     """vLLM's server with the plugin, a key, and races in place."""
-    folder = tmp_path_factory.mktemp("server")
-    config = folder / "races.toml"
-    config.write_text("[vllm_plugin]\nin_place = true\n")
-    environment = {"VLLM_PLUGINS": "frontrunner", "FRONTRUNNER_CONFIG": str(config)}
-    port = free_tcp_port_factory()
-    with vllm_server(port, folder / "log", environment, ["--api-key", KEY]) as running:
-        yield running
+    return own_server
 
 
 @pytest.fixture

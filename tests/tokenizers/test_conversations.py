@@ -10,6 +10,7 @@ import pytest
 from openai import BadRequestError
 from tests.runtime.serving.conftest import Served, served
 
+from frontrunner._virtual_time import VirtualLoop
 from frontrunner.runtime.engines.protocol import Generation
 
 from .families import SHOW_CALLS, SHOW_TOOLS
@@ -31,8 +32,9 @@ RACE = {"frontrunner": {"branches": 2, "deadline": 20}}
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
+def anyio_backend() -> tuple[str, dict[str, object]]:
+    """Real sockets, and a clock that stands still while vLLM is imported."""
+    return "asyncio", {"loop_factory": VirtualLoop}
 
 
 class Conversing:

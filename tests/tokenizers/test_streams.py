@@ -8,6 +8,7 @@ import orjson
 import pytest
 from tests.runtime.serving.conftest import Served, served
 
+from frontrunner._virtual_time import VirtualLoop
 from frontrunner.runtime.engines.protocol import Generation
 
 from .texts import LINES
@@ -23,8 +24,9 @@ MESSAGES = [{"role": "user", "content": "How many? 🍎"}]
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
+def anyio_backend() -> tuple[str, dict[str, object]]:
+    """Real sockets, and a clock that stands still while vLLM is imported."""
+    return "asyncio", {"loop_factory": VirtualLoop}
 
 
 def writing(tokenizer: Any, text: str) -> TokenizedEngine:

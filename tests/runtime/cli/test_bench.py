@@ -10,7 +10,9 @@ import orjson
 import pytest
 
 from frontrunner.runtime.engines import BranchScript
+from frontrunner.runtime.experiments import bench_report
 from frontrunner.runtime.experiments.bench import RaceFile
+from frontrunner.runtime.experiments.html_report import Figure
 
 from .conftest import Done, RunCli, scripted
 from .test_bad_input import assert_one_sentence
@@ -23,6 +25,22 @@ def questions(tmp_path: Path) -> Path:
     lines = [{"question": f"{n}: 6 times 7?", "answer": said} for n, said in enumerate(answers)]
     path.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
     return path
+
+
+@pytest.fixture
+def drawn() -> None:
+    """For tests of the plots, or of races that are hard to draw."""
+
+
+@pytest.fixture(autouse=True)
+def _undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports without images for all others: drawing takes most of a small benchmark's time."""
+    if "drawn" not in request.fixturenames:
+
+        def blank(plot: object, title: str, caption: str) -> Figure:
+            return Figure(title, caption, b"", b"")
+
+        monkeypatch.setattr(bench_report, "draw", blank)
 
 
 def bench(run_cli: RunCli, questions: Path, *more: str, make: Any = None) -> Done:
@@ -59,6 +77,7 @@ def test_the_config_that_the_environment_names_is_told_by_its_name(
     assert {(row["config"], row["branches"]) for row in rows} == {("ours", 2)}
 
 
+@pytest.mark.usefixtures("drawn")
 def test_a_folder_gets_races_tables_and_a_report(run_cli: RunCli, questions: Path) -> None:
     done = bench(run_cli, questions, "--branches", "4", "--deadlines", "5,9")
     assert done.status == 0, done.err
@@ -148,6 +167,7 @@ def test_a_race_is_counted_once(run_cli: RunCli, questions: Path) -> None:
     assert {row["races"] for row in bench(run_cli, questions, *grid).lines()} == {3}
 
 
+@pytest.mark.usefixtures("drawn")
 def test_labels_are_texts(run_cli: RunCli, questions: Path, tmp_path: Path) -> None:
     config = tmp_path / r"$\frac{$ <b>.toml"
     config.write_text('[engine]\nmodel = "m"\n')
@@ -160,6 +180,7 @@ def test_labels_are_texts(run_cli: RunCli, questions: Path, tmp_path: Path) -> N
     assert "<b>" not in page
 
 
+@pytest.mark.usefixtures("drawn")
 def test_where_hardly_anything_is_right_an_interval_has_no_upper_end(
     run_cli: RunCli, questions: Path
 ) -> None:
@@ -171,6 +192,7 @@ def test_where_hardly_anything_is_right_an_interval_has_no_upper_end(
         assert high is None  # infinite
 
 
+@pytest.mark.usefixtures("drawn")
 def test_a_refused_race_counts_as_wrong(run_cli: RunCli, questions: Path) -> None:
     def make(settings: Any) -> Any:
         race = settings.race.model_copy(update={"queue": 0})

@@ -1,6 +1,7 @@
 """Compiled functions are kept between starts, and damage there costs time only."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -44,7 +45,14 @@ def start(cache: Path) -> str:
 
 
 def test_a_second_start_compiles_nothing_and_damage_is_mended(tmp_path: Path) -> None:
-    assert start(tmp_path) == "0 1"
+    # Compiled here, unless an earlier test has: what it makes serves those that follow.
+    here = compiling.cache_folder()
+    assert here is not None
+    assert start(here.parents[1]) in ("0 1", "1 0")
+    copy = tmp_path / "frontrunner" / here.name
+    for file in [*here.rglob("*.nbi"), *here.rglob("*.nbc")]:
+        (copy / file.relative_to(here)).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, copy / file.relative_to(here))
     assert start(tmp_path) == "1 0"
     kept = list(tmp_path.rglob("*step*.nbc"))
     assert kept

@@ -48,7 +48,10 @@ PROMISED = {
         BranchScored BranchStarted BranchStatus CallTimeReached Event Observer RaceDecided RaceSpec
         RaceStarted RaceWatcher StopReason ToolCalled ToolReturned VoteChanged
     """,
-    "frontrunner.experiments": "Draw Row replay replay_draws",
+    "frontrunner.experiments": """
+        Draw RecordedBranch RecordedQuestion Row register_trace_reader replay replay_draws
+        trace_reader_names
+    """,
     "frontrunner.rewards": """
         FunctionReward RewardModel Scoring ScoringBudget SupportsComparison register_reward
         reward_names
@@ -58,9 +61,9 @@ PROMISED = {
         BranchScored BranchStarted BranchStatus BranchStepped BranchView CallTimeReached Cancel
         Closing Command Decide Extend Force Fork Launch LengthModel Needs Observation Parameter Poll
         Probe ProbeAnswer RaceView Score Standing StopReason StopRule Strategy SupportsStanding
-        Tally create_strategy decide_by_votes decide_for force_unanswered shed_branches over
-        register_stop_rule register_strategy stop_rule_names strategy_names strategy_parameters
-        tally unanswered
+        Tally VoteWeight create_strategy decide_by_votes decide_for force_unanswered shed_branches
+        over register_stop_rule register_strategy register_weight stop_rule_names strategy_names
+        strategy_parameters tally unanswered weight_names
     """,
     "frontrunner.testing": """
         BranchScript Piece Script ScriptedEngine VirtualLoop run_race run_virtual
@@ -129,22 +132,36 @@ def test_an_example_of_ones_own_runs(
 
 #: A program that uses every promised module, as a user writes it.
 PROGRAM = """
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from frontrunner import BadRequest, Overloaded, Result, Runtime, Settings
 from frontrunner.answers import register_extractor
 from frontrunner.engines import Chunk, Engine, FinishReason
 from frontrunner.errors import EngineClosed
 from frontrunner.events import BranchEnded, Event, RaceDecided
+from frontrunner.experiments import RecordedBranch, RecordedQuestion, register_trace_reader
 from frontrunner.rewards import FunctionReward, Scoring, register_reward
 from frontrunner.strategies import Poll, Strategy, create_strategy
-from frontrunner.strategies import register_stop_rule, register_strategy
+from frontrunner.strategies import BranchView, register_stop_rule, register_strategy
+from frontrunner.strategies import register_weight
 from frontrunner.testing import BranchScript, Script, ScriptedEngine, run_race, run_virtual
 
 
 class Unanimous:
     def settled(self, poll: Poll) -> bool:
         return poll.count > 2 and len(poll.weights) == 1
+
+
+class Heavy:
+    def weight(self, branch: BranchView) -> float:
+        return branch.tokens
+
+
+def lines(path: Path, content: bytes) -> Iterator[RecordedQuestion] | None:
+    if path.suffix != ".mine":
+        return None
+    return (RecordedQuestion(line, line, (RecordedBranch(9, "42"),)) for line in str(content))
 
 
 class Brief:
@@ -165,6 +182,8 @@ def mine(branches: int, stop: str = "none") -> Strategy:
 
 
 register_stop_rule("unanimous", Unanimous)
+register_weight("heavy", Heavy)
+register_trace_reader("lines", lines)
 register_extractor("word", lambda text: text.split()[-1])
 register_reward("length", length)
 register_reward("brief", Brief)

@@ -123,7 +123,8 @@ def _server(
             return _Racing(named)
 
         return ask
-    references = [options.strategy, options.parameters.get("stop")]
+    own = [options.parameters.get(key) for key in ("stop", "weight")]
+    references = [options.strategy, *own]
     if make_runtime is not None or command.own_engine:
         return None
     if any(isinstance(name, str) and is_reference(name) for name in references):

@@ -7,8 +7,8 @@ import typer
 
 HELP = (
     "List the strategies, stop rules and weights, with parameters, defaults and sources.\n\n"
-    "Those of installed packages are among them, and one of your own is shown by its name in the form "
-    "package.module:Class."
+    "Those of installed packages are among them, and one of your own is shown by its name in the "
+    "form package.module:Class."
 )
 EPILOG = """[bold]Examples[/bold]
 

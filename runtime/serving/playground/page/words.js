@@ -50,6 +50,13 @@ const STATUSES = {
   failed: "lost",
 };
 /** @type {Record<string, string>} */
+const OUTCOMES = {
+  returned: "gave its result",
+  refused: "refused",
+  failed: "failed",
+  cancelled: "given up",
+};
+/** @type {Record<string, string>} */
 const ADVICE = {
   invalid_api_key: "Enter an API key of this server above, and start again.",
   unsendable_key: "Use another key: its characters must be allowed in a header token.",
@@ -87,6 +94,30 @@ export function whyEnded(reason) {
  */
 export function shortReason(reason) {
   return SHORT[reason] ?? reason;
+}
+
+/**
+ * A call of a tool as it is written: `add(a: 1, b: 2)`.
+ * @param {string} name
+ * @param {string} given its arguments, as JSON
+ */
+export function called(name, given) {
+  try {
+    const told = Object.entries(JSON.parse(given)).map(
+      ([key, value]) => `${key}: ${typeof value === "string" ? value : JSON.stringify(value)}`,
+    );
+    return `${name}(${told.join(", ")})`;
+  } catch {
+    return `${name}(${given})`;
+  }
+}
+
+/**
+ * What became of a call of a tool.
+ * @param {string} outcome
+ */
+export function outcomeWord(outcome) {
+  return OUTCOMES[outcome] ?? outcome;
 }
 
 /** @param {string} code */

@@ -214,10 +214,12 @@ async def _judge(questions: list[Asked], stack: AsyncExitStack) -> "Equivalence 
 
 
 def _display(command: SolveCommand, total: int, output: Output | None) -> Display:
-    from ..display.displays import AnswerDisplay, LiveDisplay, NdjsonDisplay, PlainDisplay
+    from ..display.displays import AnswerDisplay, NdjsonDisplay, PlainDisplay
 
     if output is None:
         from rich.console import Console
+
+        from ..display.live_display import LiveDisplay
 
         return LiveDisplay(Console(highlight=False), total)
     if command.json:

@@ -7,7 +7,7 @@ import { sections } from "./lead.js";
 import { byNumber, byWhatMatters } from "./order.js";
 import { isActive, wholeText } from "./state.js";
 import { replyStart } from "./thinking.js";
-import { called, count, outcomeWord, seconds, shortReason, statusWord, times, whyEnded } from "./words.js";
+import { called, count, outcomeWord, readable, seconds, shortReason, statusWord, times, whyEnded } from "./words.js";
 
 /** Lanes in the page at a time; searches may launch many more branches. */
 const MOST = 96;
@@ -185,7 +185,7 @@ class Lane {
     }
     this.#drawActs(branch, race, axis, end);
     write(this.#fate, this.#doing(branch));
-    write(this.#answer, branch.answer ?? guess(branch));
+    write(this.#answer, branch.answer === null ? guess(branch) : readable(branch.answer));
     toggle(this.#answer, "data-guess", branch.answer === null);
     const reason = branch.reason === null ? "" : whyEnded(branch.reason);
     write(this.#why, compact && branch.reason !== null ? shortReason(branch.reason) : reason);

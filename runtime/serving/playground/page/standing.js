@@ -3,7 +3,7 @@
 import { byId, make, toggle, write } from "./elements.js";
 import { renderText } from "./lead.js";
 import { takeFormulas } from "./math_marks.js";
-import { branchCounts, count, seconds, stopReason } from "./words.js";
+import { branchCounts, count, seconds, sentence, stopReason } from "./words.js";
 
 /** Characters from which on an answer is set as a text. */
 const LONG = 40;
@@ -50,7 +50,7 @@ function why({ outcome, deadline, calledAt }) {
   if (outcome.summary) return stopReason(outcome.summary.stop_reason);
   if (outcome.status === "cancelled") return "Ended before an answer was decided.";
   if (outcome.status === "lost") return "The connection to the race was lost.";
-  return outcome.error?.message ?? "";
+  return sentence(outcome.error?.message ?? "");
 }
 
 let written = ""; // as it was given

@@ -50,6 +50,10 @@ const STATUSES = {
   failed: "lost",
 };
 /** @type {Record<string, string>} */
+const SIGNS = {
+  pi: "π", cdot: "·", times: "×", infty: "∞", pm: "±", le: "≤", ge: "≥", circ: "°",
+};
+/** @type {Record<string, string>} */
 const OUTCOMES = {
   returned: "gave its result",
   refused: "refused",
@@ -123,6 +127,36 @@ export function outcomeWord(outcome) {
 /** @param {string} code */
 export function advice(code) {
   return ADVICE[code] ?? ADVICE.invalid_request;
+}
+
+/**
+ * As a sentence begins.
+ * @param {string} text
+ */
+export function sentence(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/**
+ * A short answer in TeX as it is read in a line: `1/2` for `\\frac{1}{2}`. What is not that simple
+ * stays as it is.
+ * @param {string} answer
+ */
+export function readable(answer) {
+  if (!answer.includes("\\") || answer.length > 80) return answer;
+  const read = answer
+    .replace(/\\(?:left|right|displaystyle|[,;!:])\s?/g, "")
+    .replace(/\\(?:text|mathrm|mathbf)\{([^{}]*)\}/g, "$1")
+    .replace(/\\sqrt\{([^{}]*)\}/g, (_, of) => (of.length > 1 ? `√(${of})` : `√${of}`))
+    .replace(/\\[dt]?frac\{([^{}]*)\}\{([^{}]*)\}/g, (_, over, under) => `${side(over)}/${side(under)}`)
+    .replace(/\\(pi|cdot|times|infty|pm|le|ge|circ)\b ?/g, (_, name) => SIGNS[name])
+    .replace(/\\%/g, "%");
+  return read.includes("\\") ? answer : read;
+}
+
+/** @param {string} text one side of a fraction */
+function side(text) {
+  return /^[\w.√]*$/.test(text) ? text : `(${text})`;
 }
 
 /** @param {number} value */

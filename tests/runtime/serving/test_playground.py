@@ -4,11 +4,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from anyio.from_thread import run_sync as in_loop
 from tests.backends import until
+from tests.runtime.events.recorded_races import STREAMS
 from tests.runtime.race_harness import Rewards
 
 from frontrunner.runtime.engines import BranchScript, Piece
@@ -657,6 +659,38 @@ async def test_earlier_races_and_a_follow_up(serve: Serve, browser: Any) -> None
         await driven(steps)
         asked = served.engine.requests[-1]
         assert asked.sampling.temperature == 0.5
+
+
+async def test_a_saved_race_is_opened_with_its_calls_of_tools(
+    serve: Serve, browser: Any, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.jsonl"
+    broken.write_text('{"frontrunner_trace": 1, "branches": [')
+    async with serve() as served:
+        page = page_of(browser, served)
+
+        def steps() -> None:
+            page.open()
+            page.at("open-file").send_keys(str(STREAMS / "tools.ndjson"))
+            page.wait(lambda: page.text("standing-answer") == "7")
+            assert page.statuses() == ["finished", "finished", "lost"]
+            assert page.texts(".tool-lane .called") == ["add(a: 3, b: 4)", "add(a: 0, b: 4)"]
+            given, failed = page.texts(".tool-lane .told")
+            assert failed.startswith("failed: ")
+            assert given.startswith("7 (")
+            assert given.endswith("for branches 1, 2)")
+            assert len(page.find(".acts .call")) == 3
+            page.find(".row")[0].click()
+            assert len(page.texts(".lane[data-open] .calls li")) == 1
+            assert page.shown("earlier")  # it is kept
+            page.at("play").click()
+            page.wait(lambda: page.text("play") == "Pause")
+            page.at("open-file").send_keys(str(broken))
+            page.wait(lambda: page.shown("problem"))
+            assert page.text("problem-what").startswith("broken.jsonl cannot be opened. Line 1")
+            assert page.complaints() == []
+
+        await driven(steps)
 
 
 async def test_parameters_that_mean_nothing_are_not_shown(serve: Serve, browser: Any) -> None:

@@ -1,7 +1,7 @@
 """Whether the page keeps up with many branches: frames while a race runs, and memory over many.
 
-The page runs in Chromium, on a socket of its own that tells races as the server does, so that what is
-measured is the page alone.
+The page runs in Chromium, on a socket of its own that tells races as the server does, so that what
+is measured is the page alone.
 
 1. 64 branches at 60 tokens a second each, several times: the frames that took longest, beside those
    of the page while it stands still (what the machine itself drops), and how busy the page's thread
@@ -54,7 +54,8 @@ window.WebSocket = class extends EventTarget {
       data: JSON.stringify({...event, sequence_number: number++}),
     }));
     const sent = new Array(branches).fill(0);
-    const ends = sent.map((_, i) => Math.round(tokens * (0.6 + 0.5 * ((i * 37) % branches) / branches)));
+    const share = (i) => 0.6 + 0.5 * ((i * 37) % branches) / branches;
+    const ends = sent.map((_, i) => Math.round(tokens * share(i)));
     const votes = {};
     const one = (branch) => {
       if (sent[branch] >= ends[branch]) return;

@@ -263,7 +263,7 @@ async function openFile(file) {
       await keep(head, saved.asked, saved.events);
     }
   } catch (error) {
-    return showProblem({ message: `${file.name} cannot be opened. ${error.message}`, todo: OPENABLE });
+    return showProblem({ message: `The file ${file.name} cannot be opened. ${error.message}`, todo: OPENABLE });
   }
   await drawEarlier(showEarlier);
   showEarlier(null, races[0]);

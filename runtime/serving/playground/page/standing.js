@@ -58,7 +58,7 @@ let written = ""; // as it was given
 /** An answer that is a formula, or a long one, is read as Markdown once it is decided. */
 function drawAnswer(said, over) {
   const element = byId("standing-answer");
-  toggle(element, "data-long", said.length > LONG);
+  if (element.hasAttribute("data-long") !== said.length > LONG) setLong(element, said.length > LONG);
   // What stood in a box is TeX, without the marks of a formula.
   const tex = /\\[a-zA-Z]/.test(said) && takeFormulas(said).formulas.length === 0;
   const rendered = over && (tex || said.length > LONG || takeFormulas(said).formulas.length > 0);
@@ -68,6 +68,16 @@ function drawAnswer(said, over) {
     write(element, said);
   } else if (said !== written) {
     written = renderText(element, tex ? `$${said}$` : said) ? said : "";
+  }
+}
+
+/** A long answer scrolls: by keyboard, too. */
+function setLong(element, long) {
+  toggle(element, "data-long", long);
+  const more = { tabindex: "0", role: "group", "aria-labelledby": "standing-title" };
+  for (const [name, value] of Object.entries(more)) {
+    if (long) element.setAttribute(name, value);
+    else element.removeAttribute(name);
   }
 }
 

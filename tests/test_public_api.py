@@ -36,7 +36,8 @@ PROMISED = {
     """,
     "frontrunner.answers": "BOXED Extractor extractor_names register_extractor",
     "frontrunner.engines": """
-        ChatSupport Chunk Engine EngineInfo EngineLoad FinishReason Generation Message Sampling
+        ChatSupport Chunk Engine EngineInfo EngineLoad FinishReason Generation MemberReport Message
+        PoolEngine Sampling make_engine
     """,
     "frontrunner.errors": """
         BadBranches BadDeadline BadRequest ConfigError DeadlineTooShort EmptyQuestion EngineClosed
@@ -117,6 +118,7 @@ _ENGINE = {"abort", "aclose", "encode", "encode_chat", "generate", "load", "star
 _DOCUMENTED_BY_ITS_PROTOCOL = {
     "ScriptedEngine": _ENGINE,
     "AgentEngine": _ENGINE,
+    "PoolEngine": _ENGINE | {"prompt_end", "reasoning_marks", "take_thinking", "tool_turn"},
     "FunctionReward": {"score"},
 }
 
@@ -137,7 +139,7 @@ from pathlib import Path
 
 from frontrunner import BadRequest, Overloaded, Result, Runtime, Settings
 from frontrunner.answers import register_extractor
-from frontrunner.engines import Chunk, Engine, FinishReason
+from frontrunner.engines import Chunk, Engine, FinishReason, PoolEngine, make_engine
 from frontrunner.errors import EngineClosed
 from frontrunner.events import BranchEnded, Event, RaceDecided
 from frontrunner.experiments import RecordedBranch, RecordedQuestion, register_trace_reader
@@ -190,6 +192,7 @@ register_reward("brief", Brief)
 register_strategy("mine", mine)
 chunk = Chunk("text", (1, 2), FinishReason.STOP)
 engine: Engine = ScriptedEngine(Script([BranchScript.answering("42", seconds=1.0)]))
+pool: Engine = PoolEngine({"first": engine, "second": make_engine(Settings().engine)})
 
 
 def told(event: Event) -> str | None:

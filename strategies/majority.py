@@ -204,7 +204,7 @@ class Majority:
             parts += [f"its weight {weight}"] * (weight is not None)
             raise ValueError(
                 f"neither {name} nor {' nor '.join(parts)} has a parameter {key!r}; known: "
-                f"{', '.join(sorted(known | own))}"
+                f"{', '.join(sorted(known | own))}{did_you_mean(key, known | own)}"
             )
         called: dict[str, Any] = {k: v for k, v in parameters.items() if k not in own}
         if stop is not None:

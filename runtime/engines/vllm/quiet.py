@@ -1,4 +1,4 @@
-"""What vLLM and PyTorch print while an engine starts, kept out of sight unless somebody asks for it.
+"""What vLLM and PyTorch print while an engine starts, kept out of sight unless it is asked for.
 
 vLLM sets up its log, by ``VLLM_LOGGING_LEVEL``, later than it first writes to it; until then Python
 prints warnings as they are. The engine's processes do so before any plugin is loaded in them.

@@ -687,7 +687,8 @@ async def test_a_saved_race_is_opened_with_its_calls_of_tools(
             page.wait(lambda: page.text("play") == "Pause")
             page.at("open-file").send_keys(str(broken))
             page.wait(lambda: page.shown("problem"))
-            assert page.text("problem-what").startswith("The file broken.jsonl cannot be opened. Line 1")
+            told = page.text("problem-what")
+            assert told.startswith("The file broken.jsonl cannot be opened. Line 1")
             assert page.complaints() == []
 
         await driven(steps)

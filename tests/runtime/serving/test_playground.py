@@ -490,6 +490,40 @@ async def test_a_server_that_knows_the_race_no_more(serve: Serve, browser: Any) 
         await driven(steps)
 
 
+async def test_a_race_whose_events_were_missed_still_has_its_result(
+    serve: Serve, browser: Any
+) -> None:
+    async with serve(STEADY, log_frames=8) as served:
+        page = page_of(browser, served)
+
+        def drop() -> None:
+            for connection in list(served.app[SOCKETS]):
+                connection.end(1013, "as if it had stalled")
+
+        def steps() -> None:
+            page.open()
+            # It comes back as if it had seen nothing yet, which is not kept any more.
+            page.js("""
+              const Real = WebSocket;
+              window.WebSocket = class extends Real {
+                send(text) { super.send(text.replace(/"starting_after":\\d+/, '"starting_after":0')); }
+              };
+            """)
+            page.ask(deadline=20)
+            page.wait(lambda: page.statuses() == ["running"] * 4)
+            page.wait(lambda: all("step" in words for words in page.texts(".lane .tail")))
+            in_loop(drop)
+            page.wait(lambda: page.text("connection").startswith("Part of the race was not seen"))
+            page.wait_until_over()
+            assert page.text("standing-answer") == "42"
+            assert page.statuses() == ["lost"] * 4
+            assert set(page.texts(".why")) == {"its end was not seen"}
+            assert not page.shown("problem")
+            assert page.text("connection") == ""
+
+        await driven(steps)
+
+
 WRITTEN = """<think>hm</think>
 # Steps
 1. **first** $x^2$ costs $5

@@ -109,6 +109,9 @@ const listener = {
     // A browser does not say why a websocket was refused: ask in a way that does.
     if (await loadOffer(showProblem)) showProblem(begun ? LOST : REFUSED);
   },
+  missed() {
+    write(byId("connection"), "Part of the race was not seen. Its result is waited for.");
+  },
   away(back) {
     write(byId("connection"), back ? "" : "Connection lost. Trying to come back.");
   },

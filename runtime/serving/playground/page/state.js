@@ -272,8 +272,9 @@ function conclude(race, event) {
   for (const branch of race.branches.values()) {
     // A race that was cancelled says nothing of its branches' ends.
     if (isActive(branch)) {
-      branch.status = response.status === "lost" ? "failed" : "cancelled";
-      branch.reason = summary?.stop_reason ?? response.status;
+      const unseen = response.missed || response.status === "lost";
+      branch.status = unseen ? "failed" : "cancelled";
+      branch.reason = response.missed ? "unseen" : (summary?.stop_reason ?? response.status);
       branch.endedAt = event.at;
     }
     race.changed.add(branch.index);

@@ -23,6 +23,7 @@ const CUTS = {
   cancelled: "the race was cancelled",
   failed: "all others were lost",
   lost: "the connection was lost",
+  unseen: "its end was not seen",
 };
 /**
  * The same in a word or two.
@@ -38,6 +39,7 @@ const SHORT = {
   cancelled: "by you",
   failed: "others lost",
   lost: "lost touch",
+  unseen: "not seen",
 };
 /** @type {Record<string, string>} */
 const STATUSES = {

@@ -506,7 +506,9 @@ async def test_a_race_whose_events_were_missed_still_has_its_result(
             page.js("""
               const Real = WebSocket;
               window.WebSocket = class extends Real {
-                send(text) { super.send(text.replace(/"starting_after":\\d+/, '"starting_after":0')); }
+                send(text) {
+                  super.send(text.replace(/"starting_after":\\d+/, '"starting_after":0'));
+                }
               };
             """)
             page.ask(deadline=20)

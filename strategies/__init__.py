@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from .closing import over as over
     from .closing import unanswered as unanswered
     from .lengths import LengthModel as LengthModel
+    from .own_weights import VoteWeight as VoteWeight
+    from .own_weights import register_weight as register_weight
+    from .own_weights import weight_names as weight_names
     from .parameters import Parameter as Parameter
     from .protocol import BranchFailed as BranchFailed
     from .protocol import BranchFinished as BranchFinished
@@ -97,6 +100,7 @@ __all__ = [
     "Strategy",
     "SupportsStanding",
     "Tally",
+    "VoteWeight",
     "create_strategy",
     "decide_by_votes",
     "decide_for",
@@ -104,12 +108,14 @@ __all__ = [
     "over",
     "register_stop_rule",
     "register_strategy",
+    "register_weight",
     "shed_branches",
     "stop_rule_names",
     "strategy_names",
     "strategy_parameters",
     "tally",
     "unanswered",
+    "weight_names",
 ]
 
 # Where each name is defined. A new one needs a line here, above and in `__all__`.
@@ -149,6 +155,7 @@ _HOMES = {
     "Strategy": "protocol",
     "SupportsStanding": "standing",
     "Tally": "votes",
+    "VoteWeight": "own_weights",
     "create_strategy": "registry",
     "decide_by_votes": "closing",
     "decide_for": "closing",
@@ -156,12 +163,14 @@ _HOMES = {
     "over": "closing",
     "register_stop_rule": "stop_rules",
     "register_strategy": "registry",
+    "register_weight": "own_weights",
     "shed_branches": "branch_limit",
     "stop_rule_names": "stop_rules",
     "strategy_names": "registry",
     "strategy_parameters": "registry",
     "tally": "votes",
     "unanswered": "closing",
+    "weight_names": "own_weights",
 }
 
 

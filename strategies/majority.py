@@ -20,6 +20,13 @@ from .branch_limit import shed_branches
 from .checks import at_least_one
 from .closing import Closing, decide_by_votes, over
 from .lengths import expected_arrivals
+from .own_weights import (
+    OwnWeights,
+    VoteWeight,
+    make_own_weight,
+    own_weight_parameters,
+    weight_names,
+)
 from .protocol import (
     BranchFailed,
     BranchFinished,
@@ -75,9 +82,9 @@ def _fields(cls: type[Any]) -> tuple[Field[Any], ...]:
 class Majority:
     """Majority vote.
 
-    Any stop rule goes with any weight, but for ``certified`` with confidences, which have no bound
-    that a certificate could rest on. ``strategies.stop_rules`` describes the rules with their
-    sources, ``strategies.weights`` the weights.
+    Any stop rule goes with any weight, but for ``certified`` with confidences and with weights of a
+    user's own, which have no bound that a certificate could rest on. ``strategies.stop_rules``
+    describes the rules with their sources, ``strategies.weights`` the weights.
 
     Args:
         branches: branches to launch.
@@ -90,7 +97,8 @@ class Majority:
             ``reward`` (the reward model's score; a vote counts once its score is in),
             ``confidence`` (DeepConf's), or ``auto`` (default):
             ``arrival`` with ``flip_risk``, and ``none`` with the other rules, which were published
-            for votes that are counted.
+            for votes that are counted; or a weight of a user's own, an object with the method
+            ``weight``, given by its name as a stop rule is.
         min_votes: finished votes needed before any rule but a clinch may stop the race. The first
             finisher alone is a hasty one: stopping on it loses 2 to 4 points.
         max_flip_risk: of ``flip_risk``: probability in [0, 1) of a changed leader that is still
@@ -113,7 +121,7 @@ class Majority:
 
     branches: int = 16
     stop: StopName | StopRule = field(default="flip_risk", metadata={"choices": stop_rule_names})
-    weight: WeightName = "auto"
+    weight: WeightName | VoteWeight = field(default="auto", metadata={"choices": weight_names})
     min_votes: int = 2
     max_flip_risk: float = 0.02
     threshold: float = 0.95
@@ -137,12 +145,12 @@ class Majority:
         )
         if not known:
             raise ValueError(f"stop must be one of {', '.join(STOP_NAMES)}, or a rule")
-        if self.weight not in WEIGHT_NAMES:
-            raise ValueError(f"weight must be one of {', '.join(WEIGHT_NAMES)}")
         weight = self.weight
+        if weight not in WEIGHT_NAMES if isinstance(weight, str) else not hasattr(weight, "weight"):
+            raise ValueError(f"weight must be one of {', '.join(WEIGHT_NAMES)}, or a weight")
         if weight == "auto":
             weight = "arrival" if self.stop == "flip_risk" else "none"
-        if self.stop == "certified" and weight in ("arrival", "confidence"):
+        if self.stop == "certified" and weight not in ("none", "reward"):
             raise ValueError(
                 "stop=certified needs weights that depend on their own branch only and have a "
                 "bound: weight none or reward"
@@ -164,58 +172,76 @@ class Majority:
                 self._weights = RewardWeights()
             case "confidence":
                 self._weights = ConfidenceWeights(self.logprobs, self.group)
+            case own:
+                self._weights = OwnWeights(own)
         self._closing = Closing(self.force_answers)
 
     @classmethod
     def gathered(cls, name: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What the class is to be called with for these parameters: where ``stop`` names a rule of
-        a user's own, that rule, made of those of the parameters that are its own.
+        """What the class is to be called with for these parameters: where ``stop`` or ``weight``
+        names one of a user's own, that rule or weight, made of those of the parameters that are its
+        own.
 
         Args:
             name: of the strategy, for the error.
 
         Raises:
-            ValueError: there is no such rule, or a parameter belongs neither to it nor to the
-                strategy, is of another type or out of range.
+            ValueError: there is no such rule or weight, or a parameter belongs neither to it nor to
+                the strategy, is of another type or out of range.
         """
-        stop = parameters.get("stop", "flip_risk")
-        if not isinstance(stop, str) or stop in STOP_NAMES:
+        stop = _own_name(parameters, "stop", STOP_NAMES)
+        weight = _own_name(parameters, "weight", WEIGHT_NAMES)
+        if stop is None and weight is None:
             return parameters
-        if stop not in stop_rule_names():
-            known_rules = stop_rule_names()
-            raise ValueError(
-                f"{name}: stop must be one of {', '.join(known_rules)}"
-                f"{did_you_mean(stop, known_rules)}"
-            )
-        own = own_rule_parameters(stop)
-        known = {f.name for f in _fields(cls) if f.init} - _RULE_PARAMETERS
+        of_rule, of_weight = frozenset[str](), frozenset[str]()
+        if stop is not None:
+            _check_known(name, "stop", stop, stop_rule_names())
+            of_rule = own_rule_parameters(stop)
+        if weight is not None:
+            _check_known(name, "weight", weight, weight_names())
+            of_weight = own_weight_parameters(weight)
+        own = of_rule | of_weight
+        known = {f.name for f in _fields(cls) if f.init}
+        if stop is not None:
+            known -= _RULE_PARAMETERS
         for key in sorted(set(parameters) - own - known):
             if key in _RULE_PARAMETERS:
                 raise ValueError(f"{key} has no meaning with stop={stop}")
+            parts = [f"its stop rule {stop}"] * (stop is not None)
+            parts += [f"its weight {weight}"] * (weight is not None)
             raise ValueError(
-                f"neither {name} nor its stop rule {stop} has a parameter {key!r}; known: "
-                f"{', '.join(sorted(known | own))}"
+                f"neither {name} nor {' nor '.join(parts)} has a parameter {key!r}; known: "
+                f"{', '.join(sorted(known | own))}{did_you_mean(key, known | own)}"
             )
-        rule = make_own_rule(stop, {k: v for k, v in parameters.items() if k in own})
-        return {**{k: v for k, v in parameters.items() if k not in own}, "stop": rule}
+        called: dict[str, Any] = {k: v for k, v in parameters.items() if k not in own}
+        if stop is not None:
+            called["stop"] = make_own_rule(stop, _those_of(parameters, of_rule))
+        if weight is not None:
+            called["weight"] = make_own_weight(weight, _those_of(parameters, of_weight))
+        return called
 
     @classmethod
     def idle_parameters(cls, parameters: Mapping[str, Any]) -> frozenset[str]:
         """Names of the parameters that have no meaning with this choice of rule and weight."""
         defaults = {f.name: f.default for f in _fields(cls)}
         stop = parameters.get("stop", defaults["stop"])
+        weight = parameters.get("weight", defaults["weight"])
+        own = frozenset[str]()
         idle = frozenset[str]()
+        if weight in weight_names() and weight not in WEIGHT_NAMES:
+            own = own_weight_parameters(weight)
+        # Of a rule or a weight of a user's own, which was given up for this one, are those that are
+        # unknown here.
         if stop in STOP_NAMES:
-            # Of a rule of a user's own, which was given up for this one, are those unknown here.
             idle = _RULE_PARAMETERS - rule_parameters(stop) | (parameters.keys() - defaults.keys())
         elif isinstance(stop, str) and stop in stop_rule_names():
-            own = own_rule_parameters(stop)
-            idle = (_RULE_PARAMETERS | (parameters.keys() - defaults.keys())) - own
+            own |= own_rule_parameters(stop)
+            idle = _RULE_PARAMETERS | (parameters.keys() - defaults.keys())
         elif not isinstance(stop, str):
             idle = _RULE_PARAMETERS
-        if parameters.get("weight", defaults["weight"]) != "confidence":
+        if weight != "confidence":
             idle |= _CONFIDENCE_PARAMETERS
-        return idle
+        return idle - own
 
     @property
     def needs(self) -> Needs:
@@ -296,3 +322,20 @@ class Majority:
 
     def _decide(self, view: RaceView, reason: StopReason, votes: Weighed) -> Decide:
         return decide_by_votes(view, reason, votes.tally)
+
+
+def _own_name(parameters: Mapping[str, Any], key: str, built_in: Container[str]) -> str | None:
+    """The name of one of a user's own that a parameter gives; None: it gives none."""
+    given = parameters.get(key)
+    return given if isinstance(given, str) and given not in built_in else None
+
+
+def _check_known(name: str, key: str, given: str, known: Sequence[str]) -> None:
+    if given not in known:
+        raise ValueError(
+            f"{name}: {key} must be one of {', '.join(known)}{did_you_mean(given, known)}"
+        )
+
+
+def _those_of(parameters: Mapping[str, Any], own: Container[str]) -> dict[str, Any]:
+    return {key: value for key, value in parameters.items() if key in own}

@@ -17,6 +17,7 @@ from .budget_forcing import BudgetForcing
 from .confidence import Confidence
 from .first_to_m import FirstToM
 from .majority import Majority
+from .own_weights import WEIGHT_PLUGINS
 from .parameters import Parameter, make, parameters_of
 from .particle import ParticleFilter
 from .probe import Probing
@@ -77,7 +78,7 @@ def register_strategy(name: str, factory: Callable[..., Strategy]) -> None:
 
 
 def load_plugins(name: str, parameters: Mapping[str, Any]) -> None:
-    """Import the strategy and the stop rule that are named as ``package.module:Class``, if any.
+    """Import the strategy, the stop rule and the weight that are named as ``package.module:Class``.
 
     For names that the config or the command line gives. Never call it with those of a request: it
     imports whatever module they name.
@@ -86,9 +87,10 @@ def load_plugins(name: str, parameters: Mapping[str, Any]) -> None:
         ValueError: one cannot be imported.
     """
     STRATEGY_PLUGINS.load(name)
-    stop = parameters.get("stop")
-    if isinstance(stop, str):
-        STOP_PLUGINS.load(stop)
+    for key, plugins in (("stop", STOP_PLUGINS), ("weight", WEIGHT_PLUGINS)):
+        part = parameters.get(key)
+        if isinstance(part, str):
+            plugins.load(part)
 
 
 def create_strategy(name: str, parameters: Mapping[str, Any]) -> Strategy:
@@ -176,6 +178,7 @@ class Registrations:
 
     strategies: Mapping[str, bytes]
     stop_rules: Mapping[str, bytes]
+    weights: Mapping[str, bytes]
 
     @classmethod
     def of(cls, used: Iterable[tuple[str, Mapping[str, Any]]]) -> "Registrations":
@@ -188,12 +191,19 @@ class Registrations:
         """
         names: set[str] = set()
         stops: set[str] = set()
+        weights: set[str] = set()
         for name, parameters in used:
             names.add(name)
             stops.add(str(parameters.get("stop")))
-        return cls(STRATEGY_PLUGINS.carried(names), STOP_PLUGINS.carried(stops))
+            weights.add(str(parameters.get("weight")))
+        return cls(
+            STRATEGY_PLUGINS.carried(names),
+            STOP_PLUGINS.carried(stops),
+            WEIGHT_PLUGINS.carried(weights),
+        )
 
     def receive(self) -> None:
         """Register it all here."""
         STRATEGY_PLUGINS.receive(self.strategies)
         STOP_PLUGINS.receive(self.stop_rules)
+        WEIGHT_PLUGINS.receive(self.weights)

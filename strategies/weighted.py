@@ -5,9 +5,10 @@ rewards. With ``weight="confidence"`` the offline vote of DeepConf (arXiv 2508.1
 filter.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .majority import Majority
+from .own_weights import VoteWeight, weight_names
 from .weights import WeightName
 
 
@@ -16,4 +17,4 @@ class Weighted(Majority):
     """Weighted majority vote. Its parameters are those of ``majority``, whose stop rules apply to
     weights that have a mean of 1 (``strategies.weights``)."""
 
-    weight: WeightName = "reward"
+    weight: WeightName | VoteWeight = field(default="reward", metadata={"choices": weight_names})

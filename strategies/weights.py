@@ -299,6 +299,15 @@ class ConfidenceWeights:
         return self._known[branch.index]
 
 
+#: What is built in, but for ``auto``, which is one of them.
+WEIGHTS: Final[Mapping[str, type[Weights]]] = {
+    "none": OneEach,
+    "arrival": ArrivalWeights,
+    "reward": RewardWeights,
+    "confidence": ConfidenceWeights,
+}
+
+
 def voters(view: RaceView) -> list[int]:
     """The finished branches that gave an answer, in order of arrival."""
     return [

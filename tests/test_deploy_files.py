@@ -1,6 +1,8 @@
 """What ships for operators says what is so: names of metrics, of settings, of files."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,16 @@ def test_the_limits_that_alerts_ask_for_are_buckets() -> None:
     limits = {limit for rule in rules() for limit in re.findall(r'le="([^"]+)"', rule["expr"])}
     assert limits
     assert all(f'le="{limit}"' in exposed() for limit in limits)
+
+
+def test_prometheus_takes_its_files() -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("needs promtool")
+    command = [promtool, "check", "config", str(DEPLOY / "prometheus.yml")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{len(rules())} rules found" in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("name", ["Dockerfile", "compose.yaml", "frontrunner.service"])

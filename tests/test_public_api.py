@@ -36,7 +36,8 @@ PROMISED = {
     """,
     "frontrunner.answers": "BOXED Extractor extractor_names register_extractor",
     "frontrunner.engines": """
-        ChatSupport Chunk Engine EngineInfo EngineLoad FinishReason Generation Message Sampling
+        ChatSupport Chunk Engine EngineInfo EngineLoad FinishReason Generation MemberReport Message
+        PoolEngine Sampling make_engine
     """,
     "frontrunner.errors": """
         BadBranches BadDeadline BadRequest ConfigError DeadlineTooShort EmptyQuestion EngineClosed
@@ -48,7 +49,10 @@ PROMISED = {
         BranchScored BranchStarted BranchStatus CallTimeReached Event Observer RaceDecided RaceSpec
         RaceStarted RaceWatcher StopReason ToolCalled ToolReturned VoteChanged
     """,
-    "frontrunner.experiments": "Draw Row replay replay_draws",
+    "frontrunner.experiments": """
+        Draw RecordedBranch RecordedQuestion Row register_trace_reader replay replay_draws
+        trace_reader_names
+    """,
     "frontrunner.rewards": """
         FunctionReward RewardModel Scoring ScoringBudget SupportsComparison register_reward
         reward_names
@@ -58,9 +62,9 @@ PROMISED = {
         BranchScored BranchStarted BranchStatus BranchStepped BranchView CallTimeReached Cancel
         Closing Command Decide Extend Force Fork Launch LengthModel Needs Observation Parameter Poll
         Probe ProbeAnswer RaceView Score Standing StopReason StopRule Strategy SupportsStanding
-        Tally create_strategy decide_by_votes decide_for force_unanswered shed_branches over
-        register_stop_rule register_strategy stop_rule_names strategy_names strategy_parameters
-        tally unanswered
+        Tally VoteWeight create_strategy decide_by_votes decide_for force_unanswered shed_branches
+        over register_stop_rule register_strategy register_weight stop_rule_names strategy_names
+        strategy_parameters tally unanswered weight_names
     """,
     "frontrunner.testing": """
         BranchScript Piece Script ScriptedEngine VirtualLoop run_race run_virtual
@@ -114,6 +118,7 @@ _ENGINE = {"abort", "aclose", "encode", "encode_chat", "generate", "load", "star
 _DOCUMENTED_BY_ITS_PROTOCOL = {
     "ScriptedEngine": _ENGINE,
     "AgentEngine": _ENGINE,
+    "PoolEngine": _ENGINE | {"prompt_end", "reasoning_marks", "take_thinking", "tool_turn"},
     "FunctionReward": {"score"},
 }
 
@@ -129,22 +134,36 @@ def test_an_example_of_ones_own_runs(
 
 #: A program that uses every promised module, as a user writes it.
 PROGRAM = """
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from frontrunner import BadRequest, Overloaded, Result, Runtime, Settings
 from frontrunner.answers import register_extractor
-from frontrunner.engines import Chunk, Engine, FinishReason
+from frontrunner.engines import Chunk, Engine, FinishReason, PoolEngine, make_engine
 from frontrunner.errors import EngineClosed
 from frontrunner.events import BranchEnded, Event, RaceDecided
+from frontrunner.experiments import RecordedBranch, RecordedQuestion, register_trace_reader
 from frontrunner.rewards import FunctionReward, Scoring, register_reward
 from frontrunner.strategies import Poll, Strategy, create_strategy
-from frontrunner.strategies import register_stop_rule, register_strategy
+from frontrunner.strategies import BranchView, register_stop_rule, register_strategy
+from frontrunner.strategies import register_weight
 from frontrunner.testing import BranchScript, Script, ScriptedEngine, run_race, run_virtual
 
 
 class Unanimous:
     def settled(self, poll: Poll) -> bool:
         return poll.count > 2 and len(poll.weights) == 1
+
+
+class Heavy:
+    def weight(self, branch: BranchView) -> float:
+        return branch.tokens
+
+
+def lines(path: Path, content: bytes) -> Iterator[RecordedQuestion] | None:
+    if path.suffix != ".mine":
+        return None
+    return (RecordedQuestion(line, line, (RecordedBranch(9, "42"),)) for line in str(content))
 
 
 class Brief:
@@ -165,12 +184,15 @@ def mine(branches: int, stop: str = "none") -> Strategy:
 
 
 register_stop_rule("unanimous", Unanimous)
+register_weight("heavy", Heavy)
+register_trace_reader("lines", lines)
 register_extractor("word", lambda text: text.split()[-1])
 register_reward("length", length)
 register_reward("brief", Brief)
 register_strategy("mine", mine)
 chunk = Chunk("text", (1, 2), FinishReason.STOP)
 engine: Engine = ScriptedEngine(Script([BranchScript.answering("42", seconds=1.0)]))
+pool: Engine = PoolEngine({"first": engine, "second": make_engine(Settings().engine)})
 
 
 def told(event: Event) -> str | None:

@@ -15,7 +15,7 @@ from ..errors import BadRequest
 from ..simulation.cells import StrategySpec, cells_of
 from ..simulation.simulated_race import Timing
 from ..traces.recordings import RecordedQuestion
-from ..traces.trace_files import agreed, read_traces, unified
+from ..traces.trace_files import READER_PLUGINS, agreed, read_traces, unified
 from .comparison import Row, rows_of
 from .draws import Draw, draws_of
 from .replay import Job, Replay, Replayed
@@ -47,6 +47,8 @@ class ReplayOptions(TypedDict, total=False):
     (all other questions'), nothing, or a model."""
     baseline: str
     """The strategy that the others are compared with. ``majority:stop=none``."""
+    reader: str | None
+    """The trace reader of your own that reads the files. None: each is told by what is in it."""
     processes: int
     """Processes that replay at most. 1: with more of them, a script needs the usual ``if __name__
     == "__main__":``."""
@@ -114,7 +116,7 @@ def _replayed(
             spec.create(count, forced=True)
     switches = [force] if isinstance(force, bool) else list(force)
     job = Job(
-        _read([traces] if isinstance(traces, str | Path) else traces),
+        _read([traces] if isinstance(traces, str | Path) else traces, options.get("reader")),
         cells_of(list(specs), counts, deadlines, switches),
         draws,
         options.get("seed", 0),
@@ -132,13 +134,19 @@ def _deadlines(options: ReplayOptions) -> Sequence[float | None]:
     return [given] if given is None or isinstance(given, int | float) else given
 
 
-def _read(paths: Sequence[str | Path]) -> list[RecordedQuestion]:
+def _read(paths: Sequence[str | Path], reader: str | None) -> list[RecordedQuestion]:
     """The questions of files. They are read in a thread, so that this may also be called where an
     event loop runs, as in a notebook."""
 
+    if reader is not None:
+        try:
+            READER_PLUGINS.load(reader)
+        except ValueError as error:
+            raise BadRequest(str(error)) from error
+
     async def load() -> list[RecordedQuestion]:
         async with WorkerPool(1) as pool:
-            read = read_traces([Path(path) for path in paths])
+            read = read_traces([Path(path) for path in paths], reader)
             return await unified(read, Equivalence(pool))
 
     with ThreadPoolExecutor(1) as thread:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import anyio
 
-from ..engines.clock import loop_time
+from ..engines.loop_clock import loop_time
 
 #: How often the call time is worked out anew while it draws near, in seconds.
 _CALL_TIME_STEP = 0.02

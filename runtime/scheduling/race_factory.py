@@ -21,7 +21,7 @@ from ..answers import ComparisonRules, Equivalence, Extractor, make_extractor
 from ..answers.combined import make_clusters
 from ..answers.extraction.forced_slots import opens_box
 from ..config import AnswerSettings, SamplingSettings, Settings
-from ..engines.clock import loop_time
+from ..engines.loop_clock import loop_time
 from ..engines.protocol import Engine, Sampling
 from ..errors import (
     LONGEST_DEADLINE,

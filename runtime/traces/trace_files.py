@@ -12,6 +12,10 @@ The formats that are read are told apart by what is in the file:
   (``runs``).
 - The plain form, for whatever else there is: NDJSON, one question a line with ``answers``,
   ``lengths``, and ``gold`` or ``right`` (``public_formats.PlainQuestion``).
+- Forms of a user's own: their readers are registered with ``register_trace_reader``, offered by an
+  installed package in the entry points ``frontrunner.trace_readers``, or named as
+  ``package.module:function`` on the command line. They are asked about files of no other form, or
+  where they are named.
 """
 
 from codecs import BOM_UTF8
@@ -19,26 +23,66 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from frontrunner._plugins import Plugins
 from frontrunner.strategies.protocol import ProbeAnswer
 
 from ..answers import AnswerClusters, Equivalence
+from ..errors import BadRequest
 from .formats import read_own, read_probed, read_scored
 from .public_formats import read_agent_runs, read_plain, read_step_scored, read_trajectories
 from .recordings import RecordedBranch, RecordedQuestion, TraceError
 
 Reader = Callable[[Path, bytes], Iterator[RecordedQuestion]]
+#: Of a user's own: takes a file's path and content; None: the file is of another form.
+TraceReader = Callable[[Path, bytes], Iterable[RecordedQuestion] | None]
 
 
-def read_traces(paths: Iterable[Path]) -> list[RecordedQuestion]:
+def _accept(reader: Any) -> Any:
+    if not callable(reader):
+        raise TypeError(f"a function that reads traces is expected, not {reader!r}")
+    return reader
+
+
+READER_PLUGINS: Final = Plugins[TraceReader](
+    "trace reader", "frontrunner.trace_readers", (), _accept
+)
+
+
+def register_trace_reader(name: str, reader: TraceReader) -> None:
+    """Have ``reader`` read recordings of a form of your own, in this process.
+
+    Args:
+        reader: takes the path of a file and its content as bytes; gives its ``RecordedQuestion``s,
+            or None if the file is of another form. A ``ValueError`` says what is wrong with it.
+
+    Raises:
+        ValueError: if the name is taken.
+        TypeError: if it cannot be called.
+    """
+    READER_PLUGINS.register(name, reader)
+
+
+def trace_reader_names() -> tuple[str, ...]:
+    """The names of all trace readers that were registered or that installed packages offer;
+    nothing is imported."""
+    return READER_PLUGINS.names()
+
+
+def read_traces(paths: Iterable[Path], reader: str | None = None) -> list[RecordedQuestion]:
     """The recorded questions of files, answers as they were written (see ``unified``).
 
     Lines of Frontrunner's own traces about the same question are one question with all their
     branches.
 
+    Args:
+        reader: the name of a user's reader, which reads all of them. None: each file is told by
+            what is in it.
+
     Raises:
         TraceError: a file cannot be read, is of no known format, or is broken at some place.
+        BadRequest: there is no reader of that name, or it cannot be imported.
     """
     questions: list[RecordedQuestion] = []
     for path in paths:
@@ -46,8 +90,61 @@ def read_traces(paths: Iterable[Path]) -> list[RecordedQuestion]:
             content = path.read_bytes().removeprefix(BOM_UTF8)
         except OSError as error:
             raise TraceError(path, f"cannot be read ({error.strerror})") from error
-        questions += _reader_of(path, content)(path, content)
+        questions += _read(path, content, reader)
     return _pooled(questions)
+
+
+def _read(path: Path, content: bytes, name: str | None) -> Iterable[RecordedQuestion]:
+    if name is not None:
+        read = _read_own(name, path, content)
+        if read is None:
+            raise TraceError(path, f"is not of the form that the trace reader {name!r} reads")
+        return read
+    reader = _reader_of(path, content)
+    if reader is not None:
+        return reader(path, content)
+    broken: list[str] = []
+    for own in READER_PLUGINS.names():
+        try:
+            read = _read_own(own, path, content)
+        except TraceError:
+            raise
+        except BadRequest as error:  # of a package that is broken: another may read it
+            broken.append(str(error))
+            continue
+        if read is not None:
+            return read
+    raise TraceError(path, _UNKNOWN + "".join(f"; {error}" for error in broken))
+
+
+def _read_own(name: str, path: Path, content: bytes) -> list[RecordedQuestion] | None:
+    try:
+        reader = READER_PLUGINS.find(name)
+    except ValueError as error:
+        raise BadRequest(str(error)) from error
+    try:
+        read = reader(path, content)
+        questions = None if read is None else list(read)
+    except TraceError:
+        raise
+    except ValueError as error:
+        raise TraceError(path, str(error)) from error
+    except Exception as error:  # a user's function may raise anything
+        told = f"the trace reader {name!r} failed: {type(error).__name__}: {error}"
+        raise TraceError(path, told) from error
+    for question in questions or ():
+        _check(question, name, path)
+    return questions
+
+
+def _check(question: Any, name: str, path: Path) -> None:
+    """What readers that are built in see to by themselves."""
+    if not isinstance(question, RecordedQuestion):
+        told = f"the trace reader {name!r} gave {question!r} in place of a RecordedQuestion"
+        raise TraceError(path, told)
+    if any(branch.tokens < 1 for branch in question.branches):
+        told = f"the trace reader {name!r} gave a branch of less than one token"
+        raise TraceError(path, told, question.name)
 
 
 def agreed(question: RecordedQuestion) -> RecordedQuestion:
@@ -119,7 +216,16 @@ _KEYS: Final[Sequence[tuple[tuple[bytes, ...], Reader]]] = (
 )
 
 
-def _reader_of(path: Path, content: bytes) -> Reader:
+#: What a file of no known form is told.
+_UNKNOWN: Final = (
+    "of no known format: a trace of frontrunner solve --trace, a list of questions with "
+    '"each_branch", lines with "responses" and "rewards", or with "answers" and "lengths" '
+    "(docs/replay.md has them all) is expected"
+)
+
+
+def _reader_of(path: Path, content: bytes) -> Reader | None:
+    """The reader that is built in for what is in the file; None: there is none."""
     content = content.lstrip()
     if not content:
         raise TraceError(path, "is empty")
@@ -133,12 +239,7 @@ def _reader_of(path: Path, content: bytes) -> Reader:
         for keys, reader in _KEYS:
             if keys[0] in start and all(key in content for key in keys):
                 return reader
-    raise TraceError(
-        path,
-        "of no known format: a trace of frontrunner solve --trace, a list of questions with "
-        '"each_branch", lines with "responses" and "rewards", or with "answers" and "lengths" '
-        "(docs/replay.md has them all) is expected",
-    )
+    return None
 
 
 def _pooled(questions: Iterable[RecordedQuestion]) -> list[RecordedQuestion]:

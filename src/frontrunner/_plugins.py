@@ -7,7 +7,6 @@ imported by ``Plugins.load`` alone, which is for names that the config or the co
 the name in a request must never make a server import a module.
 """
 
-import pickle
 import re
 import sys
 import warnings
@@ -124,6 +123,8 @@ class Plugins(Generic[T]):
         Raises:
             ValueError: one of those cannot be sent.
         """
+        import pickle  # few programs have another process
+
         sent: dict[str, bytes] = {}
         for name, part in self.registered.items():
             try:
@@ -136,6 +137,8 @@ class Plugins(Generic[T]):
     def receive(self, sent: Mapping[str, bytes]) -> None:
         """Register what another process has ``carried``. What cannot be read here is an error only
         when it is asked for."""
+        import pickle
+
         for name, pickled in sent.items():
             if name in self.registered:
                 continue

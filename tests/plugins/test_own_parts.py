@@ -1,5 +1,5 @@
-"""Strategies, stop rules, extractors and reward models of a user's own: a package outside the
-repository, live, in replay and in plan."""
+"""Strategies, stop rules, weights, extractors, reward models and trace readers of a user's own: a
+package outside the repository, live, in replay and in plan."""
 
 import os
 import shutil
@@ -16,8 +16,10 @@ import pytest
 import frontrunner
 from frontrunner import BadRequest, ConfigError, Settings
 from frontrunner.answers import Extractor, extractor_names, register_extractor
+from frontrunner.experiments import register_trace_reader, replay_draws, trace_reader_names
 from frontrunner.rewards import register_reward
 from frontrunner.runtime.answers.registry import EXTRACTOR_PLUGINS
+from frontrunner.runtime.cli import main as frontrunner_command
 from frontrunner.runtime.cli.common.command_races import RaceOptions
 from frontrunner.runtime.config.rewards import REWARD_PLUGINS
 from frontrunner.runtime.cost_model.acceptance import NOTHING_ACCEPTED
@@ -29,11 +31,18 @@ from frontrunner.runtime.planning.estimating import Candidate, Circumstances, Es
 from frontrunner.runtime.planning.plan import stops_of
 from frontrunner.runtime.planning.schedule import KSchedule
 from frontrunner.runtime.simulation.cells import Cell, StrategySpec
-from frontrunner.runtime.traces.recordings import RecordedBranch, RecordedQuestion
+from frontrunner.runtime.traces.recordings import (
+    RecordedBranch,
+    RecordedQuestion,
+    TraceError,
+)
+from frontrunner.runtime.traces.trace_files import READER_PLUGINS, read_traces
 from frontrunner.strategies import (
+    BranchView,
     Command,
     Decide,
     Launch,
+    Needs,
     Observation,
     Poll,
     RaceView,
@@ -41,14 +50,17 @@ from frontrunner.strategies import (
     create_strategy,
     register_stop_rule,
     register_strategy,
+    register_weight,
     stop_rule_names,
     strategy_names,
     strategy_parameters,
+    weight_names,
 )
 from frontrunner.strategies.majority import Majority
+from frontrunner.strategies.own_weights import WEIGHT_PLUGINS
 from frontrunner.strategies.registry import STRATEGY_PLUGINS, load_plugins, merge_parameters
 from frontrunner.strategies.stop_rules import STOP_PLUGINS
-from frontrunner.testing import BranchScript, run_race
+from frontrunner.testing import BranchScript, Piece, run_race
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 ENTRY_POINTS = """\
@@ -59,13 +71,20 @@ number = votekit:NUMBER
 [frontrunner.stop_rules]
 unanimous = votekit.own_stop_rule:Unanimous
 broken = votekit.missing:Rule
+[frontrunner.weights]
+concise = votekit.own_weight:Concise
+broken = votekit.missing:Weight
 [frontrunner.extractors]
 verdict = votekit.own_extractor:verdict
 broken = votekit.missing:find
 [frontrunner.rewards]
 holds = votekit.own_reward:holds
 broken = votekit.missing:score
+[frontrunner.trace_readers]
+broken = votekit.missing:read
+rows = votekit.own_reader:rows
 """
+CSV = "question,gold,answer,tokens\n6 * 7?,42,42,3\n6 * 7?,42,48,9\n6 * 7?,42,,12\n"
 ANSWERS = [("41", 1.0), ("42", 2.0), ("42", 3.0), ("41", 9.0)]
 SCRIPT = [BranchScript.answering(answer, seconds=seconds) for answer, seconds in ANSWERS]
 
@@ -80,7 +99,8 @@ def install(folder: Path, package: str, entry_points: str) -> None:
 
 @pytest.fixture(autouse=True)
 def _own_registries(monkeypatch: pytest.MonkeyPatch) -> None:
-    for plugins in (STRATEGY_PLUGINS, STOP_PLUGINS, EXTRACTOR_PLUGINS, REWARD_PLUGINS):
+    of_strategies = (STRATEGY_PLUGINS, STOP_PLUGINS, WEIGHT_PLUGINS)
+    for plugins in (*of_strategies, EXTRACTOR_PLUGINS, REWARD_PLUGINS, READER_PLUGINS):
         for kept in ("registered", "_imported", "_not_carried"):
             monkeypatch.setattr(plugins, kept, {})
 
@@ -159,6 +179,18 @@ class Threshold:
         return max(poll.weights.values(), default=0) >= self.threshold * poll.count
 
 
+@dataclass(frozen=True)
+class Scored:
+    """The score, doubled; a weight with a parameter that rules have as well."""
+
+    threshold: float = 0.0
+    needs = Needs(rewards=True)
+
+    def weight(self, branch: BranchView) -> float | None:
+        score = branch.score
+        return None if score is None or score < self.threshold else 2 * score
+
+
 # ── live ──────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -193,6 +225,68 @@ def test_a_stop_rule_is_found_live_with_its_parameters(stop: str) -> None:
     assert run_race(
         script, settings={"race": race}, deadline=10.0, parameters=other
     ).elapsed == pytest.approx(4.0, abs=0.1)
+
+
+#: The answer of most branches, which wrote much, comes last.
+LENGTHS = [
+    BranchScript((Piece(seconds, f"\\boxed{{{answer}}}", tokens),))
+    for answer, seconds, tokens in (("42", 1.0, 5), ("41", 2.0, 80), ("41", 3.0, 90))
+]
+
+
+@pytest.mark.parametrize("weight", ["concise", "votekit.own_weight:Concise"])
+@pytest.mark.usefixtures("votekit")
+def test_a_weight_is_found_live_with_its_parameters(weight: str) -> None:
+    race = {"branches": 3, "parameters": {"stop": "none", "weight": weight, "power": 1}}
+
+    def won(**parameters: Any) -> str | None:
+        settings = {"race": race}
+        return run_race(LENGTHS, settings=settings, deadline=9.0, parameters=parameters).answer
+
+    assert (won(), won(power=0)) == ("42", "41")
+    # Another weight leaves the parameters of this one without a meaning.
+    assert won(weight="none") == "41"
+
+
+@pytest.mark.usefixtures("votekit")
+def test_a_rule_and_a_weight_of_ones_own_go_together() -> None:
+    parameters = {"weight": "concise", "power": 2.0, "stop": "unanimous", "votes": 2}
+    made = create_strategy("weighted", parameters)
+    assert isinstance(made, Majority)
+    assert [getattr(made.weight, "power", None), getattr(made.stop, "votes", None)] == [2.0, 2]
+    settings = {"race": {"branches": 3, "parameters": parameters}}
+    script = [BranchScript.answering("42", seconds=s) for s in (1.0, 2.0, 9.0)]
+    result = run_race(script, settings=settings, deadline=10.0)
+    assert result.elapsed == pytest.approx(2.0, abs=0.1)
+
+
+def test_a_weight_may_need_scores() -> None:
+    async def length(question: str, text: str) -> float:
+        return len(text)
+
+    register_weight("scored", Scored)
+    register_reward("length", length)
+    settings = {
+        "race": {"branches": 3, "parameters": {"weight": "scored", "stop": "none"}},
+        "rewards": {"kind": "own", "name": "length"},
+    }
+    script = [
+        BranchScript.answering(answer, seconds=1.0, closing=why + "\\boxed{{{answer}}}")
+        for answer, why in (("7", ""), ("7", ""), ("8", "for a very good reason " * 9))
+    ]
+    assert run_race(script, settings=settings, deadline=9.0).answer == "8"
+
+
+@pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
+def test_a_weight_that_is_no_number_costs_no_answer(weight: float) -> None:
+    class Wrong:
+        def weight(self, branch: BranchView) -> float:
+            return weight
+
+    register_weight("wrong", Wrong)
+    parameters = {"weight": "wrong", "stop": "none"}
+    result = run_race(LENGTHS, branches=3, deadline=9.0, parameters=parameters)
+    assert result.answer == "41"
 
 
 @pytest.mark.parametrize("kind", ["verdict", "votekit.own_extractor:verdict"])
@@ -260,6 +354,7 @@ def test_an_extractor_says_itself_whether_it_can_be_forced() -> None:
     [
         pytest.param({"strategy": "votekit.own_strategy:Agreement"}, id="strategy"),
         pytest.param({"parameters": {"stop": "votekit.own_stop_rule:Unanimous"}}, id="stop"),
+        pytest.param({"parameters": {"weight": "votekit.own_weight:Concise"}}, id="weight"),
         pytest.param({"answers": "votekit.own_extractor:verdict"}, id="answers"),
         pytest.param({"answers": {"kind": "votekit.own_extractor:verdict"}}, id="kind"),
     ],
@@ -294,14 +389,18 @@ NAMED = (
     "votekit.own_strategy:Agreement:agree=1",
     "majority:stop=unanimous,votes=2",
     "majority:stop=votekit.own_stop_rule:Unanimous,votes=2",
+    "majority:stop=clinch,weight=concise,power=3.0",
+    "majority:stop=clinch,weight=votekit.own_weight:Concise,power=3.0",
+    "majority:stop=clinch,weight=none",
 )
 
 
 @pytest.mark.usefixtures("votekit")
 def test_parts_are_found_in_the_processes_of_a_replay(monkeypatch: pytest.MonkeyPatch) -> None:
     here = replay(*NAMED, "first_to_m:m=1", processes=1)
-    assert here[0] == here[1] == here[4]
+    assert here[0] == here[1] == here[-1]
     assert here[2] == here[3]
+    assert here[4] == here[5] != here[6]
     monkeypatch.setattr(replaying, "_WORTH_PROCESSES", 1)
     assert replay(*NAMED, "first_to_m:m=1", processes=2) == here
 
@@ -316,9 +415,10 @@ from frontrunner.runtime.experiments import replay as replaying
 from frontrunner.runtime.experiments.replay import Job, Replay
 from frontrunner.runtime.simulation.cells import Cell, StrategySpec
 from frontrunner.runtime.traces.recordings import RecordedBranch, RecordedQuestion
-from frontrunner.strategies import register_stop_rule, register_strategy
+from frontrunner.strategies import register_stop_rule, register_strategy, register_weight
 from votekit.own_stop_rule import Unanimous
 from votekit.own_strategy import Agreement
+from votekit.own_weight import Concise
 
 
 class Mine(Agreement):
@@ -339,7 +439,9 @@ if __name__ == "__main__":
     register_strategy("of_a_module", Agreement)
     register_strategy("of_the_program", Mine)
     register_stop_rule("a_rule", Unanimous)
-    replayed("of_a_module:agree=2", "of_the_program", "majority:stop=a_rule,votes=2")
+    register_weight("a_weight", Concise)
+    ruled = "majority:stop=a_rule,votes=2,weight=a_weight,power=2"
+    replayed("of_a_module:agree=2", "of_the_program", ruled)
 
     @dataclass
     class Local(Agreement):
@@ -389,6 +491,17 @@ def test_what_a_program_registers_is_carried_to_the_processes_or_refused(
             id="reference",
         ),
         pytest.param({"parameters": {"stop": "unanimous", "votes": 2}}, id="stop rule"),
+        pytest.param(
+            {
+                "parameters": {
+                    "weight": "votekit.own_weight:Concise",
+                    "power": 2.0,
+                    "stop": "lead",
+                    "lead": 1,
+                }
+            },
+            id="weight",
+        ),
     ],
 )
 @pytest.mark.usefixtures("votekit")
@@ -406,6 +519,76 @@ def test_parts_are_found_in_plan(race: dict[str, Any]) -> None:
     assert estimator.estimate(one, 5.0).p50 < estimator.estimate(all_of_them, 5.0).p50
 
 
+# ── recordings of a form of one's own ─────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    file = tmp_path / "branches.csv"
+    file.write_text(CSV)
+    return file
+
+
+@pytest.mark.parametrize("reader", [None, "rows", "votekit.own_reader:rows"])
+@pytest.mark.usefixtures("votekit")
+def test_a_trace_reader_is_found(table: Path, reader: str | None) -> None:
+    draws = replay_draws(table, "first_to_m:m=1", branches=3, draws=2, reader=reader)
+    assert {draw.latency for draw in draws if draw.strategy == "first_to_m:m=1"} == {3.0}
+
+
+@pytest.mark.usefixtures("votekit")
+def test_a_registered_reader_is_asked_about_what_no_other_reads(tmp_path: Path) -> None:
+    register_trace_reader(
+        "mine", lambda path, content: [question(1)] if b"mine" in content else None
+    )
+    file = tmp_path / "file"
+    file.write_text("mine")
+    assert [found.name for found in read_traces([file])] == ["question 1"]
+    file.write_text('{"answers": ["mine"], "lengths": [3], "gold": "mine"}')
+    assert [found.gold for found in read_traces([file])] == ["mine"]  # a form that is built in
+    assert [found.gold for found in read_traces([file], "mine")] == ["7"]  # unless it is named
+    file.write_text("nobody's")
+    with pytest.raises(TraceError, match=r"no known format.*'broken' of the package votekit"):
+        read_traces([file])
+    with pytest.raises(TraceError, match="not of the form that the trace reader 'mine' reads"):
+        read_traces([file], "mine")
+
+
+@pytest.mark.usefixtures("votekit")
+def test_the_command_line_names_a_reader(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert frontrunner_command(["convert", str(table), "--reader", "votekit.own_reader:rows"]) == 0
+    assert '"lengths":[3,9,12]' in capsys.readouterr().out.replace(" ", "")
+
+
+def _no_text(path: Path, content: bytes) -> list[RecordedQuestion]:
+    raise ValueError("line 3 has no answer")
+
+
+def _failing(path: Path, content: bytes) -> list[RecordedQuestion]:
+    raise KeyError("answer")
+
+
+@pytest.mark.parametrize(
+    ("reader", "says"),
+    [
+        (_no_text, "branches.csv: line 3 has no answer"),
+        (_failing, "the trace reader 'mine' failed: KeyError: 'answer'"),
+        (lambda path, content: [7], "gave 7 in place of a RecordedQuestion"),
+        (
+            lambda path, content: [RecordedQuestion("one", "7", (RecordedBranch(0, "7"),))],
+            "one: the trace reader 'mine' gave a branch of less than one token",
+        ),
+    ],
+    ids=["what is wrong with the file", "a bug", "something else", "no tokens"],
+)
+def test_what_a_reader_does_wrong_is_named(table: Path, reader: Any, says: str) -> None:
+    register_trace_reader("mine", reader)
+    with pytest.raises(TraceError, match=says):
+        read_traces([table], "mine")
+    with pytest.raises(BadRequest, match="unknown trace reader 'mein'; known: mine; did you"):
+        read_traces([table], "mein")
+
+
 # ── what is wrong is said ─────────────────────────────────────────────────────────────────────
 
 
@@ -413,6 +596,8 @@ def test_parts_are_found_in_plan(race: dict[str, Any]) -> None:
 def test_names_are_listed_without_importing_anything() -> None:
     assert {"agreement", "broken"} <= set(strategy_names())
     assert {"unanimous", "broken"} <= set(stop_rule_names())
+    assert {"concise", "broken"} <= set(weight_names())
+    assert {"rows", "broken"} <= set(trace_reader_names())
     assert {"verdict", "broken"} <= set(extractor_names())
     assert not [name for name in sys.modules if name.startswith("votekit")]
 
@@ -451,6 +636,27 @@ def test_names_are_listed_without_importing_anything() -> None:
             "race",
             "stop rule unanimous: votes must be a whole number",
         ),
+        ({"race": {"parameters": {"weight": "broken"}}}, "race", "of the package votekit"),
+        (
+            {"race": {"parameters": {"weight": "concis"}}},
+            "race",
+            "weight must be one of auto, .*; did you mean 'concise'",
+        ),
+        (
+            {"race": {"parameters": {"weight": "concise", "powr": 3}}},
+            "race",
+            "neither majority nor its weight concise has a parameter 'powr'; known: .*power",
+        ),
+        (
+            {"race": {"parameters": {"weight": "concise", "power": -1}}},
+            "race",
+            "power must be at least 0",
+        ),
+        (
+            {"race": {"parameters": {"weight": "concise", "stop": "certified"}}},
+            "race",
+            "stop=certified needs weights that depend on their own branch only",
+        ),
         ({"answers": {"kind": "broken"}}, "answers.kind", "of the package votekit"),
         ({"answers": {"kind": "verdct"}}, "answers.kind", "unknown kind 'verdct'; known: boxed"),
         ({"rewards": {"kind": "own", "name": "broken"}}, "rewards.name", "the package votekit"),
@@ -468,6 +674,11 @@ def test_names_are_listed_without_importing_anything() -> None:
         "no parameter of the rule",
         "parameter of another rule",
         "wrong type of the rule",
+        "broken weight",
+        "no weight",
+        "no parameter of the weight",
+        "out of range of the weight",
+        "weight without a bound",
         "broken extractor",
         "no extractor",
         "broken reward",

@@ -51,7 +51,7 @@ def run_calibrate(command: CalibrateCommand) -> int:
 
 def _threshold(command: CalibrateCommand, precision: float) -> int:
     confidence = _checked(command, precision)
-    questions = _usable(load_recordings(command.traces))
+    questions = _usable(load_recordings(command.traces, reader=command.reader))
     try:
         fitting, checking = split(questions, command.holdout, command.seed)
         fit = fit_threshold(fitting, precision, confidence)

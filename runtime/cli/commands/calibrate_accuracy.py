@@ -30,7 +30,7 @@ def calibrate_accuracy(command: CalibrateCommand, path: Path) -> int:
         raise BadRequest("--holdout must be between 0 and 1, as in 0.5")
     strategy = StrategySpec.parse(command.strategy)
     strategy.create(command.branches, forced=True)
-    questions = _usable(load_recordings(command.traces), command.branches)
+    questions = _usable(load_recordings(command.traces, reader=command.reader), command.branches)
     seen = seen_races(questions, strategy, command.branches, command.draws, command.seed)
     if not any(seen):
         raise BadRequest("no replayed race came to an answer: there is nothing to calibrate")

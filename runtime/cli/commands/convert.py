@@ -16,7 +16,7 @@ def run_convert(command: ConvertCommand) -> int:
         OutputClosed: nobody reads standard output any more.
         Interrupted: a signal came.
     """
-    questions = load_recordings(command.traces)
+    questions = load_recordings(command.traces, reader=command.reader)
     warn_of_cut_branches(questions, remedy="record with --param stop=none and a generous deadline")
     lines = [plain_line(question) for question in questions]
     if command.out is None:

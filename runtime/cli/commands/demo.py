@@ -26,7 +26,8 @@ from ..common.output import Output, is_terminal, standard_output
 from ..common.printable import one_line
 from ..common.questions import Asked
 from ..common.running import ExitStatus, run
-from ..display.displays import LiveDisplay, PlainDisplay
+from ..display.displays import PlainDisplay
+from ..display.live_display import LiveDisplay
 from ..display.ndjson import json_line
 from ..options.demo import DemoCommand
 

@@ -56,7 +56,8 @@ def run_plan(command: PlanCommand) -> int:
     profile = Profile.read(_there(command.profile, "frontrunner profile --out"))
     models = engine_models(profile)
     pilots = command.pilot or [Path("pilot.ndjson")]
-    questions = load_recordings([_there(path, "frontrunner pilot --out") for path in pilots])
+    there = [_there(path, "frontrunner pilot --out") for path in pilots]
+    questions = load_recordings(there, reader=command.reader)
     warn_of_cut_branches(questions, remedy="record with frontrunner pilot")
     estimator = Estimator(
         models,

@@ -65,7 +65,7 @@ def run_replay(command: ReplayCommand) -> int:
     if command.out is not None:
         _make_folder(command.out)
     job_of = _checked(command)
-    questions = load_recordings(command.traces, agreement=True)
+    questions = load_recordings(command.traces, agreement=True, reader=command.reader)
     replay = Replay(job_of(questions), command.processes)
     warn_of_cut_branches(questions, remedy="record with --param stop=none and a generous deadline")
     replayed = _with_progress(replay) if command.out is None else _resumed(command, replay)

@@ -123,7 +123,8 @@ def _server(
             return _Racing(named)
 
         return ask
-    references = [options.strategy, options.parameters.get("stop")]
+    own = [options.parameters.get(key) for key in ("stop", "weight")]
+    references = [options.strategy, *own]
     if make_runtime is not None or command.own_engine:
         return None
     if any(isinstance(name, str) and is_reference(name) for name in references):
@@ -213,10 +214,12 @@ async def _judge(questions: list[Asked], stack: AsyncExitStack) -> "Equivalence 
 
 
 def _display(command: SolveCommand, total: int, output: Output | None) -> Display:
-    from ..display.displays import AnswerDisplay, LiveDisplay, NdjsonDisplay, PlainDisplay
+    from ..display.displays import AnswerDisplay, NdjsonDisplay, PlainDisplay
 
     if output is None:
         from rich.console import Console
+
+        from ..display.live_display import LiveDisplay
 
         return LiveDisplay(Console(highlight=False), total)
     if command.json:

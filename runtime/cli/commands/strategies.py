@@ -1,7 +1,7 @@
 """``frontrunner strategies``: who may decide a race, and by what."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import MISSING, dataclass, field
+from dataclasses import MISSING, dataclass, field, replace
 from textwrap import wrap
 from typing import Any
 
@@ -12,6 +12,7 @@ from rich.text import Text
 from frontrunner._plugins import is_reference
 from frontrunner._suggestions import did_you_mean
 from frontrunner.strategies.descriptions import arguments_of, as_written, source_of, text_of
+from frontrunner.strategies.own_weights import WEIGHT_PLUGINS, weight_names
 from frontrunner.strategies.parameters import parameters_of
 from frontrunner.strategies.registry import (
     STRATEGY_PLUGINS,
@@ -23,6 +24,7 @@ from frontrunner.strategies.stop_rules import (
     STOP_RULES,
     stop_rule_names,
 )
+from frontrunner.strategies.weights import WEIGHT_NAMES, WEIGHTS
 
 from ...errors import BadRequest
 from ..common.console import plain_lines, print_json, print_lines
@@ -33,10 +35,10 @@ from ..options.strategies import StrategiesCommand
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """A strategy or a stop rule."""
+    """A strategy, a stop rule or a weight."""
 
     kind: str
-    """``strategy`` or ``stop rule``."""
+    """``strategy``, ``stop rule`` or ``weight``."""
     name: str
     text: str
     source: str
@@ -84,6 +86,11 @@ def _all() -> Iterator[Described]:
             yield _stop_rule(name)
         except ValueError as error:
             warn(str(error))
+    for name in _weights():
+        try:
+            yield _weight(name)
+        except ValueError as error:
+            warn(str(error))
 
 
 def _named(names: Sequence[str]) -> list[Described]:
@@ -91,12 +98,13 @@ def _named(names: Sequence[str]) -> list[Described]:
     for name in names:
         own = [_strategy(name)] if name in strategy_names() else []
         own += [_stop_rule(name)] if name in stop_rule_names() else []
+        own += [_weight(name)] if name in _weights() else []
         if not own and is_reference(name):
             own.append(_imported(name))
         if not own:
-            known = [*strategy_names(), *stop_rule_names()]
+            known = list(dict.fromkeys([*strategy_names(), *stop_rule_names(), *_weights()]))
             raise BadRequest(
-                f"there is no strategy or stop rule {name!r}; known: {', '.join(known)}"
+                f"there is no strategy, stop rule or weight {name!r}; known: {', '.join(known)}"
                 f"{did_you_mean(name, known)}"
             )
         found += own
@@ -104,14 +112,19 @@ def _named(names: Sequence[str]) -> list[Described]:
 
 
 def _imported(name: str) -> Described:
-    """One of a user's own: a stop rule, if it can say whether votes are settled."""
+    """One of a user's own: a stop rule, if it can say whether votes are settled, or a weight, if it
+    can weigh them."""
     try:
         STRATEGY_PLUGINS.load(name)
         factory = strategy_factory(name)
-        if callable(getattr(factory, "settled", None)):
-            STRATEGY_PLUGINS.registered.pop(name)  # it was imported as one, and is none
-            STOP_PLUGINS.load(name)
-            return _stop_rule(name)
+        for method, plugins, describe in (
+            ("settled", STOP_PLUGINS, _stop_rule),
+            ("weight", WEIGHT_PLUGINS, _weight),
+        ):
+            if callable(getattr(factory, method, None)):
+                STRATEGY_PLUGINS.registered.pop(name)  # it was imported as one, and is none
+                plugins.load(name)
+                return describe(name)
         return _strategy(name)
     except ValueError as error:
         raise BadRequest(str(error)) from error
@@ -125,6 +138,22 @@ def _stop_rule(name: str) -> Described:
     known: Any = STOP_RULES
     rule = known[name] if name in known else STOP_PLUGINS.find(name)
     return _described("stop rule", name, rule, arguments_of(strategy_factory("majority")))
+
+
+def _weights() -> list[str]:
+    """All weights but ``auto``, which is one of the others."""
+    return [name for name in weight_names() if name in WEIGHTS or name not in WEIGHT_NAMES]
+
+
+def _weight(name: str) -> Described:
+    majority = strategy_factory("majority")
+    if name not in WEIGHTS:
+        return _described("weight", name, WEIGHT_PLUGINS.find(name), {})
+    described = _described("weight", name, WEIGHTS[name], arguments_of(majority))
+    # With their defaults, which the strategy has.
+    own = {parameter["name"] for parameter in described.parameters} - {"branches"}
+    known = _described("strategy", "majority", majority, {}).parameters
+    return replace(described, parameters=[each for each in known if each["name"] in own])
 
 
 def _described(kind: str, name: str, factory: Any, shared: dict[str, str]) -> Described:

@@ -7,27 +7,36 @@ from ...answers import Equivalence, WorkerPool
 from ...common.logs import configure_logs
 from ...errors import BadRequest
 from ...traces.recordings import RecordedQuestion
-from ...traces.trace_files import agreed, read_traces, unified
+from ...traces.trace_files import READER_PLUGINS, agreed, read_traces, unified
 from .running import ExitStatus, run, warn
 
 
-def load_recordings(paths: Sequence[Path], *, agreement: bool = False) -> list[RecordedQuestion]:
+def load_recordings(
+    paths: Sequence[Path], *, agreement: bool = False, reader: str | None = None
+) -> list[RecordedQuestion]:
     """The questions in ``paths``, equal answers spelled alike.
 
     Args:
+        reader: the trace reader of a user's own that reads them, also in the form
+            ``package.module:function``.
         agreement: questions of which nobody knows what is right are taken, too: right is then what
             most of their branches answered, which a warning says.
 
     Raises:
-        BadRequest: a file cannot be read, or nobody knows what is right.
+        BadRequest: a file cannot be read, nobody knows what is right, or there is no such reader.
         Interrupted: a signal came.
     """
     configure_logs()  # or a warning would stand among the figures
     read: list[RecordedQuestion] = []
+    if reader is not None:
+        try:
+            READER_PLUGINS.load(reader)
+        except ValueError as error:
+            raise BadRequest(str(error)) from error
 
     async def load() -> int:
         async with WorkerPool(1) as pool:
-            read.extend(await unified(read_traces(paths), Equivalence(pool)))
+            read.extend(await unified(read_traces(paths, reader), Equivalence(pool)))
         return ExitStatus.DONE
 
     run(load)

@@ -1,13 +1,7 @@
-"""Ways to show races: a live view, lines of text, lines of JSON, or the bare answer."""
+"""Ways to show races where nobody looks on: lines of text, lines of JSON, or the bare answer.
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from rich.console import Console
-from rich.live import Live
-from rich.panel import Panel
-from rich.table import Table
-from rich.text import Text
+The live view is in ``live_display``: what it draws with takes a while to import.
+"""
 
 from ...errors import BadRequest
 from ...events.types import Event, RaceDecided
@@ -16,13 +10,8 @@ from ..common.output import Output
 from ..common.printable import one_line
 from ..common.questions import Asked
 from ..common.running import complain
-from .live import LiveView
 from .ndjson import event_line, json_line
-from .scoreboard import Scoreboard
 from .texts import facts
-
-#: Drawings of the live view a second; chosen, not measured: text is still readable as it runs.
-_FRAMES = 8
 
 
 class NdjsonDisplay(Display):
@@ -72,7 +61,8 @@ class PlainDisplay(Display):
 
     async def decided(self, outcome: Outcome, event: RaceDecided) -> None:
         if self._total > 1:
-            await self._output.line(summary_line(outcome, self._total).plain)
+            parts = summary_parts(outcome, self._total)
+            await self._output.line("".join(text for text, _ in parts))
             return
         for name, value in facts(outcome.result):
             await self._output.line(f"{name:<11}{value}")
@@ -82,90 +72,21 @@ class PlainDisplay(Display):
             complain(f"question {index + 1}: {error}")
 
 
-class LiveDisplay(Display):
-    """A live view of each race; then its outcome, in a panel if it was the only one."""
-
-    def __init__(self, console: Console, total: int) -> None:
-        self._console = console
-        self._total = total
-        self._board: Scoreboard | None = None
-        self._outcomes: list[Outcome] = []
-
-    @contextmanager
-    def race(self, index: int, asked: Asked) -> Iterator[None]:
-        board = self._board = Scoreboard(asked.text)
-        view = LiveView(board, self._progress(index))
-        # Drawn by a thread of Live's own: a terminal that stands still (Ctrl-S) holds back the
-        # view, not the race.
-        with Live(
-            view,
-            console=self._console,
-            refresh_per_second=_FRAMES,
-            transient=self._total > 1,
-        ):
-            try:
-                yield
-            finally:
-                self._board = None
-
-    async def happened(self, index: int, event: Event) -> None:
-        if self._board is not None:
-            self._board.take(event)
-
-    async def decided(self, outcome: Outcome, event: RaceDecided) -> None:
-        self._outcomes.append(outcome)
-        if self._total > 1:
-            self._console.print(summary_line(outcome, self._total))
-        else:
-            self._console.print(answer_panel(outcome))
-
-    async def refused(self, index: int, asked: Asked, error: BadRequest) -> None:
-        if self._total > 1:
-            complain(f"question {index + 1}: {error}")
-
-    def _progress(self, index: int) -> str:
-        """``question 3 of 12, 2 in time, 1 of 2 right``"""
-        if self._total == 1:
-            return ""
-        said = f"question {index + 1} of {self._total}"
-        if self._outcomes:
-            said += f", {sum(o.in_time for o in self._outcomes)} in time"
-            judged = [o for o in self._outcomes if o.correct is not None]
-            if judged:
-                said += f", {sum(o.correct is True for o in judged)} of {len(judged)} right"
-        return said
-
-
-def answer_panel(outcome: Outcome) -> Panel:
-    """What came out of a race."""
+def summary_parts(outcome: Outcome, total: int) -> list[tuple[str, str]]:
+    """One race of several in one line: pieces of text, each with its style."""
     result = outcome.result
-    (_, answer), *others = facts(result)
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="bright_black", no_wrap=True)
-    grid.add_column(overflow="fold")
-    style = "bold green" if result.answer is not None else "bold red"
-    grid.add_row("answer", Text(answer, style=style))
-    for name, value in others:
-        grid.add_row(name, Text(value))
-    return Panel(grid, border_style="green" if result.answer is not None else "red")
-
-
-def summary_line(outcome: Outcome, total: int) -> Text:
-    """One race of several in one line."""
-    result = outcome.result
-    line = Text(f"{outcome.index + 1:>{len(str(total))}}/{total} ", style="bright_black")
+    parts = [(f"{outcome.index + 1:>{len(str(total))}}/{total} ", "bright_black")]
     if outcome.correct is not None:
-        line.append(*(("✓ ", "green") if outcome.correct else ("✗ ", "red")))
-    line.append(one_line(result.answer) if result.answer is not None else "no answer", "bold")
+        parts.append(("✓ ", "green") if outcome.correct else ("✗ ", "red"))
+    parts.append((one_line(result.answer) if result.answer is not None else "no answer", "bold"))
     if outcome.correct is False and outcome.asked.answer is not None:
-        line.append(f" (right: {one_line(outcome.asked.answer)})")
-    line.append(f"  {result.stop_reason.replace('_', ' ')}")
-    line.append(f"  {result.elapsed:.2f} s of {result.deadline:g} s")
+        parts.append((f" (right: {one_line(outcome.asked.answer)})", ""))
+    parts.append((f"  {result.stop_reason.replace('_', ' ')}", ""))
+    parts.append((f"  {result.elapsed:.2f} s of {result.deadline:g} s", ""))
     if not outcome.in_time:
-        line.append(" late", style="red")
-    for note in result.notes:
-        line.append(f"  {note.code.replace('_', ' ')}", style="yellow")
-    return line
+        parts.append((" late", "red"))
+    parts += [(f"  {note.code.replace('_', ' ')}", "yellow") for note in result.notes]
+    return parts
 
 
 def closing_line(outcomes: list[Outcome], total: int) -> str:

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from .common import Reader
+
 HELP = (
     "Fit the reward threshold of best_of_n for a target precision, or what a confidence is worth."
     "\n\nWith --precision it reads traces of frontrunner solve --trace with scores, and sets of "
@@ -108,4 +110,5 @@ class CalibrateCommand:
     seed: Annotated[
         int, typer.Option("--seed", metavar="N", help="Which questions are held out.")
     ] = 0
+    reader: Reader = None
     json: Annotated[bool, typer.Option("--json", help="All figures as one JSON object.")] = False

@@ -26,6 +26,15 @@ Sets = Annotated[
         show_default=False,
     ),
 ]
+Reader = Annotated[
+    str | None,
+    typer.Option(
+        "--reader",
+        metavar="NAME",
+        help="The trace reader of your own that reads the files (package.module:function).",
+        show_default="told by what is in each file",
+    ),
+]
 Deadline = Annotated[
     float | None,
     typer.Option(

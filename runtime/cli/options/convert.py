@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from .common import Reader
+
 HELP = (
     "Write recorded branches in the plain form.\n\nReads whatever frontrunner replay reads, and "
     "writes a line of JSON for each question: lists of answers, lengths, and what is right. Equal "
@@ -16,6 +18,8 @@ EPILOG = """[bold]Examples[/bold]
 [cyan]frontrunner convert races.ndjson --out plain.jsonl[/cyan]
 
 [cyan]frontrunner convert math_rm8.jsonl | jq -c .answers[/cyan]
+
+[cyan]frontrunner convert mine.csv --reader my_package.files:rows[/cyan]   a form of your own
 
 [cyan]frontrunner replay plain.jsonl --branches 8[/cyan]   reads it again
 
@@ -44,3 +48,4 @@ class ConvertCommand:
         Path | None,
         typer.Option("--out", "-o", metavar="FILE", help="Without it, standard output."),
     ] = None
+    reader: Reader = None

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .common import ConfigFile, Sets
+from .common import ConfigFile, Reader, Sets
 
 HELP = (
     "Choose branches, speculation and stop rule for a deadline.\n\nSays why, and what is "
@@ -106,4 +106,5 @@ class PlanCommand:
             show_default=False,
         ),
     ] = None
+    reader: Reader = None
     json: Annotated[bool, typer.Option("--json", help="The plan as one JSON object.")] = False

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from .common import Reader
+
 HELP = (
     "Compare strategies on recorded branches, fast and without an engine.\n\nReads traces of "
     "frontrunner solve --trace and pilot, Parallel-Probe's files of probed branches, scored "
@@ -134,4 +136,5 @@ class ReplayCommand:
             "latency and its tokens.",
         ),
     ] = False
+    reader: Reader = None
     json: Annotated[bool, typer.Option("--json", help="Each cell as a line of JSON.")] = False

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 HELP = (
-    "List the strategies and stop rules, with parameters, defaults and sources.\n\nThose of "
-    "installed packages are among them, and one of your own is shown by its name in the form "
-    "package.module:Class."
+    "List the strategies, stop rules and weights, with parameters, defaults and sources.\n\n"
+    "Those of installed packages are among them, and one of your own is shown by its name in the "
+    "form package.module:Class."
 )
 EPILOG = """[bold]Examples[/bold]
 

@@ -37,7 +37,8 @@ from .requests import Requests
 
 
 class PoolEngine:
-    """An ``Engine`` of several."""
+    """An ``Engine`` of several that serve the same model. Members join, drain and leave while races
+    run; what one loses goes on elsewhere from its exact tokens."""
 
     def __init__(
         self,

@@ -18,6 +18,7 @@ from ...model_files.cache_room import cache_room
 from ...model_files.inspection import GGUF_ADVICE, inspect
 from .folder import EngineFolder
 from .processes import EngineProcesses
+from .quiet import keep_quiet, quiet_children
 
 if TYPE_CHECKING:
     from vllm.v1.engine.async_llm import AsyncLLM
@@ -92,6 +93,7 @@ def set_environment(log_level: str, *, offline: bool) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if offline:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    keep_quiet()
 
 
 class StartedVllm:
@@ -155,9 +157,10 @@ def _build(arguments: Mapping[str, Any], stat_loggers: Sequence[Any]) -> "AsyncL
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
-        return AsyncLLM.from_engine_args(
-            AsyncEngineArgs(**arguments), stat_loggers=list(stat_loggers) or None
-        )
+        with quiet_children():
+            return AsyncLLM.from_engine_args(
+                AsyncEngineArgs(**arguments), stat_loggers=list(stat_loggers) or None
+            )
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 

@@ -13,8 +13,8 @@ from rich.live import Live
 from frontrunner.runtime import events
 from frontrunner.runtime.cli.common.command_races import Outcome
 from frontrunner.runtime.cli.common.questions import Asked
-from frontrunner.runtime.cli.display.displays import answer_panel
 from frontrunner.runtime.cli.display.live import LiveView
+from frontrunner.runtime.cli.display.live_display import answer_panel
 from frontrunner.runtime.cli.display.scoreboard import Scoreboard
 from frontrunner.runtime.result import BranchReport, Result
 from frontrunner.strategies.protocol import BranchStatus, StopReason

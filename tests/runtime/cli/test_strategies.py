@@ -1,6 +1,11 @@
 """``frontrunner strategies``."""
 
-from frontrunner.strategies import stop_rule_names, strategy_names, strategy_parameters
+from frontrunner.strategies import (
+    stop_rule_names,
+    strategy_names,
+    strategy_parameters,
+    weight_names,
+)
 
 from .conftest import RunCli
 
@@ -11,6 +16,7 @@ def test_all_are_listed_with_parameters_defaults_and_sources(run_cli: RunCli) ->
     assert named == [
         *(("strategy", name) for name in strategy_names()),
         *(("stop rule", name) for name in stop_rule_names()),
+        *(("weight", name) for name in weight_names() if name != "auto"),  # one of the others
     ]
     for line in lines:
         assert line["summary"]
@@ -42,6 +48,8 @@ def test_one_of_a_users_own(run_cli: RunCli) -> None:
     assert "agree=2: branches that must give the same answer" in done.out
     rule = run_cli("strategies", "examples.own_stop_rule:Unanimous", "--json").lines()
     assert (rule[0]["kind"], rule[0]["parameters"][0]["name"]) == ("stop rule", "votes")
+    weight = run_cli("strategies", "examples.own_weight:Concise", "--json").lines()
+    assert (weight[0]["kind"], weight[0]["parameters"][0]["name"]) == ("weight", "power")
 
 
 def test_what_there_is_not(run_cli: RunCli) -> None:

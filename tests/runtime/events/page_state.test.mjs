@@ -40,7 +40,9 @@ function toldBranch(branch) {
     extensions: branch.extensions,
     probes: branch.probes,
     scores: branch.scores,
-    calls: branch.calls,
+    calls: branch.calls.map(({ call, name, outcome, result, arguments: given }) => ({
+      call, name, arguments: given, outcome, result,
+    })),
     started_at: branch.startedAt,
     ended_at: branch.endedAt,
     text: branch.own.text,

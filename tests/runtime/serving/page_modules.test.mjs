@@ -14,6 +14,8 @@ const { Finishes } = await load("finish");
 const { takeFormulas } = await load("math_marks");
 const { byNumber, byWhatMatters, leadingBranch } = await load("order");
 const { asHtml, asTrace } = await load("share");
+const { racesIn } = await load("imported");
+const { actsOf, openCall, thinks } = await load("acts");
 const { parts, replyStart } = await load("thinking");
 const { replaySpeed, scaleEnd } = await load("time_scale");
 const words = await load("words");
@@ -240,4 +242,110 @@ test("a trace can be written of any events", () => {
   const { branches, question, gold, result } = JSON.parse(line);
   assert.deepEqual([branches[0].tokens, question, gold, result], [1, "q?", null, null]);
   assert.ok(line.endsWith("\n"));
+});
+
+const TAGGED = { start: "<think>", end: "</think>", channels: false, position: "text" };
+const calledAt = (branch, call, at, more = {}) => ({
+  type: "frontrunner.tool.called", branch, call, at, name: "add", arguments: '{"a":1,"b":2}', ...more,
+});
+const returned = (branch, call, at, result, outcome = "returned") => ({
+  type: "frontrunner.tool.returned", branch, call, at, name: "add", outcome, result, seconds: 1,
+});
+const ofSeveral = (...events) => {
+  const begun = {
+    type: "frontrunner.race.started", at: 0, race_id: "r", deadline: 8, branches: 2, thinking: TAGGED,
+  };
+  const summary = {
+    race_id: "r", answer: "7", confidence: 0.9, stop_reason: "clinched", notes: [], votes: { 7: 1 },
+    forced_votes: {}, branches: { launched: 2, finished: 1, cancelled: 1 }, tokens_generated: 9,
+    tokens_saved: 0, elapsed: 4, overshoot: 0,
+  };
+  const response = { status: "completed", error: null, output: [], frontrunner: summary };
+  return [begun, ...events, { type: "response.completed", at: 4, response }];
+};
+const ACTING = ofSeveral(
+  started(0, 0),
+  started(1, 0),
+  delta(0, 1, "<think>x "),
+  calledAt(0, 1, 1),
+  calledAt(1, 2, 1.5, { shared: true }),
+  returned(0, 1, 2, "3"),
+  delta(0, 3, "y</think> so \\boxed{7}"),
+  ended(0, 3, "finished", "7", 2),
+);
+const playedTo = (events, at) => {
+  const race = newRace();
+  for (const event of events) if (event.at <= at) apply(race, event);
+  return race;
+};
+
+test("thoughts and calls stand below the bar, on its scale", () => {
+  const early = playedTo(ACTING, 1.5);
+  const [first, second] = [0, 1].map((index) => early.branches.get(index));
+  assert.equal(openCall(first).name, "add");
+  assert.equal(thinks(first, early), true);
+  assert.deepEqual(actsOf(second, early, false), [{ kind: "waits", from: 1.5, to: null }]);
+  const race = playedTo(ACTING, 9);
+  const [one, other] = [0, 1].map((index) => race.branches.get(index));
+  assert.equal(openCall(one), null);
+  assert.equal(thinks(one, race), false);
+  const [thought, call] = actsOf(one, race, false);
+  assert.deepEqual(call, { kind: "call", from: 1, to: 2 });
+  assert.ok(thought.kind === "thought" && thought.from > 0 && thought.to < 3);
+  assert.deepEqual(actsOf(one, race, true)[1], { kind: "call", from: 1, to: 1 });
+  // Nobody heard of its end: it is over with its branch.
+  assert.deepEqual(actsOf(other, race, false), [{ kind: "call", from: 1.5, to: 4 }]);
+});
+
+test("a saved page and a saved trace are opened again", () => {
+  const asked = { input: "</script><!-- 3 + 4?", model: "m" };
+  const page = asHtml(playedTo(ACTING, 9), asked.input, "m", { asked, events: ACTING });
+  assert.equal(page.match(/<script/g).length, 1);
+  assert.deepEqual(racesIn(page), [{ asked, events: ACTING }]);
+  const [{ events, asked: about }] = racesIn(asTrace(ACTING, asked.input));
+  assert.equal(about.input, asked.input);
+  const race = playedTo(events, 9);
+  const told = ({ status, answer, tokens, calls }) => [status, answer, tokens, calls.length];
+  assert.deepEqual([...race.branches.values()].map(told), [["finished", "7", 2, 1], ["cancelled", null, 0, 0]]);
+  assert.equal(wholeText(race.branches.get(0)), wholeText(playedTo(ACTING, 9).branches.get(0)));
+  assert.deepEqual([race.leader, race.outcome.at, race.outcome.summary.stop_reason], ["7", 4, "clinched"]);
+  // Between its times a branch is somewhere between.
+  const middle = wholeText(playedTo(events, 2).branches.get(0)).length;
+  assert.ok(middle > 0 && middle < wholeText(race.branches.get(0)).length);
+});
+
+test("the events of solve --json are opened, several races too", () => {
+  const lines = (id) => [
+    { event: "race_started", at: 0, race_id: id, deadline: 5, branches: 1 },
+    { event: "branch_started", at: 0, branch: 0, parent: null, inherited_tokens: 0 },
+    { event: "something_new", at: 0.5 },
+    { event: "branch_progressed", at: 1, branch: 0, text: "7", tokens: 1, forced: false },
+    { event: "branch_ended", at: 1, branch: 0, status: "finished", answer: "7", tokens: 1, reason: null },
+    { event: "race_decided", at: 1, result: {
+      race_id: id, answer: "7", text: "7", confidence: 1, stop_reason: "exhausted", elapsed: 1,
+      deadline: 5, votes: { 7: 1 }, forced_votes: {}, branches: [{ status: "finished" }],
+      tokens_generated: 1, tokens_saved: 0, notes: [],
+    } },
+  ];
+  const races = racesIn([...lines("a"), ...lines("b")].map((line) => JSON.stringify(line)).join("\n"));
+  assert.deepEqual(races.map(({ events }) => playedTo(events, 9).raceId), ["a", "b"]);
+  const { outcome } = playedTo(races[0].events, 9);
+  assert.deepEqual([outcome.text, outcome.summary.branches.finished], ["7", 1]);
+});
+
+test("what is no race is refused with a sentence", () => {
+  for (const text of [
+    "", "x", "{}", "[1]", "<html></html>", '{"frontrunner_trace": 1', "null", '{"event": "race_started"}',
+    '<script id="frontrunner-race">{}</script>', '<script id="frontrunner-race">{"events": [1]}</script>',
+    JSON.stringify({ event: "race_started", at: 0, deadline: 3, branches: 1 }),
+  ]) {
+    assert.throws(() => racesIn(text), /^Error: [A-Z].*\.$/, text);
+  }
+});
+
+test("short answers in TeX are read in a line", () => {
+  const read = ["7", "\\frac{1}{2}", "\\dfrac{x+1}{2}", "3\\sqrt{2}", "2\\pi", "\\sqrt{10}", "\\begin{x}"];
+  assert.deepEqual(read.map(words.readable), ["7", "1/2", "(x+1)/2", "3√2", "2π", "√(10)", "\\begin{x}"]);
+  assert.equal(words.called("add", '{"a":1,"b":"x"}'), "add(a: 1, b: x)");
+  assert.equal(words.called("add", "no JSON"), "add(no JSON)");
 });

@@ -4,11 +4,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from anyio.from_thread import run_sync as in_loop
 from tests.backends import until
+from tests.runtime.events.recorded_races import STREAMS
 from tests.runtime.race_harness import Rewards
 
 from frontrunner.runtime.engines import BranchScript, Piece
@@ -488,6 +490,42 @@ async def test_a_server_that_knows_the_race_no_more(serve: Serve, browser: Any) 
         await driven(steps)
 
 
+async def test_a_race_whose_events_were_missed_still_has_its_result(
+    serve: Serve, browser: Any
+) -> None:
+    async with serve(STEADY, log_frames=8) as served:
+        page = page_of(browser, served)
+
+        def drop() -> None:
+            for connection in list(served.app[SOCKETS]):
+                connection.end(1013, "as if it had stalled")
+
+        def steps() -> None:
+            page.open()
+            # It comes back as if it had seen nothing yet, which is not kept any more.
+            page.js("""
+              const Real = WebSocket;
+              window.WebSocket = class extends Real {
+                send(text) {
+                  super.send(text.replace(/"starting_after":\\d+/, '"starting_after":0'));
+                }
+              };
+            """)
+            page.ask(deadline=20)
+            page.wait(lambda: page.statuses() == ["running"] * 4)
+            page.wait(lambda: all("step" in words for words in page.texts(".lane .tail")))
+            in_loop(drop)
+            page.wait(lambda: page.text("connection").startswith("Part of the race was not seen"))
+            page.wait_until_over()
+            assert page.text("standing-answer") == "42"
+            assert page.statuses() == ["lost"] * 4
+            assert set(page.texts(".why")) == {"its end was not seen"}
+            assert not page.shown("problem")
+            assert page.text("connection") == ""
+
+        await driven(steps)
+
+
 WRITTEN = """<think>hm</think>
 # Steps
 1. **first** $x^2$ costs $5
@@ -657,6 +695,39 @@ async def test_earlier_races_and_a_follow_up(serve: Serve, browser: Any) -> None
         await driven(steps)
         asked = served.engine.requests[-1]
         assert asked.sampling.temperature == 0.5
+
+
+async def test_a_saved_race_is_opened_with_its_calls_of_tools(
+    serve: Serve, browser: Any, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.jsonl"
+    broken.write_text('{"frontrunner_trace": 1, "branches": [')
+    async with serve() as served:
+        page = page_of(browser, served)
+
+        def steps() -> None:
+            page.open()
+            page.at("open-file").send_keys(str(STREAMS / "tools.ndjson"))
+            page.wait(lambda: page.text("standing-answer") == "7")
+            assert page.statuses() == ["finished", "finished", "lost"]
+            assert page.texts(".tool-lane .called") == ["add(a: 3, b: 4)", "add(a: 0, b: 4)"]
+            given, failed = page.texts(".tool-lane .told")
+            assert failed.startswith("failed: ")
+            assert given.startswith("7 (")
+            assert given.endswith("for branches 1, 2)")
+            assert len(page.find(".acts .call")) == 3
+            page.find(".row")[0].click()
+            assert len(page.texts(".lane[data-open] .calls li")) == 1
+            assert page.shown("earlier")  # it is kept
+            page.at("play").click()
+            page.wait(lambda: page.text("play") == "Pause")
+            page.at("open-file").send_keys(str(broken))
+            page.wait(lambda: page.shown("problem"))
+            told = page.text("problem-what")
+            assert told.startswith("The file broken.jsonl cannot be opened. Line 1")
+            assert page.complaints() == []
+
+        await driven(steps)
 
 
 async def test_parameters_that_mean_nothing_are_not_shown(serve: Serve, browser: Any) -> None:

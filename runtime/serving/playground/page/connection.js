@@ -2,6 +2,8 @@
 
 const KEY_PROTOCOL = "openai-insecure-api-key.";
 const LAST = new Set(["response.completed", "response.incomplete", "response.failed"]);
+/** Milliseconds between two questions for the result of a race whose events were missed. */
+const LOOK = 500;
 /** Milliseconds before each attempt to come back. */
 const PAUSES = [0, 250, 500, 1000, 2000, 4000, 4000, 4000, 4000];
 
@@ -15,13 +17,15 @@ export class Connection {
   #last = -1; // number of the last event
   #cancelled = false;
   #done = false;
+  #waits = false; // for the result alone
   #attempts = 0;
   #timer = null;
 
   /**
    * `listener` has `event(event)`, `refused(error)` for an `error` event of the server,
-   * `unreachable(begun)` when there is no way (back) to it, and `away(back)` when the socket
-   * dropped (false) and when it is there again (true).
+   * `unreachable(begun)` when there is no way (back) to it, `away(back)` when the socket dropped
+   * (false) and when it is there again (true), and `missed()` when the events that were missed are
+   * not kept any more: the next event is then the last one.
    */
   constructor(address, key, listener) {
     this.#address = address;
@@ -37,13 +41,15 @@ export class Connection {
   /** End the race. Its last event still comes. */
   cancel() {
     this.#cancelled = true;
-    if (this.#responseId !== null) this.#sendCancel();
+    if (this.#waits) fetch(`${this.#overHttp()}/cancel`, this.#asking("POST")).catch(() => {});
+    else if (this.#responseId !== null) this.#sendCancel();
   }
 
   /** The page is left: nobody will see the end of the race. */
   leave() {
-    if (this.#done) return;
+    if (this.#done && !this.#waits) return;
     this.cancel();
+    this.#waits = false;
     this.#finish();
   }
 
@@ -98,7 +104,35 @@ export class Connection {
   #refuse(error) {
     if (error.code === "response_cancel_not_active") return; // it ended just before
     this.#finish();
+    if (error.code === "events_expired" && this.#responseId !== null) return this.#askForResult(error);
     this.#listener.refused(error);
+  }
+
+  /** What came of the race, though not how: the reader was too slow, or away for too long. */
+  async #askForResult(error) {
+    this.#waits = true;
+    this.#listener.missed();
+    while (this.#waits) {
+      const response = await fetch(this.#overHttp(), this.#asking("GET"))
+        .then((reply) => (reply.ok ? reply.json() : null))
+        .catch(() => null);
+      const ended = response && response.status !== "in_progress" && response.status !== "queued";
+      if (response === null || ended) this.#waits = false;
+      if (response === null) this.#listener.refused(error);
+      if (ended) {
+        const type = response.status === "completed" ? "response.completed" : "response.incomplete";
+        this.#listener.event({ type, response: { ...response, missed: true } });
+      }
+      await new Promise((resolve) => setTimeout(resolve, LOOK));
+    }
+  }
+
+  #overHttp() {
+    return `${this.#address.replace(/^ws/, "http")}/${this.#responseId}`;
+  }
+
+  #asking(method) {
+    return { method, keepalive: true, headers: this.#key ? { Authorization: `Bearer ${this.#key}` } : {} };
   }
 
   #closed() {

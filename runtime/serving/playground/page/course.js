@@ -10,7 +10,7 @@ const marks = {
   decided: [byId("mark-decided"), byId("label-decided")],
 };
 /** What became of the race at its end. */
-const ENDS = { cancelled: "cancelled", lost: "last heard of" };
+const ENDS = { cancelled: "cancelled", failed: "failed", lost: "last heard of" };
 
 /**
  * Draw the race as it stands `now` seconds after its start; `duration` is of one that is replayed,

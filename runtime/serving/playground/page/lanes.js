@@ -1,17 +1,20 @@
 // The branches, each in its lane: how far it got, its last words, and what became of it.
 
+import { actsOf, openCall, thinks } from "./acts.js";
 import { make, makeShape, setProperty, toggle, write } from "./elements.js";
 import { length } from "./finish.js";
 import { sections } from "./lead.js";
 import { byNumber, byWhatMatters } from "./order.js";
 import { isActive, wholeText } from "./state.js";
 import { replyStart } from "./thinking.js";
-import { count, shortReason, statusWord, times, whyEnded } from "./words.js";
+import { called, count, outcomeWord, readable, seconds, shortReason, statusWord, times, whyEnded } from "./words.js";
 
 /** Lanes in the page at a time; searches may launch many more branches. */
 const MOST = 96;
 /** Characters of a lane's last words. */
 const WORDS = 200;
+/** Milliseconds between two looks at what a running branch thinks: all of its text is read. */
+const LOOK = 400;
 
 /**
  * How lanes are shown: `axis` is "tokens" or "time", `order` is "matters" or "number", `compact`
@@ -117,7 +120,9 @@ class Lane {
   #answer = make("span", "answer");
   #why = make("span", "why");
   #tokens = make("span", "tokens");
+  #acts = make("span", "acts");
   #facts = make("p", "about");
+  #calls = make("ul", "calls");
   #prose = make("div", "texts");
   #written = make("details", "written", make("summary", "", "As it was written"));
   #text = document.createTextNode("");
@@ -126,13 +131,16 @@ class Lane {
   #branch = null;
   #race = null;
   #shown = ""; // the text that is rendered
+  #lookedAt = 0; // at its thoughts, on the page's clock
+  #thinks = false;
+  #drawnActs = "";
 
   constructor(index) {
     const words = make("span", "words", make("span", "line", this.#tail, this.#said));
     words.dir = "auto";
     this.#answer.dir = "auto";
     const number = make("span", "number", String(index + 1));
-    const track = make("span", "track", words, this.#rule);
+    const track = make("span", "track", words, this.#rule, this.#acts);
     // What changes all the time is not part of the row's name: a reader would be cut short.
     for (const busy of [track, this.#tokens]) busy.setAttribute("aria-hidden", "true");
     const result = make("span", "result", this.#fate, " ", this.#answer, " ", this.#why);
@@ -144,7 +152,11 @@ class Lane {
     const pre = make("pre", "", this.#text);
     pre.dir = "auto";
     this.#written.append(pre);
-    this.#whole = make("div", "whole", this.#facts, this.#prose, this.#written);
+    // It scrolls: by keyboard, too.
+    this.#prose.tabIndex = 0;
+    this.#prose.setAttribute("role", "group");
+    this.#prose.setAttribute("aria-label", `Text of branch ${index + 1}`);
+    this.#whole = make("div", "whole", this.#facts, this.#calls, this.#prose, this.#written);
     this.#whole.hidden = true;
     this.#whole.id = `branch-${index}`;
     this.#row.setAttribute("aria-controls", this.#whole.id);
@@ -171,8 +183,9 @@ class Lane {
       write(this.#tail, lastWords(branch.own.tail(WORDS)));
       write(this.#said, lastWords(branch.forced.tail(WORDS)));
     }
-    write(this.#fate, statusWord(branch.status));
-    write(this.#answer, branch.answer ?? guess(branch));
+    this.#drawActs(branch, race, axis, end);
+    write(this.#fate, this.#doing(branch));
+    write(this.#answer, branch.answer === null ? guess(branch) : readable(branch.answer));
     toggle(this.#answer, "data-guess", branch.answer === null);
     const reason = branch.reason === null ? "" : whyEnded(branch.reason);
     write(this.#why, compact && branch.reason !== null ? shortReason(branch.reason) : reason);
@@ -194,9 +207,44 @@ class Lane {
     setProperty(this.#rule, "--reply", text.length === 0 ? null : (1 - start / text.length).toFixed(3));
   }
 
+  /** Its thoughts and calls. Those of a branch that runs are looked for now and then. */
+  #drawActs(branch, race, axis, end) {
+    if (race.thinking === null && branch.calls.length === 0) {
+      this.#thinks = false;
+      if (this.#drawnActs) this.#acts.replaceChildren();
+      this.#drawnActs = "";
+      return;
+    }
+    const now = performance.now();
+    const active = isActive(branch);
+    if (active && race.thinking !== null && now - this.#lookedAt < LOOK && !openCall(branch)) return;
+    this.#lookedAt = now;
+    this.#thinks = active && thinks(branch, race);
+    const found = actsOf(branch, race, axis === "tokens");
+    const drawn = `${axis} ${end} ${JSON.stringify(found)}`;
+    if (drawn === this.#drawnActs) return;
+    this.#drawnActs = drawn;
+    const share = (value) => Math.min(1, Math.max(0, value / end)).toFixed(4);
+    this.#acts.replaceChildren(
+      ...found.map(({ kind, from, to }) => {
+        const act = make("span", kind);
+        act.style.setProperty("--from", share(from));
+        if (to !== null) act.style.setProperty("--to", share(to));
+        return act;
+      }),
+    );
+  }
+
+  /** What it does at the moment, or what became of it. */
+  #doing(branch) {
+    const call = openCall(branch);
+    if (call) return `waits for ${call.name}`;
+    return this.#thinks && branch.status === "running" ? "thinking" : statusWord(branch.status);
+  }
+
   /** In whole words, where the row has room for a few only. */
   #explain(branch, reason) {
-    const fate = `${statusWord(branch.status)}${reason ? `: ${reason}` : ""}`;
+    const fate = `${this.#doing(branch)}${reason ? `: ${reason}` : ""}`;
     const title = `Branch ${branch.index + 1}, ${fate}. Show all of its text`;
     if (this.#row.title !== title) this.#row.title = title;
   }
@@ -209,6 +257,18 @@ class Lane {
     else this.#clear();
   }
 
+  #drawCalls(branch) {
+    while (this.#calls.children.length > branch.calls.length) this.#calls.lastElementChild.remove();
+    branch.calls.forEach((call, place) => {
+      const known = this.#calls.children[place];
+      const item = known ?? make("li", "", make("code"), " ", make("span"));
+      if (!known) this.#calls.append(item);
+      item.dir = "auto";
+      write(item.children[0], called(call.name, call.arguments));
+      write(item.children[1], aboutCall(call));
+    });
+  }
+
   /** A text that is not read takes no room. */
   #clear() {
     this.#shown = "";
@@ -219,6 +279,7 @@ class Lane {
   #drawWhole() {
     const branch = this.#branch;
     write(this.#facts, about(branch));
+    this.#drawCalls(branch);
     const text = wholeText(branch);
     const grows = isActive(branch);
     this.#written.open ||= grows;
@@ -246,6 +307,14 @@ function guess(branch) {
   return answer === undefined || answer === null ? "" : `${answer}?`;
 }
 
+function aboutCall({ outcome, result, tokens, from, to, shared }) {
+  const told = [`after ${count(tokens)} tokens`];
+  if (shared) told.push("run once for all branches that ask it");
+  if (outcome === null) return `${told.join("; ")}; it is waited for.`;
+  told.push(`${outcomeWord(outcome)} after ${seconds((to ?? from) - from)}`);
+  return `${told.join("; ")}${result === null ? "." : `: ${result}`}`;
+}
+
 function about(branch) {
   const told = [`${count(branch.tokens)} tokens`];
   if (branch.parent !== null) {
@@ -257,9 +326,6 @@ function about(branch) {
   }
   for (const probe of branch.probes.slice(-3)) {
     told.push(`would have said ${probe.answer ?? "nothing"} after ${probe.tokens} tokens`);
-  }
-  for (const call of branch.calls.slice(-3)) {
-    told.push(call.outcome ? `${call.name} ${call.outcome}` : `waits for ${call.name}`);
   }
   const score = branch.scores.at(-1)?.score ?? null;
   if (score !== null) told.push(`score ${score.toFixed(3)}`);

@@ -9,6 +9,7 @@ import {
   apiKey, askForKey, goToQuestion, isKeyed, loadOffer, modelName, readRequest, setQuestion, setTurns,
 } from "./form.js";
 import { keep } from "./history.js";
+import { racesIn } from "./imported.js";
 import { loadProse } from "./lead.js";
 import { Player, Recording } from "./recording.js";
 import { announcement } from "./standing.js";
@@ -16,7 +17,7 @@ import { apply, lose, newRace } from "./state.js";
 import { copyFrom, offerToTakeAway, replyOf } from "./take_away.js";
 import { replaySpeed } from "./time_scale.js";
 import { drawRace, rememberLengths } from "./view.js";
-import { advice, seconds } from "./words.js";
+import { advice, seconds, sentence } from "./words.js";
 
 const BASE = new URL("v1", document.baseURI).href;
 const SOCKET = `${BASE.replace(/^http/, "ws")}/responses`;
@@ -37,6 +38,12 @@ const LOST = {
   message: "The connection was lost, and the race could not be found again.",
   todo: "Start it again.",
 };
+const OPENABLE =
+  "Choose a page or a trace that was saved here, or what solve --trace or solve --json wrote.";
+/** Races of a file that are kept: no more earlier ones are. */
+const MOST_RACES = 30;
+/** Bytes of a file that is opened. */
+const LARGEST_FILE = 64_000_000;
 /** Milliseconds between two drawings of many branches, so that a browser has time for the rest. */
 const CALM = 80;
 
@@ -101,6 +108,9 @@ const listener = {
     lost();
     // A browser does not say why a websocket was refused: ask in a way that does.
     if (await loadOffer(showProblem)) showProblem(begun ? LOST : REFUSED);
+  },
+  missed() {
+    write(byId("connection"), "Part of the race was not seen. Its result is waited for.");
   },
   away(back) {
     write(byId("connection"), back ? "" : "Connection lost. Trying to come back.");
@@ -183,7 +193,7 @@ function beginReplay() {
   player.speed = replaySpeed(player.duration);
   byId("speed").value = String(player.speed);
   byId("take-away").hidden = false;
-  byId("follow-up").hidden = !replyOf(race);
+  for (const id of ["copy-answer", "follow-up"]) byId(id).hidden = !replyOf(race);
   showMoment(race, player.duration, false);
 }
 
@@ -205,15 +215,19 @@ function showMoment(shown, at, playing) {
 }
 
 async function keepRace() {
-  const { outcome } = race;
-  const head = {
+  if (await keep(headOf(race, asked), asked, recording.events)) await drawEarlier(showEarlier);
+}
+
+/** What the list of earlier races shows of one. */
+function headOf(ended, { input }) {
+  const { outcome } = ended;
+  return {
     when: Date.now(),
-    question: questionOf(asked.input),
-    answer: outcome.summary ? replyOf(race) : null,
+    question: questionOf(input),
+    answer: outcome.summary ? replyOf(ended) : null,
     status: outcome.status,
     at: outcome.at,
   };
-  if (await keep(head, asked, recording.events)) await drawEarlier(showEarlier);
 }
 
 /** Show a race that was kept, as if it had ended just now. */
@@ -222,16 +236,44 @@ function showEarlier(head, kept) {
   leaveReplay();
   showProblem(null);
   asked = kept.asked;
-  race = newRace();
-  recording = new Recording();
-  for (const event of kept.events) {
-    recording.add(event, event.at);
-    apply(race, event);
-  }
+  ({ race, recording } = played(kept.events));
   toggle(byId("race"), "data-idle", false);
   beginReplay();
   say(`An earlier race. ${announcement(race)}`);
   goToRace();
+}
+
+/** A race that has ended, of its events. */
+function played(events) {
+  const ended = { race: newRace(), recording: new Recording() };
+  for (const event of events) {
+    ended.recording.add(event, event.at);
+    apply(ended.race, event);
+  }
+  return ended;
+}
+
+/** Show the first race of a file, and keep all of them with the earlier ones. */
+async function openFile(file) {
+  if (connection) return say("Cancel the race that runs first.");
+  let races;
+  try {
+    if (file.size > LARGEST_FILE) throw new Error("The file is larger than 64 MB.");
+    races = racesIn(await file.text());
+    // One that cannot be played is no race, whatever else it looks like.
+    for (const saved of races.slice(0, MOST_RACES).reverse()) {
+      const head = headOf(played(saved.events).race, saved.asked);
+      await keep(head, saved.asked, saved.events);
+    }
+  } catch (error) {
+    return showProblem({ message: `The file ${file.name} cannot be opened. ${error.message}`, todo: OPENABLE });
+  }
+  await drawEarlier(showEarlier);
+  showEarlier(null, races[0]);
+  if (races.length > 1) {
+    byId("earlier").open = true;
+    say(`The first of ${races.length} races. The others are under Earlier races.`);
+  }
 }
 
 function followUp() {
@@ -253,7 +295,7 @@ function showProblem(error) {
   toggle(box, "hidden", error === null);
   if (error === null) return;
   const told = error.code === "unreachable" ? UNREACHABLE : error;
-  write(byId("problem-what"), told.message);
+  write(byId("problem-what"), sentence(told.message));
   write(byId("problem-todo"), told.todo ?? advice(told.code));
   if (error.code === "invalid_api_key") askForKey();
 }
@@ -297,6 +339,12 @@ byId("moment").addEventListener("input", (event) => {
 byId("speed").addEventListener("change", (event) => {
   if (player) player.speed = Number(event.target.value);
 });
+byId("open-saved").addEventListener("click", () => byId("open-file").click());
+byId("open-file").addEventListener("change", async ({ target }) => {
+  const [file] = target.files;
+  if (file) await openFile(file);
+  target.value = ""; // or the same file could not be opened again
+});
 byId("follow-up").addEventListener("click", followUp);
 byId("new-conversation").addEventListener("click", () => {
   setTurns([]);
@@ -307,7 +355,7 @@ for (const button of document.querySelectorAll("[data-copies]")) {
   button.addEventListener("click", () => copyCode(button));
 }
 offerToTakeAway(
-  () => ({ race, recording, question: questionOf(asked.input), model: asked.model ?? modelName() }),
+  () => ({ race, recording, asked, question: questionOf(asked.input), model: asked.model ?? modelName() }),
   say,
 );
 byId("key").addEventListener("change", async () => {

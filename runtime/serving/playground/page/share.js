@@ -1,6 +1,7 @@
 // @ts-check
 // A race to take away: as a line of Frontrunner's own trace, and as one HTML file.
 
+import { HOLDER } from "./imported.js";
 import { apply, newRace, ranking, wholeText } from "./state.js";
 import { branchCounts, count, limit, seconds, statusWord, stopReason, whyEnded } from "./words.js";
 
@@ -84,9 +85,18 @@ function traced(branch, times) {
     ...(branch.status === "failed" && branch.reason && { error: branch.reason }),
     ...(branch.probes.length > 0 && { probes: branch.probes.map((p) => [p.tokens, p.answer]) }),
     ...(branch.scores.length > 0 && { scores: branch.scores.map((s) => [s.tokens, s.score]) }),
+    ...(branch.calls.length > 0 && { calls: branch.calls.flatMap(tracedCall) }),
     ...(forced && { forced: [tokens, branch.answer] }),
     text: wholeText(branch),
   };
+}
+
+/**
+ * @param {import("./state.js").ToolCall} call
+ */
+function tracedCall({ name, arguments: given, shared, outcome, result, from, to }) {
+  if (to === null) return []; // nobody heard of its end
+  return [{ name, arguments: given, shared, outcome, result, at: from, seconds: to - from }];
 }
 
 /**
@@ -94,8 +104,9 @@ function traced(branch, times) {
  * @param {Race} race one that has ended
  * @param {string} question
  * @param {string} model
+ * @param {object | null} saved what the page is opened again from: `{asked, events}`
  */
-export function asHtml(race, question, model) {
+export function asHtml(race, question, model, saved = null) {
   const { outcome, deadline } = race;
   const answer = outcome?.summary?.answer ?? outcome?.text ?? "";
   const why = outcome?.summary ? stopReason(outcome.summary.stop_reason) : (outcome?.status ?? "");
@@ -129,7 +140,7 @@ meter { width: 8rem; }
 <table>${votes.join("")}</table>
 <h2>Branches</h2>
 ${[...race.branches.values()].map((branch) => branchHtml(branch, most)).join("\n")}
-</html>
+${saved ? `<script type="application/json" id="${HOLDER}">${inScript(saved)}</script>\n` : ""}</html>
 `;
 }
 
@@ -143,6 +154,14 @@ function branchHtml(branch, most) {
   const said = `${branch.index + 1} · ${statusWord(branch.status)}${reason}${answer}`;
   return `<details><summary><bdi>${escaped(said)}</bdi> <meter max="${most}" value="${branch.tokens}"></meter> ${count(branch.tokens)} tokens</summary>
 <pre dir="auto">${escaped(wholeText(branch))}</pre></details>`;
+}
+
+/**
+ * JSON that ends no element that it stands in. The browser does not run it: it is data.
+ * @param {object} value
+ */
+function inScript(value) {
+  return JSON.stringify(value).replaceAll("<", "\\u003c");
 }
 
 /** @param {string} text */

@@ -3,7 +3,7 @@
 import { byId, make, toggle, write } from "./elements.js";
 import { renderText } from "./lead.js";
 import { takeFormulas } from "./math_marks.js";
-import { branchCounts, count, seconds, stopReason } from "./words.js";
+import { branchCounts, count, seconds, sentence, stopReason } from "./words.js";
 
 /** Characters from which on an answer is set as a text. */
 const LONG = 40;
@@ -50,7 +50,7 @@ function why({ outcome, deadline, calledAt }) {
   if (outcome.summary) return stopReason(outcome.summary.stop_reason);
   if (outcome.status === "cancelled") return "Ended before an answer was decided.";
   if (outcome.status === "lost") return "The connection to the race was lost.";
-  return outcome.error?.message ?? "";
+  return sentence(outcome.error?.message ?? "");
 }
 
 let written = ""; // as it was given
@@ -58,7 +58,7 @@ let written = ""; // as it was given
 /** An answer that is a formula, or a long one, is read as Markdown once it is decided. */
 function drawAnswer(said, over) {
   const element = byId("standing-answer");
-  toggle(element, "data-long", said.length > LONG);
+  if (element.hasAttribute("data-long") !== said.length > LONG) setLong(element, said.length > LONG);
   // What stood in a box is TeX, without the marks of a formula.
   const tex = /\\[a-zA-Z]/.test(said) && takeFormulas(said).formulas.length === 0;
   const rendered = over && (tex || said.length > LONG || takeFormulas(said).formulas.length > 0);
@@ -68,6 +68,16 @@ function drawAnswer(said, over) {
     write(element, said);
   } else if (said !== written) {
     written = renderText(element, tex ? `$${said}$` : said) ? said : "";
+  }
+}
+
+/** A long answer scrolls: by keyboard, too. */
+function setLong(element, long) {
+  toggle(element, "data-long", long);
+  const more = { tabindex: "0", role: "group", "aria-labelledby": "standing-title" };
+  for (const [name, value] of Object.entries(more)) {
+    if (long) element.setAttribute(name, value);
+    else element.removeAttribute(name);
   }
 }
 

@@ -11,6 +11,9 @@ import { GrowingText } from "./growing_text.js";
  * @typedef {{type: string, at?: number} & Record<string, any>} RaceEvent
  * @typedef {{status: string, answer: string | null, text: string, error: any, summary: any,
  *   at: number | undefined}} Outcome
+ * @typedef {{call: number | string, name: string, arguments: string, outcome: string | null,
+ *   result: string | null, tokens: number, from: number, to: number | null, shared: boolean}} ToolCall
+ *   `tokens`: the branch's length when it called; `from`, `to`: seconds; `shared`: with a sibling
  * @typedef {ReturnType<typeof newRace>} Race
  * @typedef {ReturnType<typeof newBranch>} Branch
  */
@@ -68,8 +71,7 @@ function newBranch(event) {
     probes: [],
     /** @type {{tokens: number, score: number | null}[]} */
     scores: [],
-    /** @type {{call: number, name: string, arguments: string, outcome: string | null,
-     *   result: string | null}[]} */
+    /** @type {ToolCall[]} */
     calls: [], // of tools; without an outcome: it waits for that
     startedAt: event.at,
     /** @type {number | null | undefined} */
@@ -184,12 +186,13 @@ const HANDLERS = {
     count(branch);
   }),
   "frontrunner.tool.called": withBranch((branch, event) => {
-    const { call, name } = event;
-    branch.calls.push({ call, name, arguments: event.arguments, outcome: null, result: null });
+    const { call, name, shared = false } = event;
+    const told = { call, name, arguments: String(event.arguments ?? ""), outcome: null, result: null };
+    branch.calls.push({ ...told, tokens: branch.own.tokens, from: event.at ?? 0, to: null, shared });
   }),
   "frontrunner.tool.returned": withBranch((branch, event) => {
     const made = branch.calls.find((call) => call.call === event.call);
-    if (made) Object.assign(made, { outcome: event.outcome, result: event.result });
+    if (made) Object.assign(made, { outcome: event.outcome, result: event.result, to: event.at ?? 0 });
   }),
   "frontrunner.branch.ended": withBranch((branch, event) => {
     branch.status = event.status;
@@ -269,8 +272,9 @@ function conclude(race, event) {
   for (const branch of race.branches.values()) {
     // A race that was cancelled says nothing of its branches' ends.
     if (isActive(branch)) {
-      branch.status = response.status === "lost" ? "failed" : "cancelled";
-      branch.reason = summary?.stop_reason ?? response.status;
+      const unseen = response.missed || response.status === "lost";
+      branch.status = unseen ? "failed" : "cancelled";
+      branch.reason = response.missed ? "unseen" : (summary?.stop_reason ?? response.status);
       branch.endedAt = event.at;
     }
     race.changed.add(branch.index);

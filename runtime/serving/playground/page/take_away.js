@@ -4,7 +4,7 @@ import { byId, make, write } from "./elements.js";
 import { asHtml, asTrace } from "./share.js";
 
 /**
- * `current()` gives the race that is shown: `{race, recording, question, model}`; `say(text)` tells
+ * `current()` gives the race that is shown: `{race, recording, asked, question, model}`; `say(text)` tells
  * those who hear it what happened.
  */
 export function offerToTakeAway(current, say) {
@@ -13,8 +13,9 @@ export function offerToTakeAway(current, say) {
     copyFrom(byId("copy-answer"), replyOf(race), byId("standing-answer"), say);
   });
   byId("save-html").addEventListener("click", () => {
-    const { race, question, model } = current();
-    save(`${race.raceId || "race"}.html`, "text/html", asHtml(race, question, model));
+    const { race, recording, asked, question, model } = current();
+    const saved = { asked, events: recording.events };
+    save(`${race.raceId || "race"}.html`, "text/html", asHtml(race, question, model, saved));
   });
   byId("save-trace").addEventListener("click", () => {
     const { race, recording, question } = current();

@@ -6,6 +6,7 @@ import { Finishes } from "./finish.js";
 import { Lanes } from "./lanes.js";
 import { drawLead } from "./lead.js";
 import { drawStanding } from "./standing.js";
+import { ToolLanes } from "./tool_lanes.js";
 import { Votes } from "./votes.js";
 import { count } from "./words.js";
 
@@ -14,6 +15,7 @@ const MANY = 20;
 
 const lanes = new Lanes(byId("lanes"), byId("lanes-more"));
 const votes = new Votes(byId("votes"), byId("votes-more"));
+const tools = new ToolLanes();
 const finishes = new Finishes();
 const panel = byId("race");
 let shown = null; // what was drawn last
@@ -31,14 +33,15 @@ export function drawRace(race, at, duration = null) {
   const time = drawCourse(race, at, byId("zoom").checked, duration);
   setProperty(list, "--now", axis === "time" ? Math.min(1, at / time).toFixed(4) : null);
   const tokens = finishes.scale(race);
-  drawFinish(axis === "tokens" ? finishes.expected(race) : null, tokens);
+  drawFinish(race, axis === "tokens" ? finishes.expected(race) : null, tokens);
   lanes.draw(race, { axis, compact, order: byId("order").value, end: axis === "tokens" ? tokens : time });
+  tools.draw(race, at, time);
   votes.draw(race);
   drawStanding(race);
   drawLead(race);
 }
 
-function drawFinish(expected, end) {
+function drawFinish(race, expected, end) {
   const list = byId("lanes");
   toggle(list, "data-finish", expected !== null);
   if (expected !== null) setProperty(list, "--finish", (expected / end).toFixed(4));
@@ -46,7 +49,12 @@ function drawFinish(expected, end) {
     expected === null
       ? "Bars: tokens written. Where branches finish is not known yet."
       : `Bars: tokens written. The dotted line: where branches finish, about ${count(Math.round(expected))} tokens.`;
-  write(byId("bars-mean"), panel.dataset.axis === "time" ? "Bars: time, up to the right end of the line above." : words);
+  const bars = panel.dataset.axis === "time" ? "Bars: time, up to the right end of the line above." : words;
+  const acts = [
+    race.thinking !== null && "thinking",
+    [...race.branches.values()].some(({ calls }) => calls.length > 0) && "calls of tools",
+  ].filter(Boolean);
+  write(byId("bars-mean"), acts.length > 0 ? `${bars} Below them: ${acts.join(", and ")}.` : bars);
 }
 
 /** A race has ended: the next one is expected to be like it. */

@@ -2,6 +2,7 @@
 
 import { make, toggle, write } from "./elements.js";
 import { ranking } from "./state.js";
+import { readable } from "./words.js";
 
 /** Answers that get a bar. */
 const MOST = 6;
@@ -51,7 +52,7 @@ class Bar {
   #count = make("span", "count");
 
   constructor(answer) {
-    const name = make("span", "name", answer);
+    const name = make("span", "name", readable(answer));
     name.title = answer;
     name.dir = "auto";
     this.element = make(

@@ -23,6 +23,7 @@ const CUTS = {
   cancelled: "the race was cancelled",
   failed: "all others were lost",
   lost: "the connection was lost",
+  unseen: "its end was not seen",
 };
 /**
  * The same in a word or two.
@@ -38,6 +39,7 @@ const SHORT = {
   cancelled: "by you",
   failed: "others lost",
   lost: "lost touch",
+  unseen: "not seen",
 };
 /** @type {Record<string, string>} */
 const STATUSES = {
@@ -48,6 +50,17 @@ const STATUSES = {
   forced: "forced",
   cancelled: "cut",
   failed: "lost",
+};
+/** @type {Record<string, string>} */
+const SIGNS = {
+  pi: "π", cdot: "·", times: "×", infty: "∞", pm: "±", le: "≤", ge: "≥", circ: "°",
+};
+/** @type {Record<string, string>} */
+const OUTCOMES = {
+  returned: "gave its result",
+  refused: "refused",
+  failed: "failed",
+  cancelled: "given up",
 };
 /** @type {Record<string, string>} */
 const ADVICE = {
@@ -89,9 +102,63 @@ export function shortReason(reason) {
   return SHORT[reason] ?? reason;
 }
 
+/**
+ * A call of a tool as it is written: `add(a: 1, b: 2)`.
+ * @param {string} name
+ * @param {string} given its arguments, as JSON
+ */
+export function called(name, given) {
+  try {
+    const told = Object.entries(JSON.parse(given)).map(
+      ([key, value]) => `${key}: ${typeof value === "string" ? value : JSON.stringify(value)}`,
+    );
+    return `${name}(${told.join(", ")})`;
+  } catch {
+    return `${name}(${given})`;
+  }
+}
+
+/**
+ * What became of a call of a tool.
+ * @param {string} outcome
+ */
+export function outcomeWord(outcome) {
+  return OUTCOMES[outcome] ?? outcome;
+}
+
 /** @param {string} code */
 export function advice(code) {
   return ADVICE[code] ?? ADVICE.invalid_request;
+}
+
+/**
+ * As a sentence begins.
+ * @param {string} text
+ */
+export function sentence(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/**
+ * A short answer in TeX as it is read in a line: `1/2` for `\\frac{1}{2}`. What is not that simple
+ * stays as it is.
+ * @param {string} answer
+ */
+export function readable(answer) {
+  if (!answer.includes("\\") || answer.length > 80) return answer;
+  const read = answer
+    .replace(/\\(?:left|right|displaystyle|[,;!:])\s?/g, "")
+    .replace(/\\(?:text|mathrm|mathbf)\{([^{}]*)\}/g, "$1")
+    .replace(/\\sqrt\{([^{}]*)\}/g, (_, of) => (of.length > 1 ? `√(${of})` : `√${of}`))
+    .replace(/\\[dt]?frac\{([^{}]*)\}\{([^{}]*)\}/g, (_, over, under) => `${side(over)}/${side(under)}`)
+    .replace(/\\(pi|cdot|times|infty|pm|le|ge|circ)\b ?/g, (_, name) => SIGNS[name])
+    .replace(/\\%/g, "%");
+  return read.includes("\\") ? answer : read;
+}
+
+/** @param {string} text one side of a fraction */
+function side(text) {
+  return /^[\w.√]*$/.test(text) ? text : `(${text})`;
 }
 
 /** @param {number} value */

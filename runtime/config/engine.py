@@ -117,6 +117,12 @@ class OpenAISettings(EngineSection):
     together, on the server that holds their prefix; every request carries its race's name in it.
     Empty: no such header is sent."""
 
+    replicas: Annotated[PositiveInt, Unit("servers")] = 1
+    """The number of servers behind ``url``, where that is a router's. With more than 1 a branch
+    that is lost or stalls goes on from its exact tokens under another name of its race in
+    ``session_header``, which the router sends elsewhere, and one server that fails does not count
+    as the endpoint's failing."""
+
     @field_validator("url")
     @classmethod
     def _is_http(cls, url: str) -> str:

@@ -107,7 +107,9 @@ class OpenAIEngine:
         try:
             if settings.tokenizer is not None:
                 self._local = await LocalTokenizer.load(settings.tokenizer, self._prompt)
-            self._client = EndpointClient(self._url, key, settings.connect_timeout)
+            self._client = EndpointClient(
+                self._url, key, settings.connect_timeout, several=settings.replicas > 1
+            )
             with anyio.fail_after(_START_LIMIT):
                 sample = self._local.encode("1 + 1 =") if self._local is not None else ()
                 found = await discover(self._client, settings.model, sample)
@@ -138,16 +140,7 @@ class OpenAIEngine:
                 "engine.max_context_tokens: the endpoint does not say how long its model's "
                 "context is, so set it"
             )
-        self._info = EngineInfo(
-            name="openai",
-            model=model_name(found.model),
-            max_context_tokens=min(limits),
-            max_branches=settings.max_branches,
-            prefill_tokens_per_step=settings.prefill_tokens_per_step or _PREFILL_TOKENS_PER_STEP,
-            cache_block_tokens=settings.cache_block_tokens or _CACHE_BLOCK_TOKENS,
-            seeded=abilities.vllm,
-            logprobs=abilities.logprobs,
-        )
+        self._info = _info(settings, self._found, min(limits))
         self._endpoint_prompts = EndpointPrompts(
             self._found, self._local, self._remote, self._prompt, min(limits)
         )
@@ -212,6 +205,11 @@ class OpenAIEngine:
         arguments: Mapping[str, Any] | None = None,
     ) -> tuple[int, ...]:
         return self._prompts.encode_chat(messages, tools, arguments)
+
+    @property
+    def replicas(self) -> int:
+        """See ``HasReplicas``."""
+        return self._settings.replicas
 
     @property
     def takes_token_ids(self) -> bool:
@@ -369,6 +367,19 @@ class OpenAIEngine:
         if self._found is None:
             raise EngineClosed("the remote engine is not running")
         return self._found
+
+
+def _info(settings: OpenAISettings, found: EndpointInfo, context: int) -> EngineInfo:
+    return EngineInfo(
+        name="openai",
+        model=model_name(found.model),
+        max_context_tokens=context,
+        max_branches=settings.max_branches,
+        prefill_tokens_per_step=settings.prefill_tokens_per_step or _PREFILL_TOKENS_PER_STEP,
+        cache_block_tokens=settings.cache_block_tokens or _CACHE_BLOCK_TOKENS,
+        seeded=found.abilities.vllm,
+        logprobs=found.abilities.logprobs,
+    )
 
 
 def _check_usable(abilities: Capabilities, *, tokenizer: bool, budget: int | None) -> None:

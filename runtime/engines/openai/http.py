@@ -56,14 +56,18 @@ class Unreachable(EngineError, TryAgain):
 class EndpointClient:
     """Requests to an endpoint. Waits for nothing but the network: no limit of connections."""
 
-    def __init__(self, url: str, key: Mapping[str, str], connect_timeout: float) -> None:
+    def __init__(
+        self, url: str, key: Mapping[str, str], connect_timeout: float, *, several: bool = False
+    ) -> None:
         """
         Args:
             url: where OpenAI's paths begin (``…/v1``).
             key: the header with the key.
             connect_timeout: seconds to find and reach the host.
+            several: it is a router's: that one server behind it fails says nothing of the others.
         """
         self._url = url
+        self._several = several
         self._secrets = [value.rpartition(" ")[2] for value in key.values()]
         self.breaker = Breaker()
         self._session: aiohttp.ClientSession | None = aiohttp.ClientSession(
@@ -177,7 +181,7 @@ class EndpointClient:
             refusal = Refused(response.status, self.redact(await _refusal(response)))
         finally:
             response.close()
-        if response.status in _BROKEN_STATUSES:
+        if response.status in _BROKEN_STATUSES and not self._several:
             self.breaker.failed(refusal)
         if response.status in RETRYABLE_STATUSES:
             raise _OverloadedError(refusal, retry_after(response)) from refusal

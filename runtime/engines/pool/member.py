@@ -11,7 +11,7 @@ import anyio
 
 from ...errors import EngineError
 from ..breaker import Breaker
-from ..protocol import Chunk, Engine, Generation
+from ..protocol import Chunk, Engine, Generation, HasReplicas
 from .pace import Pace
 
 T = TypeVar("T")
@@ -64,6 +64,11 @@ class Member:
     def free(self) -> int:
         """Requests that it would run at once beside those that it has."""
         return self.slots - len(self.live)
+
+    @property
+    def replicas(self) -> int:
+        """Servers behind it."""
+        return self.engine.replicas if isinstance(self.engine, HasReplicas) else 1
 
     @property
     def silence(self) -> float:
@@ -123,7 +128,10 @@ class PooledRequest:
     member: Member | None = None  # that has it now
     attempt: str = ""  # its id there
     generated: list[int] = field(default_factory=list[int])  # (num_tokens,)
-    left: list[Member] = field(default_factory=list[Member])  # where it was lost
+    left: list[Member] = field(default_factory=list[Member])  # where it was lost for good
+    moves: int = 0  # times that it was lost, or left its member
+    session: int = 0  # of its race on its member's replicas, that it runs under
+    asked_at: float | None = None  # since when it waits for its member (anyio clock)
     aborted: bool = False
     leave: EngineError | None = None  # why it is to leave its member
     began: float = 0.0  # when its attempt did (anyio clock)
@@ -134,7 +142,7 @@ class PooledRequest:
 
     def begin(self, member: Member) -> Generation:
         """What ``member`` is asked for: to go on from the exact tokens that there are."""
-        request, moves, done = self.request, len(self.left), len(self.generated)
+        request, moves, done = self.request, self.moves, len(self.generated)
         self.member, self.leave, self.last = member, None, None
         self.began = anyio.current_time()
         self.attempt = request.request_id
@@ -142,6 +150,9 @@ class PooledRequest:
             # An id of its own: the member may still have it from before.
             self.attempt = f"{request.request_id}-moved{moves}"
             request = replace(request, request_id=self.attempt)
+        if self.session and request.race:
+            # Another name of the race: the member's router sends it to another replica.
+            request = replace(request, race=f"{request.race}-{self.session}")
         if done:
             # The same seed would draw the same numbers again.
             seed = None if request.seed is None else _reseeded(request.seed, done)
@@ -178,6 +189,7 @@ class PooledRequest:
         member = self.member
         assert member is not None
         try:
+            self.asked_at = anyio.current_time()
             with member.awaited(), anyio.CancelScope() as self.scope:
                 return await anext(stream)
         except StopAsyncIteration:
@@ -186,15 +198,29 @@ class PooledRequest:
             if not self.interrupted:  # else it is only that its stream was closed
                 raise
         finally:
-            self.scope = None
+            self.scope = self.asked_at = None
         return None
+
+    def stalls(self, longest: float, late: float) -> bool:
+        """Whether it has waited longer for a token than it would of a replica that serves.
+
+        Args:
+            longest: see ``Pace.stall_limit``.
+            late: seconds in which nobody could be heard.
+        """
+        if self.asked_at is None or self.member is None:
+            return False
+        self.asked_at += late
+        reading = 0 if self.last is not None else len(self.request.prompt) + len(self.generated)
+        limit = self.member.pace.stall_limit(longest, reading)
+        return anyio.current_time() - self.asked_at > limit
 
     @property
     def may_be_hedged(self) -> bool:
         """Whether it is the first request of a race, which has said nothing yet."""
         request = self.request
         first = bool(request.race) and request.branch == 0 and not request.forced
-        return first and not self.generated and not self.left and not self.interrupted
+        return first and not self.generated and not self.moves and not self.interrupted
 
     def hedge(self, member: Member) -> Generation:
         """What a second member is asked for."""

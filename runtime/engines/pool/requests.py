@@ -20,6 +20,8 @@ _log = structlog.get_logger("frontrunner.engine")
 
 #: Ends of a request that the member chose, and nobody here.
 _LOST = (FinishReason.ABORT, FinishReason.ERROR)
+#: Times that a request is tried on a member for each of its replicas.
+_TRIES = 2
 #: Seconds that telling a member to end a request takes which has left it; one that has stalled
 #: would take any time.
 _ABORT_LIMIT = 0.02
@@ -158,6 +160,12 @@ class Requests:
                 live.leave = error
                 live.interrupt()
 
+    def leave(self, live: PooledRequest, error: EngineError) -> None:
+        """Have a request go on at another replica of its member, if there is time."""
+        if not live.interrupted and live.hedge_member is None and self._time_left(live):
+            live.leave = error
+            live.interrupt()
+
     def close(self) -> None:
         """End all."""
         for live in self._live.values():
@@ -171,11 +179,16 @@ class Requests:
         if live.leave is None and not live.aborted and error.at_fault:
             if member.engine.failure is not None:
                 member.breaker.trip(error)
-            else:
+            elif member.replicas == 1 or live.moves + 1 >= _TRIES * member.replicas:
+                # Of several servers one that fails says nothing of the others.
                 member.breaker.failed(error)
         if live.aborted or not error.at_fault or not self._time_left(live):
             return False
-        live.left.append(member)
+        live.moves += 1
+        if member.replicas > 1:
+            self._router.lost(live.request, live.session)
+        if live.moves >= _TRIES * member.replicas or member.replicas == 1:
+            live.left.append(member)
         if not any(m.serves and m not in live.left for m in self._members.all):
             return False
         member.moved_away += 1
@@ -213,6 +226,7 @@ class Requests:
             raise self._members.failure or EngineError("no other member of the pool can take it")
         member.live.add(live)
         live.member = member
+        live.session = self._router.session(live.request) if member.replicas > 1 else 0
         return member
 
     def _leave_member(self, live: PooledRequest) -> None:

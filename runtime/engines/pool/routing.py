@@ -28,6 +28,7 @@ class _Race:
     branches: dict[int, Member] = field(default_factory=dict[int, Member])
     used: float = 0.0  # when it had its last request (anyio clock)
     live: int = 0  # requests that run
+    session: int = 0  # times that it was sent to another replica of its home
 
 
 class Router:
@@ -79,6 +80,18 @@ class Router:
             race.live -= 1
             race.used = anyio.current_time()
             self._races.move_to_end(request.race)
+
+    def session(self, request: Generation) -> int:
+        """Under which name of its race a request is sent to a member of several replicas."""
+        race = self._races.get(request.race)
+        return race.session if race is not None else 0
+
+    def lost(self, request: Generation, session: int) -> None:
+        """What ran under a session is lost: the race goes on under the next one. Its branches do
+        not leave a replica one by one."""
+        race = self._races.get(request.race)
+        if race is not None and race.session == session:
+            race.session += 1
 
     def moved(self, request: Generation, member: Member) -> None:
         """A request that was placed runs on ``member`` after all."""

@@ -9,6 +9,7 @@ Both are also what ``serve run`` and a Serve config file take::
     serve run frontrunner.runtime.serving.ray_serve:servers config=my-engine.toml replicas=2
 """
 
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from importlib import import_module
@@ -48,7 +49,7 @@ class ServerReplica:
     def __serve_build_asgi_app__(self) -> AsgiApp:
         return self._app
 
-    def check_health(self) -> None:
+    async def check_health(self) -> None:
         """Raises where only another replica would help, which Ray then starts."""
         runtime = self._app.runtime
         if runtime is not None and isinstance(failure := runtime.engine.failure, EngineDead):
@@ -75,6 +76,7 @@ class EngineReplica:
             else make(settings)
         )
         self._beside = Background()
+        self._counts = Counter[str](begun=0, ended=0, aborted=0)
         await self._engine.start()
         await self._beside.start()
         if isinstance(self._engine, RunsBeside):
@@ -87,17 +89,25 @@ class EngineReplica:
     async def generate(self, request: Generation) -> AsyncGenerator[Chunk, None]:
         """Run a request. Whoever leaves cancels the response, which ends it here."""
         ended = False
+        self._counts["begun"] += 1
         try:
             async with aclosing(self._engine.generate(request)) as chunks:
                 async for chunk in chunks:
                     ended = chunk.finish is not None
                     yield chunk
         finally:
+            self._counts["ended" if ended else "aborted"] += 1
             if not ended:
                 with anyio.move_on_after(_ABORT_LIMIT, shield=True):
                     await self._engine.abort([request.request_id])
 
-    def check_health(self) -> None:
+    async def counts(self) -> Mapping[str, int]:
+        """Requests that were begun here, that ended by themselves, that were aborted or lost, and
+        that the engine runs."""
+        load = self._engine.load()
+        return {**self._counts, "running": load.running + load.waiting}
+
+    async def check_health(self) -> None:
         """Raises where only another replica would help, which Ray then starts."""
         if isinstance(failure := self._engine.failure, EngineDead):
             raise failure

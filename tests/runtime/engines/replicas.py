@@ -1,15 +1,27 @@
 """Scripted replicas that write their position, and can be stopped, slowed and killed; a pool of
 them whose members are looked after."""
 
-from collections.abc import AsyncGenerator, Mapping
+import dataclasses
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
+from zlib import crc32
 
 import anyio
 
 from frontrunner.runtime.engines.pool.engine import PoolEngine
-from frontrunner.runtime.engines.protocol import Chunk, Engine, FinishReason, Generation, Sampling
+from frontrunner.runtime.engines.protocol import (
+    Chunk,
+    Engine,
+    EngineInfo,
+    EngineLoad,
+    FinishReason,
+    Generation,
+    Sampling,
+)
 from frontrunner.runtime.engines.scripted import BranchScript, Piece, Script, ScriptedEngine
+from frontrunner.runtime.errors import EngineError
 
 PROMPT = (1, 2, 3)
 
@@ -114,3 +126,55 @@ async def pool_of(
 def homes(engines: Mapping[str, Replica], race: str) -> list[str]:
     """The replicas that were asked for anything of a race."""
     return [n for n, e in engines.items() if any(r.race == race for r in e.requests)]
+
+
+class Router:
+    """Several replicas as one engine: a race's name says which of them gets it."""
+
+    def __init__(self, *engines: Replica) -> None:
+        self.engines = list(engines)
+        self._at: dict[str, Replica] = {}
+
+    @property
+    def replicas(self) -> int:
+        return len(self.engines)
+
+    @property
+    def info(self) -> EngineInfo:
+        info = self.engines[0].info
+        return dataclasses.replace(info, max_branches=info.max_branches * self.replicas)
+
+    @property
+    def failure(self) -> EngineError | None:
+        """A router lives on without its servers."""
+        return None
+
+    def of(self, race: str) -> Replica:
+        return self.engines[crc32(race.encode()) % self.replicas]
+
+    async def start(self) -> None:
+        for engine in self.engines:
+            await engine.start()
+
+    async def aclose(self) -> None:
+        for engine in self.engines:
+            engine.go_on()
+            await engine.aclose()
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        return self.engines[0].encode(text)
+
+    def encode_chat(self, *given: Any) -> tuple[int, ...]:
+        return self.engines[0].encode_chat(*given)
+
+    def generate(self, request: Generation) -> AsyncGenerator[Chunk, None]:
+        engine = self._at[request.request_id] = self.of(request.race)
+        return engine.generate(request)
+
+    async def abort(self, request_ids: Sequence[str]) -> None:
+        for request_id in request_ids:
+            if (engine := self._at.get(request_id)) is not None:
+                await engine.abort([request_id])
+
+    def load(self) -> EngineLoad:
+        return self.engines[0].load()

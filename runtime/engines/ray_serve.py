@@ -21,6 +21,7 @@ import anyio.lowlevel
 from ..config import PromptSettings
 from ..errors import EngineClosed, EngineError, EngineStartError
 from .openai.tokens import LocalTokenizer
+from .pool.engine import PoolEngine
 from .protocol import (
     Chunk,
     EngineInfo,
@@ -217,6 +218,25 @@ class RayServeEngine:
             running = len(self._live)
             self._steps.add(seconds / tokens)
             self._tokens.add(seconds, running, tokens * running)
+
+
+def over_handle(
+    handle: Any,
+    tokenizer: str,
+    *,
+    replicas: int,
+    prompt: PromptSettings | None = None,
+    stall_after: float = 2.0,
+) -> PoolEngine:
+    """An ``Engine`` on a deployment whose replicas may be lost: as ``RayServeEngine``, and what a
+    replica loses or holds goes on at another one.
+
+    Args:
+        handle, tokenizer, replicas, prompt: see ``RayServeEngine``.
+        stall_after: seconds for which a branch may say nothing, at most, before it goes elsewhere.
+    """
+    engine = RayServeEngine(handle, tokenizer, replicas=replicas, prompt=prompt)
+    return PoolEngine({"ray": engine}, stall_after=stall_after)
 
 
 def _told(error: Exception) -> str:

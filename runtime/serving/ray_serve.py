@@ -9,6 +9,7 @@ Both are also what ``serve run`` and a Serve config file take::
     serve run frontrunner.runtime.serving.ray_serve:servers config=my-engine.toml replicas=2
 """
 
+import os
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
@@ -103,9 +104,9 @@ class EngineReplica:
 
     async def counts(self) -> Mapping[str, int]:
         """Requests that were begun here, that ended by themselves, that were aborted or lost, and
-        that the engine runs."""
+        that the engine runs; and the process that this is."""
         load = self._engine.load()
-        return {**self._counts, "running": load.running + load.waiting}
+        return {**self._counts, "running": load.running + load.waiting, "pid": os.getpid()}
 
     async def check_health(self) -> None:
         """Raises where only another replica would help, which Ray then starts."""

@@ -29,8 +29,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator
-from contextlib import ExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Generator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from multiprocessing.connection import Connection
@@ -173,20 +173,10 @@ class Run:
 async def pool(
     args: argparse.Namespace, count: int
 ) -> AsyncGenerator[tuple[list[Replica], Runtime, PoolEngine], None]:
-    context = multiprocessing.get_context("spawn")
-    replicas: list[Replica] = []
-    stack = ExitStack()
-    try:
-        pipes: list[tuple[Connection, BaseProcess]] = []
-        for _ in range(count):
-            ours, theirs = context.Pipe()
-            process = context.Process(
-                target=serve, args=(theirs, args.delay, args.right), daemon=True
-            )
-            process.start()
-            pipes.append((ours, process))
-        for ours, process in pipes:
-            replicas.append(Replica(await anyio.to_thread.run_sync(ours.recv), process))
+    with ExitStack() as stack:
+        replicas = await anyio.to_thread.run_sync(
+            lambda: stack.enter_context(stand_ins(count, args.delay, args.right))
+        )
         members = [
             {"kind": "openai", "url": replica.url, "max_branches": args.slots}
             for replica in replicas
@@ -209,11 +199,24 @@ async def pool(
         assert isinstance(engine, PoolEngine)
         async with Runtime(engine, settings) as runtime:
             yield replicas, runtime, engine
+
+
+@contextmanager
+def stand_ins(count: int, delay: float, right: float) -> Generator[list[Replica], None, None]:
+    """So many replicas, each in a process of its own."""
+    context = multiprocessing.get_context("spawn")
+    pipes: list[tuple[Connection, BaseProcess]] = []
+    try:
+        for _ in range(count):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=serve, args=(theirs, delay, right), daemon=True)
+            process.start()
+            pipes.append((ours, process))
+        yield [Replica(ours.recv(), process) for ours, process in pipes]
     finally:
-        stack.close()
-        for replica in replicas:
-            replica.process.kill()
-            replica.process.join()
+        for _, process in pipes:
+            process.kill()
+            process.join()
 
 
 async def start_router(

@@ -1,6 +1,6 @@
 """One engine of a pool, and a request while it runs on one."""
 
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -11,7 +11,7 @@ import anyio
 
 from ...errors import EngineError
 from ..breaker import Breaker
-from ..protocol import Chunk, Engine, Generation, HasReplicas
+from ..protocol import Engine, Generation, HasReplicas
 from .pace import Pace
 
 T = TypeVar("T")
@@ -164,9 +164,9 @@ class PooledRequest:
             )
         return request
 
-    def took(self, chunk: Chunk) -> None:
+    def took(self, token_ids: Sequence[int]) -> None:
         """Its member said something."""
-        member, now, tokens = self.member, anyio.current_time(), len(chunk.token_ids)
+        member, now, tokens = self.member, anyio.current_time(), len(token_ids)
         assert member is not None
         member.answered()
         if not tokens:
@@ -176,7 +176,7 @@ class PooledRequest:
         else:
             member.pace.took(now - self.last, tokens)
         self.last = now
-        self.generated.extend(chunk.token_ids)
+        self.generated.extend(token_ids)
 
     async def next(self, stream: AsyncGenerator[T, None]) -> T | None:
         """What the stream brings next; None: it is to be left.

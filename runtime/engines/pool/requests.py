@@ -10,7 +10,8 @@ import structlog
 from ...errors import EngineError
 from ..logprobs import ScoredChunk, SupportsLogprobs
 from ..next_tokens import SupportsNextTokens
-from ..protocol import Chunk, FinishReason, Generation, Sampling
+from ..protocol import Chunk, FinishReason, Generation, Sampling, TokenSink, feeding
+from .fed import feed
 from .hedging import Hedge
 from .member import Member, PooledRequest
 from .members import Members
@@ -81,10 +82,51 @@ class Requests:
                     raise live.leave
                 if chunk.finish in _LOST and not live.aborted:
                     raise EngineError(f"the engine ended the request ({chunk.finish})")
-                live.took(chunk)
+                live.took(chunk.token_ids)
                 yield chunk
                 if chunk.finish is not None:
                     return
+
+    async def feed(self, request: Generation, sink: TokenSink) -> FinishReason:
+        """See ``SupportsFeeding``: by calls where the member feeds, else as ``generate``."""
+        live = self._enter(request)
+        try:
+            while True:
+                member = self._place(live)
+                try:
+                    return await self._fed(live, member, sink)
+                except EngineError as error:
+                    if not self._moves(live, error):
+                        raise
+                finally:
+                    self._leave_member(live)
+        finally:
+            self._exit(live)
+
+    async def _fed(self, live: PooledRequest, member: Member, sink: TokenSink) -> FinishReason:
+        """Why it ended on a member.
+
+        Raises:
+            EngineError: the request is lost there, or is to leave it.
+        """
+        feeder = feeding(member.engine)
+        if feeder is None or (self._hedge_after is not None and live.may_be_hedged):
+            async with aclosing(self._attempt(live, member)) as chunks:
+                async for chunk in chunks:
+                    sink.put(chunk.text, chunk.token_ids, chunk.confidences)
+                    if chunk.finish is not None:
+                        return chunk.finish
+            raise EngineError("the engine ended the request without a reason")
+        finish = await feed(live, member, feeder, sink)
+        if finish is None:
+            if live.aborted:
+                return FinishReason.ABORT
+            assert live.leave is not None
+            await self._tell(live)
+            raise live.leave
+        if finish in _LOST and not live.aborted:
+            raise EngineError(f"the engine ended the request ({finish})")
+        return finish
 
     async def abort(self, request_ids: Sequence[str]) -> None:
         """See ``Engine.abort``: each member hears of the requests that it has."""

@@ -2,7 +2,7 @@
 them whose members are looked after."""
 
 import dataclasses
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +19,7 @@ from frontrunner.runtime.engines.protocol import (
     FinishReason,
     Generation,
     Sampling,
+    TokenSink,
 )
 from frontrunner.runtime.engines.scripted import BranchScript, Piece, Script, ScriptedEngine
 from frontrunner.runtime.errors import EngineError
@@ -59,6 +60,15 @@ class Replica(ScriptedEngine):
         await self._going.wait()
         return runs
 
+    async def feed(self, request: Generation, sink: TokenSink) -> FinishReason:
+        finish: FinishReason | None = None
+        async with aclosing(self.generate(request)) as chunks:
+            async for chunk in chunks:
+                sink.put(chunk.text, chunk.token_ids, chunk.confidences)
+                finish = chunk.finish
+        assert finish is not None
+        return finish
+
     async def abort(self, request_ids: object) -> None:
         await self._going.wait()
         await super().abort(request_ids)  # type: ignore[arg-type]
@@ -77,6 +87,13 @@ class Said:
         self.words += chunk.text.split()
         self.tokens += len(chunk.token_ids)
         self.finish = chunk.finish
+
+    immediate = False
+    catch_up: Callable[[], None] | None = None
+
+    def put(self, text: str, token_ids: Sequence[int], confidences: Sequence[float] = ()) -> None:
+        """As a ``TokenSink``."""
+        self.take(Chunk(text, tuple(token_ids)))
 
     @property
     def without_gap(self) -> bool:
@@ -98,8 +115,18 @@ def ask(race: str, branch: int, *, max_tokens: int = 100, deadline: float = 1e9)
     )
 
 
+class Reading:
+    """How pools are read."""
+
+    by_calls = False
+
+
 async def read(pool: Engine, request: Generation, said: Said) -> None:
     try:
+        if Reading.by_calls:
+            assert isinstance(pool, PoolEngine)
+            said.finish = await pool.feed(request, said)
+            return
         async with aclosing(pool.generate(request)) as chunks:
             async for chunk in chunks:
                 said.take(chunk)

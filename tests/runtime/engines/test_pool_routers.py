@@ -14,7 +14,12 @@ from frontrunner.runtime.engines.openai.engine import OpenAIEngine
 from frontrunner.runtime.engines.pool.engine import PoolEngine
 from frontrunner.runtime.engines.protocol import FinishReason
 
-from .replicas import Replica, Router, Said, ask, pool_of, read
+from .replicas import Reading, Replica, Router, Said, ask, pool_of, read
+
+
+@pytest.fixture(params=[False, True], ids=["read", "fed"], autouse=True)
+def _by_calls(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Reading, "by_calls", request.param)
 
 
 def race_at(router: Router, first: int, second: int) -> str:

@@ -152,7 +152,10 @@ class PooledRequest:
             request = replace(request, request_id=self.attempt)
         if self.session and request.race:
             # Another name of the race: the member's router sends it to another replica.
-            request = replace(request, race=f"{request.race}-{self.session}")
+            name = f"{request.race}-{self.session}"
+            # Where that was no better its branches part: not all of them meet a third such one.
+            apart = f"-{request.branch}" if self.session > 1 else ""
+            request = replace(request, race=name + apart)
         if done:
             # The same seed would draw the same numbers again.
             seed = None if request.seed is None else _reseeded(request.seed, done)

@@ -45,7 +45,7 @@ from aiohttp import web
 from common import report
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from tests.runtime.engines.fake_endpoint import FakeEndpoint
+from tests.runtime.engines.fake_endpoint import FakeEndpoint, Fault
 
 from frontrunner.runtime.config import Settings
 from frontrunner.runtime.engines.factory import make_engine
@@ -99,9 +99,11 @@ class StandIn(FakeEndpoint):
         told = {"begun": self._begun, "ended": ended, "aborted": aborted, "running": running}
         return web.json_response(told)
 
-    async def _stream(self, *args: Any) -> Any:
+    async def _stream(
+        self, request: web.Request, body: dict[str, Any], chat: bool, fault: Fault | None
+    ) -> web.StreamResponse:
         self._begun += 1
-        return await super()._stream(*args)
+        return await super()._stream(request, body, chat, fault)
 
     def _choice(self, body: dict[str, Any], chat: bool, position: int, reason: Any) -> Any:
         choice = super()._choice(body, chat, position, reason)

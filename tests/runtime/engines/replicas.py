@@ -18,6 +18,7 @@ from frontrunner.runtime.engines.protocol import (
     EngineLoad,
     FinishReason,
     Generation,
+    Message,
     Sampling,
     TokenSink,
 )
@@ -191,8 +192,13 @@ class Router:
     def encode(self, text: str) -> tuple[int, ...]:
         return self.engines[0].encode(text)
 
-    def encode_chat(self, *given: Any) -> tuple[int, ...]:
-        return self.engines[0].encode_chat(*given)
+    def encode_chat(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        arguments: Mapping[str, Any] | None = None,
+    ) -> tuple[int, ...]:
+        return self.engines[0].encode_chat(messages, tools, arguments)
 
     def generate(self, request: Generation) -> AsyncGenerator[Chunk, None]:
         engine = self._at[request.request_id] = self.of(request.race)

@@ -77,10 +77,10 @@ async def test_what_a_replica_loses_goes_on_at_another_one(fault: str) -> None:
 async def test_a_replica_that_is_slow_for_one_request_keeps_the_others() -> None:
     async with routed() as (router, pool):
         name, other = race_at(router, 0, 1), race_at(router, 2, 1)
-        said = Said()
+        said, stopped = Said(), list[Said]()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(read, pool, ask(other, 0), said)
-            stopped = await run(pool, name, 0.05, router.engines[0].stop)
+            stopped += await run(pool, name, 0.05, router.engines[0].stop)
         assert said.without_gap
         assert said.error is None
         assert [of.error for of in stopped] == [None] * 4

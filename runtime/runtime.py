@@ -169,8 +169,9 @@ class Runtime:
             await self._background.start()
             await self._race_tasks.start()
             await self._acts.start()
-            if isinstance(self.engine, RunsBeside):
-                self._background.start_soon(self.engine.run_beside)
+            for part in (self.engine, self.rewards):
+                if isinstance(part, RunsBeside):
+                    self._background.start_soon(part.run_beside)
             self._admission = Admission(self.engine.info.max_branches, self.settings.race.queue)
             self._entered = True
             if self._warm:

@@ -204,6 +204,13 @@ class PoolSettings(Section):
         twice = [name for name, times in Counter(self.names).items() if times > 1]
         if twice:
             raise ValueError(f"two members are called {twice[0]!r}: give each a name of its own")
+        urls = Counter(m.url.rstrip("/") for m in self.members if isinstance(m, OpenAIMember))
+        if urls and urls.most_common(1)[0][1] > 1:
+            raise ValueError(
+                "two members have the same url: its slots would be counted twice, and what is lost "
+                "there would be sent there again. Of a router say how many servers are behind it: "
+                "replicas"
+            )
         named = {member.model for member in self.members if member.model}
         remote_only = all(isinstance(member, OpenAIMember) for member in self.members)
         if remote_only and len(named) > 1:

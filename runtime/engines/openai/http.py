@@ -2,6 +2,7 @@
 
 import os
 import socket
+import ssl
 from collections.abc import Mapping
 from math import inf
 from typing import Any
@@ -222,11 +223,22 @@ def described(error: BaseException) -> str:
 
 def _system_error(error: BaseException) -> str:
     """What the system says, in its own words: those of aiohttp and asyncio name the host."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return _certificate_error(error.certificate_error)
     if isinstance(error, aiohttp.ClientConnectorError):
         error = error.os_error
     if isinstance(error, socket.gaierror):
         return error.strerror or ""
+    if isinstance(error, ssl.SSLError):  # its number is OpenSSL's, and no system's
+        return f"no TLS with it ({error.reason})"
     return os.strerror(error.errno) if isinstance(error, OSError) and error.errno else ""
+
+
+def _certificate_error(error: Exception) -> str:
+    said = str(getattr(error, "verify_message", "") or "it cannot be verified")
+    if "mismatch" in said:  # the rest of it names the host
+        return "its certificate is another host's"
+    return f"its certificate is not trusted ({said})"
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> str:

@@ -119,7 +119,7 @@ class OpenAISettings(EngineSection):
 
     replicas: Annotated[PositiveInt, Unit("servers")] = 1
     """The number of servers behind ``url``, where that is a router's. With more than 1 a branch
-    that is lost or stalls goes on from its exact tokens under another name of its race in
+    that is lost or stalls goes on from its exact tokens under another session in
     ``session_header``, which the router sends elsewhere, and one server that fails does not count
     as the endpoint's failing."""
 

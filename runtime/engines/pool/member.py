@@ -16,6 +16,9 @@ from .pace import Pace
 
 T = TypeVar("T")
 
+#: Sessions of a member that are remembered.
+_SESSIONS = 256
+
 
 class Phase(StrEnum):
     """Where a member stands."""
@@ -42,6 +45,8 @@ class Member:
     live: set["PooledRequest"] = field(default_factory=set["PooledRequest"])
     told: float = 0.0  # when it gave its last token, or its work began (anyio clock)
     waiting: int = 0  # requests that wait for it to say something
+    heard: dict[str, float] = field(default_factory=dict[str, float])
+    """When each session brought its last token (anyio clock), of a member of several replicas."""
     moved_away: int = 0  # requests that were lost on it, or taken from it, and began elsewhere
     emptied: anyio.Event = field(default_factory=anyio.Event)  # set when ``live`` gets empty
 
@@ -106,6 +111,13 @@ class Member:
         finally:
             self.waiting -= 1
 
+    def hear(self, session: str, now: float) -> None:
+        """A session brought a token."""
+        self.heard[session] = now
+        if len(self.heard) > _SESSIONS:
+            last = sorted(self.heard.items(), key=lambda entry: entry[1])[_SESSIONS // 2 :]
+            self.heard = dict(last)
+
     def lose(self, live: "PooledRequest") -> None:
         """``live`` runs on it no more."""
         self.live.discard(live)
@@ -130,7 +142,7 @@ class PooledRequest:
     generated: list[int] = field(default_factory=list[int])  # (num_tokens,)
     left: list[Member] = field(default_factory=list[Member])  # where it was lost for good
     moves: int = 0  # times that it was lost, or left its member
-    session: int = 0  # of its race on its member's replicas, that it runs under
+    session: str = ""  # that it runs under on a member of several replicas; empty: its race's name
     asked_at: float | None = None  # since when it waits for its member (anyio clock)
     aborted: bool = False
     leave: EngineError | None = None  # why it is to leave its member
@@ -150,12 +162,8 @@ class PooledRequest:
             # An id of its own: the member may still have it from before.
             self.attempt = f"{request.request_id}-moved{moves}"
             request = replace(request, request_id=self.attempt)
-        if self.session and request.race:
-            # Another name of the race: the member's router sends it to another replica.
-            name = f"{request.race}-{self.session}"
-            # Where that was no better its branches part: not all of them meet a third such one.
-            apart = f"-{request.branch}" if self.session > 1 else ""
-            request = replace(request, race=name + apart)
+        if self.session and request.race:  # the member's router sends it to another replica
+            request = replace(request, race=self.session)
         if done:
             # The same seed would draw the same numbers again.
             seed = None if request.seed is None else _reseeded(request.seed, done)
@@ -179,6 +187,8 @@ class PooledRequest:
         else:
             member.pace.took(now - self.last, tokens)
         self.last = now
+        if member.replicas > 1 and self.request.race:
+            member.hear(self.session or self.request.race, now)
         self.generated.extend(token_ids)
 
     async def next(self, stream: AsyncGenerator[T, None]) -> T | None:

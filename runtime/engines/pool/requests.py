@@ -228,7 +228,8 @@ class Requests:
             return False
         live.moves += 1
         if member.replicas > 1:
-            self._router.lost(live.request, live.session)
+            member.heard.pop(live.session or live.request.race, None)
+            self._router.lost(live.request, live.session, member.heard)
         if live.moves >= _TRIES * member.replicas or member.replicas == 1:
             live.left.append(member)
         if not any(m.serves and m not in live.left for m in self._members.all):
@@ -268,7 +269,7 @@ class Requests:
             raise self._members.failure or EngineError("no other member of the pool can take it")
         member.live.add(live)
         live.member = member
-        live.session = self._router.session(live.request) if member.replicas > 1 else 0
+        live.session = self._router.session(live.request) if member.replicas > 1 else ""
         return member
 
     def _leave_member(self, live: PooledRequest) -> None:

@@ -46,7 +46,7 @@ async def run(
     said = [Said() for _ in range(branches)]
     async with anyio.create_task_group() as tasks:
         for branch, of in enumerate(said):
-            tasks.start_soon(read, pool, ask(name, branch), of)
+            tasks.start_soon(read, pool, ask(name, branch, max_tokens=200), of)
         await anyio.sleep(at)
         assert callable(what)
         what()
@@ -72,6 +72,20 @@ async def test_what_a_replica_loses_goes_on_at_another_one(fault: str) -> None:
         # That one server fails says nothing of the others.
         (member,) = pool.members()
         assert (member.serves, member.trips, member.moved_away) == (True, 0, 4)
+
+
+@pytest.mark.parametrize("fault", ["kill", "stop"])
+async def test_it_goes_where_another_race_is_well(fault: str) -> None:
+    async with routed(length=200) as (router, pool):
+        name, other = race_at(router, 0, 2), race_at(router, 1, 1)
+        router.engines[2].stop()  # where its next name would lead
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(read, pool, ask(other, 0, max_tokens=200), Said())
+            said = await run(pool, name, 0.2, getattr(router.engines[0], fault))
+        assert [of.error for of in said] == [None] * 4
+        assert all(of.without_gap and of.finish is FinishReason.STOP for of in said)
+        assert len([r for r in router.engines[1].requests if r.race == other]) == 1 + 4
+        assert not router.engines[2].requests
 
 
 async def test_a_replica_that_is_slow_for_one_request_keeps_the_others() -> None:

@@ -181,20 +181,18 @@ class RayServeEngine:
                 yield chunk
                 if ended:
                     return
-            if not live.aborted:
-                raise EngineError("the replica ended the request without a reason")
-        except EngineError:
-            raise
-        except Exception as error:
+            lost = "the replica ended the request without a reason"
+        except Exception as error:  # noqa: BLE001 - raised below as ours: one replica is not all
             # Ray says it so, too, if this task is cancelled: that comes first.
             await anyio.lowlevel.checkpoint()
-            if not live.aborted:
-                raise EngineError(f"the replica was lost: {_told(error)}") from error
+            lost = f"the replica was lost: {_told(error)}"
         finally:
             if not ended:
                 live.response.cancel()
             if self._live.get(request.request_id) is live:
                 del self._live[request.request_id]
+        if not live.aborted:
+            raise EngineError(lost)
         yield Chunk("", (), FinishReason.ABORT)
 
     async def abort(self, request_ids: Sequence[str]) -> None:

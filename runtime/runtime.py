@@ -124,8 +124,9 @@ class Runtime:
             await self._start()
             await self._races.start()
             await self._acts.start()
-            if isinstance(self.engine, RunsBeside):
-                self._races.background.start_soon(self.engine.run_beside)
+            for part in (self.engine, self.rewards):
+                if isinstance(part, RunsBeside):
+                    self._races.background.start_soon(part.run_beside)
             self._races.open(self.engine.info.max_branches, self.settings.race.queue)
             if self._warm:
                 await self._races.warm_up()

@@ -32,6 +32,7 @@ from .options import (
     profile,
     replay,
     serve,
+    soak,
     solve,
     strategies,
 )
@@ -197,6 +198,13 @@ def _pilot(command: pilot.PilotCommand, make_runtime: "RuntimeFactory") -> int:
     from .commands.pilot import run_pilot
 
     return run_pilot(command, make_runtime)
+
+
+@_command(soak, soak.SoakCommand)
+def _soak(command: soak.SoakCommand, make_runtime: "RuntimeFactory") -> int:
+    from .commands.soak import run_soak
+
+    return run_soak(command, make_runtime)
 
 
 @_command(plan, plan.PlanCommand)

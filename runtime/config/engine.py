@@ -117,6 +117,12 @@ class OpenAISettings(EngineSection):
     together, on the server that holds their prefix; every request carries its race's name in it.
     Empty: no such header is sent."""
 
+    replicas: Annotated[PositiveInt, Unit("servers")] = 1
+    """The number of servers behind ``url``, where that is a router's. With more than 1 a branch
+    that is lost or stalls goes on from its exact tokens under another session in
+    ``session_header``, which the router sends elsewhere, and one server that fails does not count
+    as the endpoint's failing."""
+
     @field_validator("url")
     @classmethod
     def _is_http(cls, url: str) -> str:
@@ -198,6 +204,13 @@ class PoolSettings(Section):
         twice = [name for name, times in Counter(self.names).items() if times > 1]
         if twice:
             raise ValueError(f"two members are called {twice[0]!r}: give each a name of its own")
+        urls = Counter(m.url.rstrip("/") for m in self.members if isinstance(m, OpenAIMember))
+        if urls and urls.most_common(1)[0][1] > 1:
+            raise ValueError(
+                "two members have the same url: its slots would be counted twice, and what is lost "
+                "there would be sent there again. Of a router say how many servers are behind it: "
+                "replicas"
+            )
         named = {member.model for member in self.members if member.model}
         remote_only = all(isinstance(member, OpenAIMember) for member in self.members)
         if remote_only and len(named) > 1:

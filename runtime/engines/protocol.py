@@ -372,6 +372,17 @@ class RunsBeside(Protocol):
 
 
 @runtime_checkable
+class HasReplicas(Protocol):
+    """An engine that hands each race to one of several servers, as a router's address does: what is
+    lost or stalled there may be well elsewhere, under another name of the race."""
+
+    @property
+    def replicas(self) -> int:
+        """How many there are; 1: it is one server."""
+        ...
+
+
+@runtime_checkable
 class SharesSlots(Protocol):
     """An engine that cannot run as many requests at all times."""
 

@@ -62,9 +62,11 @@ def make_reward_model(
             return None
         case "pooling":
             from .pooling import PoolingReward
+            from .supervised import SUPERVISION, SupervisedReward
 
             # An endpoint is elsewhere: it shares neither log nor device.
-            return PoolingReward(settings, beside if isinstance(beside, VllmSettings) else None)
+            local = beside if isinstance(beside, VllmSettings) else None
+            return SupervisedReward(lambda: PoolingReward(settings, local), SUPERVISION)
         case "remote":
             from .remote import RemoteReward
 

@@ -22,6 +22,7 @@ import anyio.to_thread
 import structlog
 
 from ..config import DEMO_REWARD_MODEL, PoolingRewards, VllmSettings
+from ..engines.protocol import EngineLoad, StepTimes
 from ..engines.vllm.start import (
     StartedVllm,
     build,
@@ -32,7 +33,7 @@ from ..engines.vllm.start import (
     set_environment,
     start_error,
 )
-from ..errors import EngineClosed, EngineDead, EngineStartError
+from ..errors import EngineClosed, EngineDead, EngineError, EngineStartError
 from .inputs import Template, aggregate, conversation, split_steps
 from .protocol import Scoring
 
@@ -79,6 +80,9 @@ class PoolingReward:
         self._tokenizer: Any = None
         self._task = "classify"
         self._ids = count()
+        self._killed: EngineDead | None = None
+        self._steps, self._took = 0, StepTimes()
+        self._running = 0
         # vLLM would queue all of them alike; this keeps what a cancelled race leaves to abort, and
         # the wait of a small race behind a large one, short.
         self._slots = anyio.Semaphore(settings.batch)
@@ -109,6 +113,35 @@ class PoolingReward:
         started, self._started, self._llm = self._started, None, None
         if started is not None:
             await started.shut_down()
+
+    # ── as what is looked after ───────────────────────────────────────────────────────────────
+
+    @property
+    def failure(self) -> EngineError | None:
+        """Why it can score no more."""
+        if self._killed is not None:
+            return self._killed
+        if self._llm is None:
+            return EngineClosed("the reward model is not running")
+        if self._llm.errored:
+            return EngineDead("the reward model's engine died; its log says why")
+        return None
+
+    @property
+    def steps(self) -> int:
+        """Texts that were scored: what vLLM says of its steps is the main engine's."""
+        return self._steps
+
+    def load(self) -> EngineLoad:
+        """Texts that are being scored; a step is one of them."""
+        return EngineLoad(running=self._running, step_seconds=self._took.quantile(0.95))
+
+    def kill(self, why: str) -> None:
+        """End its processes. What is being scored ends with ``EngineDead`` at once."""
+        if self._started is not None:
+            self._killed = EngineDead(why)
+            self._started.processes.kill()
+            self._started.fail_requests()
 
     def _build(self) -> StartedVllm:
         from vllm.platforms import current_platform
@@ -160,10 +193,8 @@ class PoolingReward:
 
     async def _score(self, items: Sequence[Scoring]) -> list[float | Exception | None]:
         """A score for each item, or why it has none."""
-        if self._llm is None:
-            raise EngineClosed("the reward model is not running")
-        if self._llm.errored:
-            raise EngineDead("the reward model's engine died; its log says why")
+        if (failure := self.failure) is not None:
+            raise failure
         scores: list[float | Exception | None] = [None] * len(items)
         running: set[str] = set()
 
@@ -196,10 +227,16 @@ class PoolingReward:
         running.add(request)
         data: Any = None
         outputs = llm.encode(TokensPrompt(prompt_token_ids=prompt.ids), parameters, request)
-        async with aclosing(outputs):
-            async for output in outputs:
-                data = output.outputs.data
+        began, self._running = time.monotonic(), self._running + 1
+        try:
+            async with aclosing(outputs):
+                async for output in outputs:
+                    data = output.outputs.data
+        finally:
+            self._running -= 1
         running.discard(request)
+        self._steps += 1
+        self._took.add(time.monotonic() - began)
         return self._value(data, prompt)
 
     async def _abort(self, requests: set[str]) -> None:

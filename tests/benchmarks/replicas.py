@@ -11,6 +11,11 @@ fixed speed and hold so many requests at once, so what is measured is the pool a
 2. As many races as one replica, and two, can serve: races a second, and how late results came.
 
     python tests/benchmarks/replicas.py
+
+``--router PROGRAM`` puts vllm-router between (0.1.17; ``python -m venv router``, then
+``router/bin/pip install vllm-router==0.1.17`` and ``--router router/bin/vllm-router``).
+Shown as well is what became of each request at the replicas that lived: those that were begun are
+those that ended and those that were aborted, and none runs on.
 """
 
 import argparse
@@ -18,11 +23,14 @@ import multiprocessing
 import os
 import re
 import signal
+import socket
 import statistics
+import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncGenerator, Generator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from multiprocessing.connection import Connection
@@ -30,12 +38,14 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import anyio
 import anyio.to_thread
+from aiohttp import web
 from common import report
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from tests.runtime.engines.fake_endpoint import FakeEndpoint
+from tests.runtime.engines.fake_endpoint import FakeEndpoint, Fault
 
 from frontrunner.runtime.config import Settings
 from frontrunner.runtime.engines.factory import make_engine
@@ -51,6 +61,8 @@ ARGUMENTS.add_argument("--deadline", type=float, default=3.0, help="seconds")
 ARGUMENTS.add_argument("--branches", type=int, default=4)
 ARGUMENTS.add_argument("--slots", type=int, default=8, help="requests that a replica runs at once")
 ARGUMENTS.add_argument("--delay", type=float, default=0.02, help="seconds a token")
+ARGUMENTS.add_argument("--router", help="vllm-router's program; not given: a pool")
+ARGUMENTS.add_argument("--policy", default="consistent_hash", help="of vllm-router")
 ARGUMENTS.add_argument("--right", type=float, default=0.8, help="share of branches that are right")
 
 LENGTH = 25  # tokens of an answer
@@ -73,7 +85,25 @@ class StandIn(FakeEndpoint):
 
     def __post_init__(self) -> None:
         self._answers: dict[str, bool] = {}
+        self._begun = 0
         super().__post_init__()
+        self._server.app.router.add_get("/counts", self._counts)
+        self._server.app.router.add_get("/health", self._health)
+
+    async def _health(self, request: web.Request) -> web.Response:
+        return web.Response()
+
+    async def _counts(self, request: web.Request) -> web.Response:
+        ended = self._begun - self.closed_early - self.running
+        aborted, running = self.closed_early, self.running
+        told = {"begun": self._begun, "ended": ended, "aborted": aborted, "running": running}
+        return web.json_response(told)
+
+    async def _stream(
+        self, request: web.Request, body: dict[str, Any], chat: bool, fault: Fault | None
+    ) -> web.StreamResponse:
+        self._begun += 1
+        return await super()._stream(request, body, chat, fault)
 
     def _choice(self, body: dict[str, Any], chat: bool, position: int, reason: Any) -> Any:
         choice = super()._choice(body, chat, position, reason)
@@ -121,6 +151,7 @@ class Run:
     moved: int = 0
     seconds: float = 0.0
     back_after: float | None = None  # seconds until the stopped replica took races again
+    counts: dict[str, int] = field(default_factory=dict[str, int])  # of the living replicas
 
     def row(self) -> dict[str, Any]:
         late = sorted(self.late) or [0.0]
@@ -135,6 +166,8 @@ class Run:
         }
         if self.back_after is not None:
             told["back_after_s"] = round(self.back_after, 2)
+        if self.counts:
+            told["at_the_replicas"] = self.counts
         return told
 
 
@@ -142,26 +175,23 @@ class Run:
 async def pool(
     args: argparse.Namespace, count: int
 ) -> AsyncGenerator[tuple[list[Replica], Runtime, PoolEngine], None]:
-    context = multiprocessing.get_context("spawn")
-    replicas: list[Replica] = []
-    try:
-        pipes: list[tuple[Connection, BaseProcess]] = []
-        for _ in range(count):
-            ours, theirs = context.Pipe()
-            process = context.Process(
-                target=serve, args=(theirs, args.delay, args.right), daemon=True
-            )
-            process.start()
-            pipes.append((ours, process))
-        for ours, process in pipes:
-            replicas.append(Replica(await anyio.to_thread.run_sync(ours.recv), process))
+    with ExitStack() as stack:
+        replicas = await anyio.to_thread.run_sync(
+            lambda: stack.enter_context(stand_ins(count, args.delay, args.right))
+        )
         members = [
             {"kind": "openai", "url": replica.url, "max_branches": args.slots}
             for replica in replicas
         ]
+        described: dict[str, Any] = {"kind": "pool", "members": members}
+        if args.router:
+            router = await start_router(args, replicas)
+            stack.callback(end_router, router[1])
+            described = {"kind": "openai", "url": router[0], "replicas": max(2, count)}
+            described["max_branches"] = args.slots * count
         settings = Settings.from_dict(
             {
-                "engine": {"kind": "pool", "members": members},
+                "engine": described,
                 "answers": {"workers": 0},
                 "sampling": {"max_tokens": 64},
                 "race": {"branches": args.branches, "queue": 64},
@@ -171,10 +201,74 @@ async def pool(
         assert isinstance(engine, PoolEngine)
         async with Runtime(engine, settings) as runtime:
             yield replicas, runtime, engine
+
+
+@contextmanager
+def stand_ins(count: int, delay: float, right: float) -> Generator[list[Replica], None, None]:
+    """So many replicas, each in a process of its own."""
+    context = multiprocessing.get_context("spawn")
+    pipes: list[tuple[Connection, BaseProcess]] = []
+    try:
+        for _ in range(count):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=serve, args=(theirs, delay, right), daemon=True)
+            process.start()
+            pipes.append((ours, process))
+        yield [Replica(ours.recv(), process) for ours, process in pipes]
     finally:
-        for replica in replicas:
-            replica.process.kill()
-            replica.process.join()
+        for _, process in pipes:
+            process.kill()
+            process.join()
+
+
+async def start_router(
+    args: argparse.Namespace, replicas: list[Replica]
+) -> tuple[str, "subprocess.Popen[bytes]"]:
+    """Start vllm-router; returns its URL, once it serves."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    urls = [replica.url.removesuffix("/v1") for replica in replicas]
+    command = [args.router, "--host", "127.0.0.1", "--port", str(port), "--policy", args.policy]
+    command += ["--prometheus-port", str(port + 1), "--log-level", "error", "--worker-urls", *urls]
+    command += ["--health-check-interval-secs", "1", "--health-failure-threshold", "1"]
+    command += ["--health-check-timeout-secs", "1", "--health-success-threshold", "1"]
+    process = subprocess.Popen(  # noqa: ASYNC220 - it takes a moment
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    url = f"http://127.0.0.1:{port}/v1"
+    async with aiohttp.ClientSession() as session:
+        for _ in range(600):
+            with suppress(aiohttp.ClientError):
+                async with session.get(f"{url}/models") as reply:
+                    if reply.status == 200:
+                        return url, process
+            await anyio.sleep(0.1)
+    end_router(process)
+    raise SystemExit("vllm-router did not start")
+
+
+def end_router(process: "subprocess.Popen[bytes]") -> None:
+    """It and what it started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+async def accounted(replicas: list[Replica]) -> dict[str, int]:
+    """What became of the requests at the replicas that live, once none runs there, 5 s at most."""
+    total: dict[str, int] = {}
+    async with aiohttp.ClientSession() as session:
+        for _ in range(100):
+            total = Counter[str]()
+            for replica in replicas:
+                with suppress(aiohttp.ClientError, OSError):
+                    async with session.get(f"{replica.url.removesuffix('/v1')}/counts") as reply:
+                        total.update(await reply.json())
+            if not total["running"]:
+                break
+            await anyio.sleep(0.05)
+    return dict(total)
 
 
 async def race(runtime: Runtime, number: int, deadline: float, run: Run) -> None:
@@ -205,6 +299,8 @@ async def disturb(replicas: list[Replica], engine: PoolEngine, run: Run) -> None
     await anyio.sleep(STOPPED)
     replicas[1].tell(signal.SIGCONT)
     began = time.monotonic()
+    if len(engine.members()) == 1:  # a router's
+        return
     while not engine.members()[1].serves:  # noqa: ASYNC110 - nobody tells when
         await anyio.sleep(0.01)
     run.back_after = time.monotonic() - began
@@ -222,6 +318,7 @@ async def under_load(args: argparse.Namespace, *, disturbed: bool) -> Run:
                 await anyio.sleep(args.every)
         run.seconds = time.monotonic() - began
         run.moved = sum(member.moved_away for member in engine.members())
+        run.counts = await accounted(replicas)
     return run
 
 

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from enum import IntEnum
 from importlib.util import find_spec
-from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -18,11 +17,11 @@ from anyio.abc import TaskStatus
 from ...errors import BadRequest, ConfigError, EngineStartError, FrontrunnerError
 from .output import OutputClosed
 from .printable import one_line
+from .processes import descendants
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 #: How often the tree of child processes is looked through again for new ones.
 _KILL_ROUNDS = 20
-_TRACKER = b"multiprocessing.resource_tracker"
 _SHOW_CURSOR = b"\x1b[?25h"
 
 
@@ -170,29 +169,9 @@ def kill_descendants() -> None:
     and ends when they and this process have ended.
     """
     for _ in range(_KILL_ROUNDS):
-        descendants = _descendants(os.getpid())
-        if not descendants:
+        living = [p for p in descendants(os.getpid()) if not (p.has_ended or p.is_tracker)]
+        if not living:
             return
-        for pid in descendants:
+        for process in living:
             with suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-
-
-def _descendants(root: int) -> list[int]:
-    """Process ids below ``root`` of those that have not ended, parents first."""
-    children: dict[int, list[int]] = {}
-    spared: set[int] = set()
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError, ValueError, IndexError):
-            # After the name, which is in parentheses and may hold anything: state, parent, …
-            fields = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
-            pid, parent = int(folder.name), int(fields[1])
-            children.setdefault(parent, []).append(pid)
-            if fields[0] in "ZX" or _TRACKER in (folder / "cmdline").read_bytes():
-                spared.add(pid)
-    found, parents = list[int](), [root]
-    while parents:
-        below = children.get(parents.pop(), [])
-        found += below
-        parents += below
-    return [pid for pid in found if pid not in spared]
+                os.kill(process.pid, signal.SIGKILL)

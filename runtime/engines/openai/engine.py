@@ -108,7 +108,9 @@ class OpenAIEngine:
         try:
             if settings.tokenizer is not None:
                 self._local = await LocalTokenizer.load(settings.tokenizer, self._prompt)
-            self._client = EndpointClient(self._url, key, settings.connect_timeout)
+            self._client = EndpointClient(
+                self._url, key, settings.connect_timeout, several=settings.replicas > 1
+            )
             with anyio.fail_after(_START_LIMIT):
                 sample = self._local.encode("1 + 1 =") if self._local is not None else ()
                 found = await discover(self._client, settings.model, sample)
@@ -198,6 +200,11 @@ class OpenAIEngine:
         arguments: Mapping[str, Any] | None = None,
     ) -> tuple[int, ...]:
         return self._prompts.encode_chat(messages, tools, arguments)
+
+    @property
+    def replicas(self) -> int:
+        """See ``HasReplicas``."""
+        return self._settings.replicas
 
     @property
     def takes_token_ids(self) -> bool:

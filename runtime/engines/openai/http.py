@@ -2,6 +2,7 @@
 
 import os
 import socket
+import ssl
 from collections.abc import Mapping
 from math import inf
 from typing import Any
@@ -56,14 +57,18 @@ class Unreachable(EngineError, TryAgain):
 class EndpointClient:
     """Requests to an endpoint. Waits for nothing but the network: no limit of connections."""
 
-    def __init__(self, url: str, key: Mapping[str, str], connect_timeout: float) -> None:
+    def __init__(
+        self, url: str, key: Mapping[str, str], connect_timeout: float, *, several: bool = False
+    ) -> None:
         """
         Args:
             url: where OpenAI's paths begin (``…/v1``).
             key: the header with the key.
             connect_timeout: seconds to find and reach the host.
+            several: it is a router's: that one server behind it fails says nothing of the others.
         """
         self._url = url
+        self._several = several
         self._secrets = [value.rpartition(" ")[2] for value in key.values()]
         self.breaker = Breaker()
         self._session: aiohttp.ClientSession | None = aiohttp.ClientSession(
@@ -177,7 +182,7 @@ class EndpointClient:
             refusal = Refused(response.status, self.redact(await _refusal(response)))
         finally:
             response.close()
-        if response.status in _BROKEN_STATUSES:
+        if response.status in _BROKEN_STATUSES and not self._several:
             self.breaker.failed(refusal)
         if response.status in RETRYABLE_STATUSES:
             raise _OverloadedError(refusal, retry_after(response)) from refusal
@@ -218,11 +223,22 @@ def described(error: BaseException) -> str:
 
 def _system_error(error: BaseException) -> str:
     """What the system says, in its own words: those of aiohttp and asyncio name the host."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return _certificate_error(error.certificate_error)
     if isinstance(error, aiohttp.ClientConnectorError):
         error = error.os_error
     if isinstance(error, socket.gaierror):
         return error.strerror or ""
+    if isinstance(error, ssl.SSLError):  # its number is OpenSSL's, and no system's
+        return f"no TLS with it ({error.reason})"
     return os.strerror(error.errno) if isinstance(error, OSError) and error.errno else ""
+
+
+def _certificate_error(error: Exception) -> str:
+    said = str(getattr(error, "verify_message", "") or "it cannot be verified")
+    if "mismatch" in said:  # the rest of it names the host
+        return "its certificate is another host's"
+    return f"its certificate is not trusted ({said})"
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> str:

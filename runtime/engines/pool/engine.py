@@ -20,12 +20,14 @@ from ..protocol import (
     Engine,
     EngineInfo,
     EngineLoad,
+    FinishReason,
     Generation,
     Message,
     SupportsPromptEnds,
     SupportsReasoningParsers,
     SupportsToolTurns,
     TakesThinking,
+    TokenSink,
     ToolTurn,
     encode_prompt,
     takes_tool_turns,
@@ -205,6 +207,10 @@ class PoolEngine:
 
     def generate(self, request: Generation) -> AsyncGenerator[Chunk, None]:
         return self._requests.generate(request)
+
+    async def feed(self, request: Generation, sink: TokenSink) -> FinishReason:
+        """See ``SupportsFeeding``."""
+        return await self._requests.feed(request, sink)
 
     async def abort(self, request_ids: Sequence[str]) -> None:
         await self._requests.abort(request_ids)

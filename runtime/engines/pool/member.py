@@ -1,6 +1,6 @@
 """One engine of a pool, and a request while it runs on one."""
 
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -11,10 +11,13 @@ import anyio
 
 from ...errors import EngineError
 from ..breaker import Breaker
-from ..protocol import Chunk, Engine, Generation
+from ..protocol import Engine, Generation, HasReplicas
 from .pace import Pace
 
 T = TypeVar("T")
+
+#: Sessions of a member that are remembered.
+_SESSIONS = 256
 
 
 class Phase(StrEnum):
@@ -42,6 +45,8 @@ class Member:
     live: set["PooledRequest"] = field(default_factory=set["PooledRequest"])
     told: float = 0.0  # when it gave its last token, or its work began (anyio clock)
     waiting: int = 0  # requests that wait for it to say something
+    heard: dict[str, float] = field(default_factory=dict[str, float])
+    """When each session brought its last token (anyio clock), of a member of several replicas."""
     moved_away: int = 0  # requests that were lost on it, or taken from it, and began elsewhere
     emptied: anyio.Event = field(default_factory=anyio.Event)  # set when ``live`` gets empty
 
@@ -64,6 +69,11 @@ class Member:
     def free(self) -> int:
         """Requests that it would run at once beside those that it has."""
         return self.slots - len(self.live)
+
+    @property
+    def replicas(self) -> int:
+        """Servers behind it."""
+        return self.engine.replicas if isinstance(self.engine, HasReplicas) else 1
 
     @property
     def silence(self) -> float:
@@ -101,6 +111,13 @@ class Member:
         finally:
             self.waiting -= 1
 
+    def hear(self, session: str, now: float) -> None:
+        """A session brought a token."""
+        self.heard[session] = now
+        if len(self.heard) > _SESSIONS:
+            last = sorted(self.heard.items(), key=lambda entry: entry[1])[_SESSIONS // 2 :]
+            self.heard = dict(last)
+
     def lose(self, live: "PooledRequest") -> None:
         """``live`` runs on it no more."""
         self.live.discard(live)
@@ -123,7 +140,10 @@ class PooledRequest:
     member: Member | None = None  # that has it now
     attempt: str = ""  # its id there
     generated: list[int] = field(default_factory=list[int])  # (num_tokens,)
-    left: list[Member] = field(default_factory=list[Member])  # where it was lost
+    left: list[Member] = field(default_factory=list[Member])  # where it was lost for good
+    moves: int = 0  # times that it was lost, or left its member
+    session: str = ""  # that it runs under on a member of several replicas; empty: its race's name
+    asked_at: float | None = None  # since when it waits for its member (anyio clock)
     aborted: bool = False
     leave: EngineError | None = None  # why it is to leave its member
     began: float = 0.0  # when its attempt did (anyio clock)
@@ -134,7 +154,7 @@ class PooledRequest:
 
     def begin(self, member: Member) -> Generation:
         """What ``member`` is asked for: to go on from the exact tokens that there are."""
-        request, moves, done = self.request, len(self.left), len(self.generated)
+        request, moves, done = self.request, self.moves, len(self.generated)
         self.member, self.leave, self.last = member, None, None
         self.began = anyio.current_time()
         self.attempt = request.request_id
@@ -142,6 +162,8 @@ class PooledRequest:
             # An id of its own: the member may still have it from before.
             self.attempt = f"{request.request_id}-moved{moves}"
             request = replace(request, request_id=self.attempt)
+        if self.session and request.race:  # the member's router sends it to another replica
+            request = replace(request, race=self.session)
         if done:
             # The same seed would draw the same numbers again.
             seed = None if request.seed is None else _reseeded(request.seed, done)
@@ -153,9 +175,9 @@ class PooledRequest:
             )
         return request
 
-    def took(self, chunk: Chunk) -> None:
+    def took(self, token_ids: Sequence[int]) -> None:
         """Its member said something."""
-        member, now, tokens = self.member, anyio.current_time(), len(chunk.token_ids)
+        member, now, tokens = self.member, anyio.current_time(), len(token_ids)
         assert member is not None
         member.answered()
         if not tokens:
@@ -165,7 +187,9 @@ class PooledRequest:
         else:
             member.pace.took(now - self.last, tokens)
         self.last = now
-        self.generated.extend(chunk.token_ids)
+        if member.replicas > 1 and self.request.race:
+            member.hear(self.session or self.request.race, now)
+        self.generated.extend(token_ids)
 
     async def next(self, stream: AsyncGenerator[T, None]) -> T | None:
         """What the stream brings next; None: it is to be left.
@@ -178,6 +202,7 @@ class PooledRequest:
         member = self.member
         assert member is not None
         try:
+            self.asked_at = anyio.current_time()
             with member.awaited(), anyio.CancelScope() as self.scope:
                 return await anext(stream)
         except StopAsyncIteration:
@@ -186,15 +211,29 @@ class PooledRequest:
             if not self.interrupted:  # else it is only that its stream was closed
                 raise
         finally:
-            self.scope = None
+            self.scope = self.asked_at = None
         return None
+
+    def stalls(self, longest: float, late: float) -> bool:
+        """Whether it has waited longer for a token than it would of a replica that serves.
+
+        Args:
+            longest: see ``Pace.stall_limit``.
+            late: seconds in which nobody could be heard.
+        """
+        if self.asked_at is None or self.member is None:
+            return False
+        self.asked_at += late
+        reading = 0 if self.last is not None else len(self.request.prompt) + len(self.generated)
+        limit = self.member.pace.stall_limit(longest, reading)
+        return anyio.current_time() - self.asked_at > limit
 
     @property
     def may_be_hedged(self) -> bool:
         """Whether it is the first request of a race, which has said nothing yet."""
         request = self.request
         first = bool(request.race) and request.branch == 0 and not request.forced
-        return first and not self.generated and not self.left and not self.interrupted
+        return first and not self.generated and not self.moves and not self.interrupted
 
     def hedge(self, member: Member) -> Generation:
         """What a second member is asked for."""

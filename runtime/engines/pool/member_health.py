@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup
 
 from ...errors import EngineError
 from ..protocol import Engine, Generation, RunsBeside, Sampling
-from .member import Member, Phase
+from .member import Member, Phase, PooledRequest
 from .members import Members
 
 _log = structlog.get_logger("frontrunner.engine")
@@ -29,6 +29,10 @@ class Movable(Protocol):
 
     def empty(self, member: Member) -> None:
         """Have what runs on ``member`` go on elsewhere."""
+        ...
+
+    def leave(self, live: PooledRequest, error: EngineError) -> None:
+        """Have a request go on at another replica of its member."""
         ...
 
 
@@ -82,6 +86,9 @@ class Health:
             failure = member.engine.failure
             if failure is not None and member.breaker.closed:
                 member.breaker.trip(failure)
+            if member.replicas > 1:
+                self._look_behind(member, late)
+                continue
             limit = member.pace.stall_limit(self._stall_after, member.stall_prompt)
             if member.silence > limit and member.breaker.closed:
                 said = f"no token for {member.silence:.2f} s"
@@ -89,6 +96,13 @@ class Health:
                 member.breaker.trip(EngineError(said))
             if not member.breaker.closed and member.waiting and member.silence > limit:
                 self._requests.empty(member)
+
+    def _look_behind(self, member: Member, late: float) -> None:
+        """Find the requests whose replica has stalled, of a member with several: that others get
+        tokens there says nothing."""
+        for live in list(member.live):
+            if live.stalls(self._stall_after, late):
+                self._requests.leave(live, EngineError("its replica gave no token in time"))
 
     def _tend(self, tasks: TaskGroup) -> None:
         """Have the members do their own work, each for as long as it belongs to the pool."""

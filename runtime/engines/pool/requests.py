@@ -10,7 +10,8 @@ import structlog
 from ...errors import EngineError
 from ..logprobs import ScoredChunk, SupportsLogprobs
 from ..next_tokens import SupportsNextTokens
-from ..protocol import Chunk, FinishReason, Generation, Sampling
+from ..protocol import Chunk, FinishReason, Generation, Sampling, TokenSink, feeding
+from .fed import feed
 from .hedging import Hedge
 from .member import Member, PooledRequest
 from .members import Members
@@ -20,6 +21,8 @@ _log = structlog.get_logger("frontrunner.engine")
 
 #: Ends of a request that the member chose, and nobody here.
 _LOST = (FinishReason.ABORT, FinishReason.ERROR)
+#: Times that a request is tried on a member for each of its replicas.
+_TRIES = 2
 #: Seconds that telling a member to end a request takes which has left it; one that has stalled
 #: would take any time.
 _ABORT_LIMIT = 0.02
@@ -79,10 +82,51 @@ class Requests:
                     raise live.leave
                 if chunk.finish in _LOST and not live.aborted:
                     raise EngineError(f"the engine ended the request ({chunk.finish})")
-                live.took(chunk)
+                live.took(chunk.token_ids)
                 yield chunk
                 if chunk.finish is not None:
                     return
+
+    async def feed(self, request: Generation, sink: TokenSink) -> FinishReason:
+        """See ``SupportsFeeding``: by calls where the member feeds, else as ``generate``."""
+        live = self._enter(request)
+        try:
+            while True:
+                member = self._place(live)
+                try:
+                    return await self._fed(live, member, sink)
+                except EngineError as error:
+                    if not self._moves(live, error):
+                        raise
+                finally:
+                    self._leave_member(live)
+        finally:
+            self._exit(live)
+
+    async def _fed(self, live: PooledRequest, member: Member, sink: TokenSink) -> FinishReason:
+        """Why it ended on a member.
+
+        Raises:
+            EngineError: the request is lost there, or is to leave it.
+        """
+        feeder = feeding(member.engine)
+        if feeder is None or (self._hedge_after is not None and live.may_be_hedged):
+            async with aclosing(self._attempt(live, member)) as chunks:
+                async for chunk in chunks:
+                    sink.put(chunk.text, chunk.token_ids, chunk.confidences)
+                    if chunk.finish is not None:
+                        return chunk.finish
+            raise EngineError("the engine ended the request without a reason")
+        finish = await feed(live, member, feeder, sink)
+        if finish is None:
+            if live.aborted:
+                return FinishReason.ABORT
+            assert live.leave is not None
+            await self._tell(live)
+            raise live.leave
+        if finish in _LOST and not live.aborted:
+            raise EngineError(f"the engine ended the request ({finish})")
+        return finish
 
     async def abort(self, request_ids: Sequence[str]) -> None:
         """See ``Engine.abort``: each member hears of the requests that it has."""
@@ -158,6 +202,12 @@ class Requests:
                 live.leave = error
                 live.interrupt()
 
+    def leave(self, live: PooledRequest, error: EngineError) -> None:
+        """Have a request go on at another replica of its member, if there is time."""
+        if not live.interrupted and live.hedge_member is None and self._time_left(live):
+            live.leave = error
+            live.interrupt()
+
     def close(self) -> None:
         """End all."""
         for live in self._live.values():
@@ -171,11 +221,17 @@ class Requests:
         if live.leave is None and not live.aborted and error.at_fault:
             if member.engine.failure is not None:
                 member.breaker.trip(error)
-            else:
+            elif member.replicas == 1 or live.moves + 1 >= _TRIES * member.replicas:
+                # Of several servers one that fails says nothing of the others.
                 member.breaker.failed(error)
         if live.aborted or not error.at_fault or not self._time_left(live):
             return False
-        live.left.append(member)
+        live.moves += 1
+        if member.replicas > 1:
+            member.heard.pop(live.session or live.request.race, None)
+            self._router.lost(live.request, live.session, member.heard)
+        if live.moves >= _TRIES * member.replicas or member.replicas == 1:
+            live.left.append(member)
         if not any(m.serves and m not in live.left for m in self._members.all):
             return False
         member.moved_away += 1
@@ -213,6 +269,7 @@ class Requests:
             raise self._members.failure or EngineError("no other member of the pool can take it")
         member.live.add(live)
         live.member = member
+        live.session = self._router.session(live.request) if member.replicas > 1 else ""
         return member
 
     def _leave_member(self, live: PooledRequest) -> None:

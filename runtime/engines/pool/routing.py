@@ -7,9 +7,10 @@ branch (its forced answer, a probe, a fork) goes to the member that has the bran
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
+from zlib import crc32
 
 import anyio
 
@@ -18,6 +19,8 @@ from .member import Member
 
 #: Seconds for which a race without a request in an engine is remembered: its next one may come.
 _REMEMBERED = 60.0
+#: Seconds within which a session that has brought a token is well.
+_JUST_NOW = 0.3
 #: What a token is taken to need before any was measured, in seconds; it only compares members.
 _UNKNOWN = 0.02
 
@@ -28,6 +31,8 @@ class _Race:
     branches: dict[int, Member] = field(default_factory=dict[int, Member])
     used: float = 0.0  # when it had its last request (anyio clock)
     live: int = 0  # requests that run
+    session: str = ""  # under which its home's router sends it to a replica; empty: its own name
+    left: set[str] = field(default_factory=set[str])  # sessions that were lost
 
 
 class Router:
@@ -79,6 +84,29 @@ class Router:
             race.live -= 1
             race.used = anyio.current_time()
             self._races.move_to_end(request.race)
+
+    def session(self, request: Generation) -> str:
+        """Under which name a request is sent to a member of several replicas; empty: its race's."""
+        race = self._races.get(request.race)
+        return race.session if race is not None else ""
+
+    def lost(self, request: Generation, session: str, heard: Mapping[str, float]) -> None:
+        """What ran under a session is lost: the race goes on under another one, best that of a race
+        which is just getting tokens, since its replica serves. Its branches do not leave a replica
+        one by one.
+
+        Args:
+            heard: when each session of its member brought its last token (anyio clock).
+        """
+        race = self._races.get(request.race)
+        if race is None or race.session != session:
+            return
+        race.left.add(session or request.race)
+        since = anyio.current_time() - _JUST_NOW
+        well = sorted(name for name, at in heard.items() if at >= since and name not in race.left)
+        # Not all that is lost at once goes to the same place.
+        chosen = well[crc32(request.race.encode()) % len(well)] if well else ""
+        race.session = chosen or f"{request.race}-{len(race.left)}"
 
     def moved(self, request: Generation, member: Member) -> None:
         """A request that was placed runs on ``member`` after all."""

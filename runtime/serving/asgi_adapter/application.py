@@ -77,6 +77,11 @@ class AsgiApp:
         self._site: _Site | None = None
         self._entered: AsyncExitStack | None = None
 
+    @property
+    def runtime(self) -> Runtime | None:
+        """What it races on; None: it is not started."""
+        return self._runtime
+
     async def __aenter__(self) -> Self:
         """Start serving, and start the engine if the application was made from a config.
 

@@ -5,7 +5,7 @@ The client sends JSON objects:
 ``response.create``
     with the fields of ``POST /v1/responses``. Responses run beside one another. Those that name a
     ``stream_id`` are a lane: they come one after another, in the order in which they were asked
-    for, each deadline counting from its turn.
+    for, each deadline counting from its turn; eight may wait on a connection.
     With ``generate: false`` (a warm-up) no race is run: a completed response without output comes
     at once, and a later one may go on from it. Any response of this connection can be gone on from,
     by ``previous_response_id``; with ``store: false`` on this connection only, while it lasts.
@@ -61,6 +61,8 @@ _log = structlog.get_logger("frontrunner.serving")
 
 #: Responses of one connection that are in progress or wait for their turn.
 MAX_RESPONSES = 64
+#: Of these, that wait for their turn: each holds its whole request.
+MAX_WAITING = 8
 #: Messages at the end of a response that are sent without a pause.
 _AT_ONCE = 12
 
@@ -79,8 +81,10 @@ class TooManyResponses(BadRequest):
     status = 429
     code = "too_many_responses"
 
-    def __init__(self, most: str = f"{MAX_RESPONSES} responses") -> None:
-        super().__init__(f"one connection may have {most} in progress or waiting, and has")
+    def __init__(
+        self, most: str = f"{MAX_RESPONSES} responses", where: str = "in progress or waiting"
+    ) -> None:
+        super().__init__(f"one connection may have {most} {where}, and has")
 
 
 class NotActive(BadRequest):
@@ -136,6 +140,7 @@ class ResponseSocket:
         self._closing: tuple[int, str] = (WSCloseCode.OK, "")
         self._lanes: dict[str, deque[Create]] = {}  # what waits, by lane, while one is in progress
         self._active = 0  # in progress or waiting
+        self._waiting = 0  # of these, for their turn on their lane
         self._held = 0  # characters of the requests of these
         self._streams: dict[str, str | None] = {}  # lane of each response that is sent
 
@@ -198,12 +203,16 @@ class ResponseSocket:
         limit = MAX_HELD * self._app[SETTINGS].message_limit
         if self._held and self._held + message.size > limit:
             raise TooManyResponses(f"requests of {limit:,} characters")
+        lane = message.stream_id
+        waits = lane is not None and lane in self._lanes
+        if waits and self._waiting >= MAX_WAITING:
+            raise TooManyResponses(f"{MAX_WAITING} responses", "waiting for their turn")
         self._count()
         self._held += message.size
-        lane = message.stream_id
         if lane is None:
             tasks.start_soon(self._respond, message)
-        elif lane in self._lanes:
+        elif waits:
+            self._waiting += 1
             self._lanes[lane].append(message)
         else:
             self._lanes[lane] = deque([message])
@@ -212,7 +221,9 @@ class ResponseSocket:
     async def _follow(self, lane: str) -> None:
         """The responses of a lane, one after another."""
         waiting = self._lanes[lane]
+        await self._respond(waiting.popleft())
         while waiting:
+            self._waiting -= 1
             await self._respond(waiting.popleft())
         del self._lanes[lane]
 

@@ -16,7 +16,7 @@ HEAVY = {"torch", "transformers", "vllm", "numpy", "aiohttp", "frontrunner.runti
     "command",
     [
         *("solve", "serve", "demo", "doctor", "replay", "calibrate", "convert", "profile"),
-        *("pilot", "plan", "bench"),
+        *("pilot", "plan", "bench", "soak"),
     ],
 )
 def test_the_help_of_a_command_has_examples(run_cli: RunCli, command: str) -> None:
@@ -45,6 +45,7 @@ def test_the_help_of_the_program_names_the_commands(run_cli: RunCli, arguments: 
             "profile",
             "pilot",
             "plan",
+            "soak",
         )
     )
 

@@ -14,12 +14,15 @@ from frontrunner.runtime.cost_model.acceptance import Acceptance
 from frontrunner.runtime.cost_model.step_time import StepTime
 from frontrunner.runtime.engines.pool.engine import PoolEngine
 from frontrunner.runtime.engines.protocol import Engine, Generation
+from frontrunner.runtime.engines.ray_serve import RayServeEngine
 from frontrunner.runtime.engines.scripted import BranchScript, Piece, Script, ScriptedEngine
 from frontrunner.runtime.engines.simulated import SimulatedEngine, SimulatedHardware, constant_k
+from frontrunner.runtime.engines.vllm.start import model_folder
 from frontrunner.runtime.engines.workloads import Course
 
 from .conformance import EASY
 from .fake_endpoint import endpoint, engine_for, engine_on
+from .fake_ray import FakeHandle
 
 #: Opens a started engine, and closes it.
 Factory = Callable[[], AbstractAsyncContextManager[Engine]]
@@ -101,11 +104,34 @@ async def _pool() -> AsyncGenerator[Engine, None]:
             await engine.aclose()
 
 
+@asynccontextmanager
+async def _ray() -> AsyncGenerator[Engine, None]:
+    """One replica behind a handle of Ray Serve's."""
+    pytest.importorskip("transformers")
+    async with scripted() as replica:
+        assert isinstance(replica, ScriptedEngine)
+        engine = RayServeEngine(FakeHandle(replica), model_folder("demo"), replicas=2)
+        easy: list[tuple[int, ...]] = []
+
+        def write(request: Generation) -> BranchScript:
+            start, length = len(request.prompt), 20 if request.prompt in easy else 3_000
+            return BranchScript(tuple(Piece(0.001, f"w{start + n} ") for n in range(length)))
+
+        replica.script.chooser = write
+        await engine.start()
+        easy.append(engine.encode_chat(EASY))
+        try:
+            yield engine
+        finally:
+            await engine.aclose()
+
+
 ENGINES = [
     pytest.param(scripted, id="scripted"),
     pytest.param(_simulated(0), id="simulated"),
     pytest.param(_simulated(3), id="simulated-speculating"),
     pytest.param(_pool, id="pool"),
+    pytest.param(_ray, id="ray"),
     pytest.param(_remote(), id="openai-token-ids"),
     pytest.param(_remote(vllm=False), id="openai-text"),
     pytest.param(_remote(vllm=False, completions=False, logprobs=False), id="openai-chat"),

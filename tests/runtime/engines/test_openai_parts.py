@@ -1,8 +1,12 @@
 """What the remote engine is made of: events, spelled ids, places, answers."""
 
 import re
+import ssl
 from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any
 
+import aiohttp
 import anyio
 import orjson
 import pytest
@@ -10,6 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.profiles import examples
 
+from frontrunner.runtime.engines.openai.http import described
 from frontrunner.runtime.engines.openai.placeholder_ids import (
     Conversation,
     read_parts,
@@ -247,3 +252,22 @@ async def test_a_place_that_comes_as_one_gives_up_goes_to_the_next() -> None:
         await came.wait()
     slots.release()
     assert (slots.taken, slots.waiting) == (0, 0)
+
+
+# ── errors ────────────────────────────────────────────────────────────────────────────────────
+
+
+def described_certificate(message: str) -> str:
+    """What is said of a certificate that OpenSSL complains of so."""
+    problem = ssl.SSLCertVerificationError(1, f"[SSL] certificate verify failed: {message}")
+    problem.verify_message = message
+    connection: Any = SimpleNamespace(host="gpu-1", port=443, is_ssl=True, ssl=True)
+    return described(aiohttp.ClientConnectorCertificateError(connection, problem))
+
+
+def test_what_is_wrong_with_a_certificate_is_told_without_the_host() -> None:
+    assert described_certificate("self-signed certificate").endswith(
+        "its certificate is not trusted (self-signed certificate)"
+    )
+    said = described_certificate("Hostname mismatch, certificate is not valid for 'gpu-1'.")
+    assert said.endswith("its certificate is another host's")

@@ -36,3 +36,12 @@ def test_a_key_that_has_no_meaning_is_refused_by_name(engine: dict[str, Any], to
     with pytest.raises(ConfigError) as caught:
         Settings.from_dict({"engine": engine})
     assert told in str(caught.value)
+
+
+def test_two_members_of_one_address_are_refused() -> None:
+    members = [
+        {"kind": "openai", "name": "a", "url": "http://a:1/v1"},
+        {"kind": "openai", "name": "b", "url": "http://a:1/v1/"},
+    ]
+    with pytest.raises(ConfigError, match="two members have the same url"):
+        Settings.from_dict({"engine": {"kind": "pool", "members": members}})

@@ -12,7 +12,12 @@ from frontrunner.runtime.engines.protocol import FinishReason
 from frontrunner.runtime.engines.scripted import BranchScript
 from frontrunner.runtime.errors import BadRequest, EngineClosed, EngineError, EngineStartError
 
-from .replicas import PROMPT, Replica, Said, ask, homes, pool_of, read
+from .replicas import PROMPT, Reading, Replica, Said, ask, homes, pool_of, read
+
+
+@pytest.fixture(params=[False, True], ids=["read", "fed"], autouse=True)
+def _by_calls(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Reading, "by_calls", request.param)
 
 
 def two(**settings: float) -> dict[str, Replica]:

@@ -10,9 +10,10 @@ import anyio
 import pytest
 from aiohttp import web
 
-from frontrunner.runtime.config import Settings
+from frontrunner.runtime.config import OpenAISettings, Settings
 from frontrunner.runtime.engines.factory import make_engine
 from frontrunner.runtime.engines.pool.engine import PoolEngine
+from frontrunner.runtime.errors import EngineStartError
 from frontrunner.runtime.result import Result
 from frontrunner.runtime.runtime import Runtime
 from frontrunner.runtime.serving.observability.metrics import Metrics
@@ -167,3 +168,70 @@ async def test_the_metrics_tell_of_members_by_name_and_of_no_host() -> None:
         failure = str(runtime.engine.failure)
         assert all(f"{name}: " in failure for name in NAMES)
         assert "127.0.0.1" not in failure
+
+
+# ── odd members ───────────────────────────────────────────────────────────────────────────────
+
+
+async def _html(request: web.Request, response: Any) -> web.StreamResponse | None:
+    return web.Response(text="<html><body>Welcome!</body></html>", content_type="text/html")
+
+
+async def _busy(request: web.Request, response: Any) -> web.StreamResponse | None:
+    return web.Response(status=429, text="later", headers={"Retry-After": "2"})
+
+
+@pytest.mark.parametrize("fault", [_html, _busy], ids=["a page", "busy"])
+async def test_a_member_that_answers_something_else_costs_its_requests_a_moment(fault: Any) -> None:
+    async with three() as (servers, runtime):
+        check(await race_beside(runtime, 3, every=0.0))
+        servers["a"].fake.fault = lambda body, number: fault
+        results = await race_beside(runtime, 12, every=0.1)
+        check(results)
+        # An answer takes 0.8 s: nobody waited for as long as that member asked for.
+        assert max(result.elapsed for result in results) < 2.0
+        assert all(branch.error is None for result in results for branch in result.branches)
+
+
+async def test_all_members_gone_and_back() -> None:
+    async with three() as (servers, runtime):
+        check(await race_beside(runtime, 3, every=0.0))
+        ports = {name: server.fake.port for name, server in servers.items()}
+        for server in servers.values():
+            await server.fake.stop()
+        lost = await race_beside(runtime, 2, every=0.0)
+        assert all(result.answer is None and result.elapsed <= DEADLINE for result in lost)
+        assert runtime.engine.failure is not None
+        for name, server in servers.items():
+            server.fake.__post_init__()
+            await server.fake.start(ports[name])
+        await anyio.sleep(20)
+        assert runtime.engine.failure is None
+        check(await race_beside(runtime, 6, every=0.1))
+
+
+async def test_a_member_is_drained_while_races_give_forced_answers() -> None:
+    async with three() as (servers, runtime):
+        for server in servers.values():
+            server.fake.length = lambda prompt: 1_000
+        engine = runtime.engine
+        assert isinstance(engine, PoolEngine)
+        results: list[Result] = []
+
+        async def load() -> None:
+            results.extend(await race_beside(runtime, 6, every=0.0))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(load)
+            await anyio.sleep(1.0)
+            assert await engine.drain("a", DEADLINE)
+        assert all(result.elapsed <= DEADLINE for result in results)
+        assert all(branch.error is None for result in results for branch in result.branches)
+        assert next(m for m in engine.members() if m.name == "a").running == 0
+
+
+async def test_a_server_that_speaks_no_tls() -> None:
+    async with endpoint() as fake:
+        settings = OpenAISettings(url=fake.url.replace("http:", "https:"))
+        with pytest.raises(EngineStartError, match=r"no TLS with it \(WRONG_VERSION_NUMBER\)"):
+            await make_engine(settings).start()

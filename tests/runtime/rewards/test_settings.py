@@ -9,6 +9,7 @@ from frontrunner.runtime.config import NoRewards, PoolingRewards, RemoteRewards,
 from frontrunner.runtime.engines.scripted import Script, ScriptedEngine
 from frontrunner.runtime.errors import ConfigError
 from frontrunner.runtime.rewards import make_reward_model
+from frontrunner.runtime.rewards.supervised import SupervisedReward
 
 POOLING = {"kind": "pooling", "model": "demo-reward"}
 REMOTE = {"kind": "remote", "url": "http://localhost:8000/classify"}
@@ -128,4 +129,5 @@ def test_settings_make_the_model_that_they_name() -> None:
     assert make_reward_model(NoRewards(), engine) is None
     for rewards in (POOLING, REMOTE, VERIFIER):
         made = make_reward_model(Settings.from_dict({"rewards": rewards}).rewards, engine)
+        made = made.inner if isinstance(made, SupervisedReward) else made
         assert type(made).__name__.lower() == f"{rewards['kind']}reward"

@@ -13,7 +13,12 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from frontrunner.runtime.engines import BranchScript, Piece
-from frontrunner.runtime.serving.responses.websocket import MAX_RESPONSES, OWN_RESPONSES, SOCKETS
+from frontrunner.runtime.serving.responses.websocket import (
+    MAX_RESPONSES,
+    MAX_WAITING,
+    OWN_RESPONSES,
+    SOCKETS,
+)
 from frontrunner.runtime.serving.runs.run import RUNS
 
 from .conftest import ENDLESS, Serve, Served
@@ -297,11 +302,32 @@ async def test_a_time_out_of_the_handshake_is_no_deadline(serve: Serve) -> None:
 async def test_too_many_responses(serve: Serve) -> None:
     async with serve(ENDLESS) as served, dial(served) as client:
         for _ in range(MAX_RESPONSES + 1):
-            await client.create(stream_id="one", frontrunner={"deadline": 60})
+            await client.create(frontrunner={"deadline": 60})
         (*_, error) = await client.until("error")
         assert error["status"] == 429
         assert error["error"]["code"] == "too_many_responses"
-        assert error["stream_id"] == "one"
+        assert f"{MAX_RESPONSES} responses in progress" in error["error"]["message"]
+
+
+async def test_too_many_responses_that_wait(serve: Serve) -> None:
+    async with serve(ENDLESS) as served, dial(served) as client:
+        for lane in ("one", "two"):  # each has one in progress
+            for _ in range(1 + MAX_WAITING // 2):
+                await client.create(stream_id=lane, frontrunner={"deadline": 60})
+        await client.create(stream_id="two", frontrunner={"deadline": 60})
+        (*_, error) = await client.until("error")
+        assert error["status"] == 429
+        assert error["error"]["code"] == "too_many_responses"
+        assert f"{MAX_WAITING} responses waiting" in error["error"]["message"]
+        assert error["stream_id"] == "two"
+        # Whatever runs does not wait, and what has had its turn makes room.
+        await client.create(stream_id="three", frontrunner={"deadline": 60})
+        await client.until("response.created")
+        await client.send("response.cancel", stream_id="one")
+        await client.until("response.incomplete")
+        await client.create(stream_id="two", frontrunner={"deadline": 60})
+        await client.send("response.cancel", stream_id="two")
+        assert "error" not in [event["type"] for event in await client.until("response.incomplete")]
 
 
 async def test_too_much_in_requests_that_wait(serve: Serve) -> None:

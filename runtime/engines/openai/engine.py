@@ -46,6 +46,7 @@ from ..protocol import (
     Sampling,
     StepTimes,
     TokenTimes,
+    ToolTurn,
 )
 from ..reasoning_parsers import reasoning_marks
 from .discovery import EndpointInfo, discover
@@ -212,6 +213,16 @@ class OpenAIEngine:
         arguments: Mapping[str, Any] | None = None,
     ) -> tuple[int, ...]:
         return self._prompts.encode_chat(messages, tools, arguments)
+
+    @property
+    def takes_tool_turns(self) -> bool:
+        """See ``protocol.takes_tool_turns``: where prompts are token ids."""
+        prompts = self._endpoint_prompts
+        return prompts is not None and prompts.takes_tool_turns
+
+    def tool_turn(self, turn: ToolTurn) -> tuple[int, ...]:
+        """See ``SupportsToolTurns``."""
+        return self._prompts.tool_turn(turn)
 
     @property
     def takes_token_ids(self) -> bool:

@@ -25,7 +25,7 @@ TOOL_TEMPLATE: Final = (
     "{{ bos_token }}"
     "{% if tools %}Tools: {% for tool in tools %}{% if not loop.first %}; {% endif %}"
     "{{ tool.function.name }}({{ (tool.function.parameters.properties or {}) | join(', ') }})"
-    "{% endfor %}\n{% endif %}"
+    "{% endfor %}{{ '\\n' }}{% endif %}"
     "{% for message in messages %}"
     "{% if message.role == 'assistant' %}" + ASSISTANT + "{{ message.content }}"
     "{% if message.tool_calls %}[{% for call in message.tool_calls %}"

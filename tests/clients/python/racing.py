@@ -79,7 +79,7 @@ async def standing_in():
     stand_in, application = StandIn(), web.Application()
     application.router.add_post("/v1/chat/completions", stand_in.answer)
     server = TestServer(application)
-    await server.start_server(handler_cancellation=True)
+    await server.start_server()  # which cancels handlers whose client has left
     os.environ["OPENAI_BASE_URL"] = str(server.make_url("/v1"))
     try:
         yield stand_in

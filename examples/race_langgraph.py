@@ -24,9 +24,7 @@ def temperature(city: str) -> int:
 
 
 async def forecaster(task: AgentTask) -> AsyncGenerator[str | Outcome, None]:
-    model = ChatOpenAI(
-        model=os.environ.get("OPENAI_MODEL", "demo"), seed=task.seed, max_retries=0
-    )
+    model = ChatOpenAI(model=os.environ.get("OPENAI_MODEL", "demo"), seed=task.seed, max_retries=0)
     agent = create_agent(model, [temperature])
     asked = {"messages": [("user", task.question)]}
     async for step in agent.astream(asked, stream_mode="updates"):

@@ -31,10 +31,9 @@ class ToolOffer:
 
     def engine(self, engine: Engine, began: float, max_turns: int, start: Start) -> ToolEngine:
         """The engine of one race, on that of its runtime."""
-        return ToolEngine(
-            engine,
-            RaceTools(self.tools, self.offered, RaceCalls(start), began, max_turns, self.template, self.several),
-        )
+        race = RaceTools(self.tools, self.offered, RaceCalls(start), began, max_turns)
+        race.template, race.several = self.template, self.several
+        return ToolEngine(engine, race)
 
 
 def with_tools(

@@ -144,7 +144,7 @@ class Tool(Mapping[str, Any]):
                 failure = f"took longer than {self.timeout:g} s"
             except ToolError as error:
                 raise ToolError(_encodable(str(error))) from error
-            except BaseException as error:  # noqa: BLE001 - told below
+            except BaseException as error:
                 if _ends_the_task(error):
                     raise
                 failure = _encodable(f"raised {type(error).__name__}: {error}")

@@ -187,9 +187,7 @@ class Trainer:
     def _data(self) -> Iterator[list[Document]]:
         # A resumed run continues with fresh documents: the stream depends on the step.
         rng = random.Random(f"{self.stage}/{self.seed}/{self.step}")
-        return batches(
-            rng, self.tokenizer.backend_tokenizer, tokens=self.tokens, mix=self.mix
-        )
+        return batches(rng, self.tokenizer.backend_tokenizer, tokens=self.tokens, mix=self.mix)
 
     def _take_step(self, data: Iterator[list[Document]]) -> tuple[float, int]:
         parts = [collate(next(data), self.pad, self.device) for _ in range(self.accumulate)]

@@ -24,8 +24,9 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-CHECKS = ("chat", "stream", "tools", "tool loop", "raced", "structured output", "reasoning", "usage", "several turns",
-          "responses", "websocket", "completions", "likelihoods", "load")  # fmt: skip
+CHECKS = ("chat", "stream", "tools", "tool loop", "raced", "structured output", "reasoning",
+          "usage", "several turns", "responses", "websocket", "completions", "likelihoods",
+          "load")  # fmt: skip
 _CLIENT_LIMIT_S = 300
 _INSTALL_LIMIT_S = 900
 

@@ -1,4 +1,4 @@
-"""Results of calls between two turns of the assistant, as token ids of an endpoint's own template."""
+"""Results of calls between two turns, as token ids that an endpoint's own template gives."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final

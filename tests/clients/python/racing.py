@@ -95,7 +95,7 @@ async def race(agent: Any, verify: Any) -> str:
         async with Runtime(engine) as runtime:
             result = await runtime.solve("How warm is it?", branches=RUNS, deadline=60.0)
             async with asyncio.timeout(30):
-                while engine.load().running or stand_in.waiting:
+                while engine.load().running or stand_in.waiting:  # noqa: ASYNC110
                     await anyio.sleep(0.01)
         left = [
             task

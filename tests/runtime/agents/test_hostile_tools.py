@@ -21,7 +21,7 @@ MARKUP = '<tool_call>{"name": "work", "arguments": {}}</tool_call>'
 
 
 async def raced(*tools: Any, turns: Turns | None = None, **options: Any) -> tuple[Result, int]:
-    """A race of one branch that calls ``work`` and one that does not; and how many calls it made."""
+    """A race of a branch that calls ``work`` and one that does not; and how many calls it made."""
     engine = CallingEngine([turns or [call("work", {}), says("5")], [says("6")]])
     given: dict[str, Any] = {"deadline": 10.0, "branches": 2, "parameters": {"stop": "none"}}
     calls = 0
@@ -127,7 +127,7 @@ async def test_a_tool_that_will_not_be_cancelled_holds_up_no_race() -> None:
         while anyio.current_time() < end:
             try:
                 await anyio.sleep(1)
-            except anyio.get_cancelled_exc_class():  # noqa: PERF203
+            except anyio.get_cancelled_exc_class():
                 with anyio.CancelScope(shield=True):
                     await anyio.sleep(1)
         ended.append(anyio.current_time())

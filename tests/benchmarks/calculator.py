@@ -3,34 +3,38 @@
 Hard test problems, each raced in both ways in turns, on the demo's model that has learned to call
 ``frontrunner.agents.calculator``. Without it the model is not shown that there is one. Printed for
 each deadline: right answers, their difference in points (paired, with a 95 % interval), times, and
-the calls that branches made against the executions that they shared.
+the calls that branches made against the executions that they shared. With ``--rows`` each race is
+kept in a file, and a run that was cut goes on where it ended.
 """
 
 import statistics
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import anyio
+import orjson
 from common import paired, parser, progress, quartiles, report, settings_of, share
 
 from frontrunner.agents import calculator
 from frontrunner.events import Event, ToolCalled
-from frontrunner.runtime.config import Settings, demo_config_path
+from frontrunner.runtime.config import demo_config_path
 from frontrunner.runtime.demo.problems import Problem, hard_problems
 from frontrunner.runtime.runtime import Runtime
 
 #: Races before the first that counts, of each way.
-WARM_UP = 6
+WARM_UP = 4
 
 
 @dataclass
-class Way:
-    """Races of one kind at one deadline."""
+class Row:
+    """One race."""
 
+    deadline: float
+    place: int
     tools: bool
-    right: list[bool] = field(default_factory=list[bool])
-    seconds: list[float] = field(default_factory=list[float])
-    late: int = 0
+    right: bool = False
+    seconds: float = 0.0
     calls: int = 0
     executions: int = 0
 
@@ -42,45 +46,42 @@ class Way:
     def push_progress(self, at: float, branch: int, text: str, tokens: int, forced: bool) -> None:
         """Nothing is made of it."""
 
-    async def race(
-        self, runtime: Runtime, problem: Problem, deadline: float, branches: int, seed: int
-    ) -> None:
-        tools = [calculator] if self.tools else []
+    async def race(self, runtime: Runtime, problem: Problem, branches: int, seed: int) -> None:
         result = await runtime.race(
-            problem.question, self, deadline=deadline, branches=branches, tools=tools, seed=seed
+            problem.question,
+            self,
+            deadline=self.deadline,
+            branches=branches,
+            tools=[calculator] if self.tools else [],
+            seed=seed + self.place,
         )
-        self.right.append(result.answer == str(problem.answer))
-        self.seconds.append(result.elapsed)
-        self.late += result.elapsed > deadline
-
-    def told(self) -> dict[str, Any]:
-        figures: dict[str, Any] = {
-            "right": share(self.right),
-            "seconds": quartiles(self.seconds),
-            "late": self.late,
-        }
-        if self.tools:
-            figures |= {"calls": self.calls, "executions": self.executions}
-        return figures
+        self.right = result.answer == str(problem.answer)
+        self.seconds = result.elapsed
 
 
-async def measure(
-    runtime: Runtime, problems: list[Problem], deadline: float, branches: int, seed: int
-) -> dict[str, Any]:
-    ways = Way(tools=False), Way(tools=True)
-    for place, problem in enumerate(problems):
-        order = ways if place % 2 else ways[::-1]
-        for way in order:
-            await way.race(runtime, problem, deadline, branches, seed + place)
-        progress(place + 1, len(problems), f"deadline {deadline:g} s")
-    without, with_it = ways
+def told(rows: list[Row]) -> dict[str, Any]:
+    """The figures of one way at one deadline."""
+    figures: dict[str, Any] = {
+        "right": share([row.right for row in rows]),
+        "seconds": quartiles([row.seconds for row in rows]),
+        "late": sum(row.seconds > row.deadline for row in rows),
+    }
+    if rows[0].tools:
+        figures["calls"] = sum(row.calls for row in rows)
+        figures["executions"] = sum(row.executions for row in rows)
+    return figures
+
+
+def compared(rows: list[Row]) -> dict[str, Any]:
+    """The figures of one deadline."""
+    rows = sorted(rows, key=lambda row: row.place)
+    without, with_it = ([row for row in rows if row.tools is tools] for tools in (False, True))
+    ours, theirs = (statistics.median(r.seconds for r in some) for some in (with_it, without))
     return {
-        "without": without.told(),
-        "with": with_it.told(),
-        "points": paired(with_it.right, without.right),
-        "time_ratio": round(
-            statistics.median(with_it.seconds) / statistics.median(without.seconds), 3
-        ),
+        "without": told(without),
+        "with": told(with_it),
+        "points": paired([row.right for row in with_it], [row.right for row in without]),
+        "time_ratio": round(ours / theirs, 3),
     }
 
 
@@ -89,20 +90,36 @@ async def main() -> None:
     arguments.set_defaults(
         config=str(demo_config_path().with_name("demo-tools.toml")), count=100, branches=8
     )
-    arguments.add_argument("--skip", type=int, default=0, help="problems before the first")
     arguments.add_argument("--deadlines", type=float, nargs="+", default=[1.0, 10.0])
+    arguments.add_argument("--rows", type=Path, help="file of races, to go on from")
     args = arguments.parse_args()
-    settings: Settings = settings_of(args)
-    problems = hard_problems("test", args.skip + args.count, seed=args.seed)[args.skip :]
+    rows: list[Row] = []
+    if args.rows is not None and args.rows.exists():
+        rows = [Row(**orjson.loads(line)) for line in args.rows.read_bytes().splitlines()]
+    have = {(row.deadline, row.place, row.tools) for row in rows}
+    problems = hard_problems("test", args.count, seed=args.seed)
+    left = [
+        Row(deadline, place, tools)
+        for deadline in args.deadlines
+        for place in range(args.count)
+        for tools in ((False, True) if place % 2 else (True, False))
+        if (deadline, place, tools) not in have
+    ]
+    if left:
+        async with Runtime.from_config(settings_of(args)) as runtime:
+            for problem in hard_problems("select", WARM_UP, seed=1):
+                for tools in (False, True):
+                    await Row(10.0, 0, tools).race(runtime, problem, args.branches, args.seed)
+            for done, row in enumerate(left, start=1):
+                await row.race(runtime, problems[row.place], args.branches, args.seed)
+                rows.append(row)
+                if args.rows is not None:
+                    with args.rows.open("ab") as file:
+                        file.write(orjson.dumps(asdict(row)) + b"\n")
+                progress(done, len(left), f"deadline {row.deadline:g} s")
     found: dict[str, Any] = {"problems": len(problems), "branches": args.branches}
-    async with Runtime.from_config(settings) as runtime:
-        for problem in hard_problems("select", WARM_UP, seed=1):
-            for tools in (False, True):
-                await Way(tools).race(runtime, problem, 10.0, args.branches, 1)
-        for deadline in args.deadlines:
-            found[f"{deadline:g} s"] = await measure(
-                runtime, problems, deadline, args.branches, args.seed + args.skip
-            )
+    for deadline in args.deadlines:
+        found[f"{deadline:g} s"] = compared([row for row in rows if row.deadline == deadline])
     report(found)
 
 

@@ -139,16 +139,7 @@ class OpenAIEngine:
                 "engine.max_context_tokens: the endpoint does not say how long its model's "
                 "context is, so set it"
             )
-        self._info = EngineInfo(
-            name="openai",
-            model=model_name(found.model),
-            max_context_tokens=min(limits),
-            max_branches=settings.max_branches,
-            prefill_tokens_per_step=settings.prefill_tokens_per_step or _PREFILL_TOKENS_PER_STEP,
-            cache_block_tokens=settings.cache_block_tokens or _CACHE_BLOCK_TOKENS,
-            seeded=abilities.vllm,
-            logprobs=abilities.logprobs,
-        )
+        self._info = _info_of(settings, self._found, min(limits))
         self._endpoint_prompts = EndpointPrompts(
             self._found, self._local, self._remote, self._prompt, min(limits)
         )
@@ -217,8 +208,7 @@ class OpenAIEngine:
     @property
     def takes_tool_turns(self) -> bool:
         """See ``protocol.takes_tool_turns``: where prompts are token ids."""
-        prompts = self._endpoint_prompts
-        return prompts is not None and prompts.takes_tool_turns
+        return self._endpoint_prompts is not None and self._prompts.takes_tool_turns
 
     def tool_turn(self, turn: ToolTurn) -> tuple[int, ...]:
         """See ``SupportsToolTurns``."""
@@ -380,6 +370,19 @@ class OpenAIEngine:
         if self._found is None:
             raise EngineClosed("the remote engine is not running")
         return self._found
+
+
+def _info_of(settings: OpenAISettings, found: EndpointInfo, context: int) -> EngineInfo:
+    return EngineInfo(
+        name="openai",
+        model=model_name(found.model),
+        max_context_tokens=context,
+        max_branches=settings.max_branches,
+        prefill_tokens_per_step=settings.prefill_tokens_per_step or _PREFILL_TOKENS_PER_STEP,
+        cache_block_tokens=settings.cache_block_tokens or _CACHE_BLOCK_TOKENS,
+        seeded=found.abilities.vllm,
+        logprobs=found.abilities.logprobs,
+    )
 
 
 def _check_usable(abilities: Capabilities, *, tokenizer: bool, budget: int | None) -> None:

@@ -21,6 +21,7 @@ from ..config import Settings
 from ..engines.openai.placeholder_ids import (
     Conversation,
     RawText,
+    Results,
     read_parts,
     spell,
     spell_conversation,
@@ -357,7 +358,7 @@ def _task_of(request: Generation, tell: Callable[[Any], None]) -> AgentTask:
         EngineError: it is not a branch's beginning.
     """
     parts = read_parts(request.prompt)
-    if request.forced or len(parts) != 1 or isinstance(parts[0], tuple):
+    if request.forced or len(parts) != 1 or isinstance(parts[0], tuple | Results):
         raise EngineError(
             "an agent begins with a question: it can neither go on from what another run has "
             "written nor be forced to answer"

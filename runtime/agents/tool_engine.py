@@ -60,6 +60,8 @@ class RaceTools:
     """Times that one branch may call tools."""
     template: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Variables of the chat template."""
+    several: bool = True
+    """Whether a turn may make several calls; else its first one counts."""
     tell: Callable[[Event], None] = field(default=lambda _: None)
 
 
@@ -205,6 +207,8 @@ class ToolEngine:
                     raise EngineError(f"it made a call that cannot be run twice: {problem}")
                 branch.broken += 1
             return problem
+        if not self.race.several:
+            calls = calls[:1]
         if any(call.name not in self.race.tools for call in calls):
             return None  # an answer: the race decides on it
         if branch.turns >= self.race.max_turns:

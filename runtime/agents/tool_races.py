@@ -1,5 +1,6 @@
 """Races whose branches run tools on their way: which these are, and how they are read."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -8,7 +9,7 @@ from ..answers.combined import read_calls
 from ..answers.registry import Finder
 from ..engines.protocol import Engine, takes_tool_turns
 from ..errors import BadRequest
-from ..prompts.tool_choice import ToolUse
+from ..prompts.tool_choice import ToolUse, tool_name
 from ..racing.spec import Forcing, RaceSpec, Suffix
 from .race_calls import RaceCalls, Start
 from .tool_engine import RaceTools, ToolEngine, last_turn
@@ -25,13 +26,14 @@ class ToolOffer:
     """All that the model is shown."""
     template: Mapping[str, Any]
     """Variables of the chat template."""
+    several: bool = True
+    """Whether a turn may make several calls; else its first one counts."""
 
     def engine(self, engine: Engine, began: float, max_turns: int, start: Start) -> ToolEngine:
         """The engine of one race, on that of its runtime."""
-        return ToolEngine(
-            engine,
-            RaceTools(self.tools, self.offered, RaceCalls(start), began, max_turns, self.template),
-        )
+        race = RaceTools(self.tools, self.offered, RaceCalls(start), began, max_turns)
+        race.template, race.several = self.template, self.several
+        return ToolEngine(engine, race)
 
 
 def with_tools(
@@ -45,7 +47,7 @@ def with_tools(
     tools = tools_on_the_way(use, engine)
     if not tools:
         return spec, None
-    return reading_last_turns(spec, tools), ToolOffer(tools, use.offered, template)
+    return reading_last_turns(spec, tools), ToolOffer(tools, use.offered, template, use.several)
 
 
 def tools_on_the_way(use: ToolUse, engine: Engine) -> Mapping[str, Tool]:
@@ -58,9 +60,9 @@ def tools_on_the_way(use: ToolUse, engine: Engine) -> Mapping[str, Tool]:
         BadRequest: two tools are called the same.
     """
     own = [tool for tool in use.callable if isinstance(tool, Tool)]
-    names = [tool.name for tool in own]
-    for name in names:
-        if names.count(name) > 1:
+    names = Counter(tool_name(tool) for tool in use.callable)
+    for name in (tool.name for tool in own):
+        if names[name] > 1:
             raise BadRequest(
                 f"tools: there are two called {name!r}: give one another name", "tools"
             )

@@ -142,10 +142,12 @@ class Tool(Mapping[str, Any]):
                     with anyio.move_on_after(self.timeout):
                         return _told(await call())
                 failure = f"took longer than {self.timeout:g} s"
-            except ToolError:
-                raise
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - told below
-                failure = f"raised {type(error).__name__}: {error}"
+            except ToolError as error:
+                raise ToolError(_encodable(str(error))) from error
+            except BaseException as error:
+                if _ends_the_task(error):
+                    raise
+                failure = _encodable(f"raised {type(error).__name__}: {error}")
         raise ToolFailed(f"the tool {self.name} {failure}")
 
     def _read(self, arguments: str) -> Callable[[], Awaitable[Any]]:
@@ -240,9 +242,23 @@ def _schema(arguments: type[BaseModel] | None) -> dict[str, Any]:
     return schema
 
 
+def _ends_the_task(error: BaseException) -> bool:
+    """Whether it is no failure of a tool, but the end of what it runs in; whatever else is raised,
+    and be it no ``Exception``, may cost its branch alone."""
+    ends = (anyio.get_cancelled_exc_class(), KeyboardInterrupt)
+    if isinstance(error, BaseExceptionGroup):
+        return error.subgroup(lambda one: isinstance(one, ends)) is not None
+    return isinstance(error, ends)
+
+
+def _encodable(text: str) -> str:
+    """``text`` without lone surrogates, which no tokenizer takes."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def _told(result: Any) -> str:
     if isinstance(result, str):
-        text = result
+        text = _encodable(result)
     else:
         try:
             text = to_json(result).decode()

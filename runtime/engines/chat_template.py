@@ -115,16 +115,7 @@ class ChatTemplate:
         if self._plain:
             told = zip(turn.calls, turn.results, strict=True)
             return "".join(f"\n\nResult of {name}: {result}" for (name, _), result in told) + "\n\n"
-        ids = [f"call{place:05}" for place in range(len(turn.calls))]
-        called = [
-            {"id": id_, "type": "function", "function": {"name": name, "arguments": arguments}}
-            for id_, (name, arguments) in zip(ids, turn.calls, strict=True)
-        ]
-        asked: list[Any] = [*PROBE, {"role": "assistant", "content": "", "tool_calls": called}]
-        results: list[Any] = [
-            {"role": "tool", "content": result, "name": name, "tool_call_id": id_}
-            for id_, (name, _), result in zip(ids, turn.calls, turn.results, strict=True)
-        ]
+        asked, results = tool_messages(turn)
         try:
             before = self._render(
                 self._call_form.told(asked), turn.tools, turn.arguments, prompt=False
@@ -187,6 +178,20 @@ class ChatTemplate:
             return said in self.text(messages, tools)
         except BadRequest:
             return False
+
+
+def tool_messages(turn: ToolTurn) -> tuple[list[Any], list[Any]]:
+    """A conversation that ends with calls, and the messages with their results."""
+    ids = [f"call{place:05}" for place in range(len(turn.calls))]
+    called = [
+        {"id": id_, "type": "function", "function": {"name": name, "arguments": arguments}}
+        for id_, (name, arguments) in zip(ids, turn.calls, strict=True)
+    ]
+    results = [
+        {"role": "tool", "content": result, "name": name, "tool_call_id": id_}
+        for id_, (name, _), result in zip(ids, turn.calls, turn.results, strict=True)
+    ]
+    return [*PROBE, {"role": "assistant", "content": "", "tool_calls": called}], results
 
 
 def plain_text(messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None) -> str:

@@ -78,7 +78,7 @@ class Branch(CoreBranch):
     request_id: str
     seed: int | None
     launched_at: float  # anyio clock, seconds
-    token_ids: "array[int]" = field(default_factory=lambda: array("q"))
+    token_ids: "array[int] | list[int]" = field(default_factory=lambda: array("q"))
     """(num_tokens,) exactly as generated. An array: a list takes four times the memory."""
     inherited_tokens: int = 0  # of these, its parent's
     inherited_characters: int = 0  # of its text, its parent's
@@ -186,7 +186,13 @@ class Branch(CoreBranch):
             if self.status is not BranchStatus.RUNNING:
                 return
             flat = [token for ids in new_ids for token in ids]
-            self.token_ids += array("q", flat)  # half the time of extend, which takes one by one
+            # An array of them takes half the time that extend does, one by one.
+            try:
+                self.token_ids.extend(array("q", flat))
+            except OverflowError:  # ids that spell a text, for endpoints that give no token ids
+                if not isinstance(self.token_ids, list):
+                    self.token_ids = list(self.token_ids)
+                self.token_ids += flat
             self.tokens += len(flat)
             ones = len(flat) == len(new_ids) <= len(_ONES) and all(new_ids)
             counts = _ONES[: len(flat)] if ones else [*map(len, new_ids)]

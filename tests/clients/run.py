@@ -15,15 +15,18 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 import urllib.request
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-HERE = Path(__file__).parent
-CHECKS = ("chat", "stream", "tools", "structured output", "reasoning", "usage", "several turns",
-          "responses", "websocket", "completions", "likelihoods", "load")  # fmt: skip
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+CHECKS = ("chat", "stream", "tools", "tool loop", "raced", "structured output", "reasoning",
+          "usage", "several turns", "responses", "websocket", "completions", "likelihoods",
+          "load")  # fmt: skip
 _CLIENT_LIMIT_S = 300
 _INSTALL_LIMIT_S = 900
 
@@ -35,6 +38,8 @@ class Client:
     packages: tuple[str, ...]
     here: bool = False
     """Whether it runs in this environment, whose development extra has its packages."""
+    races: bool = False
+    """Whether its script races it, with Frontrunner itself in its environment."""
     checks: dict[str, bool] = field(default_factory=dict[str, bool])
 
     @property
@@ -48,7 +53,9 @@ CLIENTS = (
     Client("LangChain", "langchain_client.py", ("langchain-openai==1.7.4",)),
     Client("Instructor", "instructor_client.py", ("instructor==1.17.0",)),
     Client("Pydantic AI", "pydantic_ai_client.py", ("pydantic-ai-slim[openai]==2.68.0",)),
-    Client("OpenAI Agents SDK", "openai_agents_client.py", ("openai-agents==0.24.0",)),
+    Client("LangGraph", "langgraph_client.py",
+           ("langgraph==1.2.24", "langchain==1.5.2", "langchain-openai==1.7.4"), races=True),
+    Client("OpenAI Agents SDK", "openai_agents_client.py", ("openai-agents==0.24.0",), races=True),
     Client("LlamaIndex", "llama_index_client.py", ("llama-index-llms-openai-like==0.8.1",)),
     Client("Haystack", "haystack_client.py", ("haystack-ai==3.4.1",)),
     Client("DSPy", "dspy_client.py", ("dspy==3.4.1",)),
@@ -72,11 +79,17 @@ CLIENTS = (
 )  # fmt: skip
 
 
+def own_requirements() -> list[str]:
+    """What Frontrunner itself needs."""
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+
+
 def install(client: Client, folder: Path) -> list[str]:
     """The command that runs the client's script in its environment."""
     place = folder / client.script.partition(".")[0]
     done = place / "installed"
-    wanted = "\n".join(client.packages)
+    packages = [*client.packages, *(own_requirements() if client.races else ())]
+    wanted = "\n".join(packages)
     source = HERE / ("node" if client.is_node else "python")
     if client.here:
         return [sys.executable, str(source / client.script)]
@@ -93,11 +106,11 @@ def install(client: Client, folder: Path) -> list[str]:
                 "--prefix",
                 str(place),
             ]
-            subprocess.run([*command, *client.packages], check=True, timeout=_INSTALL_LIMIT_S)
+            subprocess.run([*command, *packages], check=True, timeout=_INSTALL_LIMIT_S)
         else:
             subprocess.run([sys.executable, "-m", "venv", str(place / "venv")], check=True)
             pip = [str(place / "venv/bin/python"), "-m", "pip", "install", "-q"]
-            command = [*pip, "--disable-pip-version-check", *client.packages]
+            command = [*pip, "--disable-pip-version-check", *packages]
             subprocess.run(command, check=True, timeout=_INSTALL_LIMIT_S)
         done.write_text(wanted)
     if client.is_node:
@@ -130,6 +143,8 @@ def server() -> Generator[str, None, None]:
 def try_client(client: Client, folder: Path, url: str) -> None:
     command = install(client, folder)
     kept = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG")}
+    if client.races:
+        kept["PYTHONPATH"] = os.pathsep.join((str(ROOT / "src"), str(ROOT)))
     environment = {**kept, "FRONTRUNNER_URL": url, "OPENAI_API_KEY": "none", "NO_COLOR": "1"}
     ended = subprocess.run(
         command, env=environment, capture_output=True, text=True, timeout=_CLIENT_LIMIT_S,
@@ -160,7 +175,7 @@ def table(clients: Sequence[Client]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("names", nargs="*", help="of clients; none: all")
-    parser.add_argument("--environments", type=Path, default=HERE.parents[1] / ".venv/clients")
+    parser.add_argument("--environments", type=Path, default=ROOT / ".venv/clients")
     parser.add_argument("--table", type=Path, help="where the table is written")
     args = parser.parse_args()
     chosen = [c for c in CLIENTS if not args.names or c.name in args.names]

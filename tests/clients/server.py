@@ -2,11 +2,12 @@
 
     python tests/clients/server.py PORT
 
-A conversation that offers tools and asks about the weather is answered by a call of the first tool;
-one whose last turn is a tool's result, by a sentence with it; one that asks for JSON, by
+A conversation that offers tools and asks about the weather is answered by a call of the first tool
+for each city, turn by turn, and then by a sentence with the results; one that asks for JSON, by
 ``{"age": 36, "name": "Ada"}``; "What is my name?" by the name that was told; all others by 42.
 """
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from tempfile import NamedTemporaryFile
@@ -20,6 +21,7 @@ from frontrunner.runtime.engines import BranchScript, Piece, Script, ScriptedEng
 from frontrunner.runtime.engines.protocol import Generation, Message
 from frontrunner.runtime.runtime import Runtime
 
+_CITIES = re.compile("Paris|Rome|Oslo")
 _SILENCE_S = 0.005
 _CONFIG = "[race]\nbranches = 4\ndeadline = 20\n[answers]\nworkers = 1\n"
 _FORCED = BranchScript((Piece(0.0, "42}", 2),))
@@ -28,13 +30,17 @@ _FORCED = BranchScript((Piece(0.0, "42}", 2),))
 def reply_to(messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None) -> str:
     told = [str(message.get("content") or "") for message in messages]
     everything = "\n".join(told)
-    last = messages[-1]
-    if last["role"] == "tool":
-        return f"The tool says {told[-1]}. So it is \\boxed{{{told[-1]}}}"
-    if tools and "weather" in told[-1]:
+    asked = max((i for i, m in enumerate(messages) if m["role"] == "user"), default=0)
+    results = [told[i] for i, m in enumerate(messages) if i > asked and m["role"] == "tool"]
+    cities = _CITIES.findall(told[asked]) or ["Paris"]
+    if results and len(results) >= len(cities):
+        said = " and ".join(results)
+        return f"The tool says {said}. So it is \\boxed{{{said}}}"
+    if tools and "weather" in told[asked]:
         function = tools[0].get("function", tools[0])
         names = (function.get("parameters") or {}).get("properties") or {"city": {}}
-        call = {"name": function["name"], "arguments": dict.fromkeys(names, "Paris")}
+        city = cities[len(results)]
+        call = {"name": function["name"], "arguments": dict.fromkeys(names, city)}
         return f"I look it up.\n<tool_call>\n{orjson.dumps(call).decode()}\n</tool_call>"
     if "JSON" in everything or '"properties"' in everything:
         return 'She is 36.\n{"name": "Ada", "age": 36}'

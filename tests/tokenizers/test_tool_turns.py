@@ -1,11 +1,14 @@
 """Results of tools, as each family's chat template puts them behind a turn that made calls."""
 
+import json
 from typing import Any
 
 import pytest
 
 from frontrunner.errors import BadRequest
+from frontrunner.runtime.engines.openai.placeholder_ids import Results, read_parts, spell_results
 from frontrunner.runtime.engines.openai.tokens import LocalTokenizer
+from frontrunner.runtime.engines.openai.tool_turns import results_between
 from frontrunner.runtime.engines.protocol import ToolTurn
 
 from .families import SHOW_CALLS
@@ -61,6 +64,37 @@ def test_a_branch_and_its_results_are_the_conversation(
     text = tokenizer.decode(turn)
     assert all(result in text for result in results)
     assert "canal" not in text
+
+
+@pytest.mark.parametrize("results", [["31"], ["31", "none\nat all"]], ids=["one", "two"])
+def test_an_endpoint_that_tokenizes_conversations_tells_the_same(
+    family: str, tokenizer: Any, results: list[str]
+) -> None:
+    """There the results are found by the tokens of two conversations, without their text."""
+    if family not in ENDS or (len(results) > 1 and family not in SHOW_CALLS):
+        pytest.skip("its template takes no tools, or one call a turn")
+    calls = [("count", {"where": f"canal {i}"}) for i in range(len(results))]
+    for last in (tokenizer.convert_tokens_to_ids(ENDS[family]), None):
+        turn = ToolTurn(calls, results, last, TOOLS)
+        (spelled,) = read_parts(spell_results(turn, {}))
+        assert isinstance(spelled, Results)
+        called, answered = (
+            tokenizer.apply_chat_template(
+                _with_data(said.messages), tools=said.tools, add_generation_prompt=prompt,
+                tokenize=True, return_dict=False,
+            )
+            for said, prompt in ((spelled.called, False), (spelled.answered, True))
+        )  # fmt: skip
+        found = results_between(called, answered, spelled.last_token)
+        assert found == LocalTokenizer(tokenizer).tool_turn(turn)
+
+
+def _with_data(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """As an endpoint hands them to its template: the arguments of calls as data."""
+    for message in messages:
+        for call in message.get("tool_calls") or ():
+            call["function"]["arguments"] = json.loads(call["function"]["arguments"])
+    return messages
 
 
 def test_a_template_without_tools_is_told_so(family: str, tokenizer: Any) -> None:

@@ -47,6 +47,7 @@ from ..protocol import (
     StepTimes,
     TokenSink,
     TokenTimes,
+    ToolTurn,
 )
 from ..reasoning_parsers import reasoning_marks
 from .completion_stream import DeltaStream, Heard, LiveRequest
@@ -205,6 +206,15 @@ class OpenAIEngine:
     def replicas(self) -> int:
         """See ``HasReplicas``."""
         return self._settings.replicas
+
+    @property
+    def takes_tool_turns(self) -> bool:
+        """See ``protocol.takes_tool_turns``: where prompts are token ids."""
+        return self._endpoint_prompts is not None and self._prompts.takes_tool_turns
+
+    def tool_turn(self, turn: ToolTurn) -> tuple[int, ...]:
+        """See ``SupportsToolTurns``."""
+        return self._prompts.tool_turn(turn)
 
     @property
     def takes_token_ids(self) -> bool:

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-from ..protocol import Message
+from ..chat_template import tool_messages
+from ..protocol import Message, ToolTurn
 
 #: UTF-8 bytes a token: few, since a prompt taken for longer than it is only costs some room.
 _BYTES_PER_TOKEN = 3
@@ -27,7 +28,7 @@ _TOKENS_PER_TURN = 8
 _BYTES_PER_ID = 1024
 _SHIFT = 40  # bits; keeps spelled ids apart from those of tokens
 # The first byte of what an id spells. The mark keeps the number's leading zeros.
-_MARK, _FIRST, _LAST, _CHAT, _RAW = 8, 1, 2, 4, 16
+_MARK, _FIRST, _LAST, _CHAT, _RAW, _RESULTS = 8, 1, 2, 4, 16, 32
 _NOTHING = _MARK << _SHIFT
 
 
@@ -70,8 +71,36 @@ class RawText:
     text: str
 
 
-#: What a run of ids stands for: tokens, a text, a raw prompt, or a conversation.
-Part = tuple[int, ...] | str | RawText | Conversation
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Results of calls between two turns of the assistant, as JSON: what ``tool_turn`` was
+    given."""
+
+    json: str
+
+    @property
+    def called(self) -> Conversation:
+        """A conversation that ends with the calls."""
+        return self._conversation(results=False)
+
+    @property
+    def answered(self) -> Conversation:
+        """The same with their results."""
+        return self._conversation(results=True)
+
+    @property
+    def last_token(self) -> int | None:
+        """The one that the assistant's turn ended with."""
+        return json.loads(self.json)["last_token"]
+
+    def _conversation(self, *, results: bool) -> Conversation:
+        told = json.loads(self.json)
+        messages = [*told["asked"], *(told["results"] if results else ())]
+        return Conversation(conversation_json(messages, told["tools"], told["arguments"]))
+
+
+#: What a run of ids stands for: tokens, a text, a raw prompt, a conversation, or results in it.
+Part = tuple[int, ...] | str | RawText | Conversation | Results
 
 
 def spell(text: str) -> tuple[int, ...]:
@@ -105,6 +134,26 @@ def spell_conversation(
     said = sum(len(str(m.get("content") or "").encode("utf-8", "replace")) for m in messages)
     said += len(json.dumps([dict(t) for t in tools])) if tools else 0
     return _spell(data, _CHAT, ceil(said / _BYTES_PER_TOKEN) + _TOKENS_PER_TURN * len(messages))
+
+
+def spell_results(turn: ToolTurn, arguments: Mapping[str, Any]) -> tuple[int, ...]:
+    """Ids for results of calls, roughly as many as they have tokens.
+
+    Args:
+        arguments: variables of the chat template.
+    """
+    asked, results = tool_messages(turn)
+    told = {
+        "asked": asked,
+        "results": results,
+        "last_token": turn.last_token,
+        "tools": [dict(tool) for tool in turn.tools],
+        "arguments": dict(arguments),
+    }
+    said = sum(len(result.encode("utf-8", "replace")) for result in turn.results)
+    tokens = ceil(said / _BYTES_PER_TOKEN) + _TOKENS_PER_TURN * (1 + len(turn.results))
+    data = json.dumps(told, ensure_ascii=False).encode("utf-8", "replace")
+    return _spell(data, _RESULTS, tokens)
 
 
 def conversation_json(
@@ -147,13 +196,19 @@ def read_parts(ids: Iterable[int]) -> list[Part]:
         spelled += bytes(payload)
         if head & _LAST:
             text = spelled.decode("utf-8", "replace")
-            parts.append(
-                Conversation(text) if head & _CHAT else RawText(text) if head & _RAW else text
-            )
+            parts.append(_part(head, text))
             spelled.clear()
     if tokens:
         parts.append(tuple(tokens))
     return parts
+
+
+def _part(head: int, text: str) -> Part:
+    if head & _CHAT:
+        return Conversation(text)
+    if head & _RESULTS:
+        return Results(text)
+    return RawText(text) if head & _RAW else text
 
 
 def _spell(data: bytes, kind: int, tokens: int) -> tuple[int, ...]:

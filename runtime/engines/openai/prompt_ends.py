@@ -7,7 +7,7 @@ from typing import Any, Final
 from ...config import ThinkingSettings
 from ...errors import EngineError
 from .http import EndpointClient
-from .placeholder_ids import Conversation, RawText, read_parts
+from .placeholder_ids import Conversation, RawText, Results, read_parts
 from .tokens import RemoteTokenizer
 from .wire import ReasoningMarks
 
@@ -65,6 +65,8 @@ class PromptEnds:
         if not (parts := read_parts(prompt)):
             return ""
         last = parts[-1]
+        if isinstance(last, Results):
+            last = last.answered
         if isinstance(last, Conversation):
             return self._end if last.arguments == self._arguments else None
         if isinstance(last, tuple):

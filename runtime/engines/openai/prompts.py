@@ -11,17 +11,19 @@ from typing import Any
 from ...config import PromptSettings
 from ...errors import BadRequest, EngineError
 from ..chat_template import plain_text, refused
-from ..protocol import ChatSupport, Generation, Message
+from ..protocol import ChatSupport, Generation, Message, ToolTurn
 from .discovery import EndpointInfo, read_tokens
 from .http import NOT_TAKEN, EndpointClient, Refused
 from .placeholder_ids import (
     Conversation,
     Part,
     RawText,
+    Results,
     read_parts,
     spell,
     spell_conversation,
     spell_raw,
+    spell_results,
 )
 from .tokens import (
     Asked,
@@ -31,6 +33,7 @@ from .tokens import (
     remote_support,
     without_second_start,
 )
+from .tool_turns import results_between, shows_results
 from .wire import BadAnswer, chat_body, completion_body, prompt_parts, scoring_body
 
 
@@ -54,6 +57,7 @@ class EndpointPrompts:
         self._found, self._local, self._remote = found, local, remote
         self._settings, self._context = settings, context
         self._chat = ChatSupport()
+        self._results = False  # whether the endpoint's chat template shows those of calls
 
     async def learn(self) -> ChatSupport:
         """Find out what the chat template shows, be it ours or the endpoint's. Of an endpoint that
@@ -65,8 +69,15 @@ class EndpointPrompts:
         if self._local is not None and self._found.abilities.completions:
             self._chat = self._local.chat
         elif self._remote is not None:
-            self._chat = await remote_support(self._remote, self._settings.template_arguments)
+            arguments = self._settings.template_arguments
+            self._chat = await remote_support(self._remote, arguments)
+            self._results = self._chat.template and await shows_results(self._remote, arguments)
         return self._chat
+
+    @property
+    def takes_tool_turns(self) -> bool:
+        """Whether results of calls can be told by exact tokens."""
+        return self._found.abilities.token_ids and (self._local is not None or self._results)
 
     # ── encoded ───────────────────────────────────────────────────────────────────────────────
 
@@ -105,6 +116,13 @@ class EndpointPrompts:
             return spell_conversation(messages, tools, more)
         except (TypeError, ValueError) as error:
             raise BadRequest(f"the messages are no JSON: {error}") from error
+
+    def tool_turn(self, turn: ToolTurn) -> tuple[int, ...]:
+        """See ``SupportsToolTurns``; what only the endpoint's chat template refuses is refused when
+        the branch goes on."""
+        if self._local is not None:
+            return self._local.tool_turn(turn)
+        return spell_results(turn, {**self._settings.template_arguments, **turn.arguments})
 
     # ── sent ──────────────────────────────────────────────────────────────────────────────────
 
@@ -152,15 +170,24 @@ class EndpointPrompts:
         return scoring_body(found.model, prompt, request, found.abilities, repeat=repeat, raw=raw)
 
 
-async def tokenize(client: EndpointClient, model: str, part: Asked) -> tuple[int, ...]:
-    """What the endpoint's ``/tokenize`` says of a text or a conversation.
+async def tokenize(
+    client: EndpointClient, model: str, part: Asked, *, prompt: bool = True
+) -> tuple[int, ...]:
+    """What the endpoint's ``/tokenize`` says of a text, a conversation, or results in one.
+
+    Args:
+        prompt: whether a conversation ends where the assistant's next turn begins.
 
     Raises:
         EngineError: it says nothing (``TemplateRefused``: its chat template refuses the messages).
     """
+    if isinstance(part, Results):
+        before = await tokenize(client, model, part.called, prompt=False)
+        after = await tokenize(client, model, part.answered)
+        return results_between(before, after, part.last_token)
     body: dict[str, Any] = {"model": model, "add_special_tokens": isinstance(part, RawText)}
     if isinstance(part, Conversation):
-        body |= {"messages": part.messages, "add_generation_prompt": True}
+        body |= {"messages": part.messages, "add_generation_prompt": prompt}
         if part.tools:
             body["tools"] = part.tools
         if part.arguments:

@@ -20,7 +20,7 @@ from ..chat_template import (
 )
 from ..lost_text import check_spelling
 from ..protocol import ChatSupport, Message, ToolTurn
-from .placeholder_ids import Conversation, Part, RawText, conversation_json
+from .placeholder_ids import Conversation, Part, RawText, Results, conversation_json
 
 #: Tokens of texts and conversations that are remembered.
 _REMEMBERED_TOKENS = 2_000_000
@@ -180,7 +180,7 @@ class TemplateRefused(EngineError):
 
 
 #: What an endpoint can be asked the tokens of.
-Asked = str | Conversation | RawText
+Asked = str | Conversation | RawText | Results
 #: Asks the endpoint for the tokens of a text or a conversation; it raises what it likes.
 Tokenize = Callable[[Asked], Awaitable[tuple[int, ...]]]
 

@@ -10,6 +10,7 @@ URL = os.environ["FRONTRUNNER_URL"]
 BASE = f"{URL}/v1"
 QUESTION = "What is six times seven?"
 WEATHER = "What is the weather in Paris?"
+WEATHER_TWICE = "What is the weather in Paris and in Rome?"
 JSON = "Who is Ada, and how old? Reply in JSON."
 
 

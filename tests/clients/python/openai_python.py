@@ -1,7 +1,9 @@
 """openai-python: chat, Responses over HTTP, and what its types hold."""
 
+import json
+
 import openai
-from checking import BASE, JSON, QUESTION, WEATHER, check
+from checking import BASE, JSON, QUESTION, WEATHER, WEATHER_TWICE, check
 from pydantic import BaseModel
 
 
@@ -36,6 +38,56 @@ def tools():
     told = [*asked, message, {"role": "tool", "tool_call_id": call.id, "content": "21"}]
     second = client.chat.completions.create(model=MODEL, messages=told, tools=[TOOL])
     return call.function.name == "get_weather" and "21" in second.choices[0].message.content
+
+
+FORECAST = {"Paris": "21", "Rome": "30"}
+
+
+def tool_loop():
+    return chat_loop(stream=False) and chat_loop(stream=True) and responses_loop()
+
+
+def chat_loop(*, stream):
+    """As the SDK's guides write it: until a reply calls nothing."""
+    told, cities = [{"role": "user", "content": WEATHER_TWICE}], []
+    while True:
+        if stream:
+            with client.chat.completions.stream(model=MODEL, messages=told, tools=[TOOL]) as chunks:
+                message = chunks.get_final_completion().choices[0].message
+        else:
+            reply = client.chat.completions.create(model=MODEL, messages=told, tools=[TOOL])
+            message = reply.choices[0].message
+        if not message.tool_calls:
+            return cities == ["Paris", "Rome"] and "21 and 30" in message.content
+        told.append(message)
+        for call in message.tool_calls:
+            cities.append(json.loads(call.function.arguments)["city"])
+            result = FORECAST[cities[-1]]
+            told.append({"role": "tool", "tool_call_id": call.id, "content": result})
+
+
+def responses_loop():
+    """Once with the whole conversation each time, once from the response before."""
+    tool = {"type": "function", **TOOL["function"]}
+    for kept in (False, True):
+        given, before, cities = [{"role": "user", "content": WEATHER_TWICE}], None, []
+        while True:
+            reply = client.responses.create(
+                model=MODEL, input=given, tools=[tool], previous_response_id=before
+            )
+            calls = [item for item in reply.output if item.type == "function_call"]
+            if not calls:
+                break
+            before, given = (reply.id, []) if kept else (None, [*given, *reply.output])
+            for call in calls:
+                cities.append(json.loads(call.arguments)["city"])
+                result = FORECAST[cities[-1]]
+                given.append(
+                    {"type": "function_call_output", "call_id": call.call_id, "output": result}
+                )
+        assert cities == ["Paris", "Rome"], cities
+        assert "21 and 30" in reply.output_text, reply.output_text
+    return True
 
 
 def unused_tool():
@@ -112,6 +164,7 @@ check(
     ),
 )
 check("stream", stream)
+check("tool loop", tool_loop)
 check("tools", lambda: tools() and unused_tool())
 check("structured output", lambda: structured() and responses_structured())
 check("reasoning", reasoning)

@@ -107,6 +107,8 @@ class EngineInfo:
     continues: bool = True
     """Whether a request may go on from tokens of another: forced answers, probes, forks and
     extensions. Else a race asks for none, and strategies that rest on them are refused."""
+    thinking_budgets: bool = False
+    """Whether it can end a request's thinking after some tokens, as it was started."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,9 @@ class RaceOptions(TypedDict, total=False):
     template_arguments: Mapping[str, Any] | None
     """Variables of the model's chat template, such as ``{"enable_thinking": False}``, over those of
     ``[prompt]``. vLLM calls them ``chat_template_kwargs``."""
+    thinking_token_budget: int | None
+    """The most tokens that a branch may think, in place of ``[thinking] token_budget``; -1: any
+    number. It needs an engine that keeps budgets."""
     parallel_tool_calls: bool | None
     """Whether a branch may answer with several calls at once; else the first of them counts."""
     max_tokens: int | None

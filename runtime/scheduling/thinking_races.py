@@ -7,11 +7,13 @@ from typing import Any, Final
 
 from ..config import ThinkingSettings
 from ..engines.protocol import Engine
-from ..errors import PromptTooLong
+from ..errors import BadRequest, PromptTooLong
 from ..prompts.thinking_model import ThinkingModel
 from ..racing.spec import RaceSpec
 from ..thinking import ThinkingFormat
 
+#: The budget that is none, as vLLM has it.
+_ANY_NUMBER: Final = -1
 #: Strategies that take the end of a thinking off a text, by the parameter that says what that is.
 _END_PARAMETERS: Final = {"budget_forcing": "before"}
 
@@ -28,14 +30,20 @@ class ThinkingRaces:
         self._engine = engine
         self.model = ThinkingModel(settings, engine)
 
-    def apply(self, spec: RaceSpec) -> RaceSpec:
+    def apply(self, spec: RaceSpec, budget: int | None = None) -> RaceSpec:
         """``spec``, for a model that thinks as the settings say; the same where nothing is known of
         that.
 
+        Args:
+            budget: the most tokens that a branch may think, in place of the settings'; -1: any
+                number.
+
         Raises:
+            BadRequest: nobody can keep the budget.
             PromptTooLong: it leaves no room for closing a thinking.
         """
         form = self.model.form_after(spec.prompt)
+        self._check_budget(budget, known=form is not None)
         if form is None:
             return spec
         answers = self.model.reader(spec.answers, form)
@@ -55,7 +63,7 @@ class ThinkingRaces:
         sampling = replace(
             spec.sampling,
             special_tokens=self._settings.special_tokens,
-            thinking_tokens=self._settings.token_budget,
+            thinking_tokens=_tokens(self._settings.token_budget if budget is None else budget),
         )
         return replace(
             spec,
@@ -67,12 +75,35 @@ class ThinkingRaces:
             thinking=form,
         )
 
+    def _check_budget(self, budget: int | None, *, known: bool) -> None:
+        if budget is None or budget == _ANY_NUMBER:
+            return
+        if budget < 0:
+            fault = f"a number of tokens is expected, or -1 for any, not {budget}"
+        elif not known:
+            fault = (
+                "it is not known how this model marks its thinking: set thinking.start and "
+                "thinking.end, thinking.parser, or engine.family"
+            )
+        elif not self._engine.info.thinking_budgets:
+            fault = (
+                "the engine keeps no budgets: set thinking.token_budget, which starts one that "
+                "does; a vLLM server needs --reasoning-config"
+            )
+        else:
+            return
+        raise BadRequest(f"thinking_token_budget: {fault}", "thinking_token_budget")
+
     def parameters(self, strategy: str) -> Mapping[str, Any]:
         """Parameters of a strategy that the model's marks decide where nobody else does."""
         form = self.model.form
         if form is None or strategy not in _END_PARAMETERS:
             return {}
         return {_END_PARAMETERS[strategy]: form.end}
+
+
+def _tokens(budget: int | None) -> int | None:
+    return None if budget == _ANY_NUMBER else budget
 
 
 def _cuts(form: ThinkingFormat) -> tuple[str, ...]:

@@ -315,7 +315,7 @@ class IncompleteDetails(TypedDict):
 
 
 class ReasoningOptions(TypedDict):
-    effort: None
+    effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None
     summary: None
 
 

@@ -411,6 +411,7 @@ def _describe(found: EndpointInfo, settings: OpenAISettings) -> EngineInfo:
         cache_block_tokens=settings.cache_block_tokens or _CACHE_BLOCK_TOKENS,
         seeded=found.abilities.vllm,
         logprobs=found.abilities.logprobs,
+        thinking_budgets=found.abilities.vllm,
     )
 
 

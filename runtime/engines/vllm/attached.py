@@ -17,6 +17,7 @@ from ...errors import EngineError, EngineStartError
 from ..protocol import Chunk, FinishReason, Generation, TokenSink
 from .on_client import EngineOnClient, set_heap_aside
 from .prompt_characters import correct_prompt_ends
+from .reasoning import keeps_budgets
 from .start import first_line
 
 if TYPE_CHECKING:
@@ -73,8 +74,7 @@ class AttachedEngine(EngineOnClient):
                 "vLLM was started with --skip-tokenizer-init, and races need its tokenizer: leave "
                 "the argument out"
             )
-        keeps_budgets = config.reasoning_config is not None and config.reasoning_config.enabled
-        if self._settings.thinking.token_budget is not None and not keeps_budgets:
+        if self._settings.thinking.token_budget is not None and not keeps_budgets(config):
             raise EngineStartError(
                 "thinking.token_budget: vLLM keeps a budget only where it was started with "
                 "--reasoning-config"

@@ -33,6 +33,7 @@ from ..protocol import (
 from ..reasoning_parsers import reasoning_marks
 from .feeding import read_by_call
 from .logprobs import TokenTexts, vllm_scored
+from .reasoning import keeps_budgets
 from .start import first_line
 from .step_stats import StepStats
 
@@ -102,6 +103,7 @@ class EngineOnClient:
             logprobs=logprobs,
             chat=self._tokenizer.chat,
             vocabulary=config.model_config.get_vocab_size(),
+            thinking_budgets=keeps_budgets(config),
         )
 
     async def _warm_up(self) -> None:

@@ -3,10 +3,13 @@ started with a ``ReasoningConfig``. It ends the thinking with ``reasoning_end_st
 also knows one that has ended by itself: so that is the bare mark, and no words before it.
 """
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ...config import ThinkingSettings
 from ...config.thinking import MESSAGE_END
+
+if TYPE_CHECKING:
+    from vllm.config import VllmConfig
 
 #: What opens the thinking of harmony's models.
 _ANALYSIS: Final = "<|channel|>analysis<|message|>"
@@ -26,3 +29,9 @@ def reasoning_arguments(thinking: ThinkingSettings) -> dict[str, Any]:
     from vllm.config.reasoning import ReasoningConfig
 
     return {"reasoning_config": ReasoningConfig(**marks)}
+
+
+def keeps_budgets(config: "VllmConfig") -> bool:
+    """Whether an engine of this ``config`` was started with what budgets need."""
+    reasoning = config.reasoning_config
+    return reasoning is not None and reasoning.enabled

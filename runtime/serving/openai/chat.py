@@ -41,7 +41,14 @@ from ..requests.bounds import Items
 from ..requests.hosted_tools import left_out, tool_types
 from ..requests.ignored_fields import CHAT, ignored_fields
 from ..requests.request_body import read_messages, read_request
-from ..requests.request_options import Sampled, TemplateArguments, race_options, stop_strings
+from ..requests.request_options import (
+    ReasoningEffort,
+    Sampled,
+    TemplateArguments,
+    race_options,
+    stop_strings,
+    template_arguments,
+)
 from ..requests.response_format import ChatFormat, JsonReply
 from ..requests.slices import SLICES
 from ..runs.frames import Frame, TextFrame
@@ -109,6 +116,8 @@ class ChatRequest(Sampled):
     function_call: Literal["none", "auto"] | CalledFunction | None = None
     """The ``tool_choice`` among them."""
     response_format: ChatFormat | None = None
+    reasoning_effort: ReasoningEffort | None = None
+    """How much the model is to think, where its chat template can tell it."""
     chat_template_kwargs: TemplateArguments | None = None
     """vLLM's: variables of the model's chat template, over those of ``[prompt]``."""
 
@@ -147,7 +156,11 @@ class ChatRequest(Sampled):
             False if self.legacy else self.parallel_tool_calls,
             stop_strings(self.stop) or (),
             self.max_completion_tokens or self.max_tokens,
-            self.chat_template_kwargs,
+            template_arguments(
+                self.reasoning_effort,
+                self.chat_template_kwargs,
+                app[RUNTIME].settings.thinking,
+            ),
         )
         return reply_kind(app, asked, count)
 
@@ -176,6 +189,7 @@ class ChatRequest(Sampled):
             temperature=self.temperature,
             top_p=self.top_p,
             top_k=self.top_k,
+            thinking_token_budget=self.thinking_token_budget,
             **kind.race,
         )
         options.update(branches_for(self.n or 1, self.frontrunner, settings.race.branches))

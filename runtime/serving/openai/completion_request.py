@@ -73,6 +73,7 @@ class CompletionRequest(Sampled):
             temperature=self.temperature,
             top_p=self.top_p,
             top_k=self.top_k,
+            thinking_token_budget=self.thinking_token_budget,
         )
         if self.max_tokens == 0:  # whatever a branch may have
             options["max_tokens"] = 0

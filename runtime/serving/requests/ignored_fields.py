@@ -66,12 +66,21 @@ _TEMPLATE_ARGUMENTS: Final = (
     "4 KiB of JSON"
 )
 
+_EFFORT: Final = (
+    "where the chat template reads it, as gpt-oss's does; and as `[thinking]` tells the model to "
+    "think, or with `none` not to"
+)
+_BUDGET: Final = (
+    "vLLM's: the most tokens that a branch may think; refused where the engine keeps no budgets"
+)
+
 #: Fields that more than one API has.
 _SAMPLING: Final[Fields] = {
     "model": _honoured("must be the one that is served"),
     "temperature": _honoured(),
     "top_p": _honoured(),
     "top_k": _honoured("vLLM's; -1 and 0 mean all tokens"),
+    "thinking_token_budget": _honoured(_BUDGET),
     "frontrunner": _honoured("what a request says about its race"),
 }
 _COMPLETION: Final[Fields] = {
@@ -117,7 +126,7 @@ CHAT: Final[Fields] = {
     "metadata": _ignored("chat completions are not kept", {}),
     "store": _ignored("chat completions are not kept; responses are", False),
     "prediction": _ignored("the engine drafts by itself, see `[engine.speculation]`"),
-    "reasoning_effort": _ignored("how long it may take is what `frontrunner.deadline` says"),
+    "reasoning_effort": _honoured(_EFFORT),
     "verbosity": _ignored("the model decides"),
     "web_search_options": _ignored("there are no hosted tools"),
 }
@@ -160,7 +169,8 @@ RESPONSES: Final[Fields] = {
     "text.format": _honoured(),
     "chat_template_kwargs": _honoured(_TEMPLATE_ARGUMENTS),
     "text.verbosity": _ignored("the model decides"),
-    "reasoning": _ignored("how long it may take is what `frontrunner.deadline` says", {}),
+    "reasoning": _honoured(),
+    "reasoning.effort": _honoured(_EFFORT),
     "include": Field("ignored", "reasoning is told as it is, not encrypted", ([],), _includes),
     "top_logprobs": _refused(NO_LOGPROBS, 0),
     "truncation": _ignored("nothing is cut: what is too long is refused", "disabled"),

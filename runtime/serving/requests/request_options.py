@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from ...answers.equivalence.rules import Order, Units
-from ...config import Settings
+from ...config import Settings, ThinkingSettings
 from ...config.prompting import argument_fault
 from ...config.sections import path_in
 from ...racing.race_options import AnswerOptions, RaceOptions
@@ -56,6 +56,23 @@ def _template_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
 
 #: Variables of a chat template.
 TemplateArguments = Annotated[dict[str, Any], AfterValidator(_template_arguments)]
+
+
+#: OpenAI's, and what vLLM has added.
+ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+
+
+def template_arguments(
+    effort: ReasoningEffort | None,
+    arguments: Mapping[str, Any] | None,
+    thinking: ThinkingSettings,
+) -> Mapping[str, Any] | None:
+    """The variables of the chat template that a request sets: its own ``arguments``, over what
+    stands for the ``effort`` of thinking that it asks for, as in vLLM's server."""
+    if effort is None:
+        return arguments
+    told = thinking.off_arguments if effort == "none" else thinking.on_arguments
+    return {"reasoning_effort": effort, **told, **(arguments or {})}
 
 
 class AnswerFields(BaseModel):
@@ -145,6 +162,8 @@ class Sampled(BaseModel):
     top_p: float | None = Field(default=None, gt=0, le=1)
     top_k: Annotated[int, Field(ge=-1, lt=2**31)] | None = None
     """vLLM's; -1 and 0: all tokens."""
+    thinking_token_budget: Annotated[int, Field(ge=-1, lt=2**31)] | None = None
+    """vLLM's: the most tokens that a branch may think; -1: any number."""
     frontrunner: FrontrunnerOptions = FrontrunnerOptions()
 
     @field_validator("top_k")

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapt
 
 from ...engines.protocol import Message
 from ...prompts.history import History, custom_call, function_call, read_text, turn
+from ..app_keys import RUNTIME
 from ..errors import NotFound
 from ..replies.reply_kinds import Asked, ReplyKind, reply_kind
 from ..reply_bodies import ResponseEcho
@@ -20,7 +21,12 @@ from ..requests.hosted_tools import left_out
 from ..requests.ignored_fields import ITEMS, RESPONSES, ignored_fields
 from ..requests.limits import parse_json
 from ..requests.request_body import weight
-from ..requests.request_options import Sampled, TemplateArguments
+from ..requests.request_options import (
+    ReasoningEffort,
+    Sampled,
+    TemplateArguments,
+    template_arguments,
+)
 from ..requests.response_format import JsonReply, ResponseFormat
 from ..requests.slices import Slices
 
@@ -185,6 +191,14 @@ class TextOptions(BaseModel):
     format: ResponseFormat | None = None
 
 
+class ReasoningOptions(BaseModel):
+    """How much the model is to think."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    effort: ReasoningEffort | None = None
+
+
 class ResponseBody(Sampled):
     """``POST /v1/responses``, and ``response.create`` on the websocket."""
 
@@ -204,6 +218,7 @@ class ResponseBody(Sampled):
     store: bool | None = None
     background: bool | None = None
     seed: Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] | None = None
+    reasoning: ReasoningOptions | None = None
     chat_template_kwargs: TemplateArguments | None = None
     """vLLM's: variables of the model's chat template, over those of ``[prompt]``."""
     generate: bool | None = None
@@ -291,7 +306,9 @@ class ResponseBody(Sampled):
             self.tool_choice,
             self.parallel_tool_calls,
             max_tokens=self.max_output_tokens,
-            template_arguments=self.chat_template_kwargs,
+            template_arguments=template_arguments(
+                self._effort, self.chat_template_kwargs, app[RUNTIME].settings.thinking
+            ),
         )
         return reply_kind(app, asked, count)
 
@@ -305,7 +322,7 @@ class ResponseBody(Sampled):
             "model": model,
             "parallel_tool_calls": self.parallel_tool_calls is not False,
             "previous_response_id": self.previous_response_id,
-            "reasoning": {"effort": None, "summary": None},
+            "reasoning": {"effort": self._effort, "summary": None},
             "store": self.store is not False,
             "temperature": self.temperature,
             "text": {"format": self._format()},
@@ -315,6 +332,10 @@ class ResponseBody(Sampled):
             "truncation": "disabled",
             "user": self.user,
         }
+
+    @property
+    def _effort(self) -> ReasoningEffort | None:
+        return None if self.reasoning is None else self.reasoning.effort
 
     def _format(self) -> dict[str, Any]:
         if self.text is None or self.text.format is None:

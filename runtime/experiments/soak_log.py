@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 import orjson
 
 from ..errors import BadRequest
-from ..json_bytes import json_bytes
+from ..common.json_bytes import json_bytes
 
 #: Of the form of the file.
 _VERSION: Final = 1

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..plotting import pyplot
+from ..common.plotting import pyplot
 from .soak_log import End, RaceEnded, Sample, SoakLog, Strike
 
 _MIB = 2.0**20

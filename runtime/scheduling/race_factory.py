@@ -165,9 +165,8 @@ class RaceFactory:
             accuracy=self._accuracy,
             shared_down_to=shared_down_to,
         )
-        template = options.get("template_arguments") or {}
         spec = self.thinking.apply(spec, options.get("thinking_token_budget"))
-        spec, tools = with_tools(spec, use, self._engine, template)
+        spec, tools = with_tools(spec, use, self._engine, options.get("template_arguments") or {})
         latest = spec.deadline - self._least_seconds(spec, minimum)
         # One for which time is short already would begin at once on a free engine: where slots are
         # just about to come back, it is not refused for that.

@@ -18,11 +18,11 @@ from ...errors import BadRequest, EngineError
 from ...experiments.soak_log import End, RaceEnded, RunBegan, RunEnded, SoakLog, Strike
 from ...experiments.soak_plot import draw_soak
 from ...experiments.soak_summary import SLACK, Summary, summarise
-from ...plotting import pyplot
+from ...common.plotting import pyplot
 from ..common.console import print_json, print_lines, progress_bar
 from ..common.engine_startup import RuntimeFactory, spinner
 from ..common.questions import Asked, read_file
-from ..common.races import RaceOptions, load_settings
+from ..common.command_races import RaceOptions, load_settings
 from ..common.running import ExitStatus, Interrupted, run, warn
 from ..common.soak_clients import Load, Users
 from ..common.soak_server import SoakServer, soak_server

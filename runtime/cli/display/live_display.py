@@ -12,7 +12,7 @@ from rich.text import Text
 from ...errors import BadRequest
 from ...events.types import Event, RaceDecided
 from ..common.questions import Asked
-from ..common.races import Display, Outcome
+from ..common.command_races import Display, Outcome
 from ..common.running import complain
 from .displays import summary_parts
 from .live import LiveView

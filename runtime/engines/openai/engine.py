@@ -146,12 +146,7 @@ class OpenAIEngine:
         prompt = self.encode_chat([{"role": "user", "content": "Count from one to ten."}])
         sampling = Sampling(temperature=1.0, thinking_tokens=self._budget)
         request = Generation("warm-up", prompt, _WARM_UP_TOKENS, sampling)
-        await self._run_out(request)
-
-    async def _run_out(self, request: Generation) -> None:
-        async with aclosing(self.generate(request)) as chunks:
-            async for _ in chunks:
-                pass
+        await _run_out(self, request)
 
     async def aclose(self) -> None:
         client, self._client = self._client, None
@@ -185,7 +180,7 @@ class OpenAIEngine:
             if client is not None and client.breaker.trial_due:
                 request = Generation("trial", self.encode("1"), 1, Sampling())
                 with suppress(EngineError), anyio.move_on_after(_TRIAL_LIMIT):
-                    await self._run_out(request)
+                    await _run_out(self, request)
 
     def encode(self, text: str) -> tuple[int, ...]:
         return self._prompts.encode(text)
@@ -237,13 +232,7 @@ class OpenAIEngine:
 
     def reasoning_marks(self, parser: str) -> tuple[str, str]:
         """See ``SupportsReasoningParsers``; it needs ``engine.tokenizer``."""
-        if self._local is None:
-            raise EngineStartError(
-                "thinking.parser needs engine.tokenizer with an endpoint: set that, or "
-                "thinking.start and thinking.end"
-            )
-        local = self._local
-        return reasoning_marks(parser, lambda: local.tokenizer)
+        return _marks_of(parser, self._local)
 
     async def generate(self, request: Generation) -> AsyncGenerator[Chunk, None]:
         async with aclosing(self._deltas(request)) as deltas:
@@ -383,6 +372,21 @@ class OpenAIEngine:
         if self._found is None:
             raise EngineClosed("the remote engine is not running")
         return self._found
+
+
+async def _run_out(engine: OpenAIEngine, request: Generation) -> None:
+    async with aclosing(engine.generate(request)) as chunks:
+        async for _ in chunks:
+            pass
+
+
+def _marks_of(parser: str, local: LocalTokenizer | None) -> tuple[str, str]:
+    if local is None:
+        raise EngineStartError(
+            "thinking.parser needs engine.tokenizer with an endpoint: set that, or "
+            "thinking.start and thinking.end"
+        )
+    return reasoning_marks(parser, lambda: local.tokenizer)
 
 
 async def _end(stream: DeltaStream) -> None:

@@ -27,6 +27,20 @@ class FedSink:
         self._live.asked_at = self._live.last  # from now on it waits for the next one
         self._sink.put(text, token_ids, confidences)
 
+    def put_all(
+        self,
+        texts: Sequence[str],
+        token_ids: Sequence[Sequence[int]],
+        confidences: Sequence[float] = (),
+    ) -> None:
+        """See ``TokenSink``."""
+        if self._over or self._live.interrupted:
+            return
+        for piece in token_ids:
+            self._live.took(piece)
+        self._live.asked_at = self._live.last
+        self._sink.put_all(texts, token_ids, confidences)
+
     def end(self) -> None:
         """Take no more."""
         self._over = True

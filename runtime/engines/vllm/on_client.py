@@ -84,8 +84,7 @@ class EngineOnClient:
         self._local = self._token_texts = None
 
     def _let_go(self) -> "AsyncLLM | None":
-        """From now on nothing runs; what ran before is given back. Texts are still encoded: races
-        that the engine left in the middle come to their end."""
+        """From now on nothing runs. Texts are still encoded, for races left in the middle."""
         llm, self._llm = self._llm, None
         self._failure = EngineClosed("the vLLM engine is not running")
         return llm

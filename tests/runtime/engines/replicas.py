@@ -96,6 +96,16 @@ class Said:
         """As a ``TokenSink``."""
         self.take(Chunk(text, tuple(token_ids)))
 
+    def put_all(
+        self,
+        texts: Sequence[str],
+        token_ids: Sequence[Sequence[int]],
+        confidences: Sequence[float] = (),
+    ) -> None:
+        """As a ``TokenSink``."""
+        for text, ids in zip(texts, token_ids, strict=True):
+            self.put(text, ids)
+
     @property
     def without_gap(self) -> bool:
         """Whether each token is the one after the last."""

@@ -86,7 +86,8 @@ def test_profile_pilot_and_plan(
 
     out = tmp_path / "planned.toml"
     inputs = ("--profile", str(profile), "--pilot", str(pilot), "--config", config)
-    done = run_cli("plan", "--deadline", "0.3,2", *inputs, "--out", str(out), "--json")
+    arguments = ("--deadline", "0.3,2", "--draws", "30", "--out", str(out), "--json")
+    done = run_cli("plan", *inputs, *arguments)
     assert done.status == 0, done.err
     (plan,) = done.lines()
     assert plan["deadline"] == 0.3

@@ -4,8 +4,13 @@ A thin layer over ``Runtime``. ``frontrunner --help`` is quick: each command imp
 when it runs.
 """
 
+import atexit
+import os
+import sys
+import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from .common.engine_startup import RuntimeFactory
@@ -23,3 +28,25 @@ def main(argv: Sequence[str] | None = None, *, make_runtime: "RuntimeFactory | N
     from .app import run_app
 
     return run_app(argv, make_runtime)
+
+
+def command() -> NoReturn:
+    """The program ``frontrunner``: runs the command line and ends the process.
+
+    Once vLLM was imported Python takes a second or two to take apart what it and PyTorch have
+    loaded, which nobody waits for after the last answer: all is closed by then.
+    """
+    status = main()
+    if "vllm" not in sys.modules or _threads_left():
+        sys.exit(status)
+    atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage]
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):  # closed, or nobody reads it any more
+            stream.flush()
+    os._exit(status)
+
+
+def _threads_left() -> bool:
+    """Whether there are threads that Python would wait for."""
+    own = threading.current_thread()
+    return any(each is not own and not each.daemon for each in threading.enumerate())

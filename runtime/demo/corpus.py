@@ -37,7 +37,7 @@ TRAINING: Final = Mix(drills=0.30, terse=0.20, cut=0.15)
 FINISHING: Final = Mix(drills=0.25, terse=0.20, cut=0.50, slips=0.075)
 #: For the model that calls a calculator: what it could, and the calls. Calls are short, so that a
 #: large share of the documents is a small one of the tokens.
-TOOLS: Final = Mix(drills=0.25, terse=0.20, cut=0.50, slips=0.075, tools=0.75)
+TOOLS: Final = Mix(drills=0.25, terse=0.20, cut=0.50, slips=0.075, tools=0.85)
 _DRILL_STEPS: Final = 24
 
 

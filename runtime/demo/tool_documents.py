@@ -3,11 +3,12 @@
 What the chat template of ``tokenizer.TOOL_TEMPLATE`` renders for such a conversation::
 
     <|begin|>Tools: calculator(expression)
-    <|user|>Mia has 12 apples. …<|assistant|>[calculator(expression="(12 + 5) * 3")]<|end|>
+    <|user|>Mia has 12 apples. …<|assistant|>1.
+    [calculator(expression="12 + 5 * 3")]<|end|><|user|>Result: 27<|assistant|>2.
+    …
     <|user|>Result: 51<|assistant|>The answer is \\boxed{51}.<|end|>
 
-Two solutions in three put all steps into one expression; the others call for each step. Where other
-tools alone are offered the problem is solved as without any.
+Where other tools alone are offered the problem is solved as without any.
 """
 
 import random
@@ -28,11 +29,11 @@ OTHERS: Final = (
     "today()", "translate(text, language)", "stock(name)", "route(start, end)", "note(text)",
 )  # fmt: skip
 _SYMBOL: Final = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}
-#: Shares, of documents with tools: those with others alone, with others beside the calculator, cut
-#: and forced ones, and ones whose first call is refused.
-_OTHERS_ALONE, _BESIDE, _CUT, _REFUSED = 0.12, 0.2, 0.1, 0.05
-#: Share of those that put all steps into one expression.
-_WHOLE: Final = 2 / 3
+#: Shares, of documents with tools: those with others alone, with others beside the calculator, and
+#: cut and forced ones.
+_OTHERS_ALONE, _BESIDE, _CUT = 0.1, 0.2, 0.1
+#: Share of calls before which one is refused.
+_REFUSED: Final = 0.01
 
 
 def offer_text(tools: Sequence[str]) -> str:
@@ -60,38 +61,29 @@ def operation_text(step: Step) -> str:
             return f" {_SYMBOL[operation]} {step.amount}"
 
 
-def whole_expression(problem: Problem) -> str:
-    """All steps as one expression, each step around those before it."""
-    text = str(problem.start)
-    for number, step in enumerate(problem.steps, start=1):
-        text += operation_text(step)
-        if number < problem.level:
-            text = f"({text})"
-    return text
-
-
-def _calls(problem: Problem, *, whole: bool) -> list[tuple[str, str]]:
-    """Expressions and their results."""
-    if whole:
-        return [(whole_expression(problem), str(problem.answer))]
-    return [(f"{s.before}{operation_text(s)}", str(s.after)) for s in problem.steps]
+def write_calls(problem: Problem) -> list[tuple[str, str]]:
+    """A turn for each step, and the result of its call. The step's number stands before the call,
+    by which the model finds its place, as in a solution without tools."""
+    return [
+        (f"{number}.\n{call_text(f'{step.before}{operation_text(step)}')}", str(step.after))
+        for number, step in enumerate(problem.steps, start=1)
+    ]
 
 
 def _worked(problem: Problem, rng: random.Random) -> list[Part]:
-    calls = _calls(problem, whole=rng.random() < _WHOLE)
     parts: list[Part] = []
-    if rng.random() < _REFUSED:
-        # It learns what to do about an error, and not to make one.
-        broken = call_text(_broken(calls[0][0], rng))
-        refusal = "Error: no arithmetic: numbers, + - * / // % ** and brackets"
-        parts += [(broken + END, False), (result_text(refusal), False)]
-    for expression, result in calls:
-        parts += [(call_text(expression) + END, True), (result_text(result), False)]
+    for said, result in write_calls(problem):
+        if rng.random() < _REFUSED:
+            # It learns what to do about an error, and not to make one.
+            broken = call_text(_broken(said.partition('"')[2].partition('"')[0], rng))
+            refusal = "Error: no arithmetic: numbers, + - * / // % ** and brackets"
+            parts += [(broken + END, False), (result_text(refusal), False)]
+        parts += [(said + END, True), (result_text(result), False)]
     return [*parts, (templates.ANSWER.format(answer=problem.answer) + END, True)]
 
 
 def _broken(expression: str, rng: random.Random) -> str:
-    at = rng.choice([i for i, character in enumerate(expression) if character in "()+-*/"])
+    at = rng.choice([i for i, character in enumerate(expression) if character in "+-*/"])
     return expression[:at] + expression[at + 1 :]
 
 

@@ -3,7 +3,7 @@
 ``python -m frontrunner.runtime.demo.train_tools --out DIR`` goes on from the shipped target, on the
 documents that it ended with and others in which tools are offered. It is seeded, logs one JSON line
 every few steps, saves resumable checkpoints, and continues from the newest one when started again
-with the same ``--out``. It takes about 15 minutes on two CPU cores.
+with the same ``--out``. It takes a quarter of an hour on two CPU cores that do other work too.
 """
 
 import argparse

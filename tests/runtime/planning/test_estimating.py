@@ -24,7 +24,7 @@ ACCEPTANCE = Acceptance((0,), (0.6,))
 SETTINGS = Settings.from_dict(
     {
         "answers": {"workers": 0},
-        "prompt": {"instruction": ""},  # courses are told apart by what is asked
+        "prompt": {"instruction": ""},  # outputs are told apart by what is asked
         "forcing": {"max_tokens": 4, "suffix": "Answer:"},
         "sampling": {"max_tokens": 2000},
         "race": {"return_margin": 0.02},
@@ -68,11 +68,11 @@ async def raced(
     k = wanted.schedule(1)
     hardware = SimulatedHardware(STEP, ACCEPTANCE, constant_k(k), max_branches=128)
     plain = SimulatedEngine(hardware, RecordedWorkload([], lambda text: ()))
-    courses = RecordedWorkload(
+    workload = RecordedWorkload(
         pilot, lambda text: plain.encode_chat([{"role": "user", "content": text}])
     )
     results: list[tuple[RecordedQuestion, Result]] = []
-    async with Runtime(SimulatedEngine(hardware, courses), SETTINGS) as runtime:
+    async with Runtime(SimulatedEngine(hardware, workload), SETTINGS) as runtime:
         for question in pilot:
             result = await runtime.solve(
                 question.question or "",

@@ -10,7 +10,7 @@ from frontrunner.runtime.cost_model.acceptance import Acceptance
 from frontrunner.runtime.cost_model.step_time import StepTime
 from frontrunner.runtime.engines.protocol import Generation, Sampling
 from frontrunner.runtime.engines.simulated import SimulatedEngine, SimulatedHardware, constant_k
-from frontrunner.runtime.engines.workloads import Course
+from frontrunner.runtime.engines.workloads import PlannedOutput
 from frontrunner.runtime.planning.schedule import KSchedule
 from frontrunner.runtime.planning.token_clock import Pace, TokenClock
 
@@ -64,8 +64,8 @@ class _Lengths:
     def __init__(self, ends: list[int]) -> None:
         self.ends = ends
 
-    def course(self, request: Generation, written: int) -> Course:
-        return Course(self.ends[request.branch], "end")
+    def output_of(self, request: Generation, written: int) -> PlannedOutput:
+        return PlannedOutput(self.ends[request.branch], "end")
 
 
 async def race_seconds(step: StepTime, ends: list[int], k: int) -> list[float]:

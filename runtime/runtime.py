@@ -40,9 +40,9 @@ _FALLBACK_STEP = 0.05
 #: Seconds that a race which is cancelled may take to end, beside what telling the engine takes.
 _LEAVING = 1.0
 #: Races that are over and have left a task behind, at most; then no others begin.
-_MOST_LINGERING = 256
+_MAX_LINGERING = 256
 #: Finished branches needed before their lengths say something about the next ones.
-_ENOUGH_LENGTHS = 8
+_MIN_LENGTHS = 8
 
 
 class Runtime:

@@ -60,7 +60,7 @@ from .wire import BadAnswer, Capabilities, Delta, read_scored
 #: Seconds for the questions of the start.
 _START_LIMIT = 60.0
 #: Seconds that a stream gets to end in order after its last text, so that its connection is kept.
-_LAST_WORDS = 0.02
+_DRAIN_TIMEOUT = 0.02
 #: Seconds between two looks whether the endpoint must be tried, and for which it may be.
 _LOOK, _TRIAL_LIMIT = 0.25, 5.0
 #: What most servers of today do; where it matters the settings say so.
@@ -319,7 +319,7 @@ class OpenAIEngine:
                     return
                 finish = delta.finish
                 if finish is not None:
-                    with anyio.move_on_after(_LAST_WORDS):
+                    with anyio.move_on_after(_DRAIN_TIMEOUT):
                         await stream.drain()
                     # Another may have its place before this consumer takes the last chunk.
                     live.close()

@@ -10,7 +10,7 @@ from frontrunner.runtime.cost_model.acceptance import NOTHING_ACCEPTED, Acceptan
 from frontrunner.runtime.engines.simulated import SimulatedEngine, SimulatedHardware, constant_k
 from frontrunner.runtime.errors import BadRequest
 from frontrunner.runtime.planning.engine_model import EngineModel, Linear
-from frontrunner.runtime.planning.estimating import Candidate, Circumstances, Estimator
+from frontrunner.runtime.planning.estimating import Candidate, Conditions, Estimator
 from frontrunner.runtime.planning.schedule import KSchedule
 from frontrunner.runtime.result import Result
 from frontrunner.runtime.runtime import Runtime
@@ -50,7 +50,7 @@ MODELS = {"none": model(), "draft_model": model("draft_model", (0, 1, 3))}
 
 
 def estimator(pilot: list[RecordedQuestion], **more: int) -> Estimator:
-    given = Circumstances(prompt=4, return_margin=0.02)
+    given = Conditions(prompt=4, return_margin=0.02)
     return Estimator(MODELS, pilot, replace(given, **more), draws=12)
 
 
@@ -150,7 +150,7 @@ def test_speculation_and_an_empty_engine_make_races_earlier() -> None:
 
 def test_without_forced_answers_a_tight_deadline_has_little() -> None:
     pilot = small_pilot(probes=False)
-    given = Circumstances(prompt=4, forced=False)
+    given = Conditions(prompt=4, forced=False)
     tight = Estimator(MODELS, pilot, given, draws=8).estimate(candidate(8), 0.4)
     forced = estimator(small_pilot()).estimate(candidate(8), 0.4)
     assert tight.accuracy < forced.accuracy
@@ -175,4 +175,4 @@ def test_the_cache_bounds_the_branches() -> None:
 
 def test_a_pilot_without_branches_is_refused() -> None:
     with pytest.raises(BadRequest, match="no whole branch"):
-        Estimator(MODELS, [], Circumstances(prompt=4))
+        Estimator(MODELS, [], Conditions(prompt=4))

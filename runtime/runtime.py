@@ -8,7 +8,6 @@ from typing import Any, Self, Unpack
 from warnings import warn
 
 import anyio
-import structlog
 
 from .agents.acting import Acted, Acting, Acts
 from .agents.protocol import set_up
@@ -32,8 +31,6 @@ from .rewards import RewardModel, make_reward_model
 from .scheduling.admission import AdmissionLoad
 from .scheduling.race_runner import RaceRunner
 from .scheduling.scoring import ScoredSink, ScoreOptions, Scorer
-
-_log = structlog.get_logger("frontrunner.runtime")
 
 #: What an engine step is taken to last before one was measured, in seconds.
 _FALLBACK_STEP = 0.05

@@ -28,7 +28,7 @@ The error model:
 """
 
 #: Seconds. Far more than anybody waits; engines keep it in milliseconds, in 64 bits.
-LONGEST_DEADLINE = 366 * 24 * 3600
+MAX_DEADLINE = 366 * 24 * 3600
 
 
 class FrontrunnerError(Exception):
@@ -69,7 +69,7 @@ class BadDeadline(BadRequest):
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
         super().__init__(
-            f"the deadline must be a positive number of seconds, at most {LONGEST_DEADLINE:,} (a "
+            f"the deadline must be a positive number of seconds, at most {MAX_DEADLINE:,} (a "
             f"year), not {deadline:g}",
             "deadline",
         )

@@ -8,7 +8,6 @@ from typing import Any, Self, Unpack
 from warnings import warn
 
 import anyio
-import structlog
 
 from .agents.acting import Acted, Acting, Acts
 from .agents.protocol import set_up
@@ -33,16 +32,14 @@ from .scheduling.admission import AdmissionLoad
 from .scheduling.race_runner import RaceRunner
 from .scheduling.scoring import ScoredSink, ScoreOptions, Scorer
 
-_log = structlog.get_logger("frontrunner.runtime")
-
 #: What an engine step is taken to last before one was measured, in seconds.
 _FALLBACK_STEP = 0.05
 #: Seconds that a race which is cancelled may take to end, beside what telling the engine takes.
 _LEAVING = 1.0
 #: Races that are over and have left a task behind, at most; then no others begin.
-_MOST_LINGERING = 256
+_MAX_LINGERING = 256
 #: Finished branches needed before their lengths say something about the next ones.
-_ENOUGH_LENGTHS = 8
+_MIN_LENGTHS = 8
 
 
 class Runtime:

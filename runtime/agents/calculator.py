@@ -15,7 +15,7 @@ from .tools import Tool, ToolError
 
 #: Characters of an expression, and digits of a number on the way.
 _LONGEST, _MOST_DIGITS = 400, 1_000
-_MOST_BITS: Final = int(_MOST_DIGITS * 3.33)
+_MAX_BITS: Final = int(_MOST_DIGITS * 3.33)
 #: Digits that a number which has no end is told with.
 _DIGITS: Final = 12
 _SIGNS: Final = str.maketrans({"×": "*", "·": "*", "÷": "/", "−": "-", "–": "-", "^": "\0"})
@@ -118,7 +118,7 @@ def _power(base: Fraction, exponent: Fraction) -> Fraction:
     if exponent.denominator != 1:
         raise ToolError("only whole numbers and 1/2 may be exponents")
     size = max(base.numerator.bit_length(), base.denominator.bit_length())
-    if size > 1 and abs(exponent) * (size - 1) > _MOST_BITS:
+    if size > 1 and abs(exponent) * (size - 1) > _MAX_BITS:
         raise ToolError(f"a number of more than {_MOST_DIGITS} digits")
     return Fraction(base) ** exponent.numerator
 
@@ -170,7 +170,7 @@ def _like(value: Fraction, *of: Fraction) -> Fraction:
 
 
 def _bounded(value: Fraction) -> Fraction:
-    if max(value.numerator.bit_length(), value.denominator.bit_length()) > _MOST_BITS:
+    if max(value.numerator.bit_length(), value.denominator.bit_length()) > _MAX_BITS:
         raise ToolError(f"a number of more than {_MOST_DIGITS} digits")
     return value
 

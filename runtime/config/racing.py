@@ -19,7 +19,7 @@ from ..answers.registry import EXTRACTOR_PLUGINS, check_extractor
 from .sections import MAY_IMPORT, Branches, Processes, Seconds, Section, Strings, Tokens, Unit
 
 #: Strings that end a branch: all of them are looked for behind each token.
-_MOST_STOPS = 1_024
+_MAX_STOPS = 1_024
 Temperature = Annotated[float, Field(ge=0, le=2), Unit("temperature")]
 
 
@@ -36,7 +36,7 @@ class SamplingSettings(Section):
     """Tokens are drawn from this many of the likeliest ones; 0 is all tokens."""
     max_tokens: Tokens = 4096
     """The longest output of one branch, its thinking included."""
-    stop: Annotated[Strings, Field(max_length=_MOST_STOPS)] = ()
+    stop: Annotated[Strings, Field(max_length=_MAX_STOPS)] = ()
     """The strings that end a branch; they stay in its text."""
 
     @field_validator("stop")

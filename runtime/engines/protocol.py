@@ -18,7 +18,7 @@ from ..errors import EngineError
 #: Seconds without a step in which half of what slow steps are over usual ones fades.
 _HALF_LIFE: Final = 2.0
 #: Steps of which a median says something.
-_ENOUGH_STEPS: Final = 8
+_MIN_STEPS: Final = 8
 #: One chat message, as in the OpenAI API: ``{"role": ..., "content": ...}``.
 Message = Mapping[str, str]
 
@@ -449,7 +449,7 @@ class StepTimes:
 
     def _find_idle(self, ordered: Sequence[float]) -> float:
         median = ordered[len(ordered) // 2]
-        if self._idle is None or (median < self._idle and len(ordered) >= _ENOUGH_STEPS):
+        if self._idle is None or (median < self._idle and len(ordered) >= _MIN_STEPS):
             self._idle = median
         return self._idle
 

@@ -31,7 +31,7 @@ from .protocol import (
     StepTimes,
     TokenTimes,
 )
-from .workloads import Course, Workload
+from .workloads import PlannedOutput, Workload
 
 #: Prompts that are remembered, to know how much of a branch a forced one continues.
 _PROMPTS = 1024
@@ -56,7 +56,7 @@ class SimulatedHardware:
 @dataclass(slots=True, eq=False)
 class _Request:
     generation: Generation
-    course: Course
+    output: PlannedOutput
     rng: Random
     number: int
     prefill: int  # prompt tokens still to take in
@@ -73,7 +73,7 @@ class _Request:
 
     @property
     def limit(self) -> int:
-        return min(self.course.tokens, self.generation.max_tokens)
+        return min(self.output.tokens, self.generation.max_tokens)
 
 
 @dataclass(slots=True)
@@ -90,9 +90,9 @@ class _Step:
 class SimulatedEngine:
     """An ``Engine`` on a ``StepTime``."""
 
-    def __init__(self, hardware: SimulatedHardware, courses: Workload) -> None:
+    def __init__(self, hardware: SimulatedHardware, workload: Workload) -> None:
         self.hardware = hardware
-        self.courses = courses
+        self.workload = workload
         self._requests: dict[str, _Request] = {}
         self._running: list[_Request] = []
         self._step: _Step | None = None
@@ -200,7 +200,7 @@ class SimulatedEngine:
         self._made += 1
         live = _Request(
             generation,
-            self.courses.course(generation, written),
+            self.workload.output_of(generation, written),
             Random(f"{generation.seed}/{generation.branch}/{generation.forced}"),
             self._made,
             prefill=len(generation.prompt),
@@ -320,7 +320,7 @@ class SimulatedEngine:
             return
         request.written = min(request.limit, request.written + tokens)
         if request.written == request.limit:
-            whole = request.written == request.course.tokens
+            whole = request.written == request.output.tokens
             request.finish = FinishReason.STOP if whole else FinishReason.LENGTH
             self._forget(request)
 
@@ -339,7 +339,7 @@ def _taken(live: _Request) -> Chunk:
     start, end = live.delivered, live.written
     live.delivered = end
     first = len(live.generation.prompt)
-    text = "".join(live.course.token(n, first + n) for n in range(start, end))
+    text = "".join(live.output.token(n, first + n) for n in range(start, end))
     return Chunk(text, _ids(live, start, end), live.finish)
 
 

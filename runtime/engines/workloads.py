@@ -15,7 +15,7 @@ CLOSING = "\\boxed{{{}}}"
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class PlannedOutput:
     """All that a request will write: ``tokens`` tokens, the last of which is ``ending``."""
 
     tokens: int
@@ -29,8 +29,8 @@ class Course:
 class Workload(Protocol):
     """Says what a request writes."""
 
-    def course(self, request: Generation, written: int) -> Course:
-        """The course of ``request``; a forced one continues a branch of ``written`` tokens."""
+    def output_of(self, request: Generation, written: int) -> PlannedOutput:
+        """What ``request`` writes; a forced one continues a branch of ``written`` tokens."""
         ...
 
 
@@ -46,14 +46,14 @@ class SampledWorkload:
     answers: Mapping[str, float]
     guesses: Mapping[str, float] | None = None
 
-    def course(self, request: Generation, written: int) -> Course:
+    def output_of(self, request: Generation, written: int) -> PlannedOutput:
         key = (request.seed, request.branch) if request.seed is not None else request.request_id
         rng = Random(f"{key}/{request.forced}")
         if request.forced:
             answer = _drawn(rng, self.guesses or self.answers)
-            return Course(2, f"{answer}}}")
+            return PlannedOutput(2, f"{answer}}}")
         length = exp(rng.gauss(self.lengths.mu, self.lengths.sigma))
-        return Course(max(2, round(length)), CLOSING.format(_drawn(rng, self.answers)))
+        return PlannedOutput(max(2, round(length)), CLOSING.format(_drawn(rng, self.answers)))
 
 
 def _drawn(rng: Random, answers: Mapping[str, float]) -> str:

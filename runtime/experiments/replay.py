@@ -33,7 +33,7 @@ from ..traces.recordings import RecordedBranch, RecordedQuestion
 #: also how long Ctrl-C may take.
 _RACES_A_TASK = 600
 #: How long a step of a replay takes at most if no races are ready, in seconds.
-_ATTENTION = 0.1
+_POLL_INTERVAL = 0.1
 #: Fewer races than this are run at once in this process: others would take longer to start.
 _WORTH_PROCESSES = 3_000
 
@@ -240,7 +240,7 @@ class Replay:
                         waiting.add(pool.submit(_part, *task))
                 if not waiting:
                     break
-                done, waiting = wait(waiting, _ATTENTION, return_when=FIRST_COMPLETED)
+                done, waiting = wait(waiting, _POLL_INTERVAL, return_when=FIRST_COMPLETED)
                 if not done:
                     yield None
                 for future in done:

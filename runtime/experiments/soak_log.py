@@ -9,8 +9,8 @@ from typing import Any, Final, TypeVar
 
 import orjson
 
-from ..errors import BadRequest
 from ..common.json_bytes import json_bytes
+from ..errors import BadRequest
 
 #: Of the form of the file.
 _VERSION: Final = 1

@@ -14,13 +14,13 @@ from frontrunner.strategies.lengths import LengthModel
 
 from ..racing.deadline_reserve import HEADROOM
 from .runtime_models import RuntimeModels
-from .token_clock import Pace, TokenClock
+from .token_clock import StepRate, TokenClock
 
 #: Accuracy (share) below which a gain is none.
 _TOLERANCE = 0.005
 #: A race may take as much longer, or shorter, than is expected: too many branches by the deadline
 #: cost far more than too few, and a plan that just fits would often not.
-_SPREAD = (0.85, 1.0, 1.2)
+_SLOWDOWN_FACTORS = (0.85, 1.0, 1.2)
 #: Measured times change the model's by no more than this factor, up or down.
 _MAX_CORRECTION = 4.0
 #: Prompts of as many such pieces (tokens) are as long as each other.
@@ -79,10 +79,10 @@ class BranchAllocator:
         """
         counts = [b for b in self.models.accuracy.branches if b <= most] or [1]
         expected = [
-            sum(self._right(contenders, share, fixed, factor * much) for much in _SPREAD)
+            sum(self._right(contenders, share, fixed, factor * much) for much in _SLOWDOWN_FACTORS)
             for share in counts
         ]
-        enough = max(expected) - _TOLERANCE * len(_SPREAD)
+        enough = max(expected) - _TOLERANCE * len(_SLOWDOWN_FACTORS)
         return next(b for b, e in zip(counts, expected, strict=True) if e >= enough)
 
     def reached_tokens(
@@ -111,7 +111,7 @@ class BranchAllocator:
             return 1.0
         models, engine = self.models, self.models.engine
         written = models.lengths.median / 2
-        pace = Pace(engine.step, engine.acceptance, models.schedule)
+        pace = StepRate(engine.step, engine.acceptance, models.schedule)
         usual = pace.seconds_per_token(max(1, round(batch)), models.prompt + written, written)
         if usual <= 0:
             return 1.0
@@ -142,7 +142,7 @@ class BranchAllocator:
                 self._clocks.clear()
             tokens = pieces * _PROMPT_PIECE
             clock = self._clocks[branches, others, pieces] = TokenClock(
-                Pace(engine.step, engine.acceptance, models.schedule),
+                StepRate(engine.step, engine.acceptance, models.schedule),
                 typical_lengths(models.lengths, branches),
                 prompt=tokens,
                 launch=engine.launch.seconds(branches, tokens),

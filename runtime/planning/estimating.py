@@ -18,7 +18,7 @@ from ..simulation.simulated_race import Outcome, SimulatedRace, Timing
 from ..traces.recordings import RecordedBranch, RecordedQuestion
 from .engine_model import EngineModel
 from .schedule import KSchedule
-from .token_clock import Pace, TokenClock
+from .token_clock import StepRate, TokenClock
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Circumstances:
+class Conditions:
     """What a plan must take as it is. Times in seconds."""
 
     prompt: int
@@ -79,7 +79,7 @@ class Estimator:
         self,
         models: dict[str, EngineModel],
         questions: Sequence[RecordedQuestion],
-        circumstances: Circumstances,
+        circumstances: Conditions,
         *,
         draws: int = 8,
         seed: int = 0,
@@ -128,7 +128,7 @@ class Estimator:
         """How races of ``candidate`` over these branches run."""
         model, given = self.models[candidate.method], self.circumstances
         return TokenClock(
-            Pace(model.step, model.acceptance, candidate.schedule),
+            StepRate(model.step, model.acceptance, candidate.schedule),
             [b.tokens for b in records],
             prompt=given.prompt,
             launch=given.factor * model.launch.seconds(len(records), given.prompt),

@@ -61,7 +61,7 @@ class _Stream:
 _Act = Callable[[Sequence[_Stream]], Awaitable[float]]
 
 
-class Measuring:
+class Prober:
     """Measures one engine that runs nothing else."""
 
     def __init__(self, engine: Engine, sampling: Sampling, forcing: Forcing) -> None:

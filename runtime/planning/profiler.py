@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from ..engines.protocol import Engine, Sampling
 from ..racing.spec import Forcing
-from .probing import CannotMeasure, Measuring
+from .probing import CannotMeasure, Prober
 from .profile import Variant
 
 #: Shares of the longest context at which paces are measured, beside the bare question.
@@ -104,7 +104,7 @@ class Profiler:
         variant: Variant,
     ) -> None:
         self._engine = engine
-        self._measuring = Measuring(engine, sampling, forcing)
+        self._measuring = Prober(engine, sampling, forcing)
         self._prompts = Prompts(engine, questions)
         self._extent = extent
         self._max_tokens = max_tokens

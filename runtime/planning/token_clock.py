@@ -18,7 +18,7 @@ _MAX_PIECE = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class StepRate:
     """How fast branches generate on an engine."""
 
     step: StepTime
@@ -41,7 +41,7 @@ class TokenClock:
 
     def __init__(
         self,
-        pace: Pace,
+        pace: StepRate,
         lengths: Sequence[int],
         *,
         prompt: int,

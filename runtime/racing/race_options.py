@@ -109,7 +109,7 @@ _CHECKED_LATER: Final[Mapping[str, tuple[UnionType | type, str]]] = {
     "tool_choice": (str | Mapping, "auto, none, required, or a dictionary"),
 }
 #: Characters of a race's name.
-_LONGEST_NAME: Final = 256
+_MAX_NAME_CHARS: Final = 256
 
 
 def check_options(options: Mapping[str, Any]) -> None:
@@ -139,8 +139,8 @@ def check_options(options: Mapping[str, Any]) -> None:
             raise BadRequest(f"{name}: {what} is expected, not {type(value).__name__}", name)
     if (fault := _tools_fault(options.get("tools") or ())) is not None:
         raise BadRequest(fault, "tools")
-    if len(options.get("race_id") or "") > _LONGEST_NAME:
-        raise BadRequest(f"race_id: at most {_LONGEST_NAME} characters", "race_id")
+    if len(options.get("race_id") or "") > _MAX_NAME_CHARS:
+        raise BadRequest(f"race_id: at most {_MAX_NAME_CHARS} characters", "race_id")
     arguments = options.get("template_arguments")
     if arguments and (fault := argument_fault(arguments)) is not None:
         raise BadRequest(f"template_arguments: {fault}", "template_arguments")

@@ -32,12 +32,12 @@ QUESTION: Final = (
 #: model might put a colon, a line break or other words.
 ANSWER_BEGINS: Final = "The best reply is Reply"
 #: Replies that one pick is asked about.
-MOST_REPLIES: Final = len(ascii_uppercase)
+MAX_REPLIES: Final = len(ascii_uppercase)
 #: What stands for what was cut out of a reply.
 _CUT: Final = " […] "
 #: The letters must have so much of the probability for a pick: below it, the model would rather
 #: have said something else.
-_LEAST_PROBABILITY: Final = 0.1
+_MIN_PROBABILITY: Final = 0.1
 #: A share must be so much above what the place alone can give. Small models look at little else.
 _MARGIN: Final = 0.05
 #: What models put around a letter.
@@ -70,7 +70,7 @@ def candidates(texts: Sequence[str]) -> list[Candidate]:
         if said:
             items.setdefault(said, []).append(index)
     found = [Candidate(text, tuple(indices)) for text, indices in items.items()]
-    kept = sorted(found, key=lambda c: -len(c.items))[:MOST_REPLIES]
+    kept = sorted(found, key=lambda c: -len(c.items))[:MAX_REPLIES]
     return sorted(kept, key=lambda c: c.items[0])
 
 
@@ -149,7 +149,7 @@ def by_probability(top: Sequence[tuple[str, float]], count: int) -> list[float] 
         if place is not None:
             found[place] += exp(min(0.0, logprob))
     total = sum(found)
-    return [p / total for p in found] if total >= _LEAST_PROBABILITY else None
+    return [p / total for p in found] if total >= _MIN_PROBABILITY else None
 
 
 def by_text(text: str, count: int) -> list[float] | None:

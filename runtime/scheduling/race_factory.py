@@ -24,7 +24,7 @@ from ..config import AnswerSettings, SamplingSettings, Settings
 from ..engines.loop_clock import loop_time
 from ..engines.protocol import Engine, Sampling
 from ..errors import (
-    LONGEST_DEADLINE,
+    MAX_DEADLINE,
     BadBranches,
     BadDeadline,
     BadRequest,
@@ -227,7 +227,7 @@ class RaceFactory:
             BadDeadline, DeadlineTooShort: it cannot be met.
         """
         seconds = self._settings.race.deadline if deadline is None else deadline
-        if not 0 < seconds <= LONGEST_DEADLINE:  # nan is neither
+        if not 0 < seconds <= MAX_DEADLINE:  # nan is neither
             raise BadDeadline(seconds)
         # The least that can be asked for: one step to take in the prompt and the suffix, one for
         # a token of the answer, and the way back.

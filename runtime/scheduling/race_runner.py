@@ -38,9 +38,9 @@ _FALLBACK_STEP = 0.05
 #: Seconds that a race which is cancelled may take to end, beside what telling the engine takes.
 _LEAVING = 1.0
 #: Races that are over and have left a task behind, at most; then no others begin.
-_MOST_LINGERING = 256
+_MAX_LINGERING = 256
 #: Finished branches needed before their lengths say something about the next ones.
-_ENOUGH_LENGTHS = 8
+_MIN_LENGTHS = 8
 
 
 class RaceRunner:
@@ -197,7 +197,7 @@ class RaceRunner:
 
     async def _admit(self, request: RaceRequest) -> Lease:
         """Wait for the branches that a race needs at least."""
-        if len(self._lingering) >= _MOST_LINGERING and self.lingering >= _MOST_LINGERING:
+        if len(self._lingering) >= _MAX_LINGERING and self.lingering >= _MAX_LINGERING:
             raise Overloaded(
                 f"of {self.lingering} races that are over tasks still run, since their reward "
                 "function or their engine does not end when it is cancelled",
@@ -340,5 +340,5 @@ class RaceRunner:
         ]
         if self.lengths is not None:
             self.lengths = self.lengths.updated(finished, cut)
-        elif len(finished) >= _ENOUGH_LENGTHS:
+        elif len(finished) >= _MIN_LENGTHS:
             self.lengths = LengthModel.fit(finished, cut)

@@ -59,7 +59,7 @@ class Connection(web.RequestHandler):
     __slots__ = ("_head_timer", "_header_timeout", "_places", "_refused")
 
     def __init__(
-        self, manager: web.Server, header_timeout: float, places: "Places", **settings: Any
+        self, manager: web.Server, header_timeout: float, places: "ConnectionSlots", **settings: Any
     ) -> None:
         self._header_timeout = header_timeout
         self._places = places
@@ -135,7 +135,7 @@ class Connection(web.RequestHandler):
             self.force_close()
 
 
-class Places:
+class ConnectionSlots:
     """The connections of one server, at most so many."""
 
     def __init__(self, most: int | None) -> None:
@@ -185,7 +185,7 @@ class Server(web.Server):
         self,
         plain: web.Server,
         header_timeout: float,
-        places: Places,
+        places: ConnectionSlots,
         settings: dict[str, Any],
     ) -> None:
         super().__init__(
@@ -225,7 +225,7 @@ class Runner(web.AppRunner):
         settings.setdefault("auto_decompress", False)
         super().__init__(app, keepalive_timeout=idle_timeout, **settings)
         self._header_timeout = header_timeout
-        self._places = Places(max_connections)
+        self._places = ConnectionSlots(max_connections)
 
     async def _make_server(self) -> web.Server:
         plain = await super()._make_server()

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from ..engines.protocol import Generation
-from ..engines.workloads import CLOSING, Course
+from ..engines.workloads import CLOSING, PlannedOutput
 from ..traces.recordings import RecordedQuestion
 
 
@@ -23,13 +23,13 @@ class RecordedWorkload:
     ) -> None:
         self._questions = {encode(q.question or ""): q for q in questions}
 
-    def course(self, request: Generation, written: int) -> Course:
+    def output_of(self, request: Generation, written: int) -> PlannedOutput:
         known = [p for p in self._questions if request.prompt[: len(p)] == p]
         if not known:
-            return Course(2, CLOSING.format(0))
+            return PlannedOutput(2, CLOSING.format(0))
         question = self._questions[max(known, key=len)]
         record = question.branches[request.branch % len(question.branches)]
         if request.forced:
-            return Course(2, f"{record.forced_answer(written) or '?'}}}")
+            return PlannedOutput(2, f"{record.forced_answer(written) or '?'}}}")
         ending = "I do not know." if record.answer is None else CLOSING.format(record.answer)
-        return Course(record.tokens, ending)
+        return PlannedOutput(record.tokens, ending)

@@ -27,7 +27,7 @@ PartKind = Literal["reasoning", "content", "unmarked", "call"]
 LOOKED_BACK: Final = 256
 #: Characters of a mark that was cut in the middle from which on it is taken for one: a lone ``<``
 #: is more often less than something.
-_LEAST_OF_A_MARK: Final = 2
+_MIN_MARK_CHARS: Final = 2
 
 # OpenAI's harmony format.
 _MESSAGE: Final = "<|message|>"
@@ -169,7 +169,7 @@ class ThinkingReader:
         """The text has ended: what was held back is no mark. A piece of one that could only be that
         is left out."""
         held, self._held = self._held, ""
-        if len(held) >= _LEAST_OF_A_MARK and (
+        if len(held) >= _MIN_MARK_CHARS and (
             (self.position == "inside" and self.form.end.startswith(held))
             or (self.form.channels and (self._header is not None or held.startswith("<|")))
             or (self._opens() and self.form.start.startswith(held))
@@ -258,7 +258,7 @@ class ThinkingReader:
                 return ""
             start = form.start[len(held) :] if form.start.startswith(held) else form.start
             return f"{start}\n\n{form.end}{tail}"
-        if len(held) >= _LEAST_OF_A_MARK and form.end.startswith(held):
+        if len(held) >= _MIN_MARK_CHARS and form.end.startswith(held):
             return form.end[len(held) :] + tail
         # So may a part of what stands before the mark.
         there = 0 if held else _overlap(self._tail, lead)
@@ -268,7 +268,7 @@ class ThinkingReader:
         closing = self.form.end + _BEGIN_FINAL
         if self._header is None:
             if self.position == "inside" or self._channel in ("reasoning", "call"):
-                began = len(self._held) >= _LEAST_OF_A_MARK and closing.startswith(self._held)
+                began = len(self._held) >= _MIN_MARK_CHARS and closing.startswith(self._held)
                 return closing[len(self._held) :] if began else closing
             return ""
         header = self._header + self._held

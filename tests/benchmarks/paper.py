@@ -38,7 +38,7 @@ from planning import load
 from frontrunner.runtime.config import Settings, demo_config_path
 from frontrunner.runtime.demo.problems import hard_problems
 from frontrunner.runtime.planning.engine_model import engine_models
-from frontrunner.runtime.planning.estimating import Circumstances, Estimator
+from frontrunner.runtime.planning.estimating import Conditions, Estimator
 from frontrunner.runtime.planning.plan import stops_of
 from frontrunner.runtime.planning.planner import Space, Speculation, best_of
 from frontrunner.runtime.planning.profile import Profile
@@ -79,7 +79,7 @@ async def planned_rows(args: argparse.Namespace, settings: Settings) -> dict[flo
         return {}
     profile = Profile.read(args.profile)
     pilot = await load(args.pilot)
-    given = Circumstances(profile.prompt_tokens, return_margin=settings.race.return_margin)
+    given = Conditions(profile.prompt_tokens, return_margin=settings.race.return_margin)
     estimator = Estimator(engine_models(profile), pilot, given, draws=10)
     variants = {v.name: v for v in profile.variants}
     chosen: dict[float, Row] = {}

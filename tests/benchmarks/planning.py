@@ -35,10 +35,10 @@ from frontrunner.runtime.config import Settings, demo_config_path
 from frontrunner.runtime.demo.problems import Problem, hard_problems
 from frontrunner.runtime.engines.protocol import Sampling
 from frontrunner.runtime.planning.engine_model import engine_models
-from frontrunner.runtime.planning.estimating import Candidate, Circumstances, Estimate, Estimator
+from frontrunner.runtime.planning.estimating import Candidate, Conditions, Estimate, Estimator
 from frontrunner.runtime.planning.plan import stops_of
 from frontrunner.runtime.planning.planner import Space, Speculation, best_of
-from frontrunner.runtime.planning.probing import Measuring
+from frontrunner.runtime.planning.probing import Prober
 from frontrunner.runtime.planning.profile import Profile, Variant
 from frontrunner.runtime.planning.profiler import WARM_UP_BRANCHES
 from frontrunner.runtime.planning.schedule import KSchedule
@@ -144,7 +144,7 @@ async def pace_of(runtime: Runtime, problem: Problem) -> float:
     """Seconds a token of a few branches together."""
     sampling = Sampling(temperature=runtime.settings.sampling.temperature)
     prompt = runtime.engine.encode_chat([{"role": "user", "content": problem.question}])
-    measuring = Measuring(runtime.engine, sampling, Forcing("", (), 0))
+    measuring = Prober(runtime.engine, sampling, Forcing("", (), 0))
     return (await measuring.pace(prompt, PACE_BRANCHES, PACE_TOKENS)).seconds
 
 
@@ -165,7 +165,7 @@ async def run() -> None:
     settings, profile = Settings.from_toml(args.config), Profile.read(args.profile)
     models = engine_models(profile)
     pilot = await load(args.pilot)
-    circumstances = Circumstances(profile.prompt_tokens, return_margin=settings.race.return_margin)
+    circumstances = Conditions(profile.prompt_tokens, return_margin=settings.race.return_margin)
     variants = [v for v in profile.variants if not args.variants or v.name in args.variants]
     if missing := set(args.variants or ()) - {v.name for v in variants}:
         raise SystemExit(f"not in the profile: {missing}; it has {[v.name for v in variants]}")
@@ -177,7 +177,7 @@ async def run() -> None:
     context = profile.prompt_tokens + PACE_TOKENS / 2
     factor = statistics.median(paces) / models["none"].step.seconds(PACE_BRANCHES, context, 0)
 
-    def predict(given: Circumstances) -> dict[Cell, Estimate]:
+    def predict(given: Conditions) -> dict[Cell, Estimate]:
         estimator = Estimator(models, pilot, given, draws=args.draws)
         return {
             (name, branches, deadline): estimator.estimate(

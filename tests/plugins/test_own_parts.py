@@ -27,7 +27,7 @@ from frontrunner.runtime.cost_model.step_time import StepTime
 from frontrunner.runtime.experiments import replay as replaying
 from frontrunner.runtime.experiments.replay import Job, Replay
 from frontrunner.runtime.planning.engine_model import EngineModel, Linear
-from frontrunner.runtime.planning.estimating import Candidate, Circumstances, Estimator
+from frontrunner.runtime.planning.estimating import Candidate, Conditions, Estimator
 from frontrunner.runtime.planning.plan import stops_of
 from frontrunner.runtime.planning.schedule import KSchedule
 from frontrunner.runtime.simulation.cells import Cell, StrategySpec
@@ -513,7 +513,7 @@ def test_parts_are_found_in_plan(race: dict[str, Any]) -> None:
         "none", (0,), step, NOTHING_ACCEPTED, launch, launch, 0.0, slow_step=1.2, error=None
     )
     questions = [question(seed) for seed in range(3)]
-    estimator = Estimator({"none": model}, questions, Circumstances(prompt=4), draws=4)
+    estimator = Estimator({"none": model}, questions, Conditions(prompt=4), draws=4)
     one = Candidate("none", KSchedule(), 4, strategy)
     all_of_them = Candidate("none", KSchedule(), 4, StrategySpec.parse("majority:stop=none"))
     assert estimator.estimate(one, 5.0).p50 < estimator.estimate(all_of_them, 5.0).p50

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from frontrunner.runtime import runtime as runtime_module
 from frontrunner.runtime.config import Settings
 from frontrunner.runtime.engines.protocol import ChatSupport
 from frontrunner.runtime.engines.scripted import BranchScript, Piece, Script, ScriptedEngine
@@ -17,6 +16,7 @@ from frontrunner.runtime.prompts.instructions import INSTRUCTIONS
 from frontrunner.runtime.racing.race_options import RawPrompt
 from frontrunner.runtime.result import Result
 from frontrunner.runtime.runtime import Runtime
+from frontrunner.runtime.scheduling import race_runner
 from frontrunner.runtime.traces.recorder import TraceRecorder
 
 QUESTION = "What is 3 + 5?"
@@ -274,7 +274,7 @@ async def test_the_log_warns_of_each_kind_once(monkeypatch: pytest.MonkeyPatch) 
         def warning(self, event: str, **more: Any) -> None:
             warned.append(event)
 
-    monkeypatch.setattr(runtime_module, "_log", Log())
+    monkeypatch.setattr(race_runner, "_log", Log())
     engine = Listening(ENDLESS, forced=guesses("1", "2"))
     async with running(engine) as runtime:
         for _ in range(2):

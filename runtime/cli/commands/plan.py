@@ -13,7 +13,7 @@ from ...common.whole_files import write_whole
 from ...config import Settings
 from ...errors import BadRequest
 from ...planning.engine_model import EngineModel, engine_models
-from ...planning.estimating import Candidate, Circumstances, Estimate, Estimator
+from ...planning.estimating import Candidate, Conditions, Estimate, Estimator
 from ...planning.plan import (
     SCHEDULE_KEY,
     Plan,
@@ -141,14 +141,14 @@ def _circumstances(
     settings: Settings,
     profile: Profile,
     questions: Sequence[RecordedQuestion],
-) -> Circumstances:
+) -> Conditions:
     silent = any(b.probes is None for q in questions for b in q.branches)
     if silent:
         warn(
             "the pilot does not say what unfinished branches answer when forced (see frontrunner "
             "pilot --probe-every): the plan counts on finished branches only"
         )
-    return Circumstances(
+    return Conditions(
         prompt=profile.prompt_tokens,
         others=command.load,
         return_margin=settings.race.return_margin,

@@ -13,16 +13,16 @@ import aiohttp
 import anyio
 from rich.progress import BarColumn, Progress, TaskID, TimeElapsedColumn, TimeRemainingColumn
 
+from ...common.plotting import pyplot
 from ...config import PoolSettings, Settings, VllmSettings, config_path
 from ...errors import BadRequest, EngineError
 from ...experiments.soak_log import End, RaceEnded, RunBegan, RunEnded, SoakLog, Strike
 from ...experiments.soak_plot import draw_soak
 from ...experiments.soak_summary import SLACK, Summary, summarise
-from ...common.plotting import pyplot
+from ..common.command_races import RaceOptions, load_settings
 from ..common.console import print_json, print_lines, progress_bar
 from ..common.engine_startup import RuntimeFactory, spinner
 from ..common.questions import Asked, read_file
-from ..common.command_races import RaceOptions, load_settings
 from ..common.running import ExitStatus, Interrupted, run, warn
 from ..common.soak_clients import Load, Users
 from ..common.soak_server import SoakServer, soak_server

@@ -11,8 +11,8 @@ from rich.text import Text
 
 from ...errors import BadRequest
 from ...events.types import Event, RaceDecided
-from ..common.questions import Asked
 from ..common.command_races import Display, Outcome
+from ..common.questions import Asked
 from ..common.running import complain
 from .displays import summary_parts
 from .live import LiveView

@@ -62,7 +62,7 @@ from .wire import BadAnswer, Capabilities, Delta, read_scored
 #: Seconds for the questions of the start.
 _START_LIMIT = 60.0
 #: Seconds that a stream gets to end in order after its last text, so that its connection is kept.
-_LAST_WORDS = 0.02
+_DRAIN_TIMEOUT = 0.02
 #: Seconds between two looks whether the endpoint must be tried, and for which it may be.
 _LOOK, _TRIAL_LIMIT = 0.25, 5.0
 #: What most servers of today do; where it matters the settings say so.
@@ -145,8 +145,7 @@ class OpenAIEngine:
         """Measure how fast text comes, and show that a conversation gets through."""
         prompt = self.encode_chat([{"role": "user", "content": "Count from one to ten."}])
         sampling = Sampling(temperature=1.0, thinking_tokens=self._budget)
-        request = Generation("warm-up", prompt, _WARM_UP_TOKENS, sampling)
-        await _run_out(self, request)
+        await _run_out(self, Generation("warm-up", prompt, _WARM_UP_TOKENS, sampling))
 
     async def aclose(self) -> None:
         client, self._client = self._client, None
@@ -391,7 +390,7 @@ def _marks_of(parser: str, local: LocalTokenizer | None) -> tuple[str, str]:
 
 async def _end(stream: DeltaStream) -> None:
     """Let a stream whose text is complete end in order."""
-    with anyio.move_on_after(_LAST_WORDS):
+    with anyio.move_on_after(_DRAIN_TIMEOUT):
         await stream.drain()
 
 

@@ -20,7 +20,7 @@ _CURIOSITY = 0.9
 #: Tokens of a prompt that is read within the longest time that a member may be silent.
 _ORDINARY_PROMPT = 2048
 #: No member is given up sooner, in seconds: an event loop, a garbage collection may pause as long.
-_LEAST_STALL = 0.5
+_MIN_STALL = 0.5
 
 
 class Pace:
@@ -75,5 +75,5 @@ class Pace:
         """
         if self._token is None or self._first is None or prompt > 2 * self._read:
             return longest * max(1.0, prompt / _ORDINARY_PROMPT)
-        limit = max(_LEAST_STALL, _STALL_TOKENS * self._token, _STALL_FIRST * self._first)
+        limit = max(_MIN_STALL, _STALL_TOKENS * self._token, _STALL_FIRST * self._first)
         return min(longest, limit)

@@ -29,7 +29,7 @@ from ..security.api_keys import public
 _log = structlog.get_logger("frontrunner.serving")
 
 #: How often ``Health.run`` looks whether it must try the engine, in seconds.
-_LOOK = 1.0
+_POLL_INTERVAL = 1.0
 #: Seconds that aborting the request of such a try may take.
 _ABORT_LIMIT = 1.0
 
@@ -136,7 +136,7 @@ class Health:
         A server that is not ready is sent nothing, and so would never hear of the engine again.
         """
         while True:
-            await anyio.sleep(_LOOK)
+            await anyio.sleep(_POLL_INTERVAL)
             failure = self._look()
             lost = failure is not None and failure is self._lost
             silent = failure is None and self.silence > self._limit

@@ -34,7 +34,7 @@ from ..requests.ignored_fields import told
 from ..runs.frames import Frame, JsonFrame
 from ..runs.replay_buffer import ReplayBuffer
 from ..runs.run import RUNS
-from ..runs.sse_stream import LOOK
+from ..runs.sse_stream import POLL_INTERVAL
 from ..runs.written import stream_written
 from ..security.api_keys import key_name
 from .completion_choices import LogprobsWriter, choice, joined
@@ -183,7 +183,7 @@ async def _score_for_client(
 
         async def leave_with_client() -> None:
             while request.transport is not None:  # noqa: ASYNC110 - nobody tells when it goes
-                await anyio.sleep(LOOK)
+                await anyio.sleep(POLL_INTERVAL)
             tasks.cancel_scope.cancel()
 
         tasks.start_soon(leave_with_client)

@@ -20,7 +20,7 @@ from ..reply_bodies import FinishReason, Usage
 from ..requests.request_options import FrontrunnerOptions
 from ..runs.frames import Encoder
 from ..runs.run import RUNS, Run
-from ..runs.sse_stream import LOOK, stream_run
+from ..runs.sse_stream import POLL_INTERVAL, stream_run
 from ..security.api_keys import key_name
 from .content import ReplyContent, ReplyForm
 from .usage import Account, Spent
@@ -165,7 +165,7 @@ async def result_of(request: web.Request, run: Run) -> Result:
     """
     with run.holding():
         while request.transport is not None:
-            with anyio.move_on_after(LOOK):
+            with anyio.move_on_after(POLL_INTERVAL):
                 return await run.result()
     raise ClientGone
 

@@ -9,7 +9,7 @@ it is told, unless the request says ``stream_leader: false``. Of a model whose w
 
 from ...events.types import Event, RaceStarted
 from ...thinking import END_OF_THINKING, ThinkingFormat, ThinkingReader
-from ..runs.leader_stream import SWITCH, Reasoning
+from ..runs.leader_stream import SEPARATOR, Reasoning
 from .content import ReplyForm
 
 #: Characters of the longest mark that ends a thinking.
@@ -42,7 +42,7 @@ class LiveReasoning:
             return self._without_marks(more)
         if self._form.content != "reply":
             return more.text
-        if more.text.startswith(SWITCH):
+        if more.text.startswith(SEPARATOR):
             self._tail, self._over = "", False
         if self._over:
             return ""
@@ -61,8 +61,8 @@ class LiveReasoning:
             self._reader = ThinkingReader(self._thinking)
             for _ in self._reader.feed(more.behind):
                 pass
-            if text.startswith(SWITCH):
-                between, text = SWITCH, text.removeprefix(SWITCH)
+            if text.startswith(SEPARATOR):
+                between, text = SEPARATOR, text.removeprefix(SEPARATOR)
         told = "".join(part.text for part in self._reader.feed(text) if self._tells(part.kind))
         return between + told
 

@@ -28,9 +28,9 @@ MAX_STRINGS: Final = 65_536
 #: Values in it; the token ids of a long prompt are as many.
 MAX_VALUES: Final = 140_000
 #: Items of one list, or fields of one object. Token ids may be more.
-MOST_ITEMS: Final = 2_048
+MAX_ITEMS: Final = 2_048
 
-#: Items of the lists and objects that a request's fields are, where fewer than ``MOST_ITEMS`` do.
+#: Items of the lists and objects that a request's fields are, where fewer than ``MAX_ITEMS`` do.
 MAX_OF: Final[Mapping[str, int]] = {
     "stop": 32,
     "tools": 256,
@@ -101,7 +101,7 @@ def check_size(data: bytes, param: str | None = None) -> Iterator[None]:
 
 def check_shape(value: Any, depth: int, param: str | None = None) -> Iterator[None]:
     """See that a value is nested at most ``depth`` deep (``[]`` is 1), and holds no list or object
-    of more than ``MOST_ITEMS`` items, but for lists of whole numbers.
+    of more than ``MAX_ITEMS`` items, but for lists of whole numbers.
 
     Yields:
         as ``check_size``.
@@ -122,9 +122,9 @@ def check_shape(value: Any, depth: int, param: str | None = None) -> Iterator[No
         named = reached == 1 and param is None
         inner: list[tuple[str | None, Any]] = []
         for place, node in level:
-            if len(node) > MOST_ITEMS:
+            if len(node) > MAX_ITEMS:
                 if not _whole_numbers(node):
-                    raise _too_many(place, MOST_ITEMS, "items")
+                    raise _too_many(place, MAX_ITEMS, "items")
                 continue  # with nothing in them to look into
             inner += [
                 (str(key) if named and isinstance(node, dict) else place, child)

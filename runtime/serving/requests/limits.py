@@ -14,7 +14,7 @@ from aiohttp import hdrs, web
 from ...config import ServerSettings
 from ...errors import BadRequest
 from ..errors import BadParameter, TooLarge, TooManyRaces, UnsupportedEncoding
-from .bounds import MOST_ITEMS, check_fields, check_shape, check_size
+from .bounds import MAX_ITEMS, check_fields, check_shape, check_size
 from .slices import Slices
 
 #: Bytes that are uncompressed before others have their turn.
@@ -83,7 +83,7 @@ def parse_json(data: bytes | str, depth: int, param: str | None = None) -> Any:
     """
     encoded = _encoded(data)
     # Most texts, such as the arguments of a call, are too short to hold too much of anything.
-    short = len(encoded) <= MOST_ITEMS
+    short = len(encoded) <= MAX_ITEMS
     if not short:
         deque(check_size(encoded, param), maxlen=0)
     value = _loaded(encoded, param)

@@ -21,7 +21,7 @@ from ..replies.completion_races import ClientGone
 from ..reply_bodies import DeletedResponse, Error
 from ..requests.request_body import read_request
 from ..runs.run import RUNS, Run
-from ..runs.sse_stream import LOOK, stream_run, streamed
+from ..runs.sse_stream import POLL_INTERVAL, stream_run, streamed
 from ..security.api_keys import key_name
 from .bodies import ResponseBody
 from .response_runs import (
@@ -109,7 +109,7 @@ async def delete(request: web.Request) -> web.StreamResponse:
 async def _ended(request: web.Request, run: Run) -> None:
     """Wait until the race has ended, or the client has gone."""
     while not run.done and request.transport is not None:
-        with anyio.move_on_after(LOOK), suppress(FrontrunnerError):
+        with anyio.move_on_after(POLL_INTERVAL), suppress(FrontrunnerError):
             await run.result()
 
 

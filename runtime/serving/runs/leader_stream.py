@@ -14,7 +14,7 @@ from ...events.types import BranchExtended, BranchProgressed, Event, RaceDecided
 from ...result import Result
 
 #: Between the text of a branch that fell back and that of the one told from here on.
-SWITCH = "\n\n---\n\n"
+SEPARATOR = "\n\n---\n\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ class LeaderStream:
             return self._reason(text[shared:], index)
         if index == self._followed:
             return self._reason(text[shared:], index, text[:shared])
-        return self._reason(SWITCH + text, index, "")
+        return self._reason(SEPARATOR + text, index, "")
 
     def _reason(self, text: str, index: int, behind: str | None = None) -> list[StreamItem]:
         return [Reasoning(text, index, behind)] if text else []

@@ -37,7 +37,7 @@ _SWEEP = 5.0
 #: How often races are told, while the server ends, by when they must come back, in seconds.
 _HURRY_STEP = 0.25
 #: How often it is asked whether a race that waits is still wanted, in seconds.
-_LOOK = 0.1
+_POLL_INTERVAL = 0.1
 #: The event loop's lag in seconds over which progress wakes nobody.
 _LAG = 0.05
 #: Seconds that races which do not end by the drain limit get for being aborted.
@@ -384,7 +384,7 @@ class Runs:
         """
         try:
             while not run.began_or_ended:
-                with anyio.move_on_after(_LOOK):
+                with anyio.move_on_after(_POLL_INTERVAL):
                     await run.accepted()
                 if not wanted():
                     run.cancel()

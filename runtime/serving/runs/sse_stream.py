@@ -16,7 +16,7 @@ from .replay_buffer import LogReader
 from .run import Run
 
 #: How often a silent client is looked at for whether it has gone, in seconds.
-LOOK = 0.1
+POLL_INTERVAL = 0.1
 #: Seconds by which timers fire early at most.
 _TIMER_ERROR = 0.001
 
@@ -200,18 +200,18 @@ async def _next(
 
 @contextmanager
 def _looking(frames: LogReader, silence: _Silence) -> Iterator[None]:
-    """Wake whoever waits for ``frames`` every ``LOOK`` seconds, and when there was silence for too
-    long, for the time of a block. One timer, since most waits are much shorter."""
+    """Wake whoever waits for ``frames`` every ``POLL_INTERVAL`` seconds, and when there was silence
+    for too long, for the time of a block. One timer, since most waits are much shorter."""
     loop = asyncio.get_running_loop()
 
     def arm() -> asyncio.TimerHandle:
-        return loop.call_at(min(loop.time() + LOOK, silence.due), look)
+        return loop.call_at(min(loop.time() + POLL_INTERVAL, silence.due), look)
 
     def look() -> None:
         nonlocal timer
         frames.nudge()
         # A moment that has passed is on its way to be told.
-        timer = loop.call_later(LOOK, look) if silence.is_due() else arm()
+        timer = loop.call_later(POLL_INTERVAL, look) if silence.is_due() else arm()
 
     timer = arm()
     try:

@@ -15,7 +15,7 @@ from .replay_buffer import ReplayBuffer
 _log = structlog.get_logger("frontrunner.serving")
 
 #: Characters of progress that wait for a reader before they are told without one.
-_MOST_WAITING: Final = 16 << 10
+_MAX_WAITING: Final = 16 << 10
 
 
 #: Events after which text may be told that was not: of another branch, or what was taken back.
@@ -96,7 +96,7 @@ class Telling:
             pieces.tokens += tokens
             pieces.texts.append(text)
         self._waiting += len(text)
-        if self._waiting > _MOST_WAITING:
+        if self._waiting > _MAX_WAITING:
             self.tell()
         elif (self._all or self._narrator.hears(branch)) and not (
             self._narrator.begun and self._lagging()  # the first text is waited for

@@ -10,7 +10,7 @@ from ..app_keys import SETTINGS
 from ..errors import error_object
 from .frames import JsonFrame
 from .replay_buffer import LogReader, ReplayBuffer
-from .sse_stream import LOOK, stream_frames
+from .sse_stream import POLL_INTERVAL, stream_frames
 
 
 async def stream_written(
@@ -45,7 +45,7 @@ async def stream_written(
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(writing)
         while not (log.next or log.closed or request.transport is None):
-            with anyio.move_on_after(LOOK):
+            with anyio.move_on_after(POLL_INTERVAL):
                 await log.batch(-1)
         if log.next and request.transport is not None:
             response = await stream_frames(request, LogReader(log), done=b"[DONE]")

@@ -30,8 +30,8 @@ def simulated(settings: Settings) -> Runtime:
     speculation = settings.engine.speculation
     k = 0 if speculation.method == "none" else speculation.tokens
     hardware = SimulatedHardware(STEP, Acceptance((0,), (0.6,)), constant_k(k), 16, 1024, 512)
-    courses = SampledWorkload(LengthModel.from_quantiles(60, 90), {"7": 0.7, "8": 0.3})
-    return Runtime(SimulatedEngine(hardware, courses), settings)
+    workload = SampledWorkload(LengthModel.from_quantiles(60, 90), {"7": 0.7, "8": 0.3})
+    return Runtime(SimulatedEngine(hardware, workload), settings)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from frontrunner.runtime.engines.ray_serve import RayServeEngine
 from frontrunner.runtime.engines.scripted import BranchScript, Piece, Script, ScriptedEngine
 from frontrunner.runtime.engines.simulated import SimulatedEngine, SimulatedHardware, constant_k
 from frontrunner.runtime.engines.vllm.start import model_folder
-from frontrunner.runtime.engines.workloads import Course
+from frontrunner.runtime.engines.workloads import PlannedOutput
 
 from .conformance import EASY
 from .fake_endpoint import endpoint, engine_for, engine_on
@@ -52,8 +52,8 @@ class _Writing:
     def __init__(self) -> None:
         self.easy: tuple[int, ...] = ()
 
-    def course(self, request: Generation, written: int) -> Course:
-        return Course(20 if request.prompt == self.easy else 3_000, "end")
+    def output_of(self, request: Generation, written: int) -> PlannedOutput:
+        return PlannedOutput(20 if request.prompt == self.easy else 3_000, "end")
 
 
 def _simulated(k: int) -> Factory:

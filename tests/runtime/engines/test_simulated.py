@@ -9,7 +9,7 @@ from frontrunner.runtime.cost_model.acceptance import Acceptance
 from frontrunner.runtime.cost_model.step_time import StepTime
 from frontrunner.runtime.engines.protocol import Chunk, FinishReason, Generation, Sampling
 from frontrunner.runtime.engines.simulated import SimulatedEngine, SimulatedHardware, constant_k
-from frontrunner.runtime.engines.workloads import Course, SampledWorkload
+from frontrunner.runtime.engines.workloads import PlannedOutput, SampledWorkload
 from frontrunner.strategies.lengths import LengthModel
 
 #: A second for each branch in the step, so that times tell who was in it.
@@ -18,8 +18,8 @@ PROMPT = tuple(range(32))
 
 
 class _Long:
-    def course(self, request: Generation, written: int) -> Course:
-        return Course(4 if request.forced else 1_000, "end")
+    def output_of(self, request: Generation, written: int) -> PlannedOutput:
+        return PlannedOutput(4 if request.forced else 1_000, "end")
 
 
 def engine(step: StepTime = ROWS, **hardware: object) -> SimulatedEngine:
@@ -125,10 +125,10 @@ async def test_speculation_yields_what_is_accepted() -> None:
 
 
 async def test_answers_come_with_their_probabilities() -> None:
-    courses = SampledWorkload(
+    workload = SampledWorkload(
         LengthModel.from_quantiles(20, 40), {"7": 0.75, "8": 0.25}, {"9": 1.0}
     )
-    own = SimulatedEngine(SimulatedHardware(StepTime(constant=0.01)), courses)
+    own = SimulatedEngine(SimulatedHardware(StepTime(constant=0.01)), workload)
     await own.start()
     said: list[str] = []
 

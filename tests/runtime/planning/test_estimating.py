@@ -10,7 +10,7 @@ from frontrunner.runtime.cost_model.acceptance import NOTHING_ACCEPTED, Acceptan
 from frontrunner.runtime.engines.simulated import SimulatedEngine, SimulatedHardware, constant_k
 from frontrunner.runtime.errors import BadRequest
 from frontrunner.runtime.planning.engine_model import EngineModel, Linear
-from frontrunner.runtime.planning.estimating import Candidate, Circumstances, Estimator
+from frontrunner.runtime.planning.estimating import Candidate, Conditions, Estimator
 from frontrunner.runtime.planning.schedule import KSchedule
 from frontrunner.runtime.result import Result
 from frontrunner.runtime.runtime import Runtime
@@ -24,7 +24,7 @@ ACCEPTANCE = Acceptance((0,), (0.6,))
 SETTINGS = Settings.from_dict(
     {
         "answers": {"workers": 0},
-        "prompt": {"instruction": ""},  # courses are told apart by what is asked
+        "prompt": {"instruction": ""},  # outputs are told apart by what is asked
         "forcing": {"max_tokens": 4, "suffix": "Answer:"},
         "sampling": {"max_tokens": 2000},
         "race": {"return_margin": 0.02},
@@ -50,7 +50,7 @@ MODELS = {"none": model(), "draft_model": model("draft_model", (0, 1, 3))}
 
 
 def estimator(pilot: list[RecordedQuestion], **more: int) -> Estimator:
-    given = Circumstances(prompt=4, return_margin=0.02)
+    given = Conditions(prompt=4, return_margin=0.02)
     return Estimator(MODELS, pilot, replace(given, **more), draws=12)
 
 
@@ -68,11 +68,11 @@ async def raced(
     k = wanted.schedule(1)
     hardware = SimulatedHardware(STEP, ACCEPTANCE, constant_k(k), max_branches=128)
     plain = SimulatedEngine(hardware, RecordedWorkload([], lambda text: ()))
-    courses = RecordedWorkload(
+    workload = RecordedWorkload(
         pilot, lambda text: plain.encode_chat([{"role": "user", "content": text}])
     )
     results: list[tuple[RecordedQuestion, Result]] = []
-    async with Runtime(SimulatedEngine(hardware, courses), SETTINGS) as runtime:
+    async with Runtime(SimulatedEngine(hardware, workload), SETTINGS) as runtime:
         for question in pilot:
             result = await runtime.solve(
                 question.question or "",
@@ -150,7 +150,7 @@ def test_speculation_and_an_empty_engine_make_races_earlier() -> None:
 
 def test_without_forced_answers_a_tight_deadline_has_little() -> None:
     pilot = small_pilot(probes=False)
-    given = Circumstances(prompt=4, forced=False)
+    given = Conditions(prompt=4, forced=False)
     tight = Estimator(MODELS, pilot, given, draws=8).estimate(candidate(8), 0.4)
     forced = estimator(small_pilot()).estimate(candidate(8), 0.4)
     assert tight.accuracy < forced.accuracy
@@ -175,4 +175,4 @@ def test_the_cache_bounds_the_branches() -> None:
 
 def test_a_pilot_without_branches_is_refused() -> None:
     with pytest.raises(BadRequest, match="no whole branch"):
-        Estimator(MODELS, [], Circumstances(prompt=4))
+        Estimator(MODELS, [], Conditions(prompt=4))

@@ -6,7 +6,7 @@ from frontrunner.runtime.config import Settings
 from frontrunner.runtime.errors import BadRequest
 from frontrunner.runtime.planning.datasheet_profile import modelled_profile
 from frontrunner.runtime.planning.engine_model import engine_models
-from frontrunner.runtime.planning.estimating import Candidate, Circumstances, Estimator
+from frontrunner.runtime.planning.estimating import Candidate, Conditions, Estimator
 from frontrunner.runtime.planning.hardware import (
     H100,
     H200,
@@ -61,7 +61,7 @@ def test_where_the_knee_lies() -> None:
 def planned(target: str, deadline: float) -> Candidate:
     models = engine_models(modelled_profile(target, "qwen2.5-0.5b", 0.7))
     pilot = small_pilot(6, 32, median=MEDIAN, p95=P95)
-    estimator = Estimator(models, pilot, Circumstances(prompt=150), draws=3)
+    estimator = Estimator(models, pilot, Conditions(prompt=150), draws=3)
     speculations = [Speculation("none", KSchedule())]
     speculations += [Speculation("draft_model", s) for s in constants((1, 3, 5))]
     stops = stops_of(Settings())[:1]

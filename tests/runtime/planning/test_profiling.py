@@ -126,7 +126,7 @@ async def test_what_drafts_from_earlier_races_is_measured_warm(
                     yield chunk
 
     plain = simulated_engine(k=1)
-    engine = Engine(plain.hardware, plain.courses)
+    engine = Engine(plain.hardware, plain.workload)
     await engine.start()
     variant = Variant("v", method, 1, {"speculation": {"method": method, **table}})
     measuring = profiler(engine, variant)

@@ -10,9 +10,9 @@ from frontrunner.runtime.cost_model.acceptance import Acceptance
 from frontrunner.runtime.cost_model.step_time import StepTime
 from frontrunner.runtime.engines.protocol import Generation, Sampling
 from frontrunner.runtime.engines.simulated import SimulatedEngine, SimulatedHardware, constant_k
-from frontrunner.runtime.engines.workloads import Course
+from frontrunner.runtime.engines.workloads import PlannedOutput
 from frontrunner.runtime.planning.schedule import KSchedule
-from frontrunner.runtime.planning.token_clock import Pace, TokenClock
+from frontrunner.runtime.planning.token_clock import StepRate, TokenClock
 
 from .simulating import STEP
 
@@ -20,9 +20,9 @@ ACCEPTANCE = Acceptance((0, 64), (0.7, 0.5))
 lengths = st.lists(st.integers(1, 3_000), min_size=1, max_size=24)
 paces = st.sampled_from(
     [
-        Pace(STEP),
-        Pace(STEP, ACCEPTANCE, KSchedule.constant(3)),
-        Pace(STEP, ACCEPTANCE, KSchedule(((1, 5), (4, 2), (16, 0)))),
+        StepRate(STEP),
+        StepRate(STEP, ACCEPTANCE, KSchedule.constant(3)),
+        StepRate(STEP, ACCEPTANCE, KSchedule(((1, 5), (4, 2), (16, 0)))),
     ]
 )
 
@@ -30,7 +30,7 @@ paces = st.sampled_from(
 @given(paces, lengths, st.floats(0, 1), st.integers(0, 64), st.floats(0, 4_000))
 @settings(max_examples=examples(2_000))
 def test_it_runs_both_ways(
-    pace: Pace, ends: list[int], launch: float, others: int, tokens: float
+    pace: StepRate, ends: list[int], launch: float, others: int, tokens: float
 ) -> None:
     clock = TokenClock(pace, ends, prompt=100, launch=launch, others=others)
     seconds = clock.seconds(tokens)
@@ -43,9 +43,9 @@ def test_it_runs_both_ways(
 @given(lengths, st.integers(1, 50), st.floats(1, 3_000))
 @settings(max_examples=examples(500))
 def test_company_and_slow_steps_cost_time(ends: list[int], others: int, tokens: float) -> None:
-    clock = TokenClock(Pace(STEP), ends, prompt=100)
-    beside = TokenClock(Pace(STEP), ends, prompt=100, others=others)
-    slow = TokenClock(Pace(STEP), ends, prompt=100, factor=2.0)
+    clock = TokenClock(StepRate(STEP), ends, prompt=100)
+    beside = TokenClock(StepRate(STEP), ends, prompt=100, others=others)
+    slow = TokenClock(StepRate(STEP), ends, prompt=100, factor=2.0)
     assert beside.seconds(tokens) > clock.seconds(tokens)
     assert slow.seconds(tokens) == pytest.approx(2 * clock.seconds(tokens))
 
@@ -53,8 +53,8 @@ def test_company_and_slow_steps_cost_time(ends: list[int], others: int, tokens: 
 @given(lengths)
 @settings(max_examples=examples(500))
 def test_branches_that_end_make_the_others_faster(ends: list[int]) -> None:
-    clock = TokenClock(Pace(STEP), ends, prompt=100)
-    none_end = TokenClock(Pace(STEP), [max(ends)] * len(ends), prompt=100)
+    clock = TokenClock(StepRate(STEP), ends, prompt=100)
+    none_end = TokenClock(StepRate(STEP), [max(ends)] * len(ends), prompt=100)
     assert clock.seconds(max(ends)) <= none_end.seconds(max(ends)) + 1e-9
 
 
@@ -64,8 +64,8 @@ class _Lengths:
     def __init__(self, ends: list[int]) -> None:
         self.ends = ends
 
-    def course(self, request: Generation, written: int) -> Course:
-        return Course(self.ends[request.branch], "end")
+    def output_of(self, request: Generation, written: int) -> PlannedOutput:
+        return PlannedOutput(self.ends[request.branch], "end")
 
 
 async def race_seconds(step: StepTime, ends: list[int], k: int) -> list[float]:
@@ -89,7 +89,7 @@ async def race_seconds(step: StepTime, ends: list[int], k: int) -> list[float]:
 
 @pytest.mark.parametrize("ends", [[400], [50, 100, 300, 800], [200] * 32, list(range(20, 660, 20))])
 async def test_it_tells_the_time_of_the_simulated_engine(ends: list[int]) -> None:
-    clock = TokenClock(Pace(STEP), ends, prompt=100)
+    clock = TokenClock(StepRate(STEP), ends, prompt=100)
     measured = await race_seconds(STEP, ends, 0)
     for end, moment in zip(ends, measured, strict=True):
         assert clock.seconds(end) == pytest.approx(moment, rel=0.02, abs=2 * STEP.seconds(32, 500))
@@ -97,6 +97,6 @@ async def test_it_tells_the_time_of_the_simulated_engine(ends: list[int]) -> Non
 
 async def test_it_tells_the_time_with_speculation_on_the_average() -> None:
     ends = [600] * 24
-    clock = TokenClock(Pace(STEP, ACCEPTANCE, constant_k(3)), ends, prompt=100)
+    clock = TokenClock(StepRate(STEP, ACCEPTANCE, constant_k(3)), ends, prompt=100)
     measured = await race_seconds(STEP, ends, 3)
     assert sum(measured) / len(ends) == pytest.approx(clock.seconds(600), rel=0.05)

@@ -82,7 +82,7 @@ async def test_leaving_the_runtime_waits_no_longer_than_its_bound() -> None:
 
 
 async def test_too_many_left_behind_let_no_race_begin(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("frontrunner.runtime.scheduling.race_runner._MOST_LINGERING", 2)
+    monkeypatch.setattr("frontrunner.runtime.scheduling.race_runner._MAX_LINGERING", 2)
     runtime, options = slow_reward()
     async with no_tasks_left(), runtime:
         for _ in range(2):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from frontrunner.runtime.rewards.inputs import Template
 from frontrunner.runtime.rewards.listwise import (
-    MOST_REPLIES,
+    MAX_REPLIES,
     QUESTION,
     Candidate,
     by_probability,
@@ -126,7 +126,7 @@ def test_who_say_the_same_are_one_reply() -> None:
 def test_of_more_replies_than_letters_the_most_frequent_are_asked_about() -> None:
     texts = [f"reply {index}" for index in range(40)] + ["reply 39"]
     found = candidates(texts)
-    assert len(found) == MOST_REPLIES
+    assert len(found) == MAX_REPLIES
     assert found[-1] == Candidate("reply 39", (39, 40))
     assert found[:2] == [Candidate("reply 0", (0,)), Candidate("reply 1", (1,))]
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import structlog
 
-from frontrunner.runtime import runtime
+from frontrunner.runtime.scheduling import race_runner
 from frontrunner.runtime.serving.runs import access_log
 
 from .conftest import ENDLESS, Serve
@@ -31,7 +31,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
     )
     monkeypatch.setattr(access_log, "_log", log)
-    monkeypatch.setattr(runtime, "_log", log)
+    monkeypatch.setattr(race_runner, "_log", log)
     return written
 
 

@@ -8,7 +8,7 @@ import pytest
 from openai.types.chat import ChatCompletionChunk
 
 from frontrunner.runtime.engines import BranchScript, Piece
-from frontrunner.runtime.serving.runs.leader_stream import SWITCH
+from frontrunner.runtime.serving.runs.leader_stream import SEPARATOR
 
 from .conftest import ENDLESS, Serve, Served
 
@@ -79,7 +79,7 @@ async def test_the_reasoning_ends_with_the_winners(serve: Serve) -> None:
         stream = await chunks(served)
         reasoning = text_of(stream, "reasoning_content")
         assert reasoning.startswith("first to speak ")
-        assert reasoning.endswith(f"{SWITCH}later \\boxed{{42}}")
+        assert reasoning.endswith(f"{SEPARATOR}later \\boxed{{42}}")
 
 
 async def test_a_deadline_brings_the_best_answer(serve: Serve) -> None:

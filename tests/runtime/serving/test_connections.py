@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 from frontrunner.runtime.serving import create_app, http_server
-from frontrunner.runtime.serving.http_server import Places, Runner
+from frontrunner.runtime.serving.http_server import ConnectionSlots, Runner
 
 from .conftest import ENDLESS, Serve
 from .raw_http import status_of
@@ -26,7 +26,7 @@ class _Log:
 
 
 class _Idle:
-    """What ``Places`` sees of a connection."""
+    """What ``ConnectionSlots`` sees of a connection."""
 
     def __init__(self, *, idle: bool) -> None:
         self.idle, self.closed = idle, False
@@ -38,7 +38,7 @@ class _Idle:
 async def test_one_connection_too_many_takes_the_place_of_an_idle_one_or_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    places = Places(2)
+    places = ConnectionSlots(2)
     busy, idle, late, later = (_Idle(idle=flag) for flag in (False, True, False, False))
     logs = list[str]()
     monkeypatch.setattr(http_server, "_log", _Log(logs))

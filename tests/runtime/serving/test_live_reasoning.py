@@ -8,7 +8,7 @@ import pytest
 from frontrunner.runtime.engines import BranchScript, Piece
 from frontrunner.runtime.serving.replies.content import ReplyForm
 from frontrunner.runtime.serving.replies.live_reasoning import LiveReasoning
-from frontrunner.runtime.serving.runs.leader_stream import SWITCH, Reasoning
+from frontrunner.runtime.serving.runs.leader_stream import SEPARATOR, Reasoning
 
 from .conftest import Serve
 
@@ -42,8 +42,8 @@ PLAIN = writes("It is 42: ", "\\boxed{42}")
         ),
         pytest.param(
             ReplyForm(),
-            ["a</think>b", "c", f"{SWITCH}d</think>e", "f"],
-            f"a</think>{SWITCH}d</think>",
+            ["a</think>b", "c", f"{SEPARATOR}d</think>e", "f"],
+            f"a</think>{SEPARATOR}d</think>",
             id="another-branch",
         ),
         pytest.param(ReplyForm("answer"), ["a</think>", "b"], "a</think>b", id="answer-alone"),

@@ -17,7 +17,7 @@ from frontrunner.runtime.events.types import (
 )
 from frontrunner.runtime.result import BranchReport, Result
 from frontrunner.runtime.serving.runs.leader_stream import (
-    SWITCH,
+    SEPARATOR,
     Answer,
     Decided,
     LeaderStream,
@@ -74,7 +74,7 @@ def test_the_first_to_speak_is_followed_until_it_cannot_win() -> None:
         ended(1, BranchStatus.CANCELLED),
         said(0, "!"),
     )
-    assert reasoning(told) == f"ab{SWITCH}long and longer!"
+    assert reasoning(told) == f"ab{SEPARATOR}long and longer!"
     assert [item.branch for item in told if isinstance(item, Reasoning)] == [1, 1, 0]
 
 
@@ -83,7 +83,7 @@ def test_a_finished_branch_stays_in_front_while_its_answer_leads() -> None:
     leads = (VoteChanged(0, {"1": 1}, {}, "1"), said(1, "b"))
     assert reasoning(tell(*before, *leads)) == "a"
     behind = (VoteChanged(0, {"2": 2, "1": 1}, {}, "2"), said(1, "b"))
-    assert reasoning(tell(*before, *behind)) == f"a{SWITCH}b"
+    assert reasoning(tell(*before, *behind)) == f"a{SEPARATOR}b"
 
 
 def test_cutting_all_at_once_turns_to_nobody() -> None:
@@ -93,7 +93,7 @@ def test_cutting_all_at_once_turns_to_nobody() -> None:
         *(ended(i, BranchStatus.CANCELLED) for i in range(4)),
         decided("7", "text 3", *(report(i, f"text {i}", "7") for i in range(3, 4))),
     )
-    assert reasoning(told) == f"text 0{SWITCH}text 3"
+    assert reasoning(told) == f"text 0{SEPARATOR}text 3"
 
 
 def test_a_fork_of_the_branch_in_front_goes_on_where_that_was() -> None:
@@ -143,7 +143,7 @@ def test_an_extended_branch_that_is_turned_to_is_told_as_it_is_now() -> None:
         ended(0, BranchStatus.CANCELLED),
         said(1, ", 2"),
     )
-    assert reasoning(told) == f"a{SWITCH}so Wait, 2"
+    assert reasoning(told) == f"a{SEPARATOR}so Wait, 2"
 
 
 def test_a_forced_answer_beside_a_branch_that_ran_on_is_told_once() -> None:
@@ -176,7 +176,7 @@ def test_of_a_real_race_no_word_is_told_twice(name: str) -> None:
         )
         for branch in range(len(last.result.branches))
     }
-    *before, at_last = reasoning(told).split(SWITCH)
+    *before, at_last = reasoning(told).split(SEPARATOR)
     assert at_last == parts[behind]
     assert all(any(part.startswith(piece) for part in parts.values()) for piece in before)
 

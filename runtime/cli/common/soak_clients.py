@@ -27,6 +27,8 @@ _BASE: Final = "http://soak/v1"
 _CODES: Final = {"unavailable": End.REFUSED, "engine_restarting": End.RESTARTING}
 #: What a race is told whose engine dies; ``server_error`` is the name that responses have for all.
 _LOST: Final = ("engine_error", "server_error")
+#: Of the refusal of a deadline that could not be kept.
+_TOO_SHORT: Final = "s is too short: this engine needs about"
 _SHOWN: Final = 200
 _NOT_ACTIVE: Final = "response_cancel_not_active"
 #: The last event of a response over a websocket.
@@ -165,6 +167,8 @@ class Users:
             return End.ANSWERED, None
         if reply.code in _CODES or reply.status == 429:
             return _CODES.get(reply.code or "", End.REFUSED), None
+        if _TOO_SHORT in reply.message:  # for what the server takes just now: it told so at once
+            return End.REFUSED, None
         if reply.code in _LOST and self.struck_of_late():
             return End.LOST, None
         told = f"HTTP {reply.status}, {reply.code}: {reply.message}"

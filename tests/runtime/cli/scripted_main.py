@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections import deque
 
 import anyio
 import anyio.to_thread
@@ -64,6 +65,14 @@ class NeverCloses(ScriptedEngine):
             await anyio.sleep_forever()
 
 
+class Forgets(ScriptedEngine):
+    """Keeps no list of all that it was ever asked."""
+
+    def __init__(self, script: Script) -> None:
+        super().__init__(script)
+        self.requests = deque(maxlen=100)  # type: ignore[assignment]
+
+
 class FailsToStart(ScriptedEngine):
     """Says a lot, then gives up."""
 
@@ -75,6 +84,7 @@ class FailsToStart(ScriptedEngine):
 
 _ENGINES = {
     "answers": (ScriptedEngine, BranchScript.answering("42", seconds=0.05, tokens=20)),
+    "forgets": (Forgets, BranchScript.answering("42", seconds=0.3, tokens=20)),
     "endless": (ScriptedEngine, _ENDLESS),
     "forces": (ScriptedEngine, _ENDLESS),
     "quick": (ScriptedEngine, BranchScript.answering("42", seconds=0.0, tokens=4)),

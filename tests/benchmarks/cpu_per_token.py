@@ -237,7 +237,8 @@ async def measure_vllm(args: argparse.Namespace) -> dict[str, list[float]]:
 
     figures: dict[str, list[float]] = {"bare": [], "solve": [], "stream": []}
     async with Runtime.from_config(Settings.from_toml(demo_config_path())) as runtime:
-        engine: Any = runtime.engine  # its class has moved since
+        supervised: Any = runtime.engine  # its class has moved since
+        engine: Any = getattr(supervised, "inner", supervised)
         for turn, problem in enumerate(hard_problems("select", args.rounds)):
             options: dict[str, Any] = {
                 "branches": args.branches,

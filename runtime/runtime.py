@@ -32,15 +32,6 @@ from .scheduling.admission import AdmissionLoad
 from .scheduling.race_runner import RaceRunner
 from .scheduling.scoring import ScoredSink, ScoreOptions, Scorer
 
-#: What an engine step is taken to last before one was measured, in seconds.
-_FALLBACK_STEP = 0.05
-#: Seconds that a race which is cancelled may take to end, beside what telling the engine takes.
-_LEAVING = 1.0
-#: Races that are over and have left a task behind, at most; then no others begin.
-_MAX_LINGERING = 256
-#: Finished branches needed before their lengths say something about the next ones.
-_MIN_LENGTHS = 8
-
 
 class Runtime:
     """Races questions on an engine. Enter it with ``async with``; any number of races at once.

@@ -137,7 +137,12 @@ def chat_body(
     if conversation.tools:
         body["tools"] = conversation.tools
     if conversation.arguments:
-        body["chat_template_kwargs"] = conversation.arguments
+        # OpenAI's own servers know the effort as a parameter of requests, and no templates.
+        template = dict(conversation.arguments)
+        if (effort := template.pop("reasoning_effort", None)) is not None:
+            body["reasoning_effort"] = effort
+        if template:
+            body["chat_template_kwargs"] = template
     if begun:
         messages.append({"role": "assistant", "content": begun})
         if abilities.prefill:

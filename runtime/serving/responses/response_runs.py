@@ -146,6 +146,7 @@ async def start_response(
         temperature=body.temperature,
         top_p=body.top_p,
         top_k=body.top_k,
+        thinking_token_budget=body.thinking_token_budget,
         seed=body.seed,
         **kind.race,
     )

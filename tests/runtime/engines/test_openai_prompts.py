@@ -52,9 +52,15 @@ async def test_variables_go_to_the_endpoint_that_applies_the_template(vllm: bool
     async with endpoint(vllm=vllm, completions=vllm) as fake:
         engine = OpenAIEngine(OpenAISettings(url=fake.url), prompt)
         await engine.start()
-        await read(engine, engine.encode_chat(ASKED, None, {"enable_thinking": False}))
+        arguments = {"enable_thinking": False, "reasoning_effort": "low"}
+        await read(engine, engine.encode_chat(ASKED, None, arguments))
         given = asked(fake, path)
-        assert given["chat_template_kwargs"] == {"date": "today", "enable_thinking": False}
+        template = {"date": "today", "enable_thinking": False}
+        if vllm:
+            template["reasoning_effort"] = "low"
+        else:  # as OpenAI has it
+            assert given["reasoning_effort"] == "low"
+        assert given["chat_template_kwargs"] == template
         assert given["messages"] == ASKED
         await engine.aclose()
 

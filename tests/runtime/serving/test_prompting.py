@@ -132,6 +132,68 @@ async def test_what_cannot_be_one_is_refused(serve: Serve, path: str, arguments:
         assert served.engine.requests == []
 
 
+def effort(path: str, value: str | None) -> dict[str, Any]:
+    """How much is to be thought, as an API has it."""
+    return {"reasoning": {"effort": value}} if path == RESPONSES else {"reasoning_effort": value}
+
+
+THINKS = {
+    "thinking": {
+        "start": "<think>",
+        "end": "</think>",
+        "on_arguments": {"enable_thinking": True},
+        "off_arguments": {"enable_thinking": False},
+    },
+    "prompt": {"instruction": ""},
+}
+
+
+@pytest.mark.parametrize("path", [CHAT, RESPONSES])
+async def test_the_template_is_told_how_much_to_think(serve: Serve, path: str) -> None:
+    async with serve(settings=THINKS) as served:
+        told = Told(served)
+        status, reply = await ask(served, path, **effort(path, "low"))
+        assert (status, reply["frontrunner"]["ignored"]) == (200, [])
+        assert told.arguments == {"reasoning_effort": "low", "enable_thinking": True}
+        if path == RESPONSES:
+            assert reply["reasoning"]["effort"] == "low"
+        await ask(served, path, **effort(path, "none"))
+        assert told.arguments == {"reasoning_effort": "none", "enable_thinking": False}
+        own = {"enable_thinking": True}
+        await ask(served, path, **effort(path, "none"), chat_template_kwargs=own)
+        assert told.arguments == {"reasoning_effort": "none", "enable_thinking": True}
+        await ask(served, path, **effort(path, None))
+        assert not told.arguments
+        status, reply = await ask(served, path, **effort(path, "a lot"))
+        name = "reasoning.effort" if path == RESPONSES else "reasoning_effort"
+        assert (status, reply["error"]["param"]) == (400, name)
+
+
+@pytest.mark.parametrize("path", [CHAT, RESPONSES, "v1/completions"])
+async def test_a_request_has_a_budget_of_thinking(serve: Serve, path: str) -> None:
+    async def asked(served: Served, budget: int) -> tuple[int, Any]:
+        more = {"prompt": "Who?"} if path == "v1/completions" else {}
+        return await ask(served, path, thinking_token_budget=budget, **more)
+
+    name = "thinking_token_budget"
+    async with serve(settings=THINKS) as served:
+        status, reply = await asked(served, 7)
+        assert (status, reply["error"]["param"]) == (400, name)
+        assert "keeps no budgets" in reply["error"]["message"]
+        assert (await asked(served, -1))[0] == 200  # any number: asks for nothing
+        assert (await asked(served, -2))[0] == 400
+        served.engine._info = replace(served.engine.info, thinking_budgets=True)
+        assert (await asked(served, 7))[0] == 200
+        assert {r.sampling.thinking_tokens for r in served.engine.requests if not r.forced} == {
+            None,
+            7,
+        }
+    async with serve() as served:
+        status, reply = await asked(served, 7)
+        assert (status, reply["error"]["param"]) == (400, name)
+        assert "not known how this model marks its thinking" in reply["error"]["message"]
+
+
 # ── raw prompts ───────────────────────────────────────────────────────────────────────────────
 
 

@@ -246,6 +246,7 @@ async def read_socket(
     create = {
         "type": "response.create",
         "input": body["question"],
+        "store": False,  # what the server keeps for an hour would look like a leak of some minutes
         "frontrunner": body["frontrunner"],
     }
 

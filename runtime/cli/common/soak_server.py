@@ -16,6 +16,7 @@ import aiohttp
 import anyio
 import anyio.to_thread
 
+from ...engines.vllm.processes import shared_inodes
 from ...errors import EngineError, EngineStartError
 from ...experiments.soak_log import RunEnded, Sample
 from .printable import one_line
@@ -46,7 +47,7 @@ class SoakServer:
         self._process = process
         self._folder = folder
         self._log = log
-        self._shared = _shared_names()
+        self._shared = set[int]()  # inodes of shared memory that its processes have mapped
         self.connector = _Connector(folder)
 
     @property
@@ -92,6 +93,8 @@ class SoakServer:
 
     def _look(self, at: float, lag: float, requests: int) -> Sample:
         below = descendants(self.pid)
+        for pid in (self.pid, *(process.pid for process in below)):
+            self._shared |= shared_inodes(pid)
         return Sample(
             at=round(at, 3),
             server_bytes=own_bytes(self.pid),
@@ -145,7 +148,7 @@ class SoakServer:
                 os.kill(process.pid, signal.SIGKILL)
         files = [n for n in os.listdir(self._folder) if not n.startswith(_KEPT)]
         files = [n for n in files if n != "socket"]
-        shared = sorted(_ours(_shared_names() - self._shared))
+        shared = sorted(_left_of(self._shared))
         return RunEnded(round(at, 3), requests_left, len(left), [*files, *shared], status)
 
     def _wait(self) -> int | None:
@@ -212,19 +215,14 @@ def program() -> list[str]:
     return [sys.executable, "-c", _PROGRAM]
 
 
-def _shared_names() -> set[str]:
+def _left_of(inodes: set[int]) -> set[str]:
+    """Of shared memory that the server's processes had mapped, the names of what is still there and
+    that nobody else maps: others that run here have their own."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        inodes = inodes - shared_inodes(int(folder.name))
     with suppress(OSError):
-        return {entry.name for entry in os.scandir(_SHARED) if entry.stat().st_uid == os.getuid()}
+        return {entry.name for entry in os.scandir(_SHARED) if entry.inode() in inodes}
     return set()
-
-
-def _ours(names: set[str]) -> set[str]:
-    """Of new names in shared memory, those that no process has mapped: others run here, too."""
-    mapped: set[str] = set()
-    for maps in Path("/proc").glob("[0-9]*/maps"):
-        with suppress(OSError):
-            mapped.update(re.findall(r"/dev/shm/(\S+)", maps.read_text(errors="replace")))
-    return {name for name in names if name not in mapped and (_SHARED / name).exists()}
 
 
 def _same(pid: int, command: bytes) -> bool:

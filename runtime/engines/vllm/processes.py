@@ -74,8 +74,8 @@ class EngineProcesses:
         a forked process would have of it."""
         mapped: set[int] = set()
         for process in [*self._cores, *self._workers]:
-            mapped |= _mapped(process.pid)
-        mapped -= _mapped(os.getpid())
+            mapped |= shared_inodes(process.pid)
+        mapped -= shared_inodes(os.getpid())
         with suppress(OSError):
             return {Path(e.path) for e in os.scandir(_SHARED) if e.inode() in mapped}
         return set()
@@ -95,7 +95,7 @@ def _remove_shared(path: Path) -> None:
         resource_tracker.unregister(f"/{path.name}", "shared_memory")
 
 
-def _mapped(pid: int) -> set[int]:
+def shared_inodes(pid: int) -> set[int]:
     """Inodes of shared memory that a process has mapped, as far as ``/proc`` tells. Not their
     names: the C library makes semaphores under another one first."""
     found: set[int] = set()

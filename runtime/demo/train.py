@@ -139,7 +139,6 @@ class Trainer:
         self.peak, self.mix = schedule.peak, mix
         self.accumulate: int = args.accumulate
         self.save_every: int = args.save_every
-        self.tokens: int = args.tokens
         self.seed: int = args.seed
         self.optimizers = optimizers(model, self.peak)
         # A quarter faster on a CPU; needs a C++ compiler, so it can be switched off.
@@ -187,7 +186,9 @@ class Trainer:
     def _data(self) -> Iterator[list[Document]]:
         # A resumed run continues with fresh documents: the stream depends on the step.
         rng = random.Random(f"{self.stage}/{self.seed}/{self.step}")
-        return batches(rng, self.tokenizer.backend_tokenizer, tokens=self.tokens, mix=self.mix)
+        return batches(
+            rng, self.tokenizer.backend_tokenizer, tokens=MICROBATCH_TOKENS, mix=self.mix
+        )
 
     def _take_step(self, data: Iterator[list[Document]]) -> tuple[float, int]:
         parts = [collate(next(data), self.pad, self.device) for _ in range(self.accumulate)]
@@ -251,7 +252,6 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--finishing-steps", type=int, default=240, help="... on slips and cuts")
     parser.add_argument("--draft-steps", type=int, default=420, help="... of the draft model")
     parser.add_argument("--target", help="begin with this target, after its first stage")
-    parser.add_argument("--tokens", type=int, default=MICROBATCH_TOKENS, help="of a microbatch")
     parser.add_argument("--accumulate", type=int, default=1, help="microbatches a step")
     parser.add_argument("--lr", type=float, default=2.5e-3, help="peak learning rate")
     parser.add_argument("--finishing-lr", type=float, default=5e-4, help="... on slips and cuts")

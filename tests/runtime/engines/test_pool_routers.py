@@ -78,6 +78,7 @@ async def test_what_a_replica_loses_goes_on_at_another_one(fault: str) -> None:
 async def test_it_goes_where_another_race_is_well(fault: str) -> None:
     async with routed(length=200) as (router, pool):
         name, other = race_at(router, 0, 2), race_at(router, 1, 1)
+        said = list[Said]()
         router.engines[2].stop()  # where its next name would lead
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(read, pool, ask(other, 0, max_tokens=200), Said())

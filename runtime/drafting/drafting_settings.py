@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 @dataclass(frozen=True, slots=True)
 class DraftingSettings:
-    """See ``SpeculationSettings`` for the meaning of each."""
+    """See ``CrossBranchSpeculation`` in ``config/speculation.py`` for the meaning of each."""
 
     longest_match: int = 8
     min_probability: float = 0.1

@@ -154,7 +154,7 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
 
 def _leave_compressed_rest(request: web.Request) -> None:
     """Have the connection closed behind the response instead of reading on, where aiohttp would
-    uncompress all that is left of a refused body at once. ``connections.Runner`` never does."""
+    uncompress all that is left of a refused body at once. ``http_server.Runner`` never does."""
     if not request.content.is_eof() and is_uncompressed(request):
         request.protocol._lingering_time = 0.0  # pyright: ignore[reportPrivateUsage]
 

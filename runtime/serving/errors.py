@@ -15,6 +15,7 @@ from ..errors import (
     EngineError,
     EngineRestarting,
     FrontrunnerError,
+    Overloaded,
     PromptTooLong,
 )
 from .reply_bodies import Error, ErrorObject
@@ -131,7 +132,8 @@ _KINDS: tuple[tuple[type[FrontrunnerError], int, str, str], ...] = (
     (RunCancelled, 503, "server_error", "cancelled"),
     (EngineRestarting, 503, "server_error", "engine_restarting"),
     (EngineError, 503, "server_error", "engine_error"),
-    # What is left says that the server cannot do it now: it is overloaded, or about to end.
+    (Overloaded, 503, "server_error", "unavailable"),
+    # What is left says that the server cannot do it now: it is about to end, say.
     (FrontrunnerError, 503, "server_error", "unavailable"),
 )
 

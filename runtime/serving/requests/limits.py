@@ -149,7 +149,7 @@ def _decoder(request: web.Request) -> Callable[[bytes], Iterator[bytes]]:
     """What makes a body's bytes of those that arrive.
 
     aiohttp uncompresses bodies itself where it is told to, as it is by default, in slices as well;
-    ``connections.Runner`` tells it not to, since it would go on for one that is refused.
+    ``http_server.Runner`` tells it not to, since it would go on for one that is refused.
 
     Raises:
         UnsupportedEncoding: it cannot be read here.

@@ -19,6 +19,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from inspect import iscoroutine
+from itertools import takewhile
 from pathlib import Path
 from textwrap import dedent, indent
 from types import ModuleType
@@ -291,11 +292,18 @@ def check(words: list[str]) -> None:
             assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
         case ["pip", "install", *arguments]:
             extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-            for named in re.findall(r"\[([\w,]+)\]", " ".join(arguments)):
+            for named in re.findall(r"(?:\.|frontrunner|whl)\[([\w,]+)\]", " ".join(arguments)):
                 assert set(named.split(",")) <= set(extras["optional-dependencies"])
-        case ["vllm-router", "--worker-urls", *urls, "--policy", policy, "--port", _]:
+        case ["vllm-router", "--worker-urls", *arguments]:
+            urls = list(takewhile(lambda word: not word.startswith("--"), arguments))
             assert all(url.startswith("http://") for url in urls)
+            policy = arguments[arguments.index("--policy") + 1]
             assert policy in ("consistent_hash", "sticky_least_loaded")
+        case ["serve", "run", *_, application, "config=/models/my-engine.toml", _]:
+            module, _, name = application.partition(":")
+            assert callable(getattr(import_module(module), name))
+        case ["python", "-m", "venv", folder]:
+            assert folder.startswith("build/")
         case ["VLLM_PLUGINS=frontrunner", "vllm", "serve", _]:
             project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
             for kind in ("vllm.endpoint_plugins", "vllm.general_plugins"):

@@ -186,18 +186,21 @@ class Branch(CoreBranch):
             if self.status is not BranchStatus.RUNNING:
                 return
             flat = [token for ids in new_ids for token in ids]
-            # An array of them takes half the time that extend does, one by one.
-            try:
-                self.token_ids.extend(array("q", flat))
-            except OverflowError:  # ids that spell a text, for endpoints that give no token ids
-                if not isinstance(self.token_ids, list):
-                    self.token_ids = list(self.token_ids)
-                self.token_ids += flat
+            self._extend_ids(flat)
             self.tokens += len(flat)
             ones = len(flat) == len(new_ids) <= len(_ONES) and all(new_ids)
             counts = _ONES[: len(flat)] if ones else [*map(len, new_ids)]
             self._text.extend(new_texts, counts)
             self.confidences += confidences
+
+    def _extend_ids(self, token_ids: Sequence[int]) -> None:
+        # An array of them takes half the time that extend does, one by one.
+        try:
+            self.token_ids.extend(array("q", token_ids))
+        except OverflowError:  # ids that spell a text, for endpoints that give no token ids
+            if not isinstance(self.token_ids, list):
+                self.token_ids = list(self.token_ids)
+            self.token_ids.extend(token_ids)
 
     def complete_step(self, text: str, delimiter: str) -> bool:
         """Whether ``text``, the latest piece, completes a step; notes where it ended."""
@@ -229,15 +232,15 @@ class Branch(CoreBranch):
     def resume(self, before: str, text: str, token_ids: tuple[int, ...]) -> Kept:
         """Let a finished branch go on: ``text`` takes the place of ``before`` and what follows."""
         self._new_ids, self._new_texts, self._new_confidences = [], [], []
-        written, ids = self.text, self.token_ids
+        written = self.text
         at = written.rfind(before) if before else -1
         kept = self._text.tokens_before(at if at >= 0 else len(written))
         self._text.cut(kept)
         characters = len(self.text)
-        del ids[kept:], self.confidences[kept:]
+        del self.token_ids[kept:], self.confidences[kept:]
         self.steps = [n for n in self.steps if n <= kept]
-        ids.extend(token_ids)
-        self.tokens = len(ids)
+        self._extend_ids(token_ids)
+        self.tokens = len(self.token_ids)
         self._text.append(text, len(token_ids))
         self._step_tail = ""
         self.extensions += 1

@@ -324,7 +324,8 @@ class RaceRunner:
         requests = list(self.unacknowledged)
         with suppress(EngineError):  # it is dead or closed, and runs nothing
             await self._engine.abort(requests)
-        self.unacknowledged = [r for r in self.unacknowledged if r not in requests]
+        # In place: who scores meanwhile adds to it.
+        self.unacknowledged[:] = [r for r in self.unacknowledged if r not in requests]
 
     def _learn(self, result: Result) -> None:
         """Branch lengths of this race improve what is expected of the next."""

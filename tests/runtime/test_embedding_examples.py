@@ -18,6 +18,7 @@ from frontrunner.runtime.config import Settings
 from frontrunner.runtime.engines import BranchScript, Script, ScriptedEngine
 from frontrunner.runtime.errors import EngineClosed
 from frontrunner.runtime.runtime import Runtime
+from frontrunner.runtime.scheduling.race_runner import RaceRunner
 
 from .serving.conftest import ENDLESS, FORCED
 from .serving.test_asgi import listening
@@ -139,11 +140,11 @@ async def test_where_there_is_no_room_it_is_a_503_that_says_when_to_come_back(
 async def test_an_engine_that_is_closed_is_a_503(
     make: Any, engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def closed(runtime: Runtime) -> None:
+    def closed(races: RaceRunner) -> None:
         raise EngineClosed("no more")
 
     async with asking(make) as http:
-        monkeypatch.setattr(Runtime, "_check_entered", closed)
+        monkeypatch.setattr(RaceRunner, "check_entered", closed)
         async with http.post("/ask", json=QUESTION) as got:
             assert got.status == 503
             assert (await got.json())["error"]["message"] == "no more"

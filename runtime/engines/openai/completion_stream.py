@@ -126,6 +126,8 @@ class DeltaStream:
         self._token_ids = token_ids
         self._last: float | None = None  # when the last tokens came
         self._began, self._tokens = time.monotonic(), 0
+        self._deadline = request.deadline
+        self._read_all = True  # what had arrived, at the last read
 
     async def next(self) -> Delta:
         """What was read at once.
@@ -148,6 +150,7 @@ class DeltaStream:
                 raise EngineError(f"the endpoint's stream broke off: {described(error)}") from error
             if not data:
                 raise EngineError("the endpoint's stream ended before its text did")
+            self._read_all = len(data) < _READ_BYTES
             try:
                 deltas = self._read(data)
             except (BadAnswer, EventTooLong) as error:
@@ -177,16 +180,20 @@ class DeltaStream:
                 )
             if (finish := deltas[-1].finish) is not None:
                 return finish
-            if not sink.immediate:
+            if not sink.immediate and self._read_all:
                 await self._rest()
 
     async def _rest(self) -> None:
-        """Let some more come before the next read."""
+        """Let some more come before the next read; less so where the race is about to be called,
+        since what has not been read by then is not in it."""
         took = time.monotonic() - self._began
-        seconds = min(_MOST_REST, _REST_SHARE * took)
+        left = self._deadline - anyio.current_time()
+        seconds = min(_MOST_REST, _REST_SHARE * took, _REST_SHARE * left)
         connection = self._response.connection
         protocol = connection.protocol if connection is not None else None
-        if protocol is None or self._tokens * seconds < _LEAST_REST * took:
+        if protocol is None or not protocol.connected:
+            return
+        if self._tokens * seconds < _LEAST_REST * took:
             return
         protocol.pause_reading()
         try:

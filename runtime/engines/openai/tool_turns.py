@@ -6,6 +6,7 @@ from typing import Any, Final
 from ...errors import EngineError
 from ..chat_template import PROBE_TOOLS
 from ..protocol import ToolTurn
+from .http import Refused
 from .placeholder_ids import read_parts, spell_results
 from .tokens import RemoteTokenizer, TemplateRefused
 
@@ -18,7 +19,8 @@ class NoPlaceForResults(EngineError):
 
 
 async def shows_results(tokenizer: RemoteTokenizer, arguments: Mapping[str, Any]) -> bool:
-    """Whether the endpoint's chat template shows the results of calls.
+    """Whether the endpoint's chat template shows the results of calls; not, where the endpoint
+    refuses to say, whatever it refuses it with: most races need no tools.
 
     Raises:
         EngineError: the endpoint does not say.
@@ -29,7 +31,7 @@ async def shows_results(tokenizer: RemoteTokenizer, arguments: Mapping[str, Any]
         turn = ToolTurn([(name, {})], [result], None, PROBE_TOOLS)
         try:
             told.append(await tokenizer.ids(read_parts(spell_results(turn, arguments))))
-        except (TemplateRefused, NoPlaceForResults):
+        except (Refused, TemplateRefused, NoPlaceForResults):
             return False
     return told[0] != told[1]
 

@@ -17,11 +17,13 @@ class FedSink:
     def __init__(self, live: PooledRequest, sink: TokenSink) -> None:
         self._live, self._sink = live, sink
         self._over = False
+        self.dropped = False
+        """Whether some of it came when it was to leave its member, and is to be written anew."""
         self.catch_up: Callable[[], None] | None = None
 
     def put(self, text: str, token_ids: Sequence[int], confidences: Sequence[float] = ()) -> None:
         """See ``TokenSink``; what comes once it has left its member is nobody's."""
-        if self._over or self._live.interrupted:
+        if self._drops():
             return
         self._live.took(token_ids)
         self._live.asked_at = self._live.last  # from now on it waits for the next one
@@ -34,12 +36,16 @@ class FedSink:
         confidences: Sequence[float] = (),
     ) -> None:
         """See ``TokenSink``."""
-        if self._over or self._live.interrupted:
+        if self._drops():
             return
         for piece in token_ids:
             self._live.took(piece)
         self._live.asked_at = self._live.last
         self._sink.put_all(texts, token_ids, confidences)
+
+    def _drops(self) -> bool:
+        self.dropped = self.dropped or (self._live.interrupted and not self._over)
+        return self._over or self.dropped
 
     def end(self) -> None:
         """Take no more."""
@@ -68,4 +74,4 @@ async def feed(
     finally:
         fed.end()
         live.scope = live.asked_at = None
-    return finish
+    return None if fed.dropped else finish

@@ -254,6 +254,7 @@ class Members:
             cache_block_tokens=max(info.cache_block_tokens for info in infos),
             seeded=all(info.seeded for info in infos),
             logprobs=all(info.logprobs for info in infos),
+            thinking_budgets=all(info.thinking_budgets for info in infos),
         )
 
     def _best_speaker(self) -> Member:

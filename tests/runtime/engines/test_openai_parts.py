@@ -14,6 +14,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.profiles import examples
 
+from frontrunner.runtime.engines.breaker import Breaker
+from frontrunner.runtime.engines.openai.completion_stream import DeltaStream, Heard
 from frontrunner.runtime.engines.openai.http import described
 from frontrunner.runtime.engines.openai.placeholder_ids import (
     Conversation,
@@ -25,7 +27,7 @@ from frontrunner.runtime.engines.openai.placeholder_ids import (
 from frontrunner.runtime.engines.openai.request_slots import RequestSlots
 from frontrunner.runtime.engines.openai.sse_decoder import EventDecoder, EventTooLong
 from frontrunner.runtime.engines.openai.wire import BadAnswer, Delta, read_event
-from frontrunner.runtime.engines.protocol import FinishReason
+from frontrunner.runtime.engines.protocol import FinishReason, Generation, Sampling
 
 from ...backends import until
 
@@ -271,3 +273,69 @@ def test_what_is_wrong_with_a_certificate_is_told_without_the_host() -> None:
     )
     said = described_certificate("Hostname mismatch, certificate is not valid for 'gpu-1'.")
     assert said.endswith("its certificate is another host's")
+
+
+# ── reading ───────────────────────────────────────────────────────────────────────────────────
+
+
+class Arrived:
+    """A connection on which all has arrived before it is read; notes how it is read."""
+
+    connected = True
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.rests: list[int] = []  # bytes that were waiting at each
+        self.protocol = self.connection = self.content = self
+
+    async def read(self, most: int) -> bytes:
+        read, self._data = self._data[:most], self._data[most:]
+        return read
+
+    def pause_reading(self) -> None:
+        self.rests.append(len(self._data))
+
+    def resume_reading(self) -> None:
+        pass
+
+
+class Text:
+    """A sink that nobody waits for."""
+
+    immediate = False
+    catch_up = None
+
+    def __init__(self) -> None:
+        self.pieces: list[str] = []
+
+    def put(self, text: str, token_ids: Any, confidences: Any = ()) -> None:
+        self.pieces.append(text)
+
+    def put_all(self, texts: Any, token_ids: Any, confidences: Any = ()) -> None:
+        self.pieces += texts
+
+
+def completion_event(text: str, ids: list[int], finish: str | None = None) -> bytes:
+    choice = {"text": text, "token_ids": ids, "finish_reason": finish, "padding": "p" * 1000}
+    return b"data: " + orjson.dumps({"choices": [choice]}) + b"\n\n"
+
+
+async def test_a_stream_rests_only_once_all_that_came_is_read() -> None:
+    tokens = 400
+    events = [completion_event("x", [5]) for _ in range(tokens)]
+    last = completion_event("", [], "stop")
+    connection, sink = Arrived(b"".join(events)), Text()
+    request = Generation("r", (1,), 1000, Sampling(), deadline=1e9)
+    heard = Heard(lambda seconds, of: None, Breaker(), str)
+    stream = DeltaStream(connection, request, heard, token_ids=True)  # type: ignore[arg-type]
+    stream._began -= 5  # it has gone on for a while, and rests gladly
+    async with anyio.create_task_group() as tasks:
+
+        async def read() -> None:
+            assert await stream.put_into(sink, 0) is FinishReason.STOP  # type: ignore[arg-type]
+
+        tasks.start_soon(read)
+        await until(lambda: bool(connection.rests))
+        assert len(sink.pieces) == tokens
+        connection._data = last
+    assert set(connection.rests) == {0}

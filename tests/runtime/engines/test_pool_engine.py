@@ -7,9 +7,11 @@ import anyio
 import pytest
 
 from frontrunner.runtime.engines.pool.engine import PoolEngine
+from frontrunner.runtime.engines.pool.fed import feed
+from frontrunner.runtime.engines.pool.member import Member, PooledRequest
 from frontrunner.runtime.engines.pool.members import MemberReport
-from frontrunner.runtime.engines.protocol import FinishReason
-from frontrunner.runtime.engines.scripted import BranchScript
+from frontrunner.runtime.engines.protocol import FinishReason, Generation, Sampling, TokenSink
+from frontrunner.runtime.engines.scripted import BranchScript, Script, ScriptedEngine
 from frontrunner.runtime.errors import BadRequest, EngineClosed, EngineError, EngineStartError
 
 from .replicas import PROMPT, Reading, Replica, Said, ask, homes, pool_of, read
@@ -347,3 +349,22 @@ async def test_a_pool_that_is_closed_ends_its_requests() -> None:
     assert isinstance(pool.failure, EngineClosed)
     with pytest.raises(EngineClosed):
         pool.encode("x")
+
+
+async def test_what_comes_as_it_leaves_a_replica_is_written_anew() -> None:
+    """Its last tokens are there in the moment in which it is told to go on elsewhere: it has not
+    ended here, since they were not taken in."""
+    request = Generation("r", (1,), 10, Sampling())
+    live, said = PooledRequest(request), Said()
+
+    class Ending(ScriptedEngine):
+        async def feed(self, request: Generation, sink: TokenSink) -> FinishReason:
+            sink.put("the answer is ", (1, 2, 3))
+            live.leave = EngineError("it stalls")
+            sink.put_all(["42"], [(4,)])
+            return FinishReason.STOP
+
+    engine = Ending(Script([BranchScript.answering("42", seconds=0.1)]))
+    assert await feed(live, Member("a", engine), engine, said) is None
+    assert said.words == ["the", "answer", "is"]
+    assert live.generated == [1, 2, 3]

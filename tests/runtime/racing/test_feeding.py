@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from frontrunner.runtime.engines.protocol import Chunk, FinishReason, Generation, Sampling, feeding
 from frontrunner.runtime.engines.scripted import BranchScript, Piece, Script, ScriptedEngine
 from frontrunner.runtime.events.fold import RaceState
+from frontrunner.runtime.racing.branch import Branch
 from frontrunner.runtime.racing.token_text import TokenText
 from frontrunner.runtime.result import Result
 from frontrunner.runtime.runtime import Runtime
@@ -195,3 +196,18 @@ def test_a_text_knows_which_token_wrote_what(
             assert short.up_to(min(tokens, counts[-1]) + 1) == whole[: lengths[last]] + "next"
             if tokens and counts[-1]:
                 assert short.up_to(min(tokens, counts[-1])) == whole[: lengths[last]]
+
+
+@pytest.mark.parametrize("replaced", ["", " = 2"])
+async def test_a_branch_goes_on_from_ids_of_any_size(replaced: str) -> None:
+    """Where an endpoint tells token ids and only its own tokenizer makes them, what the strategy
+    adds is spelled, in numbers of any size."""
+    branch = Branch(index=0, request_id="r", seed=1, launched_at=0.0, clock=lambda: 0.0)
+    branch.put_all(["1+1", " = 2"], [(5,), (6,)])
+    branch.take_in()
+    spelled = (2**63 + 1, 2**90)
+    branch.resume(replaced, "Wait,", spelled)
+    kept = (5,) if replaced else (5, 6)
+    assert tuple(branch.token_ids) == (*kept, *spelled)
+    assert branch.tokens == len(kept) + len(spelled)
+    assert branch.text == ("1+1Wait," if replaced else "1+1 = 2Wait,")

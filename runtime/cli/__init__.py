@@ -8,12 +8,16 @@ import atexit
 import os
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 if TYPE_CHECKING:
     from .common.engine_startup import RuntimeFactory
+
+#: Seconds in which threads that were told to end do so.
+_ENDING: Final = 0.5
 
 
 def main(argv: Sequence[str] | None = None, *, make_runtime: "RuntimeFactory | None" = None) -> int:
@@ -47,6 +51,12 @@ def command() -> NoReturn:
 
 
 def _threads_left() -> bool:
-    """Whether there are threads that Python would wait for."""
-    own = threading.current_thread()
-    return any(each is not own and not each.daemon for each in threading.enumerate())
+    """Whether there are threads that Python would wait for, other than those that just end: the
+    event loop's helpers are told to when it closes, and nobody waits for them there."""
+    own, until = threading.current_thread(), time.monotonic() + _ENDING
+    for each in threading.enumerate():
+        if each is not own and not each.daemon:
+            each.join(max(0.0, until - time.monotonic()))
+            if each.is_alive():
+                return True
+    return False

@@ -19,8 +19,10 @@ class Slow(types.ModuleType):
 
 if "vllm" in sys.argv[1]:
     sys.modules["vllm"] = Slow("vllm")
-if "thread" in sys.argv[1]:
+if "a thread" in sys.argv[1]:
     threading.Thread(target=threading.main_thread().join).start()
+if "one that ends" in sys.argv[1]:
+    threading.Thread(target=threading.Event().wait, args=(0.1,)).start()
 atexit.register(print, "at exit")
 del sys.argv[1]
 from frontrunner.runtime.cli import command
@@ -46,6 +48,7 @@ def ended(with_: str, *arguments: str) -> tuple[int, list[str]]:
         ("nothing", ["at exit"]),
         ("vllm", ["at exit"]),
         ("vllm and a thread", ["at exit", "taken apart"]),
+        ("vllm and one that ends", ["at exit"]),
     ],
 )
 def test_it_ends_at_once_where_taking_it_apart_takes_long(with_: str, last: list[str]) -> None:

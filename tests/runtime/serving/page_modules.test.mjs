@@ -12,7 +12,8 @@ const { apply, newRace, wholeText } = await load("state");
 const { inputOf, questionOf, turnsAfter } = await load("conversation");
 const { Finishes } = await load("finish");
 const { takeFormulas } = await load("math_marks");
-const { byNumber, byWhatMatters, leadingBranch } = await load("order");
+const { tieBreak } = await load("decision");
+const { byNumber, byWhatMatters, isFurthest, leadingBranch } = await load("order");
 const { asHtml, asTrace } = await load("share");
 const { racesIn } = await load("imported");
 const { actsOf, openCall, thinks } = await load("acts");
@@ -104,10 +105,15 @@ test("what has a word is said in words, and what has none as it is", () => {
   assert.equal(words.statusWord("odd"), "odd");
   assert.equal(words.stopReason("odd"), "odd");
   assert.equal(words.whyEnded("odd"), "odd");
+  assert.equal(words.stopWord("odd"), "odd");
   assert.equal(words.advice("odd"), words.advice("invalid_request"));
   assert.deepEqual([0.123, 12.34].map(words.seconds), ["0.12 s", "12.3 s"]);
   assert.deepEqual([5, 0.25].map(words.limit), ["5 s", "0.25 s"]);
   assert.deepEqual([1, 3].map(words.times), ["once", "3 times"]);
+  assert.deepEqual(
+    [2.35, 12, 12.03].map((at) => words.beforeDeadline(12, at)),
+    ["9.65 s before the deadline", "at the deadline", "0.03 s after the deadline"],
+  );
   assert.equal(words.count(1234567), "1,234,567");
   assert.equal(words.branchCounts({ launched: 9, finished: 7, forced: 0, failed: 2 }), "7 finished, 2 lost");
   assert.equal(words.branchCounts({ launched: 0 }), "none");
@@ -131,19 +137,61 @@ test("branches are shown by what matters", () => {
     ended(6, 2, "forced", "42"), ended(7, 2, "finished", null),
     { type: "frontrunner.vote", at: 3, votes: { 42: 2, 7: 1 }, forced_votes: { 42: 1 }, leader: "42" },
   );
-  assert.deepEqual(byWhatMatters(race), [5, 4, 6, 3, 2, 7, 1, 0]);
+  assert.deepEqual(byWhatMatters(race), [5, 4, 6, 2, 3, 7, 1, 0]);
   assert.deepEqual(byNumber(race), [0, 1, 2, 3, 4, 5, 6, 7]);
   assert.equal(leadingBranch(race).index, 5);
 });
 
-test("while nothing leads the furthest branch speaks, and not another one with every token", () => {
-  const race = raceOf(started(0, 0), started(1, 0));
+test("while nothing leads the furthest branch speaks, or goes on to for a while", () => {
+  const race = raceOf(started(0, 0), started(1, 0), started(2, 0));
   assert.equal(leadingBranch(newRace()), null);
-  race.branches.get(0).tokens = 100;
-  race.branches.get(1).tokens = 110;
-  assert.equal(leadingBranch(race).index, 0);
-  race.branches.get(1).tokens = 200;
-  assert.equal(leadingBranch(race).index, 1);
+  const [first, second, third] = race.branches.values();
+  Object.assign(first, { tokens: 100 });
+  Object.assign(second, { tokens: 101 });
+  assert.equal(leadingBranch(race), second);
+  assert.equal(leadingBranch(race, 0), first);
+  assert.deepEqual([isFurthest(race, first), isFurthest(race, second)], [false, true]);
+  Object.assign(first, { tokens: 101 });
+  assert.deepEqual([isFurthest(race, first), isFurthest(race, second)], [true, true]);
+  // One that has ended is held no more; and nothing is furthest beside one that got further.
+  Object.assign(third, { tokens: 300, status: "cancelled" });
+  assert.equal(leadingBranch(race, 2), first);
+  assert.equal(isFurthest(race, first), false);
+});
+
+test("a race ends no earlier than what has been seen of it", () => {
+  const race = raceOf(started(0, 0), delta(0, 4.9, "a"));
+  const response = { status: "cancelled", error: null, output: [] };
+  apply(race, { type: "response.incomplete", at: 4.1, response });
+  assert.deepEqual([race.outcome.at, race.branches.get(0).endedAt], [4.9, 4.9]);
+});
+
+test("it is said by what an answer leads that has no more votes", () => {
+  const standing = (votes, forced, leader, weights = {}) =>
+    raceOf(
+      ...[0, 1, 2, 3].map((index) => started(index, 0)),
+      ended(0, 1, "finished", "7"), ended(1, 2, "finished", "8"),
+      ended(2, 1, "forced", "5"), ended(3, 1, "forced", "6"),
+      { type: "frontrunner.vote", at: 3, votes, forced_votes: forced, leader, weights },
+    );
+  const told = (...given) => tieBreak(standing(...given));
+  assert.equal(told({}, {}, null), "");
+  assert.equal(told({ 7: 2, 8: 1 }, {}, "7", { 7: 2.5, 8: 1 }), "");
+  assert.equal(
+    told({ 7: 2, 8: 2 }, {}, "7", { 7: 2.5, 8: 2 }),
+    "A tie in votes, 2 to 2 with 8: it leads by weight, 2.50 to 2.00.",
+  );
+  assert.equal(
+    told({ 7: 1, 8: 2 }, {}, "7", { 7: 2.5, 8: 2 }),
+    "In votes 1 to 2 with 8: it leads by weight, 2.50 to 2.00.",
+  );
+  assert.equal(told({ 7: 1, 8: 2 }, {}, "7"), "In votes 1 to 2 with 8: the strategy goes by more than votes.");
+  assert.equal(told({ 7: 1, 8: 1 }, { 8: 1 }, "8"), "A tie, 1 to 1 with 7: forced answers broke it.");
+  const first = "the first of them to come in counts.";
+  assert.equal(told({ 7: 1, 8: 1 }, {}, "7"), `A tie, 1 to 1 with 8: ${first}`);
+  assert.equal(told({ 7: 1, 8: 1 }, {}, "8"), "A tie, 1 to 1 with 7: the strategy broke it.");
+  assert.equal(told({}, { 5: 2, 6: 2 }, "5"), `A tie, 2 to 2 with 6: ${first}`);
+  assert.equal(told({ 7: 1, 8: 1, 9: 1 }, {}, "7"), `A tie of 3 answers: ${first}`);
 });
 
 test("finishes are expected where this race's branches finished, else where earlier ones did", () => {

@@ -15,6 +15,8 @@ const MOST = 96;
 const WORDS = 200;
 /** Milliseconds between two looks at what a running branch thinks: all of its text is read. */
 const LOOK = 400;
+/** Milliseconds for which a pointer that has come to rest on the lanes is still about to press. */
+const POINTING = 1500;
 
 /**
  * How lanes are shown: `axis` is "tokens" or "time", `order` is "matters" or "number", `compact`
@@ -26,12 +28,18 @@ export class Lanes {
   #lanes = new Map();
   #race = null;
   #stamp = "";
+  #pointedAt = -Infinity; // when the pointer last moved over it, on the page's clock
+  #later; // the timer after which they are brought in order
   #look = { axis: "tokens", order: "matters", compact: false, end: 1 };
 
   /** `list` holds the lanes; `more` says how many branches have none. */
   constructor(list, more) {
     this.#list = list;
     this.#more = more;
+    list.addEventListener("pointermove", ({ movementX, movementY }) => {
+      // A page that scrolls below a pointer moves no pointer.
+      if (movementX !== 0 || movementY !== 0) this.#pointedAt = performance.now();
+    });
     for (const left of ["pointerleave", "focusout"]) {
       list.addEventListener(left, () => queueMicrotask(() => this.#race && this.#sort(this.#race)));
     }
@@ -74,15 +82,19 @@ export class Lanes {
   }
 
   /**
-   * Bring the lanes in order, where that has changed. Not under the pointer or the focus: what
-   * someone is about to press stays where it is.
+   * Bring the lanes in order, where that has changed. Not under a pointer that moves, nor under the
+   * focus: what someone is about to press stays where it is.
    */
   #sort(race) {
     const { order } = this.#look;
     let stamp = `${order} ${race.leader}`;
-    for (const branch of race.branches.values()) stamp += ` ${branch.status[1]}${branch.answer}`;
+    for (const branch of race.branches.values()) stamp += ` ${branch.status}${branch.answer}`;
     if (stamp === this.#stamp) return;
-    if (this.#stamp !== "" && this.#list.matches(":hover, :focus-within")) return;
+    if (this.#stamp !== "" && this.#isUsed()) {
+      clearTimeout(this.#later);
+      this.#later = setTimeout(() => this.#race && this.#sort(this.#race), POINTING);
+      return;
+    }
     this.#stamp = stamp;
     const indices = order === "number" ? byNumber(race) : byWhatMatters(race);
     let next = this.#list.firstElementChild;
@@ -92,6 +104,11 @@ export class Lanes {
       if (element === next) next = next.nextElementSibling;
       else this.#list.insertBefore(element, next);
     }
+  }
+
+  #isUsed() {
+    if (this.#list.matches(":focus-within")) return true;
+    return performance.now() - this.#pointedAt < POINTING && this.#list.matches(":hover");
   }
 
   /** Take away a lane whose branch has ended and is not being read. */

@@ -1,7 +1,7 @@
 // The branch that speaks for the race, and what it wrote, beside the answer.
 
 import { byId, toggle, write } from "./elements.js";
-import { leadingBranch } from "./order.js";
+import { isFurthest, leadingBranch } from "./order.js";
 import { isActive, wholeText } from "./state.js";
 import { parts } from "./thinking.js";
 import { count } from "./words.js";
@@ -10,10 +10,13 @@ import { count } from "./words.js";
 const LAST = 700;
 /** Milliseconds between two drawings of it: nobody reads faster. */
 const PAUSE = 150;
+/** Milliseconds for which a branch that runs is read on, though another is further meanwhile. */
+const READ = 3000;
 
 let prose = null; // the module, once it is there
 let drawn = { text: null, rendered: false };
 let drawnAt = 0; // on the page's clock, in milliseconds
+let held = { raceId: "", index: -1, since: 0 };
 
 /** Formulas and Markdown are read once this is there; until then text is as it was written. */
 export async function loadProse() {
@@ -29,14 +32,19 @@ export function renderText(element, text) {
 
 /** Draw the leading branch of the race. */
 export function drawLead(race) {
-  const branch = leadingBranch(race);
+  const now = performance.now();
+  const reads = held.raceId === race.raceId && now - held.since < READ;
+  const branch = leadingBranch(race, reads ? held.index : null);
   toggle(byId("lead"), "hidden", branch === null);
   if (!branch) return;
+  if (!reads || branch.index !== held.index) {
+    held = { raceId: race.raceId, index: branch.index, since: now };
+  }
+  // With every frame, as the lanes are: both say the same of it.
+  write(byId("lead-title"), title(race, branch));
   const body = byId("lead-all");
-  const now = performance.now();
   if (isActive(branch) && now - drawnAt < PAUSE) return;
   drawnAt = now;
-  write(byId("lead-title"), title(race, branch));
   if (isActive(branch)) {
     const text = branch.own.tail(LAST);
     if (drawn.text === text) return;
@@ -56,6 +64,7 @@ function title(race, branch) {
   const name = `Branch ${branch.index + 1}`;
   const tokens = `${count(branch.tokens)} tokens`;
   if (race.leader !== null && branch.answer === race.leader) return `${name} reasoned (${tokens})`;
+  if (!isFurthest(race, branch)) return `${name} ${isActive(branch) ? "writes" : "wrote"} (${tokens})`;
   return isActive(branch) ? `${name} is furthest (${tokens})` : `${name} got furthest (${tokens})`;
 }
 

@@ -6,6 +6,8 @@ import { readable } from "./words.js";
 
 /** Answers that get a bar. */
 const MOST = 6;
+const WEIGHT =
+  "Votes do not count alike here: what each weighs for the strategy depends on when it came, or on how good or sure its branch is.";
 
 export class Votes {
   #list;
@@ -67,8 +69,9 @@ class Bar {
     toggle(this.element, "data-leads", leads);
     const said = votes > 0 || forced === 0 ? [String(votes)] : [];
     if (forced > 0) said.push(`${forced} forced`);
-    const weighed = weight === null ? "" : `, weighs ${weight.toFixed(2)}`;
+    const weighed = weight === null ? "" : `, weight ${weight.toFixed(2)}`;
     write(this.#count, said.join(" + ") + weighed);
+    this.#count.title = weight === null ? "" : WEIGHT;
   }
 }
 

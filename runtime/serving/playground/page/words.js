@@ -13,6 +13,17 @@ const STOP_REASONS = {
   failed: "Every branch was lost.",
 };
 /** @type {Record<string, string>} */
+const STOP_WORDS = {
+  clinched: "lead out of reach",
+  confident_majority: "clear front-runner",
+  reward_threshold: "good enough",
+  first_to_m: "enough finished",
+  exhausted: "all branches ended",
+  deadline: "time was up",
+  cancelled: "cancelled",
+  failed: "every branch lost",
+};
+/** @type {Record<string, string>} */
 const CUTS = {
   clinched: "the lead could not be overtaken",
   confident_majority: "there was a clear front-runner",
@@ -79,6 +90,14 @@ const ADVICE = {
 /** @param {string} reason */
 export function stopReason(reason) {
   return STOP_REASONS[reason] ?? reason;
+}
+
+/**
+ * The same in a few words.
+ * @param {string} reason
+ */
+export function stopWord(reason) {
+  return STOP_WORDS[reason] ?? reason;
 }
 
 /** @param {string} status */
@@ -172,6 +191,17 @@ export function seconds(value) {
  */
 export function limit(value) {
   return `${Number(value.toFixed(2))} s`;
+}
+
+/**
+ * "9.65 s before the deadline".
+ * @param {number | null} deadline
+ * @param {number} at
+ */
+export function beforeDeadline(deadline, at) {
+  const left = (deadline ?? at) - at;
+  if (Math.abs(left) < 0.005) return "at the deadline";
+  return `${seconds(Math.abs(left))} ${left < 0 ? "after" : "before"} the deadline`;
 }
 
 /** @param {number} value */

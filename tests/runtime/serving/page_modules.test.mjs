@@ -12,6 +12,7 @@ const { apply, newRace, wholeText } = await load("state");
 const { inputOf, questionOf, turnsAfter } = await load("conversation");
 const { Finishes } = await load("finish");
 const { takeFormulas } = await load("math_marks");
+const { pieces, withCalls } = await load("calls_in_text");
 const { tieBreak } = await load("decision");
 const { byNumber, byWhatMatters, isFurthest, leadingBranch } = await load("order");
 const { asHtml, asTrace } = await load("share");
@@ -396,4 +397,40 @@ test("short answers in TeX are read in a line", () => {
   assert.deepEqual(read.map(words.readable), ["7", "1/2", "(x+1)/2", "3√2", "2π", "√(10)", "\\begin{x}"]);
   assert.equal(words.called("add", '{"a":1,"b":"x"}'), "add(a: 1, b: x)");
   assert.equal(words.called("add", "no JSON"), "add(no JSON)");
+});
+
+test("calls of tools are told as calls, and what is none stays as it was written", () => {
+  const call = '<tool_call>{"name": "add", "arguments": {"a": 1, "b": "x"}}</tool_call>';
+  const told = (text) => pieces(text).map(({ kind, text: part }) => [kind, part]);
+  assert.deepEqual(told(""), []);
+  assert.deepEqual(told("a"), [["text", "a"]]);
+  assert.deepEqual(told(`so ${call}\n[add] 3\n\x1d and`), [
+    ["text", "so "], ["call", "add(a: 1, b: x)"], ["result", "[add] 3"], ["text", " and"],
+  ]);
+  const coder = "<tool_call>\n<function=add>\n<parameter=a>\n1\n</parameter>\n</function>\n</tool_call>";
+  assert.deepEqual(told(coder), [["call", "add(a: 1)"]]);
+  const keys = "<tool_call>add\n<arg_key>a</arg_key>\n<arg_value>1</arg_value>\n</tool_call>";
+  assert.deepEqual(told(keys), [["call", "add(a: 1)"]]);
+  assert.deepEqual(told("<tool_call>odd</tool_call>"), [["call", "odd"]]);
+  assert.deepEqual(told("<tool_call>{"), [["text", "<tool_call>{"]]);
+  assert.deepEqual(told("a <tools> b"), [["text", "a <tools> b"]]);
+  assert.equal(withCalls(`so ${call} and <tool_call>{"na`), "so  → add(a: 1, b: x)  and  → …");
+  assert.equal(withCalls(`"b": 2}}</tool_call> so ${call}`), "… so  → add(a: 1, b: x) ");
+  assert.equal(withCalls("a < b"), "a < b");
+  for (const mark of ["<tool_call>", "</tool_call>", "\x1d"]) {
+    pieces(mark.repeat(20_000));
+    withCalls(mark.repeat(500));
+  }
+});
+
+test("simple formulas are read in a line", () => {
+  const read = (text) => words.readable(text);
+  assert.equal(read("\\frac{1}{2}"), "1/2");
+  assert.equal(read("\\dfrac{\\sqrt{3}}{x+1}"), "√3/(x+1)");
+  assert.equal(read("\\frac{\\frac{1}{2}}{3}"), "(1/2)/3");
+  assert.equal(read("x^2 \\le 2^{10}\\pi"), "x² ≤ 2^10π");
+  assert.equal(read("\\begin{matrix}1\\end{matrix}"), "\\begin{matrix}1\\end{matrix}");
+  assert.equal(words.readableText("so $\\frac{1}{2}$ is \\(x^2\\), \\boxed{\\frac{1}{2}}"), "so 1/2 is x², 1/2");
+  assert.equal(words.readableText("it costs $5 and $6, \\frac{1"), "it costs $5 and $6, \\frac{1");
+  assert.equal(words.readableText("\\leftarrow"), "\\leftarrow");
 });

@@ -1,13 +1,15 @@
 // The branches, each in its lane: how far it got, its last words, and what became of it.
 
 import { actsOf, openCall, thinks } from "./acts.js";
+import { withCalls } from "./calls_in_text.js";
+import { keepEdges, markEdges } from "./edges.js";
 import { make, makeShape, setProperty, toggle, write } from "./elements.js";
 import { length } from "./finish.js";
-import { sections } from "./lead.js";
+import { sections, writeAnswer } from "./lead.js";
 import { byNumber, byWhatMatters } from "./order.js";
 import { isActive, wholeText } from "./state.js";
 import { replyStart } from "./thinking.js";
-import { called, count, outcomeWord, readable, seconds, shortReason, statusWord, times, whyEnded } from "./words.js";
+import { called, count, outcomeWord, readableText, seconds, shortReason, statusWord, times, whyEnded } from "./words.js";
 
 /** Lanes in the page at a time; searches may launch many more branches. */
 const MOST = 96;
@@ -173,6 +175,7 @@ class Lane {
     this.#prose.tabIndex = 0;
     this.#prose.setAttribute("role", "group");
     this.#prose.setAttribute("aria-label", `Text of branch ${index + 1}`);
+    keepEdges(this.#prose);
     this.#whole = make("div", "whole", this.#facts, this.#calls, this.#prose, this.#written);
     this.#whole.hidden = true;
     this.#whole.id = `branch-${index}`;
@@ -202,7 +205,8 @@ class Lane {
     }
     this.#drawActs(branch, race, axis, end);
     write(this.#fate, this.#doing(branch));
-    write(this.#answer, branch.answer === null ? guess(branch) : readable(branch.answer));
+    if (branch.answer === null) write(this.#answer, guess(branch));
+    else writeAnswer(this.#answer, branch.answer);
     toggle(this.#answer, "data-guess", branch.answer === null);
     const reason = branch.reason === null ? "" : whyEnded(branch.reason);
     write(this.#why, compact && branch.reason !== null ? shortReason(branch.reason) : reason);
@@ -310,18 +314,19 @@ class Lane {
       this.#shown = text;
       this.#written.open = false;
       this.#prose.replaceChildren(...sections(text, this.#race.thinking));
+      markEdges(this.#prose);
     }
   }
 }
 
 function lastWords(text) {
-  return text.replace(/\s+/g, " ");
+  return readableText(withCalls(text)).replace(/\s+/g, " ");
 }
 
 /** What a running branch would have answered when it was last asked on the way. */
 function guess(branch) {
   const answer = branch.probes.at(-1)?.answer;
-  return answer === undefined || answer === null ? "" : `${answer}?`;
+  return answer === undefined || answer === null ? "" : `${readableText(answer)}?`;
 }
 
 function aboutCall({ outcome, result, tokens, from, to, shared }) {

@@ -64,8 +64,10 @@ const STATUSES = {
 };
 /** @type {Record<string, string>} */
 const SIGNS = {
-  pi: "π", cdot: "·", times: "×", infty: "∞", pm: "±", le: "≤", ge: "≥", circ: "°",
+  pi: "π", cdot: "·", times: "×", infty: "∞", pm: "±", le: "≤", ge: "≥", circ: "°", leq: "≤", geq: "≥",
+  ne: "≠", neq: "≠", approx: "≈", div: "÷", to: "→",
 };
+const SUPERSCRIPTS = [..."⁰¹²³⁴⁵⁶⁷⁸⁹"];
 /** @type {Record<string, string>} */
 const OUTCOMES = {
   returned: "gave its result",
@@ -165,14 +167,42 @@ export function sentence(text) {
  */
 export function readable(answer) {
   if (!answer.includes("\\") || answer.length > 80) return answer;
-  const read = answer
-    .replace(/\\(?:left|right|displaystyle|[,;!:])\s?/g, "")
-    .replace(/\\(?:text|mathrm|mathbf)\{([^{}]*)\}/g, "$1")
-    .replace(/\\sqrt\{([^{}]*)\}/g, (_, of) => (of.length > 1 ? `√(${of})` : `√${of}`))
-    .replace(/\\[dt]?frac\{([^{}]*)\}\{([^{}]*)\}/g, (_, over, under) => `${side(over)}/${side(under)}`)
-    .replace(/\\(pi|cdot|times|infty|pm|le|ge|circ)\b ?/g, (_, name) => SIGNS[name])
-    .replace(/\\%/g, "%");
+  const read = inLine(answer);
   return read.includes("\\") ? answer : read;
+}
+
+/**
+ * A text with what is simple of its TeX as it is read in a line, boxes and the marks of such formulas
+ * taken away.
+ * @param {string} text short: the end of one, say
+ */
+export function readableText(text) {
+  if (!/[\\$]/.test(text)) return text;
+  const bare = text
+    .replace(/\$([^$]{1,120})\$/g, (all, tex) => (/[\\^_=]/.test(tex) ? tex : all))
+    .replace(/\\[()[\]]/g, "");
+  return inLine(bare);
+}
+
+/** @param {string} tex */
+function inLine(tex) {
+  let read = tex
+    .replace(/\\(?:left|right|displaystyle|[,;!:])(?![a-zA-Z])\s?/g, "")
+    .replace(
+      /( ?)\\(pi|cdot|times|infty|pm|leq?|geq?|neq?|approx|div|circ|to)(?![a-zA-Z])( ?)/g,
+      (_, before, name, after) => before + SIGNS[name] + (before && after),
+    )
+    .replace(/\\([%$&#_])/g, "$1");
+  // From the inside out.
+  for (let before = ""; before !== read && read.includes("{"); ) {
+    before = read;
+    read = read
+      .replace(/\\(?:boxed|text|mathrm|mathbf|operatorname)\{([^{}]*)\}/g, "$1")
+      .replace(/\\sqrt\{([^{}]*)\}/g, (_, of) => (of.length > 1 ? `√(${of})` : `√${of}`))
+      .replace(/\\[dt]?frac\{([^{}]*)\}\{([^{}]*)\}/g, (_, over, under) => `${side(over)}/${side(under)}`)
+      .replace(/\^\{([^{}]*)\}/g, (_, power) => `^${side(power)}`);
+  }
+  return read.replace(/\^(\d)(?!\d)/g, (_, digit) => SUPERSCRIPTS[digit]);
 }
 
 /** @param {string} text one side of a fraction */

@@ -404,8 +404,9 @@ test("calls of tools are told as calls, and what is none stays as it was written
   const told = (text) => pieces(text).map(({ kind, text: part }) => [kind, part]);
   assert.deepEqual(told(""), []);
   assert.deepEqual(told("a"), [["text", "a"]]);
-  assert.deepEqual(told(`so ${call}\n[add] 3\n\x1d and`), [
-    ["text", "so "], ["call", "add(a: 1, b: x)"], ["result", "[add] 3"], ["text", " and"],
+  assert.deepEqual(told(`so ${call}${call}\n[add] 3\n[add] 4\n\x1d[sub] and`), [
+    ["text", "so "], ["call", "add(a: 1, b: x)"], ["call", "add(a: 1, b: x)"],
+    ["result", "[add] 3"], ["result", "[add] 4"], ["text", "[sub] and"],
   ]);
   const coder = "<tool_call>\n<function=add>\n<parameter=a>\n1\n</parameter>\n</function>\n</tool_call>";
   assert.deepEqual(told(coder), [["call", "add(a: 1)"]]);
@@ -416,6 +417,7 @@ test("calls of tools are told as calls, and what is none stays as it was written
   assert.deepEqual(told("a <tools> b"), [["text", "a <tools> b"]]);
   assert.equal(withCalls(`so ${call} and <tool_call>{"na`), "so  → add(a: 1, b: x)  and  → …");
   assert.equal(withCalls(`"b": 2}}</tool_call> so ${call}`), "… so  → add(a: 1, b: x) ");
+  assert.equal(withCalls(`${call}\n[add] 3\nso`), " → add(a: 1, b: x)  ← [add] 3 so");
   assert.equal(withCalls("a < b"), "a < b");
   for (const mark of ["<tool_call>", "</tool_call>", "\x1d"]) {
     pieces(mark.repeat(20_000));

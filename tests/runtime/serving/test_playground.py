@@ -1,5 +1,6 @@
 """The page at ``/``, in a browser where there is one, and what it is made of."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -58,7 +59,7 @@ async def test_ask_and_watch(serve: Serve, browser: Any) -> None:
             assert page.texts(".bar .name") == ["42"]
             facts = dict(zip(page.texts("#facts dt"), page.texts("#facts dd"), strict=True))
             assert facts["Stop reason"] in ("lead out of reach", "clear front-runner")
-            assert page.text("time-unit").endswith(" before the deadline of 20 s")
+            assert page.text("time-unit").endswith(" before the deadline")
             assert "generated" in facts["Tokens"]
             assert page.text("announcement").startswith("Decided after")
             assert not page.shown("problem")
@@ -81,6 +82,21 @@ async def test_the_example_is_ready_to_run(serve: Serve, browser: Any) -> None:
         await driven(steps)
 
 
+def agrees_with_its_lane(page: Page) -> None:
+    """What is said of the branch that is furthest is what its lane says, at any moment."""
+    title, numbers, tokens = page.js("""
+      const texts = (s) => [...document.querySelectorAll(s)].map((e) => e.textContent);
+      return [texts("#lead-title")[0], texts(".lane .number"), texts(".lane .tokens")];
+    """)
+    found = re.fullmatch(r"Branch (\d+) (is|got) furthest \((.+) tokens\)", title)
+    if found is None:
+        assert "writes" in title
+        return
+    counts = dict(zip(numbers, tokens, strict=True))
+    assert counts[found[1]] == found[3]
+    assert found[3] == max(tokens, key=lambda said: int(said.replace(",", "")))
+
+
 async def test_cancel(serve: Serve, browser: Any) -> None:
     async with serve(ENDLESS) as served:
         page = page_of(browser, served)
@@ -88,10 +104,14 @@ async def test_cancel(serve: Serve, browser: Any) -> None:
         def steps() -> None:
             page.open().ask(deadline=60)
             page.wait(lambda: page.statuses() == ["running"] * 4)
+            assert page.text("standing-answer") == "No votes yet"
+            agrees_with_its_lane(page)
             page.at("cancel").click()
             page.wait_until_over()
             page.wait(lambda: page.text("standing-title") == "Cancelled")
             assert page.statuses() == ["cut"] * 4
+            agrees_with_its_lane(page)
+            assert page.text("label-decided") == f"cancelled {page.text('moment-said')}"
             assert page.complaints() == []
 
         await driven(steps)
@@ -443,6 +463,10 @@ async def test_many_branches_are_compact_and_in_order(serve: Serve, browser: Any
             assert not page.find(".words")[0].is_displayed()
             page.at("cancel").click()
             page.wait_until_over()
+            # It was cancelled: nothing is decided.
+            assert page.text("standing-answer") == "42 was in front"
+            assert page.shown("save-trace")
+            assert not page.shown("copy-answer")
             answers = [a for a in page.texts(".lane .answer") if a]
             assert answers == sorted(answers, key=["42", "7"].index)
             board = page.find(".board")[0]

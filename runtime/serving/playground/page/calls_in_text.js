@@ -33,15 +33,17 @@ export function pieces(text) {
 }
 
 /**
- * The end of a text that is still written, in a line: calls behind an arrow, `…` for those of which
- * only a part is there.
+ * The end of a text that is still written, in a line: arrows before calls and results, `…` for calls
+ * of which only a part is there.
  * @param {string} text
  */
 export function withCalls(text) {
   if (!text.includes("tool_call>") && !text.includes(RESULTS_END)) return text;
   const [open, close] = [text.indexOf(OPEN), text.indexOf(CLOSE)];
   const whole = close >= 0 && (open < 0 || close < open) ? `…${text.slice(close + CLOSE.length)}` : text;
-  const said = pieces(whole).map(({ kind, text: part }) => (kind === "call" ? ` → ${part} ` : part));
+  const said = pieces(whole).map(({ kind, text: part }) =>
+    kind === "text" ? part : ` ${kind === "call" ? "→" : "←"} ${part} `,
+  );
   return said.join("").replace(/<tool_call>[^]*$/, " → …");
 }
 
@@ -50,12 +52,29 @@ export function withCalls(text) {
  * @param {string} text between two calls
  */
 function add(found, text) {
-  const end = text.indexOf(RESULTS_END);
-  const given = end >= 0 && found.at(-1)?.kind === "call" ? text.slice(0, end).trim() : "";
-  if (given) found.push({ kind: "result", text: given });
-  const rest = (given ? text.slice(end) : text).replaceAll(RESULTS_END, "");
-  // White space alone is kept with nothing: calls stand in lines of their own.
+  let rest = text.replaceAll(RESULTS_END, "");
+  const called = namesBefore(found);
+  for (;;) {
+    // As in runtime/agents/tool_engine.py: a line of its own for each result.
+    const [whole, name] = /^\s*\[([^\]\n]{1,128})\] [^\n]*\n?/.exec(rest) ?? [];
+    if (whole === undefined || !called.has(name)) break;
+    found.push({ kind: "result", text: whole.trim() });
+    rest = rest.slice(whole.length);
+  }
+  // White space alone is left out: calls stand in lines of their own.
   if (rest.trim()) found.push({ kind: "text", text: rest });
+}
+
+/**
+ * What was called just before: models may make several calls at a time.
+ * @param {Piece[]} found
+ */
+function namesBefore(found) {
+  const names = new Set();
+  for (let place = found.length - 1; found[place]?.kind === "call"; place -= 1) {
+    names.add(found[place].text.split("(", 1)[0]);
+  }
+  return names;
 }
 
 /** @param {string} inside of its marks */

@@ -60,7 +60,7 @@ function drawTime(race, now) {
   } else if (race.outcome) {
     write(left, race.outcome.at.toFixed(2));
     const { at, summary } = race.outcome;
-    const early = `seconds, ${beforeDeadline(race.deadline, at)} of ${limit(race.deadline)}`;
+    const early = `seconds, ${beforeDeadline(race.deadline, at)}`;
     write(unit, summary ? early : `seconds of ${limit(race.deadline)}`);
   } else {
     write(left, Math.max(0, race.deadline - now).toFixed(1));

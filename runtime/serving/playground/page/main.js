@@ -17,7 +17,7 @@ import { apply, lose, newRace } from "./state.js";
 import { copyFrom, offerToTakeAway, replyOf } from "./take_away.js";
 import { replaySpeed } from "./time_scale.js";
 import { drawRace, rememberLengths } from "./view.js";
-import { advice, seconds } from "./words.js";
+import { advice, seconds, sentence } from "./words.js";
 
 const BASE = new URL("v1", document.baseURI).href;
 const SOCKET = `${BASE.replace(/^http/, "ws")}/responses`;
@@ -309,7 +309,7 @@ function showProblem(error) {
   toggle(box, "hidden", error === null);
   if (error === null) return;
   const told = SAID[error.code] ?? error;
-  write(byId("problem-what"), told.message);
+  write(byId("problem-what"), sentence(told.message));
   write(byId("problem-todo"), told.todo ?? advice(told.code));
   if (error.code === "invalid_api_key") askForKey();
 }

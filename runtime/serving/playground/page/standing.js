@@ -72,7 +72,7 @@ function why(race) {
   }
   if (outcome.summary) return decidedBy(race);
   if (outcome.status === "cancelled") return "Ended before an answer was decided.";
-  if (outcome.status === "lost") return "The connection to the race was lost: it may have gone on.";
+  if (outcome.status === "lost") return "The connection was lost. The race may have gone on.";
   return sentence(outcome.error?.message ?? "");
 }
 
@@ -137,6 +137,6 @@ function drawFacts(summary) {
   for (const [name, value, about] of facts) {
     const pair = [make("dt", "", name), make("dd", "", value)];
     if (about) for (const element of pair) element.title = about;
-    list.append(...pair);
+    list.append(make("div", "", ...pair));
   }
 }

@@ -464,7 +464,7 @@ async def test_many_branches_are_compact_and_in_order(serve: Serve, browser: Any
             page.at("cancel").click()
             page.wait_until_over()
             # It was cancelled: nothing is decided.
-            assert page.text("standing-answer") == "42 was in front"
+            assert page.text("standing-answer") in ("42 was in front", "7 was in front")
             assert page.shown("save-trace")
             assert not page.shown("copy-answer")
             answers = [a for a in page.texts(".lane .answer") if a]

@@ -138,7 +138,8 @@ function hasEnded(response) {
 async function finish() {
   stop();
   say(announcement(race));
-  if (race.outcome.error) showProblem({ ...race.outcome.error, code: "engine_error" });
+  const { error } = race.outcome;
+  if (error) showProblem({ message: sentence(error.message), code: "engine_error" });
   rememberLengths(race);
   beginReplay();
   await keepRace();
@@ -309,7 +310,7 @@ function showProblem(error) {
   toggle(box, "hidden", error === null);
   if (error === null) return;
   const told = SAID[error.code] ?? error;
-  write(byId("problem-what"), sentence(told.message));
+  write(byId("problem-what"), told.message);
   write(byId("problem-todo"), told.todo ?? advice(told.code));
   if (error.code === "invalid_api_key") askForKey();
 }

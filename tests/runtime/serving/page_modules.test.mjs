@@ -431,7 +431,8 @@ test("simple formulas are read in a line", () => {
   assert.equal(read("\\dfrac{\\sqrt{3}}{x+1}"), "√3/(x+1)");
   assert.equal(read("\\frac{\\frac{1}{2}}{3}"), "(1/2)/3");
   assert.equal(read("x^2 \\le 2^{10}\\pi"), "x² ≤ 2^10π");
-  assert.equal(read("\\begin{matrix}1\\end{matrix}"), "\\begin{matrix}1\\end{matrix}");
+  assert.equal(read("\\begin{pmatrix} 1 & 2 \\\\ 3 & \\frac{1}{2}\\end{pmatrix}"), "(1, 2; 3, 1/2)");
+  assert.equal(read("\\begin{cases}1\\end{cases}"), "\\begin{cases}1\\end{cases}");
   assert.equal(words.readableText("so $\\frac{1}{2}$ is \\(x^2\\), \\boxed{\\frac{1}{2}}"), "so 1/2 is x², 1/2");
   assert.equal(words.readableText("it costs $5 and $6, \\frac{1"), "it costs $5 and $6, \\frac{1");
   assert.equal(words.readableText("\\leftarrow"), "\\leftarrow");

@@ -34,11 +34,16 @@ export function drawCourse(race, now, zoomed, duration) {
   write(byId("label-deadline"), beyond ? `${told} →` : told);
   place("call", "call time", race.calledAt, share);
   if (marks.call[1].title !== CALLED) marks.call[1].title = CALLED;
-  const ended = race.outcome ? (ENDS[race.outcome.status] ?? "decided") : "";
+  const ended = race.outcome ? (ENDS[race.outcome.status] ?? decided(race.outcome)) : "";
   const early = race.outcome?.summary && wide.matches ? beforeDeadline(race.deadline, race.outcome.at) : "";
   place("decided", ended, race.outcome?.at ?? null, share, early && `, ${early}`);
   drawTime(race, now);
   return end;
+}
+
+/** What a race came to that went to its end. */
+function decided({ summary }) {
+  return summary && (summary.answer !== null || summary.branches.finished > 0) ? "decided" : "ended";
 }
 
 function place(name, words, at, share, more = "") {

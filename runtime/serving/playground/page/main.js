@@ -208,6 +208,10 @@ function beginReplay() {
   player.speed = replaySpeed(player.duration);
   byId("speed").value = String(player.speed);
   byId("take-away").hidden = false;
+  const copies = byId("copy-answer");
+  const [said, name] = race.outcome.summary?.answer == null ? ["Copy text", "the text"] : ["Copy answer", "the answer"];
+  write(copies, said);
+  Object.assign(copies.dataset, { name, was: said });
   for (const id of ["copy-answer", "follow-up"]) byId(id).hidden = !race.outcome.summary || !replyOf(race);
   showMoment(race, player.duration, false);
 }

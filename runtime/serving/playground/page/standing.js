@@ -1,5 +1,6 @@
 // Which answer is in front, and how the race was decided.
 
+import { keepEdges, markEdges } from "./edges.js";
 import { byId, make, toggle, write } from "./elements.js";
 import { tieBreak } from "./decision.js";
 import { renderText } from "./lead.js";
@@ -14,6 +15,7 @@ const CONFIDENCE =
   "How likely the answer is what all branches would have agreed on, from 0 to 1; not how likely it is right.";
 
 const panel = byId("standing");
+keepEdges(byId("standing-answer"));
 
 export function drawStanding(race) {
   const { outcome } = race;
@@ -35,7 +37,8 @@ export function announcement(race) {
   if (!outcome.summary) return `The race failed. ${outcome.error?.message ?? ""}`;
   const said = outcome.summary.answer ?? "no answer";
   const early = beforeDeadline(race.deadline, outcome.at);
-  return `Decided after ${seconds(outcome.at)}, ${early}: ${said}. ${why(race)}`;
+  const over = outcome.summary.answer !== null || ended(outcome) ? "Decided" : "Ended";
+  return `${over} after ${seconds(outcome.at)}, ${early}: ${said}. ${why(race)}`;
 }
 
 function phase({ outcome, deadline }) {
@@ -49,7 +52,13 @@ function title({ outcome, deadline, away }) {
   if (outcome.status === "lost") return "Not decided: out of sight";
   if (!outcome.summary) return "Failed";
   if (outcome.summary.answer !== null) return "The answer";
-  return outcome.text ? "The reply: no branch gave an answer to vote on" : "No answer";
+  if (!ended(outcome)) return outcome.summary.stop_reason === "deadline" ? "No answer by the deadline" : "No answer";
+  return "The reply: no branch gave an answer to vote on";
+}
+
+/** Whether a branch came to its end: what it wrote is a reply. */
+function ended({ summary }) {
+  return summary.branches.finished > 0;
 }
 
 /** What stands in front; null: there is nothing, or it was not decided for. */
@@ -78,6 +87,10 @@ function why(race) {
 
 function decidedBy(race) {
   const { answer: said, stop_reason: reason } = race.outcome.summary;
+  if (said === null && !ended(race.outcome)) {
+    const over = reason === "deadline" ? "Time was up." : stopReason(reason);
+    return race.outcome.text ? `${over} This is as far as a branch had come.` : over;
+  }
   if (said === null && reason === "deadline") return "Time was up.";
   return `${stopReason(reason)} ${tieBreak(race)}`.trim();
 }
@@ -94,6 +107,7 @@ function drawAnswer(said, over) {
   if (!rendered) write(clear(element), said);
   else if (said !== written) {
     written = renderText(element, tex ? `$${said}$` : said) ? said : "";
+    markEdges(element);
   }
 }
 

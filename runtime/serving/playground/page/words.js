@@ -193,6 +193,9 @@ function inLine(tex) {
       (_, before, name, after) => before + SIGNS[name] + (before && after),
     )
     .replace(/\\([%$&#_])/g, "$1");
+  read = read.replace(/\\begin\{[pbvBV]?matrix\}([^]*?)\\end\{[pbvBV]?matrix\}/g, (_, rows) =>
+    `(${rows.trim().replace(/\s*\\\\\s*/g, "; ").replace(/\s*&\s*/g, ", ")})`,
+  );
   // From the inside out.
   for (let before = ""; before !== read && read.includes("{"); ) {
     before = read;

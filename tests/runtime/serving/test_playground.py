@@ -178,6 +178,24 @@ async def test_forced_answers_and_the_call_time(serve: Serve, browser: Any) -> N
         await driven(steps)
 
 
+async def test_a_deadline_without_an_answer(serve: Serve, browser: Any) -> None:
+    silent = BranchScript((Piece(0.0, "hm "),), stall=True)
+    async with serve(ENDLESS, forced=[silent]) as served:
+        page = page_of(browser, served)
+
+        def steps() -> None:
+            page.open().ask(deadline=1.5, branches=2)
+            page.wait_until_over()
+            assert page.text("standing-title") == "No answer by the deadline"
+            assert page.text("standing-why").startswith("Time was up. This is as far as")
+            assert page.text("label-decided").startswith("ended ")
+            assert page.text("copy-answer") == "Copy text"
+            assert page.text("announcement").startswith("Ended after ")
+            assert page.texts(".bar") == []
+
+        await driven(steps)
+
+
 async def test_a_branch_that_is_made_to_go_on(serve: Serve, browser: Any) -> None:
     pieces = (Piece(0.2, "so 𝟮"), Piece(0.2, "</think>"), Piece(0.2, "\\boxed{42}"))
     race = {"strategy": "budget_forcing", "parameters": {"min_tokens": 9}}

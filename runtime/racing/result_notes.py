@@ -58,8 +58,16 @@ def _notes(result: Result, *, optional: bool) -> Iterator[Note]:
 def _ends(result: Result) -> str:
     silent = result.counted(BranchStatus.FINISHED)
     lost = result.counted(BranchStatus.FAILED)
-    cut = len(result.branches) - silent - lost
-    counts = ((silent, "ended without an answer"), (cut, "cut before an end"), (lost, "lost"))
+    forced = result.counted(BranchStatus.FORCED)
+    limited = result.counted(BranchStatus.TRUNCATED)
+    cut = len(result.branches) - silent - lost - forced - limited
+    counts = (
+        (silent, "ended without an answer"),
+        (forced, "forced to answer"),
+        (limited, "cut at the token limit"),
+        (cut, "cut before an end"),
+        (lost, "lost"),
+    )
     said = ", ".join(f"{count} {what}" for count, what in counts if count)
     return f"of {len(result.branches)}, {said}"
 

@@ -229,7 +229,7 @@ async def test_forced_answers_are_told_for_what_they_are() -> None:
     engine = Listening(ENDLESS, forced=guesses("7", "7", "8"))
     result, codes = await noted(engine, branches=3)
     assert codes == ["no_branch_answered"]
-    assert "of 3, 3 cut before an end" in result.notes[0].text
+    assert "of 3, 3 forced to answer" in result.notes[0].text
     assert "2 of 3 forced ones" in result.notes[0].text
 
 

@@ -215,7 +215,7 @@ def test_an_answer_that_was_forced_is_told_as_one(run_cli: RunCli, tmp_path: Pat
     done = run_cli("solve", "q", "--branches", "2", "--deadline", "1", make_runtime=endless)
     facts = dict(line.split(maxsplit=1) for line in done.out.splitlines())
     assert facts["answer"] == "7"
-    assert facts["note"].startswith("No branch answered by itself: of 2, 2 cut before an end.")
+    assert facts["note"].startswith("No branch answered by itself: of 2, 2 forced to answer.")
     questions = tmp_path / "questions.txt"
     questions.write_text("one\ntwo\n")
     arguments = ("--file", str(questions), "--branches", "2", "--deadline", "1")

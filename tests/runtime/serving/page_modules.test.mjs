@@ -12,7 +12,9 @@ const { apply, newRace, wholeText } = await load("state");
 const { inputOf, questionOf, turnsAfter } = await load("conversation");
 const { Finishes } = await load("finish");
 const { takeFormulas } = await load("math_marks");
-const { byNumber, byWhatMatters, leadingBranch } = await load("order");
+const { pieces, withCalls } = await load("calls_in_text");
+const { tieBreak } = await load("decision");
+const { byNumber, byWhatMatters, isFurthest, leadingBranch } = await load("order");
 const { asHtml, asTrace } = await load("share");
 const { racesIn } = await load("imported");
 const { actsOf, openCall, thinks } = await load("acts");
@@ -104,10 +106,15 @@ test("what has a word is said in words, and what has none as it is", () => {
   assert.equal(words.statusWord("odd"), "odd");
   assert.equal(words.stopReason("odd"), "odd");
   assert.equal(words.whyEnded("odd"), "odd");
+  assert.equal(words.stopWord("odd"), "odd");
   assert.equal(words.advice("odd"), words.advice("invalid_request"));
   assert.deepEqual([0.123, 12.34].map(words.seconds), ["0.12 s", "12.3 s"]);
   assert.deepEqual([5, 0.25].map(words.limit), ["5 s", "0.25 s"]);
   assert.deepEqual([1, 3].map(words.times), ["once", "3 times"]);
+  assert.deepEqual(
+    [2.35, 12, 12.03].map((at) => words.beforeDeadline(12, at)),
+    ["9.65 s before the deadline", "at the deadline", "0.03 s after the deadline"],
+  );
   assert.equal(words.count(1234567), "1,234,567");
   assert.equal(words.branchCounts({ launched: 9, finished: 7, forced: 0, failed: 2 }), "7 finished, 2 lost");
   assert.equal(words.branchCounts({ launched: 0 }), "none");
@@ -131,19 +138,61 @@ test("branches are shown by what matters", () => {
     ended(6, 2, "forced", "42"), ended(7, 2, "finished", null),
     { type: "frontrunner.vote", at: 3, votes: { 42: 2, 7: 1 }, forced_votes: { 42: 1 }, leader: "42" },
   );
-  assert.deepEqual(byWhatMatters(race), [5, 4, 6, 3, 2, 7, 1, 0]);
+  assert.deepEqual(byWhatMatters(race), [5, 4, 6, 2, 3, 7, 1, 0]);
   assert.deepEqual(byNumber(race), [0, 1, 2, 3, 4, 5, 6, 7]);
   assert.equal(leadingBranch(race).index, 5);
 });
 
-test("while nothing leads the furthest branch speaks, and not another one with every token", () => {
-  const race = raceOf(started(0, 0), started(1, 0));
+test("while nothing leads the furthest branch speaks, or goes on to for a while", () => {
+  const race = raceOf(started(0, 0), started(1, 0), started(2, 0));
   assert.equal(leadingBranch(newRace()), null);
-  race.branches.get(0).tokens = 100;
-  race.branches.get(1).tokens = 110;
-  assert.equal(leadingBranch(race).index, 0);
-  race.branches.get(1).tokens = 200;
-  assert.equal(leadingBranch(race).index, 1);
+  const [first, second, third] = race.branches.values();
+  Object.assign(first, { tokens: 100 });
+  Object.assign(second, { tokens: 101 });
+  assert.equal(leadingBranch(race), second);
+  assert.equal(leadingBranch(race, 0), first);
+  assert.deepEqual([isFurthest(race, first), isFurthest(race, second)], [false, true]);
+  Object.assign(first, { tokens: 101 });
+  assert.deepEqual([isFurthest(race, first), isFurthest(race, second)], [true, true]);
+  // One that has ended is held no more; and nothing is furthest beside one that got further.
+  Object.assign(third, { tokens: 300, status: "cancelled" });
+  assert.equal(leadingBranch(race, 2), first);
+  assert.equal(isFurthest(race, first), false);
+});
+
+test("a race ends no earlier than what has been seen of it", () => {
+  const race = raceOf(started(0, 0), delta(0, 4.9, "a"));
+  const response = { status: "cancelled", error: null, output: [] };
+  apply(race, { type: "response.incomplete", at: 4.1, response });
+  assert.deepEqual([race.outcome.at, race.branches.get(0).endedAt], [4.9, 4.9]);
+});
+
+test("it is said by what an answer leads that has no more votes", () => {
+  const standing = (votes, forced, leader, weights = {}) =>
+    raceOf(
+      ...[0, 1, 2, 3].map((index) => started(index, 0)),
+      ended(0, 1, "finished", "7"), ended(1, 2, "finished", "8"),
+      ended(2, 1, "forced", "5"), ended(3, 1, "forced", "6"),
+      { type: "frontrunner.vote", at: 3, votes, forced_votes: forced, leader, weights },
+    );
+  const told = (...given) => tieBreak(standing(...given));
+  assert.equal(told({}, {}, null), "");
+  assert.equal(told({ 7: 2, 8: 1 }, {}, "7", { 7: 2.5, 8: 1 }), "");
+  assert.equal(
+    told({ 7: 2, 8: 2 }, {}, "7", { 7: 2.5, 8: 2 }),
+    "A tie in votes, 2 to 2 with 8: it leads by weight, 2.50 to 2.00.",
+  );
+  assert.equal(
+    told({ 7: 1, 8: 2 }, {}, "7", { 7: 2.5, 8: 2 }),
+    "In votes 1 to 2 with 8: it leads by weight, 2.50 to 2.00.",
+  );
+  assert.equal(told({ 7: 1, 8: 2 }, {}, "7"), "In votes 1 to 2 with 8: the strategy goes by more than votes.");
+  assert.equal(told({ 7: 1, 8: 1 }, { 8: 1 }, "8"), "A tie, 1 to 1 with 7: forced answers broke it.");
+  const first = "the first of them to come in counts.";
+  assert.equal(told({ 7: 1, 8: 1 }, {}, "7"), `A tie, 1 to 1 with 8: ${first}`);
+  assert.equal(told({ 7: 1, 8: 1 }, {}, "8"), "A tie, 1 to 1 with 7: the strategy broke it.");
+  assert.equal(told({}, { 5: 2, 6: 2 }, "5"), `A tie, 2 to 2 with 6: ${first}`);
+  assert.equal(told({ 7: 1, 8: 1, 9: 1 }, {}, "7"), `A tie of 3 answers: ${first}`);
 });
 
 test("finishes are expected where this race's branches finished, else where earlier ones did", () => {
@@ -348,4 +397,43 @@ test("short answers in TeX are read in a line", () => {
   assert.deepEqual(read.map(words.readable), ["7", "1/2", "(x+1)/2", "3√2", "2π", "√(10)", "\\begin{x}"]);
   assert.equal(words.called("add", '{"a":1,"b":"x"}'), "add(a: 1, b: x)");
   assert.equal(words.called("add", "no JSON"), "add(no JSON)");
+});
+
+test("calls of tools are told as calls, and what is none stays as it was written", () => {
+  const call = '<tool_call>{"name": "add", "arguments": {"a": 1, "b": "x"}}</tool_call>';
+  const told = (text) => pieces(text).map(({ kind, text: part }) => [kind, part]);
+  assert.deepEqual(told(""), []);
+  assert.deepEqual(told("a"), [["text", "a"]]);
+  assert.deepEqual(told(`so ${call}${call}\n[add] 3\n[add] 4\n\x1d[sub] and`), [
+    ["text", "so "], ["call", "add(a: 1, b: x)"], ["call", "add(a: 1, b: x)"],
+    ["result", "[add] 3"], ["result", "[add] 4"], ["text", "[sub] and"],
+  ]);
+  const coder = "<tool_call>\n<function=add>\n<parameter=a>\n1\n</parameter>\n</function>\n</tool_call>";
+  assert.deepEqual(told(coder), [["call", "add(a: 1)"]]);
+  const keys = "<tool_call>add\n<arg_key>a</arg_key>\n<arg_value>1</arg_value>\n</tool_call>";
+  assert.deepEqual(told(keys), [["call", "add(a: 1)"]]);
+  assert.deepEqual(told("<tool_call>odd</tool_call>"), [["call", "odd"]]);
+  assert.deepEqual(told("<tool_call>{"), [["text", "<tool_call>{"]]);
+  assert.deepEqual(told("a <tools> b"), [["text", "a <tools> b"]]);
+  assert.equal(withCalls(`so ${call} and <tool_call>{"na`), "so  → add(a: 1, b: x)  and  → …");
+  assert.equal(withCalls(`"b": 2}}</tool_call> so ${call}`), "… so  → add(a: 1, b: x) ");
+  assert.equal(withCalls(`${call}\n[add] 3\nso`), " → add(a: 1, b: x)  ← [add] 3 so");
+  assert.equal(withCalls("a < b"), "a < b");
+  for (const mark of ["<tool_call>", "</tool_call>", "\x1d"]) {
+    pieces(mark.repeat(20_000));
+    withCalls(mark.repeat(500));
+  }
+});
+
+test("simple formulas are read in a line", () => {
+  const read = (text) => words.readable(text);
+  assert.equal(read("\\frac{1}{2}"), "1/2");
+  assert.equal(read("\\dfrac{\\sqrt{3}}{x+1}"), "√3/(x+1)");
+  assert.equal(read("\\frac{\\frac{1}{2}}{3}"), "(1/2)/3");
+  assert.equal(read("x^2 \\le 2^{10}\\pi"), "x² ≤ 2^10π");
+  assert.equal(read("\\begin{pmatrix} 1 & 2 \\\\ 3 & \\frac{1}{2}\\end{pmatrix}"), "(1, 2; 3, 1/2)");
+  assert.equal(read("\\begin{cases}1\\end{cases}"), "\\begin{cases}1\\end{cases}");
+  assert.equal(words.readableText("so $\\frac{1}{2}$ is \\(x^2\\), \\boxed{\\frac{1}{2}}"), "so 1/2 is x², 1/2");
+  assert.equal(words.readableText("it costs $5 and $6, \\frac{1"), "it costs $5 and $6, \\frac{1");
+  assert.equal(words.readableText("\\leftarrow"), "\\leftarrow");
 });

@@ -25,7 +25,8 @@ def test_what_draws_nothing_needs_no_browser() -> None:
 def test_they_are_type_checked() -> None:
     """``make check`` checks what begins with this."""
     pure = (
-        *("acts", "code", "conversation", "finish", "growing_text", "imported", "math_marks"),
-        *("order", "recording", "share", "state", "thinking", "time_scale", "words"),
+        *("acts", "calls_in_text", "code", "conversation", "decision", "finish", "growing_text"),
+        *("imported", "math_marks", "order", "recording", "share", "state", "thinking"),
+        *("time_scale", "words"),
     )
     assert all((PAGE / f"{name}.js").read_text().startswith("// @ts-check\n") for name in pure)

@@ -1,5 +1,6 @@
 """The page at ``/``, in a browser where there is one, and what it is made of."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -57,7 +58,8 @@ async def test_ask_and_watch(serve: Serve, browser: Any) -> None:
             assert "finished" in page.statuses()
             assert page.texts(".bar .name") == ["42"]
             facts = dict(zip(page.texts("#facts dt"), page.texts("#facts dd"), strict=True))
-            assert facts["Stop reason"] in ("clinched", "confident_majority")
+            assert facts["Stop reason"] in ("lead out of reach", "clear front-runner")
+            assert page.text("time-unit").endswith(" before the deadline")
             assert "generated" in facts["Tokens"]
             assert page.text("announcement").startswith("Decided after")
             assert not page.shown("problem")
@@ -80,6 +82,21 @@ async def test_the_example_is_ready_to_run(serve: Serve, browser: Any) -> None:
         await driven(steps)
 
 
+def agrees_with_its_lane(page: Page) -> None:
+    """What is said of the branch that is furthest is what its lane says, at any moment."""
+    title, numbers, tokens = page.js("""
+      const texts = (s) => [...document.querySelectorAll(s)].map((e) => e.textContent);
+      return [texts("#lead-title")[0], texts(".lane .number"), texts(".lane .tokens")];
+    """)
+    found = re.fullmatch(r"Branch (\d+) (is|got) furthest \((.+) tokens\)", title)
+    if found is None:
+        assert "writes" in title
+        return
+    counts = dict(zip(numbers, tokens, strict=True))
+    assert counts[found[1]] == found[3]
+    assert found[3] == max(tokens, key=lambda said: int(said.replace(",", "")))
+
+
 async def test_cancel(serve: Serve, browser: Any) -> None:
     async with serve(ENDLESS) as served:
         page = page_of(browser, served)
@@ -87,10 +104,14 @@ async def test_cancel(serve: Serve, browser: Any) -> None:
         def steps() -> None:
             page.open().ask(deadline=60)
             page.wait(lambda: page.statuses() == ["running"] * 4)
+            assert page.text("standing-answer") == "No votes yet"
+            agrees_with_its_lane(page)
             page.at("cancel").click()
             page.wait_until_over()
             page.wait(lambda: page.text("standing-title") == "Cancelled")
             assert page.statuses() == ["cut"] * 4
+            agrees_with_its_lane(page)
+            assert page.text("label-decided") == f"cancelled {page.text('moment-said')}"
             assert page.complaints() == []
 
         await driven(steps)
@@ -149,10 +170,28 @@ async def test_forced_answers_and_the_call_time(serve: Serve, browser: Any) -> N
             page.open().ask(deadline=1.5)
             page.wait_until_over()
             assert page.statuses() == ["forced"] * 4
-            assert all("7}" in said for said in page.texts(".lane .said"))
+            assert all(said.strip().endswith(" 7") for said in page.texts(".lane .said"))
             assert page.texts(".bar .count") == ["4 forced"]
             assert page.text("label-call").startswith("call time")
             assert page.at("mark-call").is_displayed()
+
+        await driven(steps)
+
+
+async def test_a_deadline_without_an_answer(serve: Serve, browser: Any) -> None:
+    silent = BranchScript((Piece(0.0, "hm "),), stall=True)
+    async with serve(ENDLESS, forced=[silent]) as served:
+        page = page_of(browser, served)
+
+        def steps() -> None:
+            page.open().ask(deadline=1.5, branches=2)
+            page.wait_until_over()
+            assert page.text("standing-title") == "No answer by the deadline"
+            assert page.text("standing-why").startswith("Time was up. This is as far as")
+            assert page.text("label-decided").startswith("ended ")
+            assert page.text("copy-answer") == "Copy text"
+            assert page.text("announcement").startswith("Ended after ")
+            assert page.texts(".bar") == []
 
         await driven(steps)
 
@@ -251,7 +290,7 @@ async def test_a_strategy_with_parameters(serve: Serve, browser: Any) -> None:
             page.fill("parameter-m", "1")
             page.ask(deadline=10)
             page.wait_until_over()
-            assert "first_to_m" in page.texts("#facts dd")
+            assert "enough finished" in page.texts("#facts dd")
             page.fill("parameter-m", "0")
             page.at("start").click()
             page.wait(lambda: page.shown("problem"))
@@ -442,6 +481,10 @@ async def test_many_branches_are_compact_and_in_order(serve: Serve, browser: Any
             assert not page.find(".words")[0].is_displayed()
             page.at("cancel").click()
             page.wait_until_over()
+            # It was cancelled: nothing is decided.
+            assert page.text("standing-answer") in ("42 was in front", "7 was in front")
+            assert page.shown("save-trace")
+            assert not page.shown("copy-answer")
             answers = [a for a in page.texts(".lane .answer") if a]
             assert answers == sorted(answers, key=["42", "7"].index)
             board = page.find(".board")[0]
@@ -482,7 +525,7 @@ async def test_a_server_that_knows_the_race_no_more(serve: Serve, browser: Any) 
             page.wait(lambda: page.statuses() == ["running"] * 4)
             in_loop(forget)
             page.wait(lambda: page.shown("problem"))
-            page.wait(lambda: page.text("standing-title") == "Out of sight")
+            page.wait(lambda: page.text("standing-title") == "Not decided: out of sight")
             page.wait(lambda: page.text("label-decided").startswith("last heard of"))
             assert float(page.text("time-left")) <= 8
             assert page.statuses() == ["lost"] * 4

@@ -1,13 +1,15 @@
 // The branches, each in its lane: how far it got, its last words, and what became of it.
 
 import { actsOf, openCall, thinks } from "./acts.js";
+import { withCalls } from "./calls_in_text.js";
+import { keepEdges, markEdges } from "./edges.js";
 import { make, makeShape, setProperty, toggle, write } from "./elements.js";
 import { length } from "./finish.js";
-import { sections } from "./lead.js";
+import { sections, writeAnswer } from "./lead.js";
 import { byNumber, byWhatMatters } from "./order.js";
 import { isActive, wholeText } from "./state.js";
 import { replyStart } from "./thinking.js";
-import { called, count, outcomeWord, readable, seconds, shortReason, statusWord, times, whyEnded } from "./words.js";
+import { called, count, outcomeWord, readableText, seconds, shortReason, statusWord, times, whyEnded } from "./words.js";
 
 /** Lanes in the page at a time; searches may launch many more branches. */
 const MOST = 96;
@@ -15,6 +17,8 @@ const MOST = 96;
 const WORDS = 200;
 /** Milliseconds between two looks at what a running branch thinks: all of its text is read. */
 const LOOK = 400;
+/** Milliseconds for which a pointer that has come to rest on the lanes is still about to press. */
+const POINTING = 1500;
 
 /**
  * How lanes are shown: `axis` is "tokens" or "time", `order` is "matters" or "number", `compact`
@@ -26,12 +30,18 @@ export class Lanes {
   #lanes = new Map();
   #race = null;
   #stamp = "";
+  #pointedAt = -Infinity; // when the pointer last moved over it, on the page's clock
+  #later; // the timer after which they are brought in order
   #look = { axis: "tokens", order: "matters", compact: false, end: 1 };
 
   /** `list` holds the lanes; `more` says how many branches have none. */
   constructor(list, more) {
     this.#list = list;
     this.#more = more;
+    list.addEventListener("pointermove", ({ movementX, movementY }) => {
+      // A page that scrolls below a pointer moves no pointer.
+      if (movementX !== 0 || movementY !== 0) this.#pointedAt = performance.now();
+    });
     for (const left of ["pointerleave", "focusout"]) {
       list.addEventListener(left, () => queueMicrotask(() => this.#race && this.#sort(this.#race)));
     }
@@ -74,15 +84,19 @@ export class Lanes {
   }
 
   /**
-   * Bring the lanes in order, where that has changed. Not under the pointer or the focus: what
-   * someone is about to press stays where it is.
+   * Bring the lanes in order, where that has changed. Not under a pointer that moves, nor under the
+   * focus: what someone is about to press stays where it is.
    */
   #sort(race) {
     const { order } = this.#look;
     let stamp = `${order} ${race.leader}`;
-    for (const branch of race.branches.values()) stamp += ` ${branch.status[1]}${branch.answer}`;
+    for (const branch of race.branches.values()) stamp += ` ${branch.status}${branch.answer}`;
     if (stamp === this.#stamp) return;
-    if (this.#stamp !== "" && this.#list.matches(":hover, :focus-within")) return;
+    if (this.#stamp !== "" && this.#isUsed()) {
+      clearTimeout(this.#later);
+      this.#later = setTimeout(() => this.#race && this.#sort(this.#race), POINTING);
+      return;
+    }
     this.#stamp = stamp;
     const indices = order === "number" ? byNumber(race) : byWhatMatters(race);
     let next = this.#list.firstElementChild;
@@ -92,6 +106,11 @@ export class Lanes {
       if (element === next) next = next.nextElementSibling;
       else this.#list.insertBefore(element, next);
     }
+  }
+
+  #isUsed() {
+    if (this.#list.matches(":focus-within")) return true;
+    return performance.now() - this.#pointedAt < POINTING && this.#list.matches(":hover");
   }
 
   /** Take away a lane whose branch has ended and is not being read. */
@@ -156,6 +175,7 @@ class Lane {
     this.#prose.tabIndex = 0;
     this.#prose.setAttribute("role", "group");
     this.#prose.setAttribute("aria-label", `Text of branch ${index + 1}`);
+    keepEdges(this.#prose);
     this.#whole = make("div", "whole", this.#facts, this.#calls, this.#prose, this.#written);
     this.#whole.hidden = true;
     this.#whole.id = `branch-${index}`;
@@ -185,7 +205,8 @@ class Lane {
     }
     this.#drawActs(branch, race, axis, end);
     write(this.#fate, this.#doing(branch));
-    write(this.#answer, branch.answer === null ? guess(branch) : readable(branch.answer));
+    if (branch.answer === null) write(this.#answer, guess(branch));
+    else writeAnswer(this.#answer, branch.answer);
     toggle(this.#answer, "data-guess", branch.answer === null);
     const reason = branch.reason === null ? "" : whyEnded(branch.reason);
     write(this.#why, compact && branch.reason !== null ? shortReason(branch.reason) : reason);
@@ -293,18 +314,19 @@ class Lane {
       this.#shown = text;
       this.#written.open = false;
       this.#prose.replaceChildren(...sections(text, this.#race.thinking));
+      markEdges(this.#prose);
     }
   }
 }
 
 function lastWords(text) {
-  return text.replace(/\s+/g, " ");
+  return readableText(withCalls(text)).replace(/\s+/g, " ");
 }
 
 /** What a running branch would have answered when it was last asked on the way. */
 function guess(branch) {
   const answer = branch.probes.at(-1)?.answer;
-  return answer === undefined || answer === null ? "" : `${answer}?`;
+  return answer === undefined || answer === null ? "" : `${readableText(answer)}?`;
 }
 
 function aboutCall({ outcome, result, tokens, from, to, shared }) {

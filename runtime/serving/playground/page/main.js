@@ -17,7 +17,7 @@ import { apply, lose, newRace } from "./state.js";
 import { copyFrom, offerToTakeAway, replyOf } from "./take_away.js";
 import { replaySpeed } from "./time_scale.js";
 import { drawRace, rememberLengths } from "./view.js";
-import { advice, seconds } from "./words.js";
+import { advice, seconds, sentence } from "./words.js";
 
 const BASE = new URL("v1", document.baseURI).href;
 const SOCKET = `${BASE.replace(/^http/, "ws")}/responses`;
@@ -38,6 +38,12 @@ const LOST = {
   message: "The connection was lost, and the race could not be found again.",
   todo: "Start it again.",
 };
+const MISSED = {
+  code: "events_expired",
+  message: "This page was away for too long, or too slow, and missed a part of the race.",
+};
+/** What the page says better than the server, by code. */
+const SAID = { unreachable: UNREACHABLE, events_expired: MISSED };
 const OPENABLE =
   "Choose a page or a trace that was saved here, or what solve --trace or solve --json wrote.";
 /** Races of a file that are kept: no more earlier ones are. */
@@ -90,7 +96,11 @@ function cancel() {
 
 const listener = {
   event(event) {
-    if (event.type === "frontrunner.race.started") began = performance.now() - event.at * 1000;
+    if (typeof event.at === "number") {
+      // Events come late at times, and never early: the soonest of them tells when it began.
+      const since = performance.now() - event.at * 1000;
+      began = event.type === "frontrunner.race.started" ? since : Math.min(began, since);
+    }
     const last = event.type.startsWith("response.") && event.response && hasEnded(event.response);
     if (last) event.at = event.response.frontrunner?.elapsed ?? now();
     if (last || event.type.startsWith("frontrunner.")) {
@@ -110,9 +120,13 @@ const listener = {
     if (await loadOffer(showProblem)) showProblem(begun ? LOST : REFUSED);
   },
   missed() {
+    race.away = true;
+    draw();
     write(byId("connection"), "Part of the race was not seen. Its result is waited for.");
   },
   away(back) {
+    race.away = !back;
+    draw();
     write(byId("connection"), back ? "" : "Connection lost. Trying to come back.");
   },
 };
@@ -124,7 +138,8 @@ function hasEnded(response) {
 async function finish() {
   stop();
   say(announcement(race));
-  if (race.outcome.error) showProblem({ ...race.outcome.error, code: "engine_error" });
+  const { error } = race.outcome;
+  if (error) showProblem({ message: sentence(error.message), code: "engine_error" });
   rememberLengths(race);
   beginReplay();
   await keepRace();
@@ -193,7 +208,11 @@ function beginReplay() {
   player.speed = replaySpeed(player.duration);
   byId("speed").value = String(player.speed);
   byId("take-away").hidden = false;
-  for (const id of ["copy-answer", "follow-up"]) byId(id).hidden = !replyOf(race);
+  const copies = byId("copy-answer");
+  const [said, name] = race.outcome.summary?.answer == null ? ["Copy text", "the text"] : ["Copy answer", "the answer"];
+  write(copies, said);
+  Object.assign(copies.dataset, { name, was: said });
+  for (const id of ["copy-answer", "follow-up"]) byId(id).hidden = !race.outcome.summary || !replyOf(race);
   showMoment(race, player.duration, false);
 }
 
@@ -294,7 +313,7 @@ function showProblem(error) {
   const box = byId("problem");
   toggle(box, "hidden", error === null);
   if (error === null) return;
-  const told = error.code === "unreachable" ? UNREACHABLE : error;
+  const told = SAID[error.code] ?? error;
   write(byId("problem-what"), told.message);
   write(byId("problem-todo"), told.todo ?? advice(told.code));
   if (error.code === "invalid_api_key") askForKey();

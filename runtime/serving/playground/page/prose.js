@@ -30,6 +30,11 @@ export function renderInto(element, text) {
   element.replaceChildren(fragment);
 }
 
+/** Put a formula into `element`; one that TeX would not read, as it was written. */
+export function renderFormula(element, tex) {
+  element.replaceChildren(formula({ source: tex, tex, display: false }));
+}
+
 class Writer {
   #stack;
   #formulas;

@@ -133,7 +133,7 @@ meter { width: 8rem; }
 </style>
 <h1>A race of ${escaped(model)}</h1>
 <pre dir="auto">${escaped(question)}</pre>
-<h2>The answer</h2>
+<h2>${outcome?.summary ? "The answer" : "Not decided"}</h2>
 <p class="answer" dir="auto">${escaped(answer)}</p>
 <p>${escaped(why)} ${took}. ${escaped(counts)}</p>
 <h2>Votes</h2>

@@ -44,6 +44,7 @@ export function newRace() {
     calledAt: null, // seconds
     /** @type {Outcome | null} */
     outcome: null,
+    away: false, // its events do not come in at the moment
     /** @type {Set<number>} */
     changed: new Set(), // branches to draw again
   };
@@ -256,13 +257,15 @@ function count(branch) {
 function conclude(race, event) {
   const { response } = event;
   const summary = response.frontrunner ?? null;
+  // Not before what has been seen of it: a race that was cancelled does not say itself when it ended.
+  const at = typeof event.at === "number" ? Math.max(event.at, race.at) : event.at;
   race.outcome = {
     status: response.status,
     answer: summary?.answer ?? null,
     text: messageText(response),
     error: response.error,
     summary,
-    at: event.at,
+    at,
   };
   if (summary) {
     race.votes = summary.votes;
@@ -275,7 +278,7 @@ function conclude(race, event) {
       const unseen = response.missed || response.status === "lost";
       branch.status = unseen ? "failed" : "cancelled";
       branch.reason = response.missed ? "unseen" : (summary?.stop_reason ?? response.status);
-      branch.endedAt = event.at;
+      branch.endedAt = at;
     }
     race.changed.add(branch.index);
   }

@@ -1,11 +1,13 @@
 // The vote as bars: finished votes solid, forced ones hatched.
 
 import { make, toggle, write } from "./elements.js";
+import { writeAnswer } from "./lead.js";
 import { ranking } from "./state.js";
-import { readable } from "./words.js";
 
 /** Answers that get a bar. */
 const MOST = 6;
+const WEIGHT =
+  "Votes do not count alike here: what each weighs for the strategy depends on when it came, or on how good or sure its branch is.";
 
 export class Votes {
   #list;
@@ -47,28 +49,32 @@ export class Votes {
 }
 
 class Bar {
+  #name = make("span", "name");
+  #answer;
   #votes = make("span", "votes");
   #forced = make("span", "forced");
   #count = make("span", "count");
 
   constructor(answer) {
-    const name = make("span", "name", readable(answer));
-    name.title = answer;
-    name.dir = "auto";
+    this.#answer = answer;
+    this.#name.title = answer;
+    this.#name.dir = "auto";
     this.element = make(
-      "li", "bar", name, make("span", "extent", this.#votes, this.#forced), this.#count,
+      "li", "bar", this.#name, make("span", "extent", this.#votes, this.#forced), this.#count,
     );
   }
 
   draw({ votes, forced, weight }, place, voters, leads) {
+    writeAnswer(this.#name, this.#answer);
     this.element.style.setProperty("--place", String(place));
     this.#votes.style.setProperty("--share", String(votes / voters));
     this.#forced.style.setProperty("--share", String(forced / voters));
     toggle(this.element, "data-leads", leads);
     const said = votes > 0 || forced === 0 ? [String(votes)] : [];
     if (forced > 0) said.push(`${forced} forced`);
-    const weighed = weight === null ? "" : `, weighs ${weight.toFixed(2)}`;
+    const weighed = weight === null ? "" : `, weight ${weight.toFixed(2)}`;
     write(this.#count, said.join(" + ") + weighed);
+    this.#count.title = weight === null ? "" : WEIGHT;
   }
 }
 

@@ -13,6 +13,17 @@ const STOP_REASONS = {
   failed: "Every branch was lost.",
 };
 /** @type {Record<string, string>} */
+const STOP_WORDS = {
+  clinched: "lead out of reach",
+  confident_majority: "clear front-runner",
+  reward_threshold: "good enough",
+  first_to_m: "enough finished",
+  exhausted: "all branches ended",
+  deadline: "time was up",
+  cancelled: "cancelled",
+  failed: "every branch lost",
+};
+/** @type {Record<string, string>} */
 const CUTS = {
   clinched: "the lead could not be overtaken",
   confident_majority: "there was a clear front-runner",
@@ -53,8 +64,10 @@ const STATUSES = {
 };
 /** @type {Record<string, string>} */
 const SIGNS = {
-  pi: "π", cdot: "·", times: "×", infty: "∞", pm: "±", le: "≤", ge: "≥", circ: "°",
+  pi: "π", cdot: "·", times: "×", infty: "∞", pm: "±", le: "≤", ge: "≥", circ: "°", leq: "≤", geq: "≥",
+  ne: "≠", neq: "≠", approx: "≈", div: "÷", to: "→",
 };
+const SUPERSCRIPTS = [..."⁰¹²³⁴⁵⁶⁷⁸⁹"];
 /** @type {Record<string, string>} */
 const OUTCOMES = {
   returned: "gave its result",
@@ -79,6 +92,14 @@ const ADVICE = {
 /** @param {string} reason */
 export function stopReason(reason) {
   return STOP_REASONS[reason] ?? reason;
+}
+
+/**
+ * The same in a few words.
+ * @param {string} reason
+ */
+export function stopWord(reason) {
+  return STOP_WORDS[reason] ?? reason;
 }
 
 /** @param {string} status */
@@ -146,14 +167,45 @@ export function sentence(text) {
  */
 export function readable(answer) {
   if (!answer.includes("\\") || answer.length > 80) return answer;
-  const read = answer
-    .replace(/\\(?:left|right|displaystyle|[,;!:])\s?/g, "")
-    .replace(/\\(?:text|mathrm|mathbf)\{([^{}]*)\}/g, "$1")
-    .replace(/\\sqrt\{([^{}]*)\}/g, (_, of) => (of.length > 1 ? `√(${of})` : `√${of}`))
-    .replace(/\\[dt]?frac\{([^{}]*)\}\{([^{}]*)\}/g, (_, over, under) => `${side(over)}/${side(under)}`)
-    .replace(/\\(pi|cdot|times|infty|pm|le|ge|circ)\b ?/g, (_, name) => SIGNS[name])
-    .replace(/\\%/g, "%");
+  const read = inLine(answer);
   return read.includes("\\") ? answer : read;
+}
+
+/**
+ * A text with what is simple of its TeX as it is read in a line, boxes and the marks of such formulas
+ * taken away.
+ * @param {string} text short: the end of one, say
+ */
+export function readableText(text) {
+  if (!/[\\$]/.test(text)) return text;
+  const bare = text
+    .replace(/\$([^$]{1,120})\$/g, (all, tex) => (/[\\^_=]/.test(tex) ? tex : all))
+    .replace(/\\[()[\]]/g, "");
+  return inLine(bare);
+}
+
+/** @param {string} tex */
+function inLine(tex) {
+  let read = tex
+    .replace(/\\(?:left|right|displaystyle|[,;!:])(?![a-zA-Z])\s?/g, "")
+    .replace(
+      /( ?)\\(pi|cdot|times|infty|pm|leq?|geq?|neq?|approx|div|circ|to)(?![a-zA-Z])( ?)/g,
+      (_, before, name, after) => before + SIGNS[name] + (before && after),
+    )
+    .replace(/\\([%$&#_])/g, "$1");
+  read = read.replace(/\\begin\{[pbvBV]?matrix\}([^]*?)\\end\{[pbvBV]?matrix\}/g, (_, rows) =>
+    `(${rows.trim().replace(/\s*\\\\\s*/g, "; ").replace(/\s*&\s*/g, ", ")})`,
+  );
+  // From the inside out.
+  for (let before = ""; before !== read && read.includes("{"); ) {
+    before = read;
+    read = read
+      .replace(/\\(?:boxed|text|mathrm|mathbf|operatorname)\{([^{}]*)\}/g, "$1")
+      .replace(/\\sqrt\{([^{}]*)\}/g, (_, of) => (of.length > 1 ? `√(${of})` : `√${of}`))
+      .replace(/\\[dt]?frac\{([^{}]*)\}\{([^{}]*)\}/g, (_, over, under) => `${side(over)}/${side(under)}`)
+      .replace(/\^\{([^{}]*)\}/g, (_, power) => `^${side(power)}`);
+  }
+  return read.replace(/\^(\d)(?!\d)/g, (_, digit) => SUPERSCRIPTS[digit]);
 }
 
 /** @param {string} text one side of a fraction */
@@ -172,6 +224,17 @@ export function seconds(value) {
  */
 export function limit(value) {
   return `${Number(value.toFixed(2))} s`;
+}
+
+/**
+ * "9.65 s before the deadline".
+ * @param {number | null} deadline
+ * @param {number} at
+ */
+export function beforeDeadline(deadline, at) {
+  const left = (deadline ?? at) - at;
+  if (Math.abs(left) < 0.005) return "at the deadline";
+  return `${seconds(Math.abs(left))} ${left < 0 ? "after" : "before"} the deadline`;
 }
 
 /** @param {number} value */

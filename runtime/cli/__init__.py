@@ -37,11 +37,11 @@ def main(argv: Sequence[str] | None = None, *, make_runtime: "RuntimeFactory | N
 def command() -> NoReturn:
     """The program ``frontrunner``: runs the command line and ends the process.
 
-    Once vLLM was imported Python takes a second or two to take apart what it and PyTorch have
-    loaded, which nobody waits for after the last answer: all is closed by then.
+    Python takes its time to take apart what was loaded (a second or two once that is vLLM and
+    PyTorch), which nobody waits for after the last answer: all is closed by then.
     """
     status = main()
-    if "vllm" not in sys.modules or _threads_left():
+    if _threads_left():
         sys.exit(status)
     atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage]
     for stream in (sys.stdout, sys.stderr):

@@ -71,7 +71,8 @@ async def _demo(
     # The split that nothing was trained on, and that is not kept for reported numbers.
     problems = hard_problems("select", count, seed=seed)
     console = Console(highlight=False)
-    display = PlainDisplay(output, count) if output else LiveDisplay(console, count)
+    live = LiveDisplay(console, count, slower=command.slower)
+    display = PlainDisplay(output, count) if output else live
     outcomes: list[Outcome] = []
     async with started(runtime, show=True):
         for index, problem in enumerate(problems):

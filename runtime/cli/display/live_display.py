@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic
 
+import anyio
 from rich.console import Console
 from rich.live import Live
 from rich.panel import Panel
@@ -26,15 +28,22 @@ _FRAMES = 8
 class LiveDisplay(Display):
     """A live view of each race; then its outcome, in a panel if it was the only one."""
 
-    def __init__(self, console: Console, total: int) -> None:
+    def __init__(self, console: Console, total: int, *, slower: float = 1.0) -> None:
+        """
+        Args:
+            slower: how many times slower than it ran a race is shown; if it is more than 1, once it
+                is over.
+        """
         self._console = console
         self._total = total
+        self._slower = slower
+        self._held: list[Event] = []  # of the race, until it is over and shown slowly
         self._board: Scoreboard | None = None
         self._outcomes: list[Outcome] = []
 
     @contextmanager
     def race(self, index: int, asked: Asked) -> Iterator[None]:
-        board = self._board = Scoreboard(asked.text)
+        board = self._board = Scoreboard(asked.text, lambda: monotonic() / self._slower)
         view = LiveView(board, self._progress(index))
         # Drawn by a thread of Live's own: a terminal that stands still (Ctrl-S) holds back the
         # view, not the race.
@@ -48,10 +57,21 @@ class LiveDisplay(Display):
                 yield
             finally:
                 self._board = None
+                self._held.clear()
 
     async def happened(self, index: int, event: Event) -> None:
-        if self._board is not None:
+        if self._board is None:
+            return
+        if self._slower <= 1:
             self._board.take(event)
+            return
+        self._held.append(event)
+        if isinstance(event, RaceDecided):
+            shown = 0.0
+            for held in self._held:
+                await anyio.sleep((held.at - shown) * self._slower)
+                shown = held.at
+                self._board.take(held)
 
     async def decided(self, outcome: Outcome, event: RaceDecided) -> None:
         self._outcomes.append(outcome)
@@ -66,15 +86,16 @@ class LiveDisplay(Display):
 
     def _progress(self, index: int) -> str:
         """``question 3 of 12, 2 in time, 1 of 2 right``"""
+        slowly = f"shown {self._slower:g} times slower than it ran" if self._slower > 1 else ""
         if self._total == 1:
-            return ""
+            return slowly
         said = f"question {index + 1} of {self._total}"
         if self._outcomes:
             said += f", {sum(o.in_time for o in self._outcomes)} in time"
             judged = [o for o in self._outcomes if o.correct is not None]
             if judged:
                 said += f", {sum(o.correct is True for o in judged)} of {len(judged)} right"
-        return said
+        return f"{said}, {slowly}" if slowly else said
 
 
 def answer_panel(outcome: Outcome) -> Panel:

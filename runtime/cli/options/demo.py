@@ -19,6 +19,8 @@ EPILOG = """[bold]Examples[/bold]
 
 [cyan]frontrunner demo --count 10 --seed 3[/cyan]
 
+[cyan]frontrunner demo --count 1 --slower 20[/cyan]   slowly enough to watch
+
 
 [bold]Exit status[/bold]
 
@@ -40,5 +42,16 @@ class DemoCommand:
     seed: Annotated[
         int, typer.Option("--seed", metavar="N", help="Which problems, and which branches.")
     ] = 0
+    slower: Annotated[
+        float,
+        typer.Option(
+            "--slower",
+            metavar="FACTOR",
+            min=1,
+            max=1000,
+            help="Show each race so many times slower than it ran, once it is over: it is decided "
+            "in half a second. On a terminal only.",
+        ),
+    ] = 1
     config: ConfigFile = None
     sets: Sets = None

@@ -5,6 +5,7 @@ from io import StringIO
 from itertools import product
 from typing import Any
 
+import anyio
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
@@ -14,7 +15,7 @@ from frontrunner.runtime import events
 from frontrunner.runtime.cli.common.command_races import Outcome
 from frontrunner.runtime.cli.common.questions import Asked
 from frontrunner.runtime.cli.display.live import LiveView
-from frontrunner.runtime.cli.display.live_display import answer_panel
+from frontrunner.runtime.cli.display.live_display import LiveDisplay, answer_panel
 from frontrunner.runtime.cli.display.scoreboard import Scoreboard
 from frontrunner.runtime.result import BranchReport, Result
 from frontrunner.strategies.protocol import BranchStatus, StopReason
@@ -170,3 +171,17 @@ def test_the_panel_says_what_came_out() -> None:
     assert "4.90 s of 5 s" in text
     assert "0.90" in text
     assert "\x1b[2J" not in text
+
+
+@pytest.mark.parametrize(("slower", "seconds"), [(1.0, 0.0), (20.0, 98.0)])
+async def test_a_race_is_shown_slower_than_it_ran(slower: float, seconds: float) -> None:
+    display = LiveDisplay(console(80, 24), 1, slower=slower)
+    with display.race(0, Asked(QUESTION)):
+        board = display._board
+        assert board is not None
+        for event in history(6):
+            assert board.race.result is None
+            await display.happened(0, event)
+        assert anyio.current_time() == pytest.approx(seconds)
+        assert board.race.result is not None
+    assert not display._held

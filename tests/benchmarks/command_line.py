@@ -1,0 +1,115 @@
+"""What the command line adds to a race, and how long a server takes to start and to end.
+
+Starts ``frontrunner serve`` with a config, on a port of its own, and measures, in one run:
+
+* the seconds until it is ready, from the shell;
+* ``solve --url`` asking it, a process each: the seconds over what the race itself took;
+* the seconds from SIGTERM, while it is idle, until its process has ended.
+
+    python tests/benchmarks/command_line.py
+    python tests/benchmarks/command_line.py --config engine.toml --count 30
+"""
+
+import argparse
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+
+import orjson
+from common import report
+
+ARGUMENTS = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+)
+ARGUMENTS.add_argument("--config", type=Path, help="TOML file; the demo's if left out")
+ARGUMENTS.add_argument("--count", type=int, default=15, help="times that it is asked")
+ARGUMENTS.add_argument("--starts", type=int, default=3, help="times that it is started and ended")
+ARGUMENTS.add_argument("--question", default="What is 6 times 7?")
+
+PROGRAM = str(Path(sys.executable).with_name("frontrunner"))
+#: Seconds between looks whether the server is ready.
+_LOOK = 0.02
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+def started(config: Path | None, port: int) -> tuple[subprocess.Popen[bytes], float]:
+    """A server that is ready, and how long that took (seconds)."""
+    began = time.perf_counter()
+    told = ["--config", str(config)] if config is not None else []
+    server = subprocess.Popen(
+        [PROGRAM, "serve", *told, "--port", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while server.poll() is None:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz"):
+                return server, time.perf_counter() - began
+        except (urllib.error.URLError, OSError):
+            time.sleep(_LOOK)
+    sys.exit(f"the server ended with status {server.returncode}: run {PROGRAM} doctor")
+
+
+def over_the_race(question: str, port: int) -> float:
+    """Seconds that ``solve --url`` takes over its race."""
+    began = time.perf_counter()
+    url = f"http://127.0.0.1:{port}"
+    done = subprocess.run(
+        [PROGRAM, "solve", "--url", url, "--json", question], capture_output=True, check=True
+    )
+    took = time.perf_counter() - began
+    return took - orjson.loads(done.stdout.splitlines()[-1])["result"]["elapsed"]
+
+
+def ended(server: subprocess.Popen[bytes]) -> float:
+    began = time.perf_counter()
+    server.send_signal(signal.SIGTERM)
+    server.wait()
+    return time.perf_counter() - began
+
+
+def summary(seconds: Sequence[float]) -> dict[str, float]:
+    return {
+        "median": round(statistics.median(seconds), 3),
+        "least": round(min(seconds), 3),
+        "most": round(max(seconds), 3),
+    }
+
+
+def main() -> None:
+    arguments = ARGUMENTS.parse_args()
+    port = free_port()
+    ready: list[float] = []
+    asked: list[float] = []
+    end: list[float] = []
+    for _ in range(arguments.starts):
+        server, seconds = started(arguments.config, port)
+        try:
+            ready.append(seconds)
+            over_the_race(arguments.question, port)  # the first race of a server
+            asked += [over_the_race(arguments.question, port) for _ in range(arguments.count)]
+        finally:
+            end.append(ended(server))
+    report(
+        {
+            "seconds_until_ready": summary(ready),
+            "solve_seconds_over_the_race": summary(asked),
+            "seconds_to_end_when_idle": summary(end),
+        }
+    )
+
+
+if __name__ == "__main__":
+    main()

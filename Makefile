@@ -29,7 +29,8 @@ check: .venv/installed-dev  ## lint, formatting and types
 # engine's come one after the other, so they are two runs (in pytest's process, and in programs) that
 # go first, and the rest takes what they leave; else a core would be idle in the end. A test that
 # hangs takes pytest down with it, before it wrote its report.
-JOBS := 2
+# Tests without an engine wait more than they compute: for sockets, processes, timers.
+JOBS := 4
 REPORT := .venv/tests
 PYTEST := $(BIN)/python -m pytest
 test: .venv/installed-dev  ## install everything, check, run the whole test suite

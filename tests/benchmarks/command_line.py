@@ -25,13 +25,15 @@ from pathlib import Path
 import orjson
 from common import report
 
+from frontrunner.runtime.demo.problems import hard_problems
+
 ARGUMENTS = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
 )
 ARGUMENTS.add_argument("--config", type=Path, help="TOML file; the demo's if left out")
 ARGUMENTS.add_argument("--count", type=int, default=15, help="times that it is asked")
 ARGUMENTS.add_argument("--starts", type=int, default=3, help="times that it is started and ended")
-ARGUMENTS.add_argument("--question", default="What is 6 times 7?")
+ARGUMENTS.add_argument("--question", default=hard_problems("select", 1)[0].question)
 
 PROGRAM = str(Path(sys.executable).with_name("frontrunner"))
 #: Seconds between looks whether the server is ready.

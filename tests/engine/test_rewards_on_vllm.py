@@ -175,9 +175,13 @@ async def test_a_race_for_text_is_judged_in_time_on_its_own_engine(
 ) -> None:
     judge = EngineJudge(JudgeRewards(max_prompt_tokens=300), runtime.engine)
     monkeypatch.setattr(runtime._races.maker, "_rewards", judge)
-    result = await runtime.solve(ASKED, branches=6, deadline=20.0, answers="text")
-    assert result.text in {b.text for b in result.branches}
-    assert result.scoring_tokens > 0
+    for seed in range(8):  # of one in which all branches that ended say the same none is judged
+        result = await runtime.solve(ASKED, branches=6, deadline=60.0, answers="text", seed=seed)
+        assert result.text in {b.text for b in result.branches}
+        if result.scoring_tokens > 0:
+            break
+    else:
+        pytest.fail("nothing was judged")
     assert runtime.load().running == 0
 
 

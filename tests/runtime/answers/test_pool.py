@@ -320,7 +320,7 @@ async def test_a_cancelled_formula_that_hangs_costs_the_next_its_own_time_at_mos
             assert scope.cancelled_caught
             assert children() - before == first
             assert await pool.key("x", PATIENT_S) in ("x", NoKey.EXCEEDED, NoKey.NO_WORKER)
-            assert await pool.key("x", PATIENT_S) == "x"
+            assert await pool.key("x", PATIENT_S, patience_s=PATIENT_S) == "x"
             assert len(children() - before) == 1
             assert children() - before != first
         assert children() == before
@@ -335,7 +335,7 @@ async def test_cancelling_a_start_leaves_a_pool_that_works() -> None:
             await until(lambda: children() != before)
             tasks.cancel_scope.cancel()
             with anyio.CancelScope(shield=True):
-                assert await pool.key("x", PATIENT_S) == "x"
+                assert await pool.key("x", PATIENT_S, patience_s=PATIENT_S) == "x"
                 assert len(children() - before) == 1
 
 
@@ -349,7 +349,7 @@ async def test_a_worker_that_dies_idle_or_at_work_is_replaced() -> None:
             os.kill(idle, signal.SIGKILL)
             await until(lambda: not is_running(idle))
             assert await pool.key("x", PATIENT_S) in ("x", NoKey.EXCEEDED, NoKey.NO_WORKER)
-            assert await pool.key("x", PATIENT_S) == "x"
+            assert await pool.key("x", PATIENT_S, patience_s=PATIENT_S) == "x"
 
             verdicts: list[str | NoKey] = []
 

@@ -30,7 +30,7 @@ check: .venv/installed-dev  ## lint, formatting and types
 # go first, and the rest takes what they leave; else a core would be idle in the end. A test that
 # hangs takes pytest down with it, before it wrote its report.
 # Tests without an engine wait more than they compute: for sockets, processes, timers.
-JOBS := 4
+JOBS := 3
 REPORT := .venv/tests
 PYTEST := $(BIN)/python -m pytest
 test: .venv/installed-dev  ## install everything, check, run the whole test suite

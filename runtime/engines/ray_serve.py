@@ -107,7 +107,11 @@ class RayServeEngine:
             chat=self._tokenizer.chat,
             logprobs=False,
         )
-        await self._warm_up()
+        try:
+            await self._warm_up()
+        except EngineError as error:
+            await self.aclose()
+            raise EngineStartError(f"the deployment generates nothing: {error}") from error
 
     async def _warm_up(self) -> None:
         """Measure how fast text comes."""

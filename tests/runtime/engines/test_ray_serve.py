@@ -12,7 +12,7 @@ from frontrunner.runtime.engines.pool.engine import PoolEngine
 from frontrunner.runtime.engines.protocol import FinishReason, Generation, Sampling
 from frontrunner.runtime.engines.ray_serve import RayServeEngine, over_handle
 from frontrunner.runtime.engines.vllm.start import model_folder
-from frontrunner.runtime.errors import ConfigError, EngineError, EngineStartError
+from frontrunner.runtime.errors import ConfigError, EngineClosed, EngineError, EngineStartError
 from frontrunner.runtime.serving.ray_serve import engines, servers
 
 from ...backends import until
@@ -102,6 +102,17 @@ async def test_a_deployment_that_is_not_there() -> None:
     handle.info = type("Remote", (), {"remote": staticmethod(fails)})  # type: ignore[assignment]
     with pytest.raises(EngineStartError, match="RuntimeError: no such deployment"):
         await RayServeEngine(handle, model_folder("demo"), replicas=1).start()
+
+
+async def test_a_deployment_whose_replica_generates_nothing() -> None:
+    replica = Replica(delay=0.001, length=100)
+    await replica.start()
+    engine = RayServeEngine(FakeHandle(replica), model_folder("demo"), replicas=1)
+    replica.kill()
+    with pytest.raises(EngineStartError, match="generates nothing: the replica was lost"):
+        await engine.start()
+    assert isinstance(engine.failure, EngineClosed)
+    await replica.aclose()
 
 
 def test_over_a_handle_it_is_a_pool() -> None:

@@ -180,6 +180,12 @@ class Page:
             chain.key_up(holding)
         chain.perform()
 
+    def open_first_lane(self) -> None:
+        """Show all of the text of the branch whose lane is the first: by what matters, so that it
+        may be any branch."""
+        self.find(".row")[0].click()
+        self.wait(lambda: self.find(".lane[data-open]"))
+
     def focused(self) -> WebElement:
         return self.driver.switch_to.active_element
 

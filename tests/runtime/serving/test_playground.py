@@ -156,7 +156,8 @@ async def test_by_keyboard_alone(serve: Serve, browser: Any) -> None:
             assert page.focused().get_attribute("aria-expanded") == "false"
             page.press(Keys.ENTER)
             page.wait(lambda: page.focused().get_attribute("aria-expanded") == "true")
-            assert page.texts("#branch-0 pre")[0].startswith("and then 0 and then 1 ")
+            # Whichever branch got furthest is the first.
+            assert page.texts(".lane[data-open] pre")[0].startswith("and then 0 and then 1 ")
             assert page.complaints() == []
 
         await driven(steps)
@@ -205,9 +206,9 @@ async def test_a_branch_that_is_made_to_go_on(serve: Serve, browser: Any) -> Non
         def steps() -> None:
             page.open().ask(deadline=20, branches=1)
             page.wait_until_over()
-            page.find(".row")[0].click()
-            assert page.texts("#branch-0 pre") == ["so 𝟮Waitso 𝟮</think>\\boxed{42}"]
-            assert "made to go on once" in page.texts("#branch-0 .about")[0]
+            page.open_first_lane()
+            assert page.texts(".lane[data-open] pre") == ["so 𝟮Waitso 𝟮</think>\\boxed{42}"]
+            assert "made to go on once" in page.texts(".lane[data-open] .about")[0]
             assert page.complaints() == []
 
         await driven(steps)
@@ -268,8 +269,8 @@ async def test_a_dropped_connection_is_taken_up_again(serve: Serve, browser: Any
             page.wait(lambda: page.statuses() == ["running"] * 2)
             in_loop(drop)
             page.wait_until_over()
-            page.find(".row")[0].click()
-            told = page.texts("#branch-0 pre")[0]
+            page.open_first_lane()
+            told = page.texts(".lane[data-open] pre")[0]
             whole = "".join(piece.text for piece in STEADY.pieces)
             assert whole.startswith(told)
             assert len(told) > 0.9 * len(whole)
@@ -339,7 +340,7 @@ async def test_on_a_phone(serve: Serve, browser: Any) -> None:
             page.wait(lambda: page.at("lanes").rect["y"] < page.js("return scrollY + innerHeight"))
             assert page.sideways() <= 0
             page.wait_until_over()
-            page.find(".row")[0].click()
+            page.open_first_lane()
             for details in page.find("summary"):
                 if details.is_displayed():
                     details.click()
@@ -593,7 +594,7 @@ async def test_markdown_and_formulas_and_no_more_than_that(serve: Serve, browser
         def steps() -> None:
             page.open().ask(deadline=20, branches=2)
             page.wait_until_over()
-            page.find(".row")[0].click()
+            page.open_first_lane()
             page.wait(lambda: page.find(".texts math"))
             assert page.texts(".lane[data-open] .texts strong") == ["first"]
             assert page.texts(".lane[data-open] .texts .code code") == ['print("$y$")\n']
@@ -630,7 +631,7 @@ async def test_a_hostile_text_costs_the_page_nothing(serve: Serve, browser: Any)
         def steps() -> None:
             page.open().ask(deadline=20, branches=2)
             page.wait_until_over()
-            page.find(".row")[0].click()
+            page.open_first_lane()
             page.wait(lambda: page.find(".lane[data-open] .texts blockquote"))
             # What is too deep for Markdown is still there as it was written.
             assert page.texts(".lane[data-open] .written pre")[0].count("deep") == 2
@@ -668,7 +669,7 @@ async def test_thinking_and_reply_are_told_apart(
         def steps() -> None:
             page.open().ask(deadline=20, branches=2)
             page.wait_until_over()
-            page.find(".row")[0].click()
+            page.open_first_lane()
             page.wait(lambda: page.texts(".lane[data-open] .kind") == ["Thinking", "Reply"])
             thought, said = page.texts(".lane[data-open] .prose > div")
             assert thought.startswith("six sevens")
@@ -759,7 +760,7 @@ async def test_a_saved_race_is_opened_with_its_calls_of_tools(
             assert given.startswith("7 (")
             assert given.endswith("for branches 1, 2)")
             assert len(page.find(".acts .call")) == 3
-            page.find(".row")[0].click()
+            page.open_first_lane()
             assert len(page.texts(".lane[data-open] .calls li")) == 1
             assert page.shown("earlier")  # it is kept
             page.at("play").click()
@@ -810,7 +811,7 @@ async def test_axe_finds_nothing_serious(serve: Serve, browser: Any, theme: str)
             for details in page.find("summary"):
                 if details.is_displayed():
                     details.click()
-            page.find(".row")[0].click()
+            page.open_first_lane()
             page.at("follow-up").click()
             assert page.serious(source) == []
             page.ask("And?", deadline=20, branches=32)

@@ -36,6 +36,12 @@ _LENGTHS: Final = {
 #: The lowest temperature of a race: below it branches repeat one another.
 _LOWEST_TEMPERATURE: Final = 0.6
 _TEMPERATURE: Final = 0.8
+#: Of a model with fewer bytes of weights than that (0.4 billion parameters in bfloat16): it is so
+#: unsure of each token that branches differ anyway, and drawing unlikely ones derails it.
+#: SmolLM2-135M on word problems of two steps (``tests/benchmarks/word_problems.py``): 5.6 % of the
+#: branches right at 0.2, 1.4 % at 0.5.
+_SMALL: Final = 800 * 2**20
+_SMALL_TEMPERATURE: Final = 0.2
 #: Likeliest tokens, where something must keep the unlikely ones out.
 _TOP_K: Final = 50
 #: Share of the free memory that the KV cache may take on a CPU, beside the weights.
@@ -267,7 +273,7 @@ def _sampling(
     said = {} if said.get("do_sample") is False else said
     if family is not None and "sampling" in family.settings:
         said, makers = family.settings["sampling"], f"the makers', for {family.name}"
-    settings = [_temperature(said.get("temperature"), makers)]
+    settings = [_temperature(said.get("temperature"), makers, small=_is_small(files))]
     top_p, top_k = said.get("top_p"), said.get("top_k")
     top_p = float(top_p) if isinstance(top_p, int | float) and 0 < top_p < 1 else None
     top_k = top_k if type(top_k) is int and top_k > 0 else None
@@ -290,14 +296,23 @@ def _sampling(
     return [*settings, Setting("sampling.max_tokens", longest, why)]
 
 
-def _temperature(said: Any, makers: str) -> Setting:
+def _temperature(said: Any, makers: str, *, small: bool) -> Setting:
     path = "sampling.temperature"
+    lowest = _SMALL_TEMPERATURE if small else _LOWEST_TEMPERATURE
     if not isinstance(said, int | float) or isinstance(said, bool) or not 0 < said <= 2:
+        if small:
+            return Setting(path, lowest, "so small a model derails where unlikely tokens are drawn")
         return Setting(path, _TEMPERATURE, "branches must differ: a vote of copies says nothing")
-    if said < _LOWEST_TEMPERATURE:
-        why = f"the makers' {said:g} would make the branches copies"
-        return Setting(path, _LOWEST_TEMPERATURE, why)
+    if said < lowest:
+        return Setting(path, lowest, f"the makers' {said:g} would make the branches copies")
     return Setting(path, float(said), makers)
+
+
+def _is_small(files: ModelFiles) -> bool:
+    if files.quantization is not None:
+        return False  # its bytes do not tell how many parameters it has
+    weights = _weights(files, "bfloat16")
+    return weights is not None and weights < _SMALL
 
 
 def _race(files: ModelFiles, *, thinks: bool) -> list[Setting]:

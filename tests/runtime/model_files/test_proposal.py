@@ -113,7 +113,7 @@ def test_every_proposal_is_a_config(
     assert engine.max_context_tokens is not None
     assert engine.max_context_tokens <= context
     assert settings.sampling.max_tokens <= engine.max_context_tokens
-    assert 0.5 < settings.sampling.temperature <= 2
+    assert 0.2 <= settings.sampling.temperature <= 2
     if on_cpu:
         assert settings.sampling.top_p == 1 or vocabulary <= 32_000
         room = cache_room(engine, found)
@@ -144,6 +144,19 @@ def test_top_p_is_for_gpus_and_small_vocabularies() -> None:
     for proposal in (proposed(large, GPU), proposed(small, CPU)):
         assert proposal.get("sampling.top_p") == 0.9
         assert proposal.get("sampling.top_k") is None
+
+
+def test_small_models_are_drawn_from_at_a_low_temperature() -> None:
+    def temperature(weights: int, **found: Any) -> Any:
+        return proposed(files(weight_bytes=weights, **found), CPU).get("sampling.temperature")
+
+    cold, warm = {"temperature": 0.1}, {"temperature": 1.0}
+    assert [temperature(w) for w in (GIB // 4, GIB)] == [0.2, 0.8]
+    assert [temperature(w, generation_config=cold) for w in (GIB // 4, GIB)] == [0.2, 0.6]
+    assert [temperature(w, generation_config=warm) for w in (GIB // 4, GIB)] == [1.0, 1.0]
+    # Four bits a parameter: so many bytes are four times the parameters.
+    four_bits = {"quantization_config": {"quant_method": "awq"}}
+    assert temperature(GIB // 4, config=four_bits) == 0.8
 
 
 def test_thinking_is_left_to_machines_that_have_the_time() -> None:

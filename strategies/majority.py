@@ -20,13 +20,7 @@ from .branch_limit import shed_branches
 from .checks import at_least_one
 from .closing import Closing, decide_by_votes, over
 from .lengths import expected_arrivals
-from .own_weights import (
-    OwnWeights,
-    VoteWeight,
-    make_own_weight,
-    own_weight_parameters,
-    weight_names,
-)
+from .own_weights import WEIGHT_PLUGINS, OwnWeights, VoteWeight, weight_names
 from .protocol import (
     BranchFailed,
     BranchFinished,
@@ -46,12 +40,11 @@ from .protocol import (
 from .standing import Standing, weighed_standing
 from .stop_rules import (
     STOP_NAMES,
+    STOP_PLUGINS,
     Poll,
     StopName,
     StopRule,
-    make_own_rule,
     make_rule,
-    own_rule_parameters,
     rule_parameters,
     stop_rule_names,
     stops_on_clinch,
@@ -196,10 +189,10 @@ class Majority:
         of_rule, of_weight = frozenset[str](), frozenset[str]()
         if stop is not None:
             _check_known(name, "stop", stop, stop_rule_names())
-            of_rule = own_rule_parameters(stop)
+            of_rule = STOP_PLUGINS.parameters(stop)
         if weight is not None:
             _check_known(name, "weight", weight, weight_names())
-            of_weight = own_weight_parameters(weight)
+            of_weight = WEIGHT_PLUGINS.parameters(weight)
         own = of_rule | of_weight
         known = {f.name for f in _fields(cls) if f.init}
         if stop is not None:
@@ -215,9 +208,9 @@ class Majority:
             )
         called: dict[str, Any] = {k: v for k, v in parameters.items() if k not in own}
         if stop is not None:
-            called["stop"] = make_own_rule(stop, _those_of(parameters, of_rule))
+            called["stop"] = STOP_PLUGINS.make(stop, _those_of(parameters, of_rule))
         if weight is not None:
-            called["weight"] = make_own_weight(weight, _those_of(parameters, of_weight))
+            called["weight"] = WEIGHT_PLUGINS.make(weight, _those_of(parameters, of_weight))
         return called
 
     @classmethod
@@ -229,13 +222,13 @@ class Majority:
         own = frozenset[str]()
         idle = frozenset[str]()
         if weight in weight_names() and weight not in WEIGHT_NAMES:
-            own = own_weight_parameters(weight)
+            own = WEIGHT_PLUGINS.parameters(weight)
         # Of a rule or a weight of a user's own, which was given up for this one, are those that are
         # unknown here.
         if stop in STOP_NAMES:
             idle = _RULE_PARAMETERS - rule_parameters(stop) | (parameters.keys() - defaults.keys())
         elif isinstance(stop, str) and stop in stop_rule_names():
-            own |= own_rule_parameters(stop)
+            own |= STOP_PLUGINS.parameters(stop)
             idle = _RULE_PARAMETERS | (parameters.keys() - defaults.keys())
         elif not isinstance(stop, str):
             idle = _RULE_PARAMETERS

@@ -5,14 +5,12 @@ One is registered with ``register_weight``, offered by an installed package in t
 Its parameters stand beside those of the strategy. Weights that are built in: ``weights``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from math import isfinite
-from typing import Any, Final, Protocol
-
-from frontrunner._plugins import Plugins
+from typing import Final, Protocol
 
 from .certificates import Released
-from .parameters import make, parameters_of
+from .own_parts import OwnParts
 from .protocol import BranchView, Command, Needs, RaceView
 from .weights import WEIGHT_NAMES, RewardWeights, Weighed, voters, weigh
 
@@ -32,14 +30,8 @@ class VoteWeight(Protocol):
         ...
 
 
-def _accept(factory: Any) -> Any:
-    if not callable(factory):
-        raise TypeError(f"a class or a function that makes weights is expected, not {factory!r}")
-    return factory
-
-
-WEIGHT_PLUGINS: Final = Plugins[Callable[..., VoteWeight]](
-    "weight", "frontrunner.weights", WEIGHT_NAMES, _accept
+WEIGHT_PLUGINS: Final = OwnParts[VoteWeight](
+    "weight", "frontrunner.weights", WEIGHT_NAMES, "weight"
 )
 
 
@@ -58,28 +50,6 @@ def register_weight(name: str, factory: Callable[..., VoteWeight]) -> None:
         TypeError: if it cannot be called.
     """
     WEIGHT_PLUGINS.register(name, factory)
-
-
-def own_weight_parameters(name: str) -> frozenset[str]:
-    """Names of the parameters that a weight of a user's own has; empty for one that takes any.
-
-    Raises:
-        ValueError: there is no such weight, or it cannot be imported.
-    """
-    return frozenset(parameters_of(WEIGHT_PLUGINS.find(name)) or {})
-
-
-def make_own_weight(name: str, parameters: Mapping[str, Any]) -> VoteWeight:
-    """A weight of a user's own.
-
-    Raises:
-        ValueError: there is no such weight, it cannot be imported, or a parameter is not one of its
-            own, of another type or out of range.
-    """
-    made = make(f"weight {name}", WEIGHT_PLUGINS.find(name), parameters)
-    if not callable(getattr(made, "weight", None)):
-        raise ValueError(f"{name} is no weight: it has no method weight")
-    return made
 
 
 class OwnWeights(RewardWeights):

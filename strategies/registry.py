@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from frontrunner._plugins import Plugins
+from frontrunner._plugins import Plugins, accept_callable
 
 from .beam import Beam, Dvts
 from .best_of_n import BestOfN
@@ -45,14 +45,11 @@ _STRATEGIES: Final[dict[str, Callable[..., Strategy]]] = {
 _METHODS: Final = ("start", "observe", "conclude")
 
 
-def _accept(factory: Any) -> Any:
-    if not callable(factory):
-        raise TypeError(f"a class or a function that makes strategies is expected, not {factory!r}")
-    return factory
-
-
 STRATEGY_PLUGINS: Final = Plugins[Callable[..., Strategy]](
-    "strategy", "frontrunner.strategies", _STRATEGIES, _accept
+    "strategy",
+    "frontrunner.strategies",
+    _STRATEGIES,
+    accept_callable("a class or a function that makes strategies"),
 )
 
 

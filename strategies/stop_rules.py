@@ -24,11 +24,9 @@ from math import inf, log
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, Literal, Protocol, get_args
 
-from frontrunner._plugins import Plugins
-
 from .certificates import Released, certified
 from .checks import at_least_one
-from .parameters import make, parameters_of
+from .own_parts import OwnParts
 from .stopping import flip_risk, leader_probability, majority_probability, sprt_log_ratio
 
 StopName = Literal[
@@ -331,14 +329,8 @@ STOP_RULES: Final[Mapping[StopName, type[Any]]] = MappingProxyType(
 )
 
 
-def _accept(factory: Any) -> Any:
-    if not callable(factory):
-        raise TypeError(f"a class or a function that makes stop rules is expected, not {factory!r}")
-    return factory
-
-
-STOP_PLUGINS: Final = Plugins[Callable[..., StopRule]](
-    "stop rule", "frontrunner.stop_rules", STOP_NAMES, _accept
+STOP_PLUGINS: Final = OwnParts[StopRule](
+    "stop rule", "frontrunner.stop_rules", STOP_NAMES, "settled"
 )
 
 
@@ -357,28 +349,6 @@ def register_stop_rule(name: str, factory: Callable[..., StopRule]) -> None:
         TypeError: if it cannot be called.
     """
     STOP_PLUGINS.register(name, factory)
-
-
-def own_rule_parameters(name: str) -> frozenset[str]:
-    """Names of the parameters that a rule of a user's own has; empty for one that takes any.
-
-    Raises:
-        ValueError: there is no such rule, or it cannot be imported.
-    """
-    return frozenset(parameters_of(STOP_PLUGINS.find(name)) or {})
-
-
-def make_own_rule(name: str, parameters: Mapping[str, Any]) -> StopRule:
-    """A rule of a user's own.
-
-    Raises:
-        ValueError: there is no such rule, it cannot be imported, or a parameter is not one of its
-            own, of another type or out of range.
-    """
-    rule = make(f"stop rule {name}", STOP_PLUGINS.find(name), parameters)
-    if not callable(getattr(rule, "settled", None)):
-        raise ValueError(f"{name} is no stop rule: it has no method settled")
-    return rule
 
 
 @cache

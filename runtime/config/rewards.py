@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from frontrunner._plugins import Plugins
+from frontrunner._plugins import Plugins, accept_callable
 
 from .sections import Gibibytes, KindKey, Seconds, Section, Share, Tokens, Unit
 
@@ -28,16 +28,13 @@ replies; ``own`` is code of your own."""
 _ONE_SCORE: Final = ("classify", "score", "json")
 
 
-def _accept(part: Any) -> Callable[..., Any]:
-    if not callable(part):
-        raise TypeError(f"an async function or a class of reward models is expected, not {part!r}")
-    return part
-
-
 #: Reward models of a user's own. It stands here, and not with the reward models, so that settings
 #: can be checked without importing those.
 REWARD_PLUGINS: Final = Plugins[Callable[..., Any]](
-    "reward model", "frontrunner.rewards", (), _accept
+    "reward model",
+    "frontrunner.rewards",
+    (),
+    accept_callable("an async function or a class of reward models"),
 )
 
 

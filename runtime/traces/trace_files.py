@@ -25,7 +25,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from frontrunner._plugins import Plugins
+from frontrunner._plugins import Plugins, accept_callable
 from frontrunner.strategies.protocol import ProbeAnswer
 
 from ..answers import AnswerClusters, Equivalence
@@ -39,14 +39,11 @@ Reader = Callable[[Path, bytes], Iterator[RecordedQuestion]]
 TraceReader = Callable[[Path, bytes], Iterable[RecordedQuestion] | None]
 
 
-def _accept(reader: Any) -> Any:
-    if not callable(reader):
-        raise TypeError(f"a function that reads traces is expected, not {reader!r}")
-    return reader
-
-
 READER_PLUGINS: Final = Plugins[TraceReader](
-    "trace reader", "frontrunner.trace_readers", (), _accept
+    "trace reader",
+    "frontrunner.trace_readers",
+    (),
+    accept_callable("a function that reads traces"),
 )
 
 

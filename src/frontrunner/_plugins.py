@@ -32,6 +32,21 @@ def is_reference(name: str) -> bool:
     return _REFERENCE.fullmatch(name) is not None
 
 
+def accept_callable(expected: str) -> Callable[[Any], Any]:
+    """What ``Plugins`` accept where all that is known beforehand is that it can be called.
+
+    Args:
+        expected: what it should be, in the error: ``a class or a function that makes strategies``.
+    """
+
+    def accept(part: Any) -> Any:
+        if not callable(part):
+            raise TypeError(f"{expected} is expected, not {part!r}")
+        return part
+
+    return accept
+
+
 class Plugins(Generic[T]):
     """What users have added of one kind; it does not hold what is built in."""
 
@@ -54,7 +69,7 @@ class Plugins(Generic[T]):
             key: what the name is the value of, in error messages; None: ``what``.
         """
         self.registered: dict[str, T] = {}
-        self._what, self._group, self._built_in = what, group, built_in
+        self.what, self._group, self._built_in = what, group, built_in
         self._accept = accept
         self._key = key or what
         self._imported: dict[tuple[str, str], T] = {}
@@ -72,7 +87,7 @@ class Plugins(Generic[T]):
             TypeError: if it is nothing of this kind.
         """
         if name in self.names():
-            raise ValueError(f"{self._what} {name!r} is registered already")
+            raise ValueError(f"{self.what} {name!r} is registered already")
         self.registered[name] = self._accept(part)
 
     def load(self, name: str) -> None:
@@ -85,7 +100,7 @@ class Plugins(Generic[T]):
         """
         if name in self.registered or not is_reference(name):
             return
-        self.registered[name] = self._imported_from(name, f"{self._what} {name!r}")
+        self.registered[name] = self._imported_from(name, f"{self.what} {name!r}")
 
     def find(self, name: str) -> T:
         """
@@ -102,13 +117,13 @@ class Plugins(Generic[T]):
         if len({offer.value for offer in offers}) > 1:
             packages = ", ".join(sorted(f"{_package(o)} ({o.value})" for o in offers))
             raise ValueError(
-                f"{self._what} {name!r} is offered by several packages: {packages}; name the one "
+                f"{self.what} {name!r} is offered by several packages: {packages}; name the one "
                 f"that is meant in the form {_FORM}"
             )
         offer = offers[0]
         key = (offer.name, offer.value)
         if key not in self._imported:
-            told = f"{self._what} {name!r} of the package {_package(offer)}"
+            told = f"{self.what} {name!r} of the package {_package(offer)}"
             self._imported[key] = self._imported_from(offer.value, told)
         return self._imported[key]
 
@@ -178,7 +193,7 @@ class Plugins(Generic[T]):
 
     def _cannot_send(self, name: str, error: Exception) -> str:
         return (
-            f"{self._what} {name!r} is registered with something that another process cannot "
+            f"{self.what} {name!r} is registered with something that another process cannot "
             f"import ({type(error).__name__}: {error}): register a class or a function of a "
             f"module, name it in the form {_FORM}, or use one process alone"
         )

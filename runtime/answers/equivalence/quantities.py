@@ -75,7 +75,7 @@ _PERCENT: Final = re.compile(r"\\?%")
 _DEGREES: Final = re.compile(
     r"\^\s*(?:\\circ(?![A-Za-z])|\{\s*\\circ\s*\}|o(?![A-Za-z]))"
     r"(?: *(?:\\(?:text|mathrm|mbox)\{ *[CFK] *\}|[CFK](?![A-Za-z])))?"
-    r"|\\degree(?![A-Za-z])"
+    r"|\\(?:degree|deg|textdegree)(?![A-Za-z])"
 )
 
 

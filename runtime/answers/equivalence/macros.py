@@ -5,7 +5,7 @@ from typing import Final
 
 from .spelling import END, Rule, alone, close_arguments, replacing
 
-_ROOT: Final = re.compile(r"(?:\\|(?<![A-Za-z\\]))sqrt\s*(?=[(\d])")
+_ROOT: Final = re.compile(r"(?:\\|(?<![A-Za-z\\]))sqrt\s*(?=[(\d]|-\d)")
 _CUBE_ROOT: Final = re.compile(r"(?<![A-Za-z\\])cbrt\s*(?=\()|\\sqrt\[3\]\s*(?=[(\d])")
 _FOURTH_ROOT: Final = re.compile(r"\\sqrt\[4\]\s*(?=[(\d])")
 _ABSOLUTE: Final = re.compile(r"(?<![A-Za-z\\])abs\s*(?=\()")

@@ -47,7 +47,9 @@ _FACTORS = re.compile(
 _DOUBLE_FACTORIAL = re.compile(r"(?<![\w.!)}^_])(\d{1,3})!!(?!!)")
 # The parser takes capital I, with any index, for the imaginary unit, which only programs write so
 # (`4*I`), and reads no `e` with an index.
-_NO_CONSTANT = re.compile(r"(?<![A-Za-z\\\d*])I(?![A-Za-z])|(?<![A-Za-z\\])I(?=_)|(?<![A-Za-z\\])e(?=_)")
+_NO_CONSTANT = re.compile(
+    r"(?<![A-Za-z\\\d*])I(?![A-Za-z])|(?<![A-Za-z\\])I(?=_)|(?<![A-Za-z\\])e(?=_)"
+)
 # The parser takes all that is multiplied after `\sin B \cdot` for the argument.
 _ARGUMENT = re.compile(
     r"(\\(?:sin|cos|tan|cot|sec|csc|ln|log)(?:\^\{?\d\}?)?) ?(\\[a-z]+|[A-Za-z])"
@@ -106,9 +108,14 @@ def _key(tree: Any) -> str:
 def _value_key(expression: Any) -> str:
     expression = _prepared(expression).doit()
     symbols = sorted(expression.free_symbols, key=str)
+    points = range(POINTS if symbols else 1)
+    at_points = [expression.subs(_point(symbols, k)) for k in points]
+    # Powers to a variable are those of complex numbers.
+    if not any(power.exp.free_symbols for power in expression.atoms(sympy.Pow)):
+        at_points = [_with_real_roots(value) for value in at_points]
+    values = [_constant_key(value) for value in at_points]
     if not symbols:
-        return _constant_key(expression)
-    values = [_constant_key(expression.subs(_point(symbols, k))) for k in range(POINTS)]
+        return values[0]
     if all(value == values[0] for value in values):
         return values[0]  # its variables cancel out
     return f"f({';'.join(values)})"
@@ -157,6 +164,15 @@ def _constant_key(value: Any) -> str:
         real = sympy.Integer(0)
     real_key = _decimal_key(real, value)
     return f"{real_key}+{_decimal_key(imaginary, value)}i" if imaginary else real_key
+
+
+def _with_real_roots(value: Any) -> Any:
+    r"""The value with `\sqrt[3]{-8}` as -2, and so all odd roots of negative numbers: SymPy takes the
+    principal root, which is not real."""
+    return value.replace(
+        lambda part: part.is_Pow and part.base == -1 and part.exp.is_Rational and part.exp.q % 2,
+        lambda part: (-1) ** part.exp.p,
+    )
 
 
 def _exact_key(value: Any) -> str:

@@ -33,6 +33,8 @@ _CHARACTERS: Final = {
     "¬": "\\neg ", "⊂": "\\subset ", "⊆": "\\subseteq ", "∥": "\\parallel ", "⊥": "\\perp ",
     "↔": "\\leftrightarrow ", "⇔": "\\Leftrightarrow ", "∘": "\\circ ", "′": "'", "″": "''",
     "￥": "¥", "￡": "£", "￦": "₩",
+    # Python's patterns match them for "i" where case does not count.
+    "İ": "I", "ı": "i",
     "×": "\\times ", "÷": "\\div ", "±": "\\pm ", "∓": "\\mp ", "√": "\\sqrt ", "∛": "\\sqrt[3]",
     "∜": "\\sqrt[4]", "∞": "\\infty ", "∈": "\\in ", "∪": "\\cup ", "∩": "\\cap ", "≠": "\\ne ",
     "≡": "\\equiv ", "∠": "\\angle ", "△": "\\triangle ", "…": "\\ldots ", "⋯": "\\ldots ",

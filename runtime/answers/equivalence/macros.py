@@ -23,6 +23,7 @@ _TURNED: Final = re.compile(
 _UNION_OF_RANGES: Final = re.compile(
     rf"{_TURNED.pattern}(?: ?(?:\\cup|U) ?{re.sub('[?]P<[a-z]+>', '?:', _TURNED.pattern)}){{0,15}}"
 )
+_DIFFERENTIAL: Final = re.compile(r"(?<=[\d)}]) +d([a-z])(?![A-Za-z])")
 _INTEGER: Final = re.compile(r", ?([a-z]) ?\\in ?(?:\\mathbb ?)?\{?[ZN]\}?$")
 _SEPARATOR: Final = re.compile(r" *(?:,? \b(?:or|and) |; ?)(?! )")
 _OR: Final = re.compile(r"\\(?:lor|vee)(?![A-Za-z])")
@@ -64,6 +65,11 @@ def _joined_conditions(text: str) -> str:
     return _AND.sub(" and ", _OR.sub(" or ", text))
 
 
+def _differential(text: str) -> str:
+    """Join `x^2 dx`, which is no word behind a number, in integrals."""
+    return _DIFFERENTIAL.sub(r"d\1", text) if "\\int" in text else text
+
+
 def _any_integer(text: str) -> str:
     r"""Write `k\pi, k \in \mathbb{Z}` as `n\pi`: what an integer is called says nothing."""
     match = _INTEGER.search(text)
@@ -94,12 +100,14 @@ _PLAIN: Final = (
     "arcsin|arccos|arctan|sinh|cosh|tanh|sin|cos|tan|cot|ln|log|exp|pi|theta|alpha|beta|gamma|delta"
     "|lambda|sigma|omega|phi|infinity|infty"
 )
+_FACTORS: Final = "pi|sqrt|theta|alpha|beta|gamma|lambda|omega|phi|rho|sin|cos|tan|ln|log"
 _CALLED: Final = "sec|csc|max|min|gcd|lcm|det"
 
 MACROS: Final[tuple[Rule, ...]] = (
     replacing(r"(?<![A-Za-z\\])(frac|sqrt|binom|times|cdot)(?=[{ ]?[{\d])(?=\{)", r"\\\1"),
     replacing(rf"\\(?:[dtcs]|nice|x)frac{END}", r"\\frac"),
     replacing(rf"\\[dt]binom{END}", r"\\binom"),
+    replacing(r"^\\ce\{([^{}]*(?:\{[^{}]*\}[^{}]*){0,8})\}$", r"\1"),
     replacing(r"\{([^{}\\]*)\\over(?![A-Za-z])([^{}\\]*)\}", r"\\frac{\1}{\2}"),
     replacing(r"\{([^{}\\]*)\\choose(?![A-Za-z])([^{}\\]*)\}", r"\\binom{\1}{\2}"),
     replacing(r"\\(frac|binom)\s*(\d)\s*([\dA-Za-z])", r"\\\1{\2}{\3}"),
@@ -143,11 +151,12 @@ MACROS: Final[tuple[Rule, ...]] = (
         r"^(?:\{\})?[_^]\{?(\d{1,4}|[a-z])\}? ?(?:\\mathrm)?\{?C\}?_\{?(\d{1,4}|[a-z])\}?$",
         r"\\binom{\1}{\2}",
     ),
+    _differential,
     replacing(r"^(\d{1,4}|[a-z]) +choose +(\d{1,4}|[a-z])$", r"\\binom{\1}{\2}"),
     replacing(r"(?<![A-Za-z\\])(?:nCr|binom|choose)\((\d{1,4}), ?(\d{1,4})\)", r"\\binom{\1}{\2}"),
     # A blank behind a denominator ends it: `1/2 x` is half of `x`.
     replacing(
-        r"(/ ?(?:\d+|[a-z]|\\[a-z]+\{\d+\})) +(?=(?:[a-z]|\\(?:pi|theta|sqrt|[a-z]{2,5}))(?![A-Za-z]))",
+        rf"(/ ?(?:\d+|[a-z]|\\[a-z]+\{{\d+\}})) +(?=(?:[a-z]|\\(?:{_FACTORS}))(?![A-Za-z]))",
         r"\1\\cdot ",
     ),
     replacing(rf"(?<![A-Za-z\\])({_PLAIN})(?![A-Za-z])", r"\\\1 "),

@@ -125,6 +125,7 @@ _NAMES: Final = re.compile(
     r"|[A-Z]{3}"  # triangles
     r"|\d'|\d_|^0x|[A-Za-z] \d"  # minutes of arc, numbers in another base, `4h 5m`
     r"|\\(?:vec|nabla).*\\(?:times|cdot)|[A-Z] ?\\times ?[A-Z]"  # products whose kind matters
+    r"|[A-Z]\^(?:\{-1\}|\{?T\}?)[A-Z]|(?<![A-Za-z])[A-Z]{2}\^(?:\{-1\}|\{?T\}?(?![A-Za-z]))"
     r"|\\(?:mathbb|langle)"
     r"|[#@?\"`~;]"
     r"|[-+*/^_=<>]$"  # `B+`, `C++`

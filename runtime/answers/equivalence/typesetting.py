@@ -57,6 +57,7 @@ def _degrees_in_functions(text: str) -> str:
     return text[:begin] + _DEGREES.sub(radians, text[begin:])
 
 
+_BOLD: Final = r"\\(?:mathbf|boldsymbol|bm|pmb|bold)"
 TYPESETTING: Final[tuple[Rule, ...]] = (
     _drop_markdown,
     replacing(r"<\|[a-z_]{1,24}\|>|</?(?:s|b|i|u|p|em|strong|span|bos|eos)>|<br ?/?>|&nbsp;", " "),
@@ -73,6 +74,9 @@ TYPESETTING: Final[tuple[Rule, ...]] = (
     replacing(r"\\\\\[[^\][\\]{0,8}\]", r"\\\\"),
     replacing(rf"(?:\\\\|\\newline{END}|\\)\s*$", ""),
     replacing(rf"\\(?:left|right|middle|[bB]igg?[lrm]?){END}\.?", ""),
+    # The product of two vectors is no product of numbers.
+    replacing(rf"{_BOLD}\{{([a-z])\}}( ?\\times ?){_BOLD}\{{([a-z])\}}", r"\\vec{\1}\2\\vec{\3}"),
+    replacing(rf"\\colon{END} ?", ":"),
     replacing(rf"\\lbrace{END}", r"\\{"),
     replacing(rf"\\rbrace{END}", r"\\}"),
     replacing(rf"\\lbrack{END}", "["),

@@ -167,6 +167,8 @@ def settled_number(text: str) -> str | None:
     number = next((m for m in _NUMBER.finditer(tail, at) if m["name"] is None), None)
     if number is None or not _is_over(tail, number.end()):
         return None
+    if "frac" in tail[at : number.start()]:  # which was read as a number, were it whole
+        return None
     clause = first_clause(tail[at : at + _CLAUSE_CHARS])
     return last_number(text) if "\n" in tail[at:].strip() or "=" not in clause else None
 

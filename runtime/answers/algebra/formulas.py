@@ -37,8 +37,8 @@ _CONFIG = ConversionConfig(lowercase_symbols=False)
 _PRIMED = re.compile(r"([A-Za-z])('{1,3})")
 _TRANSPOSED = re.compile(r"([A-Z])\^(?:\{(?:T|\\top)\}|T(?![A-Za-z])|\\top(?![A-Za-z]))")
 _DERIVATIVE = re.compile(r"([A-Za-df-z])\^\{\(([1-9])\)\}")  # `f^{(3)}`
-# The parser adds whole numbers side by side as if they were mixed numbers, `2(3)` and `(2)(3)`, does
-# not read `\frac{1}{2}(3)`, and calls `\pi` and `i` as functions.
+# The parser adds whole numbers side by side as if they were mixed numbers, `2(3)` and `(2)(3)`,
+# does not read `\frac{1}{2}(3)`, and calls `\pi` and `i` as functions.
 _FACTORS = re.compile(
     r"(?<![\w.^_\\{}])\d+(?:\.\d+)?(?= ?\()"
     r"|\)(?= ?\()|\\(?:frac|binom)\{[^{}]*\}\{[^{}]*\}(?= ?\()"
@@ -167,8 +167,10 @@ def _constant_key(value: Any) -> str:
 
 
 def _with_real_roots(value: Any) -> Any:
-    r"""The value with `\sqrt[3]{-8}` as -2, and so all odd roots of negative numbers: SymPy takes the
-    principal root, which is not real."""
+    r"""The value with `\sqrt[3]{-8}` as -2, and so all odd roots of negative numbers.
+
+    SymPy takes the principal root, which is not real.
+    """
     return value.replace(
         lambda part: part.is_Pow and part.base == -1 and part.exp.is_Rational and part.exp.q % 2,
         lambda part: (-1) ** part.exp.p,

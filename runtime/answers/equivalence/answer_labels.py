@@ -47,7 +47,8 @@ _REASON: Final = re.compile(
 # A sentence about one number: `There are 42 ways`, `The total is 42`.
 _SENTENCE: Final = re.compile(
     r"^(?:So |Thus,? |Hence,? )?(?:[Tt]here (?:are|is|were|will be)"
-    r"|(?:The|the|Its|Their|His|Her|Our|This|That|It)(?: [A-Za-z]+){0,8}? (?:is|are|equals|was|were)(?: equal to)?)"
+    r"|(?:The|the|Its|Their|His|Her|Our|This|That|It)(?: [A-Za-z]+){0,8}?"
+    r" (?:is|are|equals|was|were)(?: equal to)?)"
     r" (?:exactly |a total of )?(?=\$?-?[\d.]+[^=<>]*$)"
 )
 _TURNS: Final = re.compile(
@@ -58,7 +59,7 @@ _OPTION: Final = "(?:[Oo]ption|[Cc]hoice|[Aa]nswer:?)"
 # A letter of a choice with what it stands for: `\textbf{(C)}\ 12`, `\text{Option C}`.
 _CHOICE: Final = re.compile(
     rf"^\s*(?:{TEXT_MACRO}\{{\s*(?:\(([A-J])\)|{_OPTION} ?\(?([A-J])\)?)\s*\}}.*"
-    rf"|{TEXT_MACRO}\{{\s*([A-J])[.:)] [^{{}}]*\}}\s*"
+    rf"|{TEXT_MACRO}\{{\s*([A-J])[.:)]\s[^{{}}]*\}}[^=+*/^]*"
     rf"|(?:{TEXT_MACRO}\{{)?{_OPTION} ?\}}? ?\(?([A-J]|(?<=[ (])[a-j])\)?|\(?([A-J])\) [^=+*/^]*"
     r"|([A-J])[.:] [^=+*/^]+)$"
 )

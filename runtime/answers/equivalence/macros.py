@@ -15,7 +15,8 @@ _FACTORIAL: Final = re.compile(r"(?<![A-Za-z\\])factorial\s*(?=\()")
 _EXPONENT: Final = re.compile(r"\^\s*(?=\()")
 _CIS: Final = re.compile(r"(?:\\|(?<![A-Za-z\\]))cis\s*(?=\()")
 _CIS_OF: Final = re.compile(
-    r"((?:\\|(?<![A-Za-z\\]))cis) *(\\frac(?:\{[^{}]*\}){2}|\\?[a-z]+(?![A-Za-z(])|\d+(?:\.\d+)?(?:\\pi)?)"
+    r"((?:\\|(?<![A-Za-z\\]))cis) *"
+    r"(\\frac(?:\{[^{}]*\}){2}|\\?[a-z]+(?![A-Za-z(])|\d+(?:\.\d+)?(?:\\pi)?)"
 )
 _TURNED: Final = re.compile(
     r"(?P<open>[\]\[(])(?P<inside>[^\[\](){}]*[,;][^\[\](){}]*)(?P<close>[\[\])])"
@@ -83,7 +84,7 @@ def _any_integer(text: str) -> str:
 
 def _ranges_with_turned_brackets(text: str) -> str:
     """Write `]1,2]` as `(1,2]`, as in some countries an open end is a bracket turned round."""
-    if text[:1] != "]" and text[-1:] != "[" or _UNION_OF_RANGES.fullmatch(text) is None:
+    if (text[:1] != "]" and text[-1:] != "[") or _UNION_OF_RANGES.fullmatch(text) is None:
         return text
 
     def usual(match: re.Match[str]) -> str:

@@ -133,7 +133,7 @@ def compound(text: str) -> str:
 
 
 def join_units(text: str) -> str:
-    r"""Write `\text{m}\cdot\text{s}^{-1}` and `\mathrm{m\cdot s^{-1}}` as `\text{m*s}`, one unit."""
+    r"""Write `\text{m}\cdot\text{s}^{-1}` and `\mathrm{m\cdot s^{-1}}` as one unit."""
     match = _UNIT_PRODUCT.search(text)
     if match is not None and _DIGIT.search(text, 0, match.start()):  # else of vectors, or of names
         return _UNIT_PRODUCT.sub(lambda m: f"{m[1]}{m[2] or '*'}{m[3]}}}", text)

@@ -132,7 +132,7 @@ _NAMES: Final = re.compile(
 )
 # Small letters are digits where they cannot be a variable with an index, as in `2a_{12}`.
 _BASED: Final = re.compile(
-    r"(?P<bracket>\()?(?P<digits>-?0*(?:[0-9A-F]+|(?:(?(bracket)|(?=\d*[a-f]\w))[0-9a-f]+))"
+    r"(?P<bracket>\()?(?P<digits>-?0*(?:[0-9A-F]+|(?:(?(bracket)|(?=\d*[a-f][\da-f]))[0-9a-f]+))"
     r"(?:\.[0-9A-F]+)?)(?(bracket)\))"
     r"(?:_\{? ?\(?(?:base ?)?(?P<index>\d{1,2}|[a-z]+)\)?\}?"
     r"| ?\(?base ?(?P<word>\d{1,2}|[a-z]+)\)?)"
@@ -273,6 +273,8 @@ class _Reader:
     def _plus_minus(self, form: str, depth: int) -> Node | None:
         if _PLUS_MINUS.search(form) is None:
             return None
+        if match := _UNEQUAL.match(form):
+            return self._all_but(form[match.end() :], depth)
         both = [self.read(signed, depth + 1) for signed in _both_signs(form)]
         return self._items("{", both, "}", ordered=False)
 

@@ -40,11 +40,29 @@ _WORDS: Final = re.compile(r"[^\W\d_]+(?:[ '.,:;-]+[^\W\d_]+)*[.!?]*")
 _LONG: Final = re.compile(r"(?<![A-Za-z\\{])[^\W\d_]{3}")
 _BESIDE: Final = re.compile(r",? (?:and|or|und|oder|et|ou|y|e|и|или) ")
 # Words for numbers below a hundred, alone or with "hundred" and "thousand".
-_UNITS: Final = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
-    " sixteen seventeen eighteen nineteen"
-).split()
-_TENS: Final = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_UNITS: Final = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
+_TENS: Final = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _NUMBERS: Final = {word: value for value, word in enumerate(_UNITS)} | {
     word: 10 * value for value, word in enumerate(_TENS, 2)
 }
@@ -78,8 +96,13 @@ def _fold(text: str) -> str:
     """Write `Yes`, `YES` and `New York` in small letters, but leave `A`, `AB` and `X+y` alone."""
     if "\\" in text:
         return text
-    words = text.lower() in _SHORT or (
-        is_words(text) and (_THREE.search(text) is not None or not text.isascii())
+    words = (
+        text.lower() in _SHORT
+        or (is_words(text) and _THREE.search(text) is not None)
+        or (
+            # Short words of other scripts are no products.
+            len(text) > 1 and not text.isascii() and _WORDS.fullmatch(text) is not None
+        )
     )
     # `Mr. Smith` is `Mr Smith`, and `J.K. Rowling` is `J. K. Rowling`.
     return " ".join(text.casefold().replace(".", " ").rstrip("!? ").split()) if words else text

@@ -51,9 +51,10 @@ _PLACEHOLDER: Final = re.compile(
 )
 _NO_WORD: Final = re.compile(r"\\[A-Za-z]+|[\W_]+")
 _BLANK: Final = re.compile(
-    r"(?:\\text\s?\{|[<\[(])?(?:\s|\\[lcv]?dots[cbo]?|\\square|\\Box|\\q?quad|\\[,;:! _]|\\\Z|\.|…|⋯|_"
-    r"|□|\\(?:underline|phantom|hspace|text)\{(?:\s|\\q?quad|\\hspace\{\w{1,8}\}|_|\\_|[\d.]{1,4}(?:cm|em|pt))*\}"
-    r"|\\phantom\{\w{0,8}\}|\?)*+[>\])}]?"
+    r"(?:\\text\s?\{|[<\[(])?(?:\s|\\[lcv]?dots[cbo]?|\\square|\\Box|\\q?quad|\\[,;:! _]|\\\Z|\.|…|⋯"
+    r"|_|□|\\phantom\{\w{0,8}\}|\?|\\(?:underline|hspace|text)"
+    r"\{(?:\s|\\q?quad|\\hspace\{\w{1,8}\}|_|\\_|[\d.]{1,4}(?:cm|em|pt))*\}"
+    r")*+[>\])}]?"
 )
 _PLACEHOLDER_CHARS: Final = 80
 _TYPESET: Final = r"(?:\s|\$|\\[()\[\],;:! ]|\\q?quad\b|~|&){0,16}+"

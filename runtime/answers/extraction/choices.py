@@ -72,7 +72,9 @@ _SMALL: Final = re.compile(
     r"\s*(?:\(([a-hj])\)|([a-hj])\)|[*_]{1,3}\(?([a-hj])\)?[*_]{1,3}|([a-dfgh]))\.?\s*"
 )
 # What shows that no further letter follows one.
-_GOES_ON: Final = re.compile(r"[ ]?(?:[.:!\n。！]|(?!(?:and|or|und|oder|et|ou|y|o|e|и|или)\b)\w+\W)")
+_GOES_ON: Final = re.compile(
+    r"[ ]?(?:[.:!\n。！]|(?!(?:and|or|und|oder|et|ou|y|o|e|и|или)\b)\w+\W)"
+)
 _BARE_LINE: Final = re.compile(r"(?!\s*[-*•]\s+[A-J]\s+\S)[ \t>#•-]{0,8}(?=\S)")
 
 

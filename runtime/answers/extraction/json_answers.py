@@ -104,9 +104,7 @@ def _is_mark(text: str, piece: Piece) -> bool:
 
 def _may_be_mark(piece: Piece) -> bool:
     """Whether it is a few numbers or nothing, which are no data within a sentence."""
-    return not piece.value or (
-        _are_numbers(piece.value) and len(piece.value) <= _MAX_MARK_ITEMS
-    )
+    return not piece.value or (_are_numbers(piece.value) and len(piece.value) <= _MAX_MARK_ITEMS)
 
 
 def _is_reference(text: str, piece: Piece, before: Piece) -> bool:

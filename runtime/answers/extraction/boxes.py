@@ -51,8 +51,8 @@ _PLACEHOLDER: Final = re.compile(
 )
 _NO_WORD: Final = re.compile(r"\\[A-Za-z]+|[\W_]+")
 _BLANK: Final = re.compile(
-    r"(?:\\text\s?\{|[<\[(])?(?:\s|\\[lcv]?dots[cbo]?|\\square|\\Box|\\q?quad|\\[,;:! _]|\\\Z|\.|…|⋯"
-    r"|_|□|\\phantom\{\w{0,8}\}|\?|\\(?:underline|hspace|text)"
+    r"(?:\\text\s?\{|[<\[(])?(?:\s|\\[lcv]?dots[cbo]?|\\square|\\Box|\\q?quad|\\[,;:! _]|\\\Z|\.|…"
+    r"|⋯|_|□|\\phantom\{\w{0,8}\}|\?|\\(?:underline|hspace|text)"
     r"\{(?:\s|\\q?quad|\\hspace\{\w{1,8}\}|_|\\_|[\d.]{1,4}(?:cm|em|pt))*\}"
     r")*+[>\])}]?"
 )

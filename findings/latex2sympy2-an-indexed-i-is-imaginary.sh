@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # latex2sympy2_extended: I with any index is the imaginary unit, so the currents I_1 and I_2 are equal
 #
-# latex2sympy2_extended 1.11.0, and so for math-verify 0.9.0. The index is dropped, and an exponent with it. Other capitals with an index are
-# variables of their own.
+# latex2sympy2_extended 1.11.0, and so for math-verify 0.9.0. The index is dropped, and an exponent
+# with it. Other capitals with an index are variables of their own.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -41,8 +41,10 @@ _REMARK: Final = re.compile(
 )
 # An answer in words, with or without a macro around it, and its reason.
 _ALL_WORDS: Final = re.compile(rf"\s*{TEXT_MACRO}\{{\s*([^\W\d_][^{{}}\\]*)\}}\s*")
+_WORD_FIRST: Final = re.compile(r"[^\W\d_]{3}")
 _REASON: Final = re.compile(
-    r"(?<=\w)\s*(?:,|[-\u2013\u2014])? (?:since|because|as it|as the)\b .*$"
+    r"^((?:[Yy]es|[Nn]o|[Tt]rue|[Ff]alse|[Ee]ven|[Oo]dd|[Cc]orrect|[Ii]ncorrect)(?=,? )"
+    r"|[^\W\d_]+(?=, )),? (?:since|because|as it|as the)\b.*$"
 )
 # A sentence about one number: `There are 42 ways`, `The total is 42`.
 _SENTENCE: Final = re.compile(
@@ -61,7 +63,7 @@ _CHOICE: Final = re.compile(
     rf"^\s*(?:{TEXT_MACRO}\{{\s*(?:\(([A-J])\)|{_OPTION} ?\(?([A-J])\)?)\s*\}}.*"
     rf"|{TEXT_MACRO}\{{\s*([A-J])[.:)]\s[^{{}}]*\}}[^=+*/^]*"
     rf"|(?:{TEXT_MACRO}\{{)?{_OPTION} ?\}}? ?\(?([A-J]|(?<=[ (])[a-j])\)?|\(?([A-J])\) [^=+*/^]*"
-    r"|([A-J])[.:] [^=+*/^]+)$"
+    r"|([A-J])[.:] (?![A-Z]\.)[^=+*/^]+)$"
 )
 
 
@@ -106,8 +108,9 @@ def _choose(text: str) -> str:
 
 def _drop_remark(text: str) -> str:
     if match := _ALL_WORDS.fullmatch(text):
-        return _REASON.sub("", match[1])
-    return _REMARK.sub("", text) if re.search(r"\d|\\", text) else _REASON.sub("", text)
+        return _REASON.sub(r"\1", match[1])
+    formula = re.search(r"\d|\\", text) and not _WORD_FIRST.match(text)
+    return _REMARK.sub("", text) if formula else _REASON.sub(r"\1", text)
 
 
 LABELS: Final[tuple[Rule, ...]] = (

@@ -139,9 +139,6 @@ _BASED: Final = re.compile(
 )
 # As programs write them: `0x1F`, `0b101`.
 _PREFIXED: Final = re.compile(r"(-?)0(?:[xX]([0-9A-Fa-f]+)|b ?([01]+)|o ?([0-7]+))")
-# A sum formula of chemistry, or indexed names side by side: `H_2O` is `H2O`.
-_CHEMICAL: Final = re.compile(r"(?=.*\d)(?:[A-Z][a-z]?(?:_?\d{1,2}|_\{\d{1,2}\})?){1,16}")
-_INDEX_MARKS: Final = re.compile(r"[_{}]")
 _BASES: Final = {
     "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8",
     "nine": "9", "ten": "10", "twelve": "12", "sixteen": "16",
@@ -487,8 +484,6 @@ def _atom(form: str) -> Node:
             number %= int(modulus)  # a residue class is the same by each of its members
         value = spelled(number) if number is not None else match[1]
         return Leaf(f"'{value} mod {modulus}'")
-    if _CHEMICAL.fullmatch(form):
-        return _spelled(_INDEX_MARKS.sub("", form))
     if _OPAQUE.fullmatch(form) or _NAMES.search(form) or is_words(form):
         return _measured(form) or _spelled(form)
     return Formula(form) if _may_be_parsed(form) else _spelled(form)

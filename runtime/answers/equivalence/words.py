@@ -38,6 +38,14 @@ no on in is it or of to at am pm up us we he me my by do go if an as be so ok hi
 _SHORT: Final = frozenset(_TWO_LETTERS.split())
 _WORDS: Final = re.compile(r"[^\W\d_]+(?:[ '.,:;-]+[^\W\d_]+)*[.!?]*")
 _LONG: Final = re.compile(r"(?<![A-Za-z\\{])[^\W\d_]{3}")
+# A sum formula of chemistry: `H_2O` is `H2O`. No index of one is 1, as those of variables are.
+_CHEMICAL: Final = re.compile(
+    r"(?=.*\d)(?![A-F]+_\{?1[1-6]\}?\Z)(?:(?P<element>H|Li|Be|B|C|N|O|F|Na|Mg|Al|Si|P|S|Cl|K|Ca|Ti|V|Cr|Mn|Fe|Co|Ni|Cu|Zn"
+    r"|As|Br|Kr|Ag|Sn|I|Xe|Ba|Pt|Au|Hg|Pb|U)"
+    r"(?:(?:_?(?!1(?!\d))\d{1,2}|_\{\d{1,2}\})(?!(?P=element)(?![a-z])))?){1,16}"
+)
+_INDEX_MARKS: Final = re.compile(r"[_{}]")
+_STOP: Final = re.compile(r"(?<=[^\W\d_])\.")
 _BESIDE: Final = re.compile(r",? (?:and|or|und|oder|et|ou|y|e|и|или) ")
 # Words for numbers below a hundred, alone or with "hundred" and "thousand".
 _UNITS: Final = [
@@ -96,6 +104,8 @@ def _fold(text: str) -> str:
     """Write `Yes`, `YES` and `New York` in small letters, but leave `A`, `AB` and `X+y` alone."""
     if "\\" in text:
         return text
+    if _CHEMICAL.fullmatch(text):
+        return _INDEX_MARKS.sub("", text)
     words = (
         text.lower() in _SHORT
         or (is_words(text) and _THREE.search(text) is not None)
@@ -105,7 +115,7 @@ def _fold(text: str) -> str:
         )
     )
     # `Mr. Smith` is `Mr Smith`, and `J.K. Rowling` is `J. K. Rowling`.
-    return " ".join(text.casefold().replace(".", " ").rstrip("!? ").split()) if words else text
+    return " ".join(_STOP.sub(" ", text.casefold()).rstrip("!? ").split()) if words else text
 
 
 def _signs(text: str) -> str:
@@ -120,7 +130,13 @@ def _side_by_side(text: str) -> str:
 
 
 def _number_in_words(text: str) -> str:
-    """Write `twenty-one` and `二十一` as 21."""
+    """Write `twenty-one` and `二十一` as 21, alone or in a list."""
+    if "," in text:
+        read = [_number_in_words(part.strip()) for part in text.split(",")]
+        return ", ".join(read) if all(map(str.isdecimal, read)) else text
+    if text.startswith(("minus ", "negative ")):
+        read = _number_in_words(text.partition(" ")[2])
+        return f"-{read}" if read.isdecimal() else text
     if _HAN_NUMBER.fullmatch(text):
         return str(_han_number(text))
     words = text.replace("-", " ").split()
@@ -150,7 +166,7 @@ def _han_number(text: str) -> int:
         if value < 10:
             digit = value
         elif value == 10_000:
-            total, below, digit = (total + below + digit) * value, 0, 0
+            total, below, digit = (total + below + digit or 1) * value, 0, 0
         else:
             below, digit = below + (digit or 1) * value, 0
     return total + below + digit

@@ -133,7 +133,7 @@ def _number_in_words(text: str) -> str:
     """Write `twenty-one` and `二十一` as 21, alone or in a list."""
     if "," in text:
         read = [_number_in_words(part.strip()) for part in text.split(",")]
-        return ", ".join(read) if all(map(str.isdecimal, read)) else text
+        return ",".join(read) if all(map(str.isdecimal, read)) else text
     if text.startswith(("minus ", "negative ")):
         read = _number_in_words(text.partition(" ")[2])
         return f"-{read}" if read.isdecimal() else text

@@ -5,30 +5,58 @@ the whole text. Where the format is known, ``format`` reads it, piece by piece i
 """
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from .format import CHANNEL, LOOKED_BACK, MESSAGE_ENDS, is_quoted
 
-#: The tags between which model families think: what opens, and what closes it.
+#: The tags between which model families think: what opens, and what closes it. Some are written in
+#: capitals, or with a blank before the end.
 _TAGS: Final = {
     "<think>": "</think>",
     "<thinking>": "</thinking>",
     "<thought>": "</thought>",
     "<reasoning>": "</reasoning>",
     "<seed:think>": "</seed:think>",
+    "<mm:think>": "</mm:think>",
+    "<ifm|think>": "</ifm|think>",
+    "<ifm|think_fast>": "</ifm|think_fast>",
+    "<ifm|think_faster>": "</ifm|think_faster>",
+    "<longcat_think>": "</longcat_think>",
     "<|begin_of_thought|>": "<|end_of_thought|>",
-    "[THINK]": "[/THINK]",
+    "<|start_thinking|>": "<|end_thinking|>",  # Cohere
+    "<|channel>": "<channel|>",  # Gemma 4
+    "<unused94>": "<unused95>",  # MedGemma
+    "<|inner_prefix|>": "<|inner_suffix|>",  # Apertus
+    "<|open|>think<|sep|>": "<|close|>think<|sep|>",  # Kimi K3
+    "<|plamo:begin_think:plamo|>": "<|plamo:end_think:plamo|>",
+    "[think]": "[/think]",  # Mistral
     "◁think▷": "◁/think▷",
 }
 _CLOSING: Final = {closing: opening for opening, closing in _TAGS.items()}
-_TAG: Final = re.compile("|".join(map(re.escape, (*_TAGS, *_CLOSING))))
+# Hunyuan's tags may have a suffix of their own: `<think:6124c78e>`.
+_SUFFIXED: Final = r"</?think:\w{1,16}>"
+
+
+def _any_of(tags: Iterable[str]) -> str:
+    return "|".join(re.escape(tag).replace(">", r"\s?>") for tag in tags)
+
+
+_TAG: Final = re.compile(f"{_any_of((*_TAGS, *_CLOSING))}|{_SUFFIXED}", re.I)
 #: What ends a thinking while it is being written.
 END_OF_THINKING: Final = re.compile(
-    "|".join((*map(re.escape, _CLOSING), r"<\|channel\|>\s{0,8}final\b"))
+    rf"{_any_of(_CLOSING)}|{_SUFFIXED.replace('?', '', 1)}|(?-i:<\|channel\|>\s{{0,8}}final\b)",
+    re.I,
 )
+# Granite thinks in words, if it begins so.
+_GRANITE: Final = re.compile(r"\s{0,8}Here(?:'s| is) my thought process:")
+_GRANITE_REPLY: Final = re.compile(r"Here(?:'s| is) my response:\s?")
 # OpenAI's harmony format: messages on channels, of which only `final` is for the reader.
 # `commentary` holds calls of tools and what is said about them.
 _THOUGHT_CHANNEL: Final = "analysis"
+# What is left of it where an engine drops special tokens: `analysisWe add.assistantfinal5`.
+_BARE_ANALYSIS: Final = re.compile(r"analysis(?=[A-Z\d\"'(\\$])")
+_BARE_FINAL: Final = "assistantfinal"
 _MESSAGE_END: Final = re.compile("|".join(map(re.escape, MESSAGE_ENDS)))
 
 
@@ -41,11 +69,16 @@ def without_thinking(text: str) -> str:
     """
     if "<|channel|>" in text:
         text = _without_analysis(text)
+    elif _BARE_ANALYSIS.match(text):
+        text = text.rpartition(_BARE_FINAL)[2] if _BARE_FINAL in text else ""
+    elif _GRANITE.match(text):
+        reply = _GRANITE_REPLY.search(text)
+        text = text[reply.end() :] if reply else ""
     said: list[str] = []
     kept_to = 0  # where what is said goes on
     inside: str | None = None  # the tag that opened the thinking
     for match in _TAG.finditer(text):
-        tag = match[0]
+        tag = _spelled(match[0])
         if inside is None and _quoted(text, match.start()):
             continue
         if inside is None and tag in _TAGS:
@@ -58,6 +91,11 @@ def without_thinking(text: str) -> str:
     if inside is None:
         said.append(text[kept_to:])
     return "".join(said)
+
+
+def _spelled(tag: str) -> str:
+    tag = "".join(tag.split()).lower()
+    return tag.partition(":")[0] + ">" if tag.startswith(("<think:", "</think:")) else tag
 
 
 def _quoted(text: str, position: int) -> bool:

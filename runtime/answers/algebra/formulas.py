@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable
 from fractions import Fraction
 from hashlib import sha256
+from math import prod
 from typing import Any
 
 import sympy
@@ -35,6 +36,20 @@ _MAX_EXACT_CHARS = 200
 _CONFIG = ConversionConfig(lowercase_symbols=False)
 _PRIMED = re.compile(r"([A-Za-z])('{1,3})")
 _TRANSPOSED = re.compile(r"([A-Z])\^(?:\{(?:T|\\top)\}|T(?![A-Za-z])|\\top(?![A-Za-z]))")
+_DERIVATIVE = re.compile(r"([A-Za-df-z])\^\{\(([1-9])\)\}")  # `f^{(3)}`
+# The parser adds whole numbers side by side as if they were mixed numbers, `2(3)` and `(2)(3)`,
+# does not read `\frac{1}{2}(3)`, and calls `\pi` and `i` as functions.
+_FACTORS = re.compile(
+    r"(?<![\w.^_\\{}])\d+(?:\.\d+)?(?= ?\()"
+    r"|\)(?= ?\()|\\(?:frac|binom)\{[^{}]*\}\{[^{}]*\}(?= ?\()"
+    r"|\\pi(?= ?\()|(?<![A-Za-z\\])i(?= ?\()"
+)
+_DOUBLE_FACTORIAL = re.compile(r"(?<![\w.!)}^_])(\d{1,3})!!(?!!)")
+# The parser takes capital I, with any index, for the imaginary unit, which only programs write so
+# (`4*I`), and reads no `e` with an index.
+_NO_CONSTANT = re.compile(
+    r"(?<![A-Za-z\\\d*])I(?![A-Za-z])|(?<![A-Za-z\\])I(?=_)|(?<![A-Za-z\\])e(?=_)"
+)
 # The parser takes all that is multiplied after `\sin B \cdot` for the argument.
 _ARGUMENT = re.compile(
     r"(\\(?:sin|cos|tan|cot|sec|csc|ln|log)(?:\^\{?\d\}?)?) ?(\\[a-z]+|[A-Za-z])"
@@ -64,6 +79,10 @@ def key_of(latex: str) -> str:
 
 def _read(latex: str) -> Any:
     text = _PRIMED.sub(lambda m: f"{m[1]}_{{{'prime' * len(m[2])}}}", latex)
+    text = _DERIVATIVE.sub(lambda m: f"{m[1]}_{{{'prime' * int(m[2])}}}", text)
+    text = _FACTORS.sub(r"\g<0>\\cdot ", text)
+    text = _DOUBLE_FACTORIAL.sub(lambda m: str(prod(range(int(m[1]), 0, -2))), text)
+    text = _NO_CONSTANT.sub(lambda m: r"\iota " if m[0] == "I" else r"\varepsilon ", text)
     text = _TRANSPOSED.sub(r"\1_{T}", text)
     text = _ARGUMENT.sub(r"\1(\2)", text)
     return latex2sympy(text, normalization_config=None, conversion_config=_CONFIG)
@@ -89,9 +108,14 @@ def _key(tree: Any) -> str:
 def _value_key(expression: Any) -> str:
     expression = _prepared(expression).doit()
     symbols = sorted(expression.free_symbols, key=str)
+    points = range(POINTS if symbols else 1)
+    at_points = [expression.subs(_point(symbols, k)) for k in points]
+    # Powers to a variable are those of complex numbers.
+    if not any(power.exp.free_symbols for power in expression.atoms(sympy.Pow)):
+        at_points = [_with_real_roots(value) for value in at_points]
+    values = [_constant_key(value) for value in at_points]
     if not symbols:
-        return _constant_key(expression)
-    values = [_constant_key(expression.subs(_point(symbols, k))) for k in range(POINTS)]
+        return values[0]
     if all(value == values[0] for value in values):
         return values[0]  # its variables cancel out
     return f"f({';'.join(values)})"
@@ -140,6 +164,17 @@ def _constant_key(value: Any) -> str:
         real = sympy.Integer(0)
     real_key = _decimal_key(real, value)
     return f"{real_key}+{_decimal_key(imaginary, value)}i" if imaginary else real_key
+
+
+def _with_real_roots(value: Any) -> Any:
+    r"""The value with `\sqrt[3]{-8}` as -2, and so all odd roots of negative numbers.
+
+    SymPy takes the principal root, which is not real.
+    """
+    return value.replace(
+        lambda part: part.is_Pow and part.base == -1 and part.exp.is_Rational and part.exp.q % 2,
+        lambda part: (-1) ** part.exp.p,
+    )
 
 
 def _exact_key(value: Any) -> str:

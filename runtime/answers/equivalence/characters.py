@@ -10,7 +10,7 @@ _CHARACTERS: Final = {
     **dict.fromkeys("\u00b7\u22c5\u2219\u2022", "\\cdot "),
     **dict.fromkeys("°º˚", "^\\circ "),
     **dict.fromkeys("\u2019\u2018\u2032\u02b9", "'"),
-    **dict.fromkeys("\u201c\u201d\u201e\u00ab\u00bb", '"'),
+    **dict.fromkeys("\u201c\u201d\u201e\u00ab\u00bb「」『』", '"'),
     **dict.fromkeys("、，", ","),
     **dict.fromkeys("。．", "."),
     **dict.fromkeys("\u066b", "."),  # the decimal and thousands separators of Arabic
@@ -30,6 +30,11 @@ _CHARACTERS: Final = {
     **dict.fromkeys("✓✔✅！？", ""),
     **dict.fromkeys("【〔", "["),
     **dict.fromkeys("】〕", "]"),
+    "¬": "\\neg ", "⊂": "\\subset ", "⊆": "\\subseteq ", "∥": "\\parallel ", "⊥": "\\perp ",
+    "↔": "\\leftrightarrow ", "⇔": "\\Leftrightarrow ", "∘": "\\circ ", "′": "'", "″": "''",
+    "￥": "¥", "￡": "£", "￦": "₩",
+    # Python's patterns match them for "i" where case does not count.
+    "İ": "I", "ı": "i",
     "×": "\\times ", "÷": "\\div ", "±": "\\pm ", "∓": "\\mp ", "√": "\\sqrt ", "∛": "\\sqrt[3]",
     "∜": "\\sqrt[4]", "∞": "\\infty ", "∈": "\\in ", "∪": "\\cup ", "∩": "\\cap ", "≠": "\\ne ",
     "≡": "\\equiv ", "∠": "\\angle ", "△": "\\triangle ", "…": "\\ldots ", "⋯": "\\ldots ",

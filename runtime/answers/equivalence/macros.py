@@ -5,7 +5,7 @@ from typing import Final
 
 from .spelling import END, Rule, alone, close_arguments, replacing
 
-_ROOT: Final = re.compile(r"(?:\\|(?<![A-Za-z\\]))sqrt\s*(?=[(\d])")
+_ROOT: Final = re.compile(r"(?:\\|(?<![A-Za-z\\]))sqrt\s*(?=[(\d]|-\d)")
 _CUBE_ROOT: Final = re.compile(r"(?<![A-Za-z\\])cbrt\s*(?=\()|\\sqrt\[3\]\s*(?=[(\d])")
 _FOURTH_ROOT: Final = re.compile(r"\\sqrt\[4\]\s*(?=[(\d])")
 _ABSOLUTE: Final = re.compile(r"(?<![A-Za-z\\])abs\s*(?=\()")
@@ -13,6 +13,19 @@ _FLOOR: Final = re.compile(r"(?<![A-Za-z\\])floor\s*(?=\()")
 _CEILING: Final = re.compile(r"(?<![A-Za-z\\])ceil(?:ing)?\s*(?=\()")
 _FACTORIAL: Final = re.compile(r"(?<![A-Za-z\\])factorial\s*(?=\()")
 _EXPONENT: Final = re.compile(r"\^\s*(?=\()")
+_CIS: Final = re.compile(r"(?:\\|(?<![A-Za-z\\]))cis\s*(?=\()")
+_CIS_OF: Final = re.compile(
+    r"((?:\\|(?<![A-Za-z\\]))cis) *"
+    r"(\\frac(?:\{[^{}]*\}){2}|\\?[a-z]+(?![A-Za-z(])|\d+(?:\.\d+)?(?:\\pi)?)"
+)
+_TURNED: Final = re.compile(
+    r"(?P<open>[\]\[(])(?P<inside>[^\[\](){}]*[,;][^\[\](){}]*)(?P<close>[\[\])])"
+)
+_UNION_OF_RANGES: Final = re.compile(
+    rf"{_TURNED.pattern}(?: ?(?:\\cup|U) ?{re.sub('[?]P<[a-z]+>', '?:', _TURNED.pattern)}){{0,15}}"
+)
+_DIFFERENTIAL: Final = re.compile(r"(?<=[\d)}]) +d([a-z])(?![A-Za-z])")
+_INTEGER: Final = re.compile(r", ?([a-z]) ?\\in ?(?:\\mathbb ?)?\{?[ZN]\}?$")
 _SEPARATOR: Final = re.compile(r" *(?:,? \b(?:or|and) |; ?)(?! )")
 _OR: Final = re.compile(r"\\(?:lor|vee)(?![A-Za-z])")
 _AND: Final = re.compile(r"\\(?:land|wedge)(?![A-Za-z])")
@@ -48,9 +61,38 @@ def _ranges(text: str) -> bool:
 
 def _joined_conditions(text: str) -> str:
     r"""Write `x>2 \lor x<-2` in words; between statements without a relation the signs stay."""
-    if "\\" not in text or _CONDITION.search(text) is None:
+    if "\\" not in text or (_CONDITION.search(text) is None and text.count("=") < 2):
         return text
     return _AND.sub(" and ", _OR.sub(" or ", text))
+
+
+def _differential(text: str) -> str:
+    """Join `x^2 dx`, which is no word behind a number, in integrals."""
+    return _DIFFERENTIAL.sub(r"d\1", text) if "\\int" in text else text
+
+
+def _any_integer(text: str) -> str:
+    r"""Write `k\pi, k \in \mathbb{Z}` as `n\pi`: what an integer is called says nothing."""
+    match = _INTEGER.search(text)
+    if match is None:
+        return text
+    name, said = match[1], text[: match.start()]
+    if name == "n" or re.search(r"(?<![A-Za-z\\])n(?![A-Za-z])", said):
+        return said
+    return re.sub(rf"(?<![A-Za-z\\]){name}(?![A-Za-z])", "n", said)
+
+
+def _ranges_with_turned_brackets(text: str) -> str:
+    """Write `]1,2]` as `(1,2]`, as in some countries an open end is a bracket turned round."""
+    if (text[:1] != "]" and text[-1:] != "[") or _UNION_OF_RANGES.fullmatch(text) is None:
+        return text
+
+    def usual(match: re.Match[str]) -> str:
+        opening = "(" if match["open"] == "]" else match["open"]
+        closing = ")" if match["close"] == "[" else match["close"]
+        return f"{opening}{match['inside']}{closing}"
+
+    return _TURNED.sub(usual, text)
 
 
 # Functions that are known without a backslash; after some a parenthesis must follow, since they are
@@ -59,12 +101,14 @@ _PLAIN: Final = (
     "arcsin|arccos|arctan|sinh|cosh|tanh|sin|cos|tan|cot|ln|log|exp|pi|theta|alpha|beta|gamma|delta"
     "|lambda|sigma|omega|phi|infinity|infty"
 )
+_FACTORS: Final = "pi|sqrt|theta|alpha|beta|gamma|lambda|omega|phi|rho|sin|cos|tan|ln|log"
 _CALLED: Final = "sec|csc|max|min|gcd|lcm|det"
 
 MACROS: Final[tuple[Rule, ...]] = (
     replacing(r"(?<![A-Za-z\\])(frac|sqrt|binom|times|cdot)(?=[{ ]?[{\d])(?=\{)", r"\\\1"),
     replacing(rf"\\(?:[dtcs]|nice|x)frac{END}", r"\\frac"),
     replacing(rf"\\[dt]binom{END}", r"\\binom"),
+    replacing(r"^\\ce\{([^{}]*(?:\{[^{}]*\}[^{}]*){0,8})\}$", r"\1"),
     replacing(r"\{([^{}\\]*)\\over(?![A-Za-z])([^{}\\]*)\}", r"\\frac{\1}{\2}"),
     replacing(r"\{([^{}\\]*)\\choose(?![A-Za-z])([^{}\\]*)\}", r"\\binom{\1}{\2}"),
     replacing(r"\\(frac|binom)\s*(\d)\s*([\dA-Za-z])", r"\\\1{\2}{\3}"),
@@ -76,6 +120,8 @@ MACROS: Final[tuple[Rule, ...]] = (
     _closing(_ROOT, r"\sqrt{", "}"),
     replacing(r"\\sqrt(?: +([A-Za-z])| *(\\[a-z]+))(?![A-Za-z{\[])", r"\\sqrt{\1\2}"),
     replacing(r"\\sqrt *(\\(?:frac|sqrt)(?:\{[^{}]*\}){1,2})", r"\\sqrt{\1}"),
+    replacing(_CIS_OF.pattern, r"\1(\2)"),
+    _closing(_CIS, r"e^{i\cdot (", ")}"),
     _closing(_ABSOLUTE, "|", "|"),
     _closing(_FLOOR, r"\lfloor ", r"\rfloor "),
     _closing(_CEILING, r"\lceil ", r"\rceil "),
@@ -83,7 +129,7 @@ MACROS: Final[tuple[Rule, ...]] = (
     _closing(_EXPONENT, "^{", "}"),
     replacing(r"\^(-\d+|-[A-Za-z])(?![A-Za-z\d])", r"^{\1}"),
     replacing(r"(?<=[A-Za-z])\^\{?\\prime(?![A-Za-z])\}?", "'"),
-    replacing(rf"\\not ?=|\\neq?{END}", r"\\ne "),
+    replacing(rf"\\not ?=|\\neq?{END}|=/=", r"\\ne "),
     replacing(rf"\\(le|ge)q(?:slant|q)?{END}", r"\\\1"),
     replacing(rf"<=|\\le{END}\s*", r"\\le "),
     replacing(rf">=|\\ge{END}\s*", r"\\ge "),
@@ -102,16 +148,26 @@ MACROS: Final[tuple[Rule, ...]] = (
     replacing(r"(?<![A-Za-z\\])log2(?=\()", r"\\log_2"),
     replacing(r"(?:\\|(?<![A-Za-z\\]))(?:a)(sin|cos|tan)(?=\()", r"\\arc\1"),
     replacing(rf"\\div{END}", "/"),
+    replacing(
+        r"^(?:\{\})?[_^]\{?(\d{1,4}|[a-z])\}? ?(?:\\mathrm)?\{?C\}?_\{?(\d{1,4}|[a-z])\}?$",
+        r"\\binom{\1}{\2}",
+    ),
+    _differential,
     replacing(r"^(\d{1,4}|[a-z]) +choose +(\d{1,4}|[a-z])$", r"\\binom{\1}{\2}"),
     replacing(r"(?<![A-Za-z\\])(?:nCr|binom|choose)\((\d{1,4}), ?(\d{1,4})\)", r"\\binom{\1}{\2}"),
+    # A blank behind a denominator ends it: `1/2 x` is half of `x`.
+    replacing(
+        rf"(/ ?(?:\d+|[a-z]|\\[a-z]+\{{\d+\}})) +(?=(?:[a-z]|\\(?:{_FACTORS}))(?![A-Za-z]))",
+        r"\1\\cdot ",
+    ),
     replacing(rf"(?<![A-Za-z\\])({_PLAIN})(?![A-Za-z])", r"\\\1 "),
     replacing(rf"(?<![A-Za-z\\])({_CALLED})(?=\()", r"\\\1"),
-    replacing(r"(?<=[(\[,+\- ])(?:inf|oo)(?=[)\],])", r"\\infty "),
+    replacing(r"(?<=[(\[,+\- ])(?:inf|oo)(?=[)\],])|^inf$|(?<=^[-+])(?:inf|oo)$", r"\\infty "),
     replacing(r"(?<=[)\]]) ?U ?(?=[(\[])", r"\\cup "),
     replacing(r"^([a-z]) in (?=[\[(\\])", r"\1\\in "),
-    replacing(r"^\]([^\[\](){}]*,[^\[\](){}]*)\[$", r"(\1)"),
+    _ranges_with_turned_brackets,
     replacing(r"^([a-z]) ?\\in ?\\mathbb\{R\} ?, ?(?=\1)", ""),
-    replacing(r", ?[a-z] ?\\in ?\\mathbb\{[ZN]\}$", ""),
+    _any_integer,
     replacing(r"\\mathbb ?\{?R\}?(?= ?(?:\\setminus|\\backslash|-) ?\\\{)", r"(-\\infty,\\infty)"),
     replacing(rf"\\infinity{END}|\+\s*\\infty{END}", r"\\infty "),
     replacing(

@@ -19,15 +19,22 @@ _MATHEMATICS: Final = frozenset(
 )  # fmt: skip
 _NUMBER: Final = r"[-+]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)"
 _POWER: Final = r"(?:\^(?:\d|\{-?\d\}))?"
-_WORD: Final = re.compile(r"[A-Za-z]+")
+_WORD: Final = re.compile(r"[^\W\d_]+")
 _IN_MACRO: Final = re.compile(
     rf"(\s*)({TEXT_MACRO})\{{(\s*)([^{{}}\\]*?)\s*\}}\s*(?:\^\s*(?:\d|\{{-?\d\}}))?\s*$"
 )
 _UPRIGHT: Final = re.compile(r"\\(?:math|bm|bold)")
+_UPRIGHT_MACRO: Final = r"\\(?:text|textrm|mathrm|mbox|hbox)\s*"
 _UNIT_PRODUCT: Final = re.compile(
-    rf"({TEXT_MACRO}\{{\s*[A-Za-z/]{{1,6}}\s*)\}}(?:\^(?:\d|\{{-?\d\}}))?\s*"
-    rf"(?:\\cdot|/|\\,|\s)\s*{TEXT_MACRO}\{{\s*([A-Za-z]{{1,4}})\s*\}}"
+    rf"({_UPRIGHT_MACRO}\{{\s*[A-Za-z/*]{{1,6}}\s*)\}}(?:\^(?:\d|\{{-?\d\}}))?\s*"
+    rf"(?:(/)|\\cdot|\\,|\s)\s*{_UPRIGHT_MACRO}\{{\s*([A-Za-z]{{1,4}})\s*\}}"
 )
+# A unit of several parts in one macro: `\mathrm{m\cdot s^{-2}}`.
+_PARTS_OF_UNIT: Final = re.compile(
+    rf"(?<=[\d}})\s])({_UPRIGHT_MACRO}\{{ *)"
+    r"([A-Za-z](?:[A-Za-z\d ~/.*()]|\^-?\d|\^\{-?\d\}|\\(?:cdot|times|[,;: ]))*)\}$"
+)
+_DIGIT: Final = re.compile(r"\d")
 _BARE_SI: Final = re.compile(r"^\\(?:num|ang)\{([^{}]*)\}$")
 _FRACTION_OF_UNITS: Final = re.compile(
     rf"(?<=[\d}})]) *\\frac\{{ *{TEXT_MACRO}\{{[A-Za-z ]*\}}\}}\{{ *{TEXT_MACRO}\{{[A-Za-z ]*\}}"
@@ -44,20 +51,17 @@ _GLUED: Final = (
 )
 _IN_WORDS: Final = re.compile(
     r"(?P<core>.*(?:[\d})\]]|\\pi))"
-    rf"(?: +(?P<words>[A-Za-z].*)|(?P<glued>(?:{_GLUED})(?![A-Za-z]).*))"
+    rf"(?: +(?P<words>[^\W\d_].*)|(?P<glued>(?:{_GLUED})(?![A-Za-z]).*))"
 )
 _UNIT_WORDS: Final = re.compile(
-    rf"[A-Za-z]+\.?{_POWER}(?:(?: ?/ ?| |-|\\cdot ?|\*)[A-Za-z]+\.?{_POWER})*"
+    rf"[^\W\d_]+\.?{_POWER}(?:(?: ?/ ?| |-|\\cdot ?|\*)[^\W\d_]+\.?{_POWER})*"
 )
 _FORMULA_WORDS: Final = re.compile(
     r"(?<![A-Za-z\\])[A-Za-z]{3}|\\(?:text|mbox|mathrm)|\d [A-Za-z]+,? \d"
 )
 _PLAIN_NUMBER: Final = re.compile(rf"{_NUMBER}(?:/\d+)?|[-+]?\\frac\{{\d+\}}\{{\d+\}}")
 _CLOCK: Final = re.compile(r"^(\d{1,2}(?::\d{2}){0,2}) *([AaPp])\.? ?[Mm]\.?$")
-_MAGNIFIED: Final = re.compile(
-    rf"({_NUMBER}) *(hundred|thousand|lakh|million|crore|billion|trillion)s?\b *(.*)",
-    re.IGNORECASE,
-)
+_MAGNIFIED: Final = re.compile(rf"({_NUMBER}) *({'|'.join(ZEROS)})\b\.? *(.*)", re.IGNORECASE)
 _DOZENS: Final = re.compile(r"([-+]?\d{1,9}) dozen\b *(.*)", re.IGNORECASE)
 _CENTS: Final = re.compile(
     r"(\d{1,60}(?:\.\d{1,20})?) *(?:cents?|pence|penny|pennies)", re.IGNORECASE
@@ -68,14 +72,18 @@ _CURRENCY_BEFORE: Final = re.compile(
     r"|(?:Rs\.?|USD|EUR|GBP|INR|JPY|CNY|RMB) ?)\s*(?=[-+]?[\d.])"
 )
 _CURRENCY_BEHIND: Final = re.compile(r"(?<=\d)\s*(?:[€£¥₹₩₽₺฿₫₱]|(?:USD|EUR|GBP|INR|JPY|CNY|RMB)$)")
+# Of those that change the number: half, parts of ten, before and after, and more, or less.
+_CHANGING: Final = "半成折前後后多余余以増增減减東西南北左右分倍度零点又"
 _BESIDE: Final = re.compile(rf"({_NUMBER}) ?([{''.join(ZEROS_BESIDE)}])(.*)")
 # What is counted, in scripts that write it without a space.
-_COUNTED: Final = re.compile(rf"^({_NUMBER})\s?[^\x00-\x7f\W\d_]{{1,4}}$")
+_COUNTED: Final = re.compile(
+    rf"^({_NUMBER})\s?(?![^\W\d_]{{0,3}}[{_CHANGING}])[\u2e80-\u9fff\uac00-\ud7af]{{1,4}}$"
+)
 _PERCENT: Final = re.compile(r"\\?%")
 _DEGREES: Final = re.compile(
     r"\^\s*(?:\\circ(?![A-Za-z])|\{\s*\\circ\s*\}|o(?![A-Za-z]))"
     r"(?: *(?:\\(?:text|mathrm|mbox)\{ *[CFK] *\}|[CFK](?![A-Za-z])))?"
-    r"|\\degree(?![A-Za-z])"
+    r"|\\(?:degree|deg|textdegree)(?![A-Za-z])"
 )
 
 
@@ -125,8 +133,16 @@ def compound(text: str) -> str:
 
 
 def join_units(text: str) -> str:
-    r"""Write `\text{m}\cdot\text{s}^{-1}` as one unit."""
-    return _UNIT_PRODUCT.sub(r"\1/\2}", text)
+    r"""Write `\text{m}\cdot\text{s}^{-1}` and `\mathrm{m\cdot s^{-1}}` as one unit."""
+    match = _UNIT_PRODUCT.search(text)
+    if match is not None and _DIGIT.search(text, 0, match.start()):  # else of vectors, or of names
+        return _UNIT_PRODUCT.sub(lambda m: f"{m[1]}{m[2] or '*'}{m[3]}}}", text)
+    return _PARTS_OF_UNIT.sub(_plain_parts, text)
+
+
+def _plain_parts(match: re.Match[str]) -> str:
+    parts = re.sub(r"\\(?:cdot|times|[,;: ]) *", "*", match[2])
+    return f"{match[1]}{re.sub(r'[{}]', '', parts)}}}"
 
 
 def drop_unit(text: str) -> str:
@@ -213,7 +229,7 @@ def _is_unit(words: str, core: str) -> bool:
     plain = _PLAIN_NUMBER.fullmatch(core.strip()) is not None
     if len(first) > 1 and first in SPELLINGS:
         return True
-    return plain and (len(first) >= 3 or first in SPELLINGS)
+    return plain and (len(first) >= 3 or not first.isascii() or first in SPELLINGS)
 
 
 def _is_unit_macro(match: re.Match[str], core: str) -> bool:

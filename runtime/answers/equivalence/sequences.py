@@ -8,7 +8,9 @@ _GROUPED: Final = re.compile(r"([-+]?)(\d{1,3}(?:,\d{3})+)(\.\d*)?")
 _EUROPEAN: Final = re.compile(r"([-+]?\d{1,3}(?:\.\d{3})+),(\d+)")
 # Groups of two digits, as in India. Without a group that begins with a zero it may be a list.
 _INDIAN: Final = re.compile(r"[-+]?\d{1,2}(?:,\d{2})+,\d{3}(?:\.\d*)?")
-_SWISS: Final = re.compile(r"[-+]?\d{1,3}(?:'\d{3})+(?:\.\d*)?")
+_SWISS: Final = re.compile(r"[-+]?\d{1,3}(?:(?:'\d{3})+|(?:_\d{3})+)(?:\.\d*)?")
+_BETWEEN_ITEMS: Final = re.compile(r"[,;] ")
+_MARKS_OF_GROUPS: Final = re.compile(r"[, '_]")
 _DOTTED: Final = re.compile(r"[-+]?\d{1,3}(?:\.\d{3}){2,}")
 # Inside a formula: `1,000x`, `3 \times 1,000`, where nothing else is separated by commas.
 _IN_FORMULA: Final = re.compile(r"(?<![\d,._])(\d{1,3}(?:,\d{3})+)(?![\d,])")
@@ -69,23 +71,31 @@ def group_thousands(text: str) -> str:
     that number: whether a model meant the one or the other cannot be seen, but that both branches
     wrote the same can. Its items are sorted before, as those of all lists are when compared.
     """
-    if "," not in text and " " not in text and "'" not in text and text.count(".") < 2:
+    if not _MARKS_OF_GROUPS.search(text) and text.count(".") < 2:
         return text
     if match := _EUROPEAN.fullmatch(text):
         return f"{match[1].replace('.', '')}.{match[2]}"
     if _SPACED.fullmatch(text):
         return text.replace(" ", "")
     if _SWISS.fullmatch(text):
-        return text.replace("'", "")
+        return text.replace("'", "").replace("_", "")
     if _DOTTED.fullmatch(text):
         return text.replace(".", "")
     if _INDIAN.fullmatch(text) and ",0" in text:
         return text.replace(",", "")
     if _GROUPED.fullmatch(text):
         return _ungrouped(text)
-    if text[:1] in "([" and text[-1:] in ")]" and encloses(text):
-        inner = split_top_level(text[1:-1], ", ")
-        return f"{text[0]}{', '.join(map(_ungrouped, inner))}{text[-1]}" if len(inner) > 1 else text
+    for opening, closing in (("(", ")"), ("[", "]"), ("\\{", "\\}"), ("(", "]"), ("[", ")")):
+        if not (
+            text.startswith(opening)
+            and text.endswith(closing)
+            and encloses(text.removeprefix("\\"))
+        ):
+            continue
+        # A blank or a semicolon separates items where commas only group digits.
+        inner = split_top_level(text[len(opening) : -len(closing)], _BETWEEN_ITEMS)
+        listed = ", ".join(map(_ungrouped, inner))
+        return f"{opening}{listed}{closing}" if len(inner) > 1 else text
     items = split_top_level(text, ", ")
     if len(items) > 1:
         text = ", ".join(map(_ungrouped, items))

@@ -20,7 +20,7 @@ TEXT_MACRO: Final = (
     r"|ensuremath)\s*"
 )
 _TEXT: Final = re.compile(TEXT_MACRO + r"\{")
-_NUMBER: Final = re.compile(r"\d+(?:\.\d+)?")
+_NUMBER: Final = re.compile(r"\d{1,3}(?:,\d{3})+(?![,\d])|-?\d+(?:\.\d+)?")
 _SPACES: Final = re.compile(r" +")
 
 

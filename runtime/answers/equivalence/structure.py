@@ -6,7 +6,7 @@ branches finish. Algebra has its say leaf by leaf: a worker gives each formula a
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -97,7 +97,8 @@ def key_of(
                 keys = list(dict.fromkeys(keys))
             if not node.ordered:
                 keys.sort()
-            if len(keys) == 1 and node.opening == "{" and whole:
+            # The set of the empty set is not empty.
+            if len(keys) == 1 and node.opening == "{" and whole and node.items != (_EMPTY,):
                 return keys[0]
             return f"{node.opening}{','.join(keys)}{node.closing}"
 
@@ -124,14 +125,20 @@ _NAMES: Final = re.compile(
     r"|[A-Z]{3}"  # triangles
     r"|\d'|\d_|^0x|[A-Za-z] \d"  # minutes of arc, numbers in another base, `4h 5m`
     r"|\\(?:vec|nabla).*\\(?:times|cdot)|[A-Z] ?\\times ?[A-Z]"  # products whose kind matters
+    r"|[A-Z]\^(?:\{-1\}|\{?T\}?)[A-Z]|(?<![A-Za-z])[A-Z]{2}\^(?:\{-1\}|\{?T\}?(?![A-Za-z]))"
     r"|\\(?:mathbb|langle)"
     r"|[#@?\"`~;]"
     r"|[-+*/^_=<>]$"  # `B+`, `C++`
 )
+# Small letters are digits where they cannot be a variable with an index, as in `2a_{12}`.
 _BASED: Final = re.compile(
-    r"\(?(-?[0-9A-F]+(?:\.[0-9A-F]+)?)\)?"
-    r"(?:_\{? ?\(?(?:base ?)?(\d{1,2}|[a-z]+)\)?\}?| ?\(?base ?(\d{1,2}|[a-z]+)\)?)"
+    r"(?P<bracket>\()?(?P<digits>-?0*(?:[0-9A-F]+|(?:(?(bracket)|(?=\d*[a-f][\da-f]))[0-9a-f]+))"
+    r"(?:\.[0-9A-F]+)?)(?(bracket)\))"
+    r"(?:_\{? ?\(?(?:base ?)?(?P<index>\d{1,2}|[a-z]+)\)?\}?"
+    r"| ?\(?base ?(?P<word>\d{1,2}|[a-z]+)\)?)"
 )
+# As programs write them: `0x1F`, `0b101`.
+_PREFIXED: Final = re.compile(r"(-?)0(?:[xX]([0-9A-Fa-f]+)|b ?([01]+)|o ?([0-7]+))")
 _BASES: Final = {
     "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8",
     "nine": "9", "ten": "10", "twelve": "12", "sixteen": "16",
@@ -144,14 +151,20 @@ _LABELLED: Final = re.compile(
     r"((?:\\[a-z]+ ?)?[A-Za-z]{1,24}(?:_\w|_\{\w+\})?'?(?:\([^()=]{1,8}\))?)=(?!=)"
 )
 _LABEL: Final = re.compile(r"[A-Za-z|\\][A-Za-z|\\_{}'()\d,= ]*")
+_PLUS_MINUS: Final = re.compile(rf"\\pm{END} ?")  # `\pmod` begins alike
+_MINUS_PLUS: Final = re.compile(rf"\\mp{END} ?")
 _POINT: Final = re.compile(r"\([A-Za-z](?:_\d)?(?:,[A-Za-z](?:_\d)?)+\)")
 _PLAIN_ABSOLUTE: Final = re.compile(r"\|([A-Za-z])\|")
 _COMPARISON: Final = re.compile(rf"<|>|\\(?:le|ge|ne){END} ?")
 _BUILDER: Final = re.compile(r"\\\{([A-Za-z])(?:\\in ?\\mathbb\{R\})?(?:\\mid|\||:)(.+)\\\}")
 _WITHOUT: Final = re.compile(r"\(-\\infty,\\infty\)(?:\\setminus|\\backslash|-)\\\{(.+)\\\}")
+_UNEQUAL: Final = re.compile(r"[A-Za-z]\\ne ?")
+_RELATION: Final = re.compile(rf"=|{_COMPARISON.pattern}")
 _FLIPPED: Final = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le", "\\ne": "\\ne"}
 _PARSEABLE: Final = re.compile(r"[A-Za-z0-9\\+\-*/^_(){}\[\]|!.,=<>'& ]+")
 _LONG_LITERAL: Final = re.compile(rf"[\d.]{{{MAX_PARSED_DIGITS + 1}}}")
+_EMPTY: Final = Formula("\\emptyset")
+_ALL_BUT: Final = "all but{"
 _LEFT_OPEN: Final = Leaf("-oo")
 _RIGHT_OPEN: Final = Leaf("oo")
 
@@ -191,6 +204,9 @@ class _Reader:
             return None
         if all(_COMPARISON.search(part) for part in parts):
             return self._conditions(parts, depth)
+        if match := _UNEQUAL.match(form):  # `x \ne 2, 3`
+            rest = form[match.end() :]
+            return None if _RELATION.search(rest) else self._all_but(rest, depth)
         dotted = any("\\ldots" in part for part in parts)
         return self._items("{", self._members(parts, depth), "}", dotted)
 
@@ -252,8 +268,10 @@ class _Reader:
         return Items("matrix[", tuple(read), "]", ordered=True)
 
     def _plus_minus(self, form: str, depth: int) -> Node | None:
-        if "\\pm" not in form:
+        if _PLUS_MINUS.search(form) is None:
             return None
+        if match := _UNEQUAL.match(form):
+            return self._all_but(form[match.end() :], depth)
         both = [self.read(signed, depth + 1) for signed in _both_signs(form)]
         return self._items("{", both, "}", ordered=False)
 
@@ -298,15 +316,20 @@ class _Reader:
 
     def _union_of(self, parts: list[str], depth: int) -> Node:
         read = [self.read(part, depth + 1) for part in parts]
-        return Items("union{", tuple(read), "}", ordered=False)
+        left_out = _gaps(read)
+        return Items("union{", tuple(read), "}", False) if left_out is None else _without(left_out)
 
     def _all_but(self, value: str, depth: int) -> Node:
-        at = self.read(value, depth + 1)
-        return Items("union{", (_interval(None, at, True), _interval(at, None, True)), "}", False)
+        """All numbers without some, which are separated by commas."""
+        signed = (sign for part in split_top_level(value, ",") for sign in _both_signs(part))
+        return _without([self.read(part, depth + 1) for part in signed])
 
     def _conditions(self, parts: list[str], depth: int) -> Node:
         """Several conditions that all hold: a lower and an upper bound are one range."""
         read = [self.read(part, depth + 1) for part in parts]
+        without = [node for node in read if isinstance(node, Items) and node.opening == _ALL_BUT]
+        if len(without) == len(read):
+            return _without([at for node in without for at in node.items])
         if len(read) == 2:
             bounds = [n for n in read if isinstance(n, Items) and len(n.items) == 2]
             low = next((n for n in bounds if n.items[1] == _RIGHT_OPEN), None)
@@ -330,7 +353,9 @@ class _Reader:
         if len(sides) != len(signs) + 1 or not all(sides):
             return None
         if len(sides) == 2:
-            if _is_symbol(sides[1]):
+            # Of two symbols the later one in the alphabet is taken for the unknown.
+            both = _is_symbol(sides[0]) and _is_symbol(sides[1])
+            if _is_symbol(sides[1]) and not (both and sides[0] > sides[1]):
                 sides, signs = sides[::-1], [_FLIPPED[signs[0]]]
             if _is_symbol(sides[0]) and sides[0] not in sides[1]:
                 return self._bounded(self.read(sides[1], depth + 1), signs[0], sides[1], depth)
@@ -356,10 +381,10 @@ class _Reader:
 
 def _both_signs(form: str) -> tuple[str, ...]:
     """What `\\pm` stands for; `\\mp` is the other sign."""
-    if "\\pm" not in form:
+    if _PLUS_MINUS.search(form) is None:
         return (form,)
-    upper = re.sub(r"\\pm ?", "+", re.sub(r"\\mp ?", "-", form))
-    lower = re.sub(r"\\pm ?", "-", re.sub(r"\\mp ?", "+", form))
+    upper = _PLUS_MINUS.sub("+", _MINUS_PLUS.sub("-", form))
+    lower = _PLUS_MINUS.sub("-", _MINUS_PLUS.sub("+", form))
     return upper.removeprefix("+"), lower
 
 
@@ -369,6 +394,29 @@ def _interval(low: Node | None, high: Node | None, open_ended: bool) -> Items:
     closing = ")" if open_ended or high is None else "]"
     ends = (_LEFT_OPEN if low is None else low, _RIGHT_OPEN if high is None else high)
     return Items(opening, ends, closing, ordered=True)
+
+
+def _without(values: Sequence[Node]) -> Items:
+    """All numbers but some."""
+    return Items(_ALL_BUT, tuple(values), "}", ordered=False, distinct=True)
+
+
+def _gaps(parts: Sequence[Node]) -> list[Node] | None:
+    r"""What open ranges leave out where they leave out nothing but single numbers: 2 of
+    `(-\infty,2)\cup(2,\infty)`. None: they are no such ranges."""
+    ranges = [node for node in parts if isinstance(node, Items) and len(node.items) == 2]
+    if len(ranges) < len(parts) or any(
+        (node.opening, node.closing) != ("(", ")") for node in ranges
+    ):
+        return None
+    lows, highs = ([node.items[end] for node in ranges] for end in (0, 1))
+    if lows.count(_LEFT_OPEN) != 1 or highs.count(_RIGHT_OPEN) != 1:
+        return None
+    lows.remove(_LEFT_OPEN)
+    highs.remove(_RIGHT_OPEN)
+    same = len({*lows}) == len(lows) and {*lows} == {*highs}
+    # Ranges that overlap leave out less: each has to end behind its beginning.
+    return lows if same and not any(_is_empty(*node.items) for node in ranges) else None
 
 
 def _within(low: Node, high: Node, sign: str) -> Node | None:
@@ -419,17 +467,31 @@ def _atom(form: str) -> Node:
     if match := _CLOCK.fullmatch(form):
         return Leaf(f"'{match[1]}{match[2]}{match[3] or ''}'")
     if match := _BASED.fullmatch(form):
-        named = match[2] or match[3]
+        named = match["index"] or match["word"]
         base = named if named.isdigit() else _BASES.get(named)
         if base is not None:
-            return Leaf(f"'{match[1]}_{base}'")
+            return _in_base(match["digits"], base)
+    if match := _PREFIXED.fullmatch(form):
+        base = next(
+            base
+            for base, digits in zip(("16", "2", "8"), match.groups()[1:], strict=True)
+            if digits
+        )
+        return _in_base(match[1] + match[match.lastindex or 0], base)
     if match := _MODULO.fullmatch(form):
-        number = exact_number(match[1])
+        number, modulus = exact_number(match[1]), match[2] or match[3]
+        if number is not None and modulus.isdecimal() and len(modulus) < 20 and int(modulus):
+            number %= int(modulus)  # a residue class is the same by each of its members
         value = spelled(number) if number is not None else match[1]
-        return Leaf(f"'{value} mod {match[2] or match[3]}'")
+        return Leaf(f"'{value} mod {modulus}'")
     if _OPAQUE.fullmatch(form) or _NAMES.search(form) or is_words(form):
         return _measured(form) or _spelled(form)
     return Formula(form) if _may_be_parsed(form) else _spelled(form)
+
+
+def _in_base(digits: str, base: str) -> Leaf:
+    sign = "-" if digits.startswith("-") else ""
+    return Leaf(f"'{sign}{digits.lstrip('-0').upper() or '0'}_{base}'")
 
 
 def _measured(form: str) -> Node | None:

@@ -11,7 +11,7 @@ _ROWS: Final = re.compile(rf"\\(?:begin|end)\{{(?:{_ENVIRONMENT})\}}(?:\{{[lcr| 
 _FUNCTION: Final = re.compile(r"\\?(?<![A-Za-z])(?:sin|cos|tan|cot|sec|csc|cis)(?![A-Za-z])")
 _DEGREES: Final = re.compile(
     r"(?:\{(?P<braced>\d{1,9})\}|(?P<plain>(?:\d{1,9}(?:\.\d{1,9})?)?[A-Za-z]?)(?<=\w))\s*"
-    r"(?:\^\s*\{\s*\\circ\s*\}|\^\s*(?:\\circ|o)(?![A-Za-z])|\\degree(?![A-Za-z])"
+    r"(?:\^\s*\{\s*\\circ\s*\}|\^\s*(?:\\circ|o)(?![A-Za-z])|\\(?:degree|deg|textdegree)(?![A-Za-z])"
     r"| ?(?:\\text\{\s*)?deg(?:rees?)?(?![A-Za-z])\s*\}?)"
 )
 
@@ -45,8 +45,10 @@ def _rows_as_list(text: str) -> str:
 def _degrees_in_functions(text: str) -> str:
     r"""Write `\sin 30^\circ` as `\sin(\frac{30\pi}{180})`, before degrees are dropped as a unit."""
     function = _FUNCTION.search(text)
-    if function is None or "=" in text:
+    if function is None:
         return text
+    if "=" in text:  # each side is a statement of its own
+        return "=".join(map(_degrees_in_functions, text.split("=")))
 
     def radians(match: re.Match[str]) -> str:
         return rf"(\frac{{{match['braced'] or match['plain']}\pi}}{{180}})"
@@ -55,12 +57,16 @@ def _degrees_in_functions(text: str) -> str:
     return text[:begin] + _DEGREES.sub(radians, text[begin:])
 
 
+_BOLD: Final = r"\\(?:mathbf|boldsymbol|bm|pmb|bold)"
 TYPESETTING: Final[tuple[Rule, ...]] = (
     _drop_markdown,
-    replacing(r"<\|[a-z_]{1,24}\|>|</?(?:s|b|i|u|p|em|strong|span|bos|eos)>|&nbsp;", " "),
+    replacing(r"<\|[a-z_]{1,24}\|>|</?(?:s|b|i|u|p|em|strong|span|bos|eos)>|<br ?/?>|&nbsp;", " "),
     replacing(r"^#{1,4} +", ""),
     replacing(rf"\\(?:dots|cdots|ldots|dotsc|dotsb){END}|(?<!\.)\.\.\.(?!\.)", r"\\ldots "),
     replacing(r"\\(?:begin|end)\{(?:equation|displaymath|math|center)\*?\}", ""),
+    replacing(r"(?<=\$)( ?\d[\d,.]*) ?(?:[Mm]|mn)\.?$", r"\1 million"),
+    replacing(r"(?<=\$)( ?\d[\d,.]*) ?(?:B|bn)\.?$", r"\1 billion"),
+    replacing(r"(?<=\$)( ?\d[\d,.]*) ?[Kk]\.?$", r"\1 thousand"),
     replacing(r"(?<![A-Za-z])(?:US|AU|CA|NZ|HK|A|C|S)\\?\$(?= ?\d)", ""),
     replacing(r"\\?\$", ""),
     replacing(r"(?<!\\)\\[()\[\]]", ""),  # the look-behind keeps the line break `\\`
@@ -68,11 +74,19 @@ TYPESETTING: Final[tuple[Rule, ...]] = (
     replacing(r"\\\\\[[^\][\\]{0,8}\]", r"\\\\"),
     replacing(rf"(?:\\\\|\\newline{END}|\\)\s*$", ""),
     replacing(rf"\\(?:left|right|middle|[bB]igg?[lrm]?){END}\.?", ""),
+    # The product of two vectors is no product of numbers.
+    replacing(rf"{_BOLD}\{{([a-z])\}}( ?\\times ?){_BOLD}\{{([a-z])\}}", r"\\vec{\1}\2\\vec{\3}"),
+    replacing(rf"\\colon{END} ?", ":"),
     replacing(rf"\\lbrace{END}", r"\\{"),
     replacing(rf"\\rbrace{END}", r"\\}"),
     replacing(rf"\\lbrack{END}", "["),
     replacing(rf"\\rbrack{END}", "]"),
-    replacing(r"\\(?:hspace|vspace|hphantom|phantom|label|tag)\*?\{[^{}]*\}", ""),
+    replacing(r"\\(?:hspace|vspace|hphantom|vphantom|phantom|label|tag)\*?\{[^{}]*\}", ""),
+    replacing(rf"\\(?:strut|noindent|centering){END}", ""),
+    # The end of a proof, and the number of an equation, behind the answer.
+    replacing(r"(?<=\S) *\\(?:blacksquare|square|Box|qed|qedsymbol|hfill)\s*$", ""),
+    replacing(r"\\q?quad *\\(?:text|mbox|textrm)\{ *\(\d{1,3}[a-z]?\) *\}$", ""),
+    replacing(r"\\(?:underbrace|overbrace)\{([^{}]*)\}", r"\1"),
     replacing(
         r"\\(?:hskip|kern|vskip) ?-?[\d.]{1,6} ?(?:pt|em|ex|cm|mm|mu)|\\hfill(?![A-Za-z])", ""
     ),

@@ -5,8 +5,20 @@ from typing import Final
 
 #: Zeros that a word stands for.
 ZEROS: Final[Mapping[str, int]] = {
-    "hundred": 2, "thousand": 3, "lakh": 5, "million": 6, "crore": 7, "billion": 9, "trillion": 12,
-}  # fmt: skip
+    word: zeros
+    for zeros, words in {
+        2: "hundred hundreds hundert сто",
+        3: "thousand thousands tausend mil mille mila тысяча тысячи тысяч тыс",
+        5: "lakh lakhs",
+        6: "million millions millionen mio millón millones milhão milhões milione milioni milion"
+        " miliony milionów milyon juta miljoen миллион миллиона миллионов млн triệu",
+        7: "crore crores",
+        9: "billion billions milliarde milliarden mrd milliard milliards miliardo miliardi miliard"
+        " miliardy miliardów milyar miljard миллиард миллиарда миллиардов млрд tỷ",
+        12: "trillion trillions",
+    }.items()
+    for word in words.split()
+}
 #: The same in Chinese, Japanese and Korean, where they stand beside the digits.
 ZEROS_BESIDE: Final[Mapping[str, int]] = {
     "十": 1, "百": 2, "千": 3, "万": 4, "萬": 4, "만": 4, "亿": 8, "億": 8, "억": 8,
@@ -94,11 +106,17 @@ upwards downwards forward forwards backward backwards inward outward above below
 greater smaller higher lower larger older younger taller shorter faster slower heavier lighter
 bc ad bce ce am pm profit loss gain surplus deficit increase decrease clockwise counterclockwise
 anticlockwise or and to not no only each factorial squared cubed times minus plus over mod
-millionen milliarden millones mil millions billions tenth tenths hundredth hundredths thousandth
+tenth tenths hundredth hundredths thousandth
 thousandths half halves third thirds quarter quarters fourth fourths fifth fifths sixth sixths
 eighth eighths score gross percentile ago later earlier before after early late hot cold
 positive negative if when for dozen base double
 cent cents pence penny pennies
+mehr weniger plus moins más mas menos mais meno più больше меньше более менее раза раз
+nord süd sud ost est ouest oeste este norte sur sul leste ovest север юг восток запад
+links rechts izquierda derecha esquerda direita gauche droite sinistra destra
+millardi billones billionen bilhão bilhões bilhao billón billon milhares centenas
+metade mitad moitié hälfte половина demi halb halbe media meio meia mezzo
+prozentpunkte halbjahre назад тому vor nach antes depois después despues avant après apres
 """
 #: Words that change what the number beside them says: `10 north`, `3 more`, `44 BC`.
 COUNTING_WORDS: Final = frozenset(_COUNTING.split()) | RADIANS | ZEROS.keys()

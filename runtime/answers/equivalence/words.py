@@ -5,8 +5,23 @@ from typing import Final
 
 from .spelling import Rule, replacing
 
-# What is said in words and in signs.
+# What is said in words and in signs, without an article.
 _SIGNS: Final = {
+    "null set": r"\emptyset",
+    "no real solution": r"\emptyset",
+    "no real solutions": r"\emptyset",
+    "no solutions exist": r"\emptyset",
+    "no solution exists": r"\emptyset",
+    "there is no solution": r"\emptyset",
+    "there are no solutions": r"\emptyset",
+    "there are no real solutions": r"\emptyset",
+    "real numbers": r"(-\infty,\infty)",
+    "integers": r"\mathbb{Z}",
+    "all integers": r"\mathbb{Z}",
+    "dne": "does not exist",
+    "infinity": r"\infty",
+    "minus infinity": r"-\infty",
+    "negative infinity": r"-\infty",
     "no solution": r"\emptyset",
     "no solutions": r"\emptyset",
     "empty set": r"\emptyset",
@@ -23,6 +38,48 @@ no on in is it or of to at am pm up us we he me my by do go if an as be so ok hi
 _SHORT: Final = frozenset(_TWO_LETTERS.split())
 _WORDS: Final = re.compile(r"[^\W\d_]+(?:[ '.,:;-]+[^\W\d_]+)*[.!?]*")
 _LONG: Final = re.compile(r"(?<![A-Za-z\\{])[^\W\d_]{3}")
+# A sum formula of chemistry: `H_2O` is `H2O`. No index of one is 1, as those of variables are.
+_CHEMICAL: Final = re.compile(
+    r"(?=.*\d)(?![A-F]+_\{?1[1-6]\}?\Z)(?:(?P<element>H|Li|Be|B|C|N|O|F|Na|Mg|Al|Si|P|S|Cl|K|Ca|Ti|V|Cr|Mn|Fe|Co|Ni|Cu|Zn"
+    r"|As|Br|Kr|Ag|Sn|I|Xe|Ba|Pt|Au|Hg|Pb|U)"
+    r"(?:(?:_?(?!1(?!\d))\d{1,2}|_\{\d{1,2}\})(?!(?P=element)(?![a-z])))?){1,16}"
+)
+_INDEX_MARKS: Final = re.compile(r"[_{}]")
+_STOP: Final = re.compile(r"(?<=[^\W\d_])\.")
+_BESIDE: Final = re.compile(r",? (?:and|or|und|oder|et|ou|y|e|и|или) ")
+# Words for numbers below a hundred, alone or with "hundred" and "thousand".
+_UNITS: Final = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
+_TENS: Final = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+_NUMBERS: Final = {word: value for value, word in enumerate(_UNITS)} | {
+    word: 10 * value for value, word in enumerate(_TENS, 2)
+}
+_SCALES: Final = {"hundred": 100, "thousand": 1_000, "million": 1_000_000}
+_MAX_NUMBER_WORDS: Final = 12
+_HAN: Final = {digit: value for value, digit in enumerate("〇一二三四五六七八九")} | {
+    "零": 0, "两": 2, "兩": 2, "十": 10, "百": 100, "千": 1_000, "万": 10_000, "萬": 10_000,
+}  # fmt: skip
+_HAN_NUMBER: Final = re.compile(f"[{''.join(_HAN)}]{{1,12}}")
 _MACRO: Final = re.compile(r"\\[A-Za-z]+\*?(?:\{[a-z]+\*?\})?")
 _THREE: Final = re.compile(r"[^\W\d_]{3}")
 _FOUR: Final = re.compile(r"[^\W\d_]{4}")
@@ -47,12 +104,72 @@ def _fold(text: str) -> str:
     """Write `Yes`, `YES` and `New York` in small letters, but leave `A`, `AB` and `X+y` alone."""
     if "\\" in text:
         return text
-    words = text.lower() in _SHORT or (is_words(text) and _THREE.search(text) is not None)
-    return text.lower().rstrip(".!?") if words else text
+    if _CHEMICAL.fullmatch(text):
+        return _INDEX_MARKS.sub("", text)
+    words = (
+        text.lower() in _SHORT
+        or (is_words(text) and _THREE.search(text) is not None)
+        or (
+            # Short words of other scripts are no products.
+            len(text) > 1 and not text.isascii() and _WORDS.fullmatch(text) is not None
+        )
+    )
+    # `Mr. Smith` is `Mr Smith`, and `J.K. Rowling` is `J. K. Rowling`.
+    return " ".join(_STOP.sub(" ", text.casefold()).rstrip("!? ").split()) if words else text
 
 
 def _signs(text: str) -> str:
-    return _SIGNS.get(text, text)
+    return _SIGNS.get(text.removeprefix("the ").removeprefix("set of "), text)
+
+
+def _side_by_side(text: str) -> str:
+    """Write `alice and bob` as a list, as `alice, bob` is one."""
+    if not is_words(text) or any(map(str.isdigit, text)):
+        return text
+    return _BESIDE.sub(", ", text)
+
+
+def _number_in_words(text: str) -> str:
+    """Write `twenty-one` and `二十一` as 21, alone or in a list."""
+    if "," in text:
+        read = [_number_in_words(part.strip()) for part in text.split(",")]
+        return ",".join(read) if all(map(str.isdecimal, read)) else text
+    if text.startswith(("minus ", "negative ")):
+        read = _number_in_words(text.partition(" ")[2])
+        return f"-{read}" if read.isdecimal() else text
+    if _HAN_NUMBER.fullmatch(text):
+        return str(_han_number(text))
+    words = text.replace("-", " ").split()
+    if not words or len(words) > _MAX_NUMBER_WORDS or words[0] not in _NUMBERS:
+        return text
+    total = below = last = 0
+    for word in words:
+        if (value := _NUMBERS.get(word)) is not None:
+            if below % 100 and not (last >= 20 and last % 10 == 0 and 0 < value < 10):
+                return text  # `two three`
+            below, last = below + value, value
+        elif word == "hundred" and 0 < below < 100:
+            below, last = 100 * below, 0
+        elif (scale := _SCALES.get(word)) is not None and 0 < below < 1_000 and not total % scale:
+            total, below, last = total + below * scale, 0, 0
+        elif word != "and" or not (total or below >= 100):
+            return text
+    return str(total + below)
+
+
+def _han_number(text: str) -> int:
+    if not any(_HAN[sign] >= 10 for sign in text):
+        return int("".join(str(_HAN[sign]) for sign in text))
+    total = below = digit = 0
+    for sign in text:
+        value = _HAN[sign]
+        if value < 10:
+            digit = value
+        elif value == 10_000:
+            total, below, digit = (total + below + digit or 1) * value, 0, 0
+        else:
+            below, digit = below + (digit or 1) * value, 0
+    return total + below + digit
 
 
 WORDS: Final[tuple[Rule, ...]] = (
@@ -60,4 +177,6 @@ WORDS: Final[tuple[Rule, ...]] = (
     replacing(r"^(\d{1,9}) ?\^?\{? ?(?:st|nd|rd|th) ?\}?$", r"\1"),
     _fold,
     _signs,
+    _number_in_words,
+    _side_by_side,
 )

@@ -51,8 +51,10 @@ _PLACEHOLDER: Final = re.compile(
 )
 _NO_WORD: Final = re.compile(r"\\[A-Za-z]+|[\W_]+")
 _BLANK: Final = re.compile(
-    r"(?:\\text\s?\{|[<\[(])?(?:\s|\\[lcv]?dots[cbo]?|\\square|\\Box|\\q?quad|\\[,;:! _]|\.|…|⋯|_"
-    r"|□)*+[>\])}]?"
+    r"(?:\\text\s?\{|[<\[(])?(?:\s|\\[lcv]?dots[cbo]?|\\square|\\Box|\\q?quad|\\[,;:! _]|\\\Z|\.|…"
+    r"|⋯|_|□|\\phantom\{\w{0,8}\}|\?|\\(?:underline|hspace|text)"
+    r"\{(?:\s|\\q?quad|\\hspace\{\w{1,8}\}|_|\\_|[\d.]{1,4}(?:cm|em|pt))*\}"
+    r")*+[>\])}]?"
 )
 _PLACEHOLDER_CHARS: Final = 80
 _TYPESET: Final = r"(?:\s|\$|\\[()\[\],;:! ]|\\q?quad\b|~|&){0,16}+"
@@ -67,6 +69,9 @@ _JOINT: Final = re.compile(
     rf"(?:{_UNKNOWN}\s?=\s?{_TYPESET})?"
 )
 _LEAD: Final = re.compile(rf"(?<![A-Za-z\\])({_UNKNOWN})\s?=\s?\Z")
+# What denies the box behind it: `\boxed{3}, not \boxed{4}`.
+_DENIED: Final = re.compile(r"\b(?:not|rather than|instead of)\s{1,3}(?:\$|\\[(\[])?\s?\Z", re.I)
+_DENIED_CHARS: Final = 24
 _PARAGRAPH: Final = re.compile(r"\n[ \t]*\n")
 
 
@@ -89,6 +94,7 @@ def answers_in_boxes(text: str) -> Iterator[str]:
     unknowns where those differ.
     """
     boxes = [box for box in _complete_boxes(text)[-_MAX_BOXES:] if _is_real(_content(text, box))]
+    boxes = [box for box in boxes if not _is_denied(text, box)] or boxes
     while boxes:
         group = [boxes.pop()]
         nested: list[_Box] = []
@@ -166,6 +172,10 @@ def _is_real(content: str) -> bool:
         return False
     words = [_PLACEHOLDER.fullmatch(word) for word in _NO_WORD.sub(" ", content.lower()).split()]
     return not all(words) or not any(word["noun"] for word in words if word)
+
+
+def _is_denied(text: str, box: _Box) -> bool:
+    return _DENIED.search(text, max(0, box.start - _DENIED_CHARS), box.start) is not None
 
 
 def _are_joined(text: str, earlier: _Box, later: _Box) -> bool:

@@ -72,7 +72,9 @@ _SMALL: Final = re.compile(
     r"\s*(?:\(([a-hj])\)|([a-hj])\)|[*_]{1,3}\(?([a-hj])\)?[*_]{1,3}|([a-dfgh]))\.?\s*"
 )
 # What shows that no further letter follows one.
-_GOES_ON: Final = re.compile(r"[ ]?(?:[.:;!\n]|(?!(?:and|or|und|oder|et|ou|y|o|e|и|или)\b)\w+\W)")
+_GOES_ON: Final = re.compile(
+    r"[ ]?(?:[.:!\n。！]|(?!(?:and|or|und|oder|et|ou|y|o|e|и|или)\b)\w+\W)"
+)
 _BARE_LINE: Final = re.compile(r"(?!\s*[-*•]\s+[A-J]\s+\S)[ \t>#•-]{0,8}(?=\S)")
 
 
@@ -87,10 +89,8 @@ def last_choice(text: str) -> str | None:
     letter as the label of its option; such lines after a statement explain options and never
     replace what was stated. Applied to its own result it changes nothing.
     """
-    for content in answers_in_boxes(text[-BOX_SCAN_CHARS:]):
-        chosen = _choice_in_box(content.translate(_PLAIN))
-        if chosen:
-            return chosen
+    if boxed := _boxed_choice(text):
+        return boxed
     tail = "\n" + in_latin_letters(text[-PATTERN_SCAN_CHARS:].translate(_PLAIN))
     stated = [*_after_cues(tail), *_before_verdicts(tail), *_last_line(tail)]
     chosen = max(stated)[1] if stated else ""
@@ -103,13 +103,18 @@ def settled_choice(text: str) -> str | None:
     """``last_choice`` of a text that begins with a statement, such as "The answer is", and is still
     being written, once nothing that follows is likely to change it; None: not yet."""
     chosen = last_choice(text)
-    if chosen is None or next(answers_in_boxes(text), None) is not None:
+    if chosen is None or _boxed_choice(text):
         return chosen
     cue = CUES.search(text)
     letters = letters_at(text, cue.end()) if cue else None
     if letters is None or letters.chosen != chosen:
         return None
     return chosen if _GOES_ON.match(text, letters.end) else None
+
+
+def _boxed_choice(text: str) -> str:
+    contents = answers_in_boxes(text[-BOX_SCAN_CHARS:])
+    return next(filter(None, (_choice_in_box(c.translate(_PLAIN)) for c in contents)), "")
 
 
 def _choice_in_box(content: str) -> str:

@@ -23,6 +23,8 @@ _ADVERB: Final = (
 _MARKS: Final = r"[\s*_`\"')\]]{0,6}"
 _ENGLISH: Final = (
     rf"\b{_ANSWER}\b{_FILLER}{_MARKS}(?:[:=→⇒–—]|-+>?(?=\s)|['’]s\b|\b{_IS}\b{_ADVERB}(?!\w)){_MARKS}:?"
+    r"|(?:\A|\n)[\s*_]{0,4}(?:∴|⇒|→)\s?(?=\W{0,6}[A-J]\b[\W_]{0,4}(?:\n|\Z))|\bans\.(?=\s?[(*]{0,3}[A-J]\b)"
+    r"|\bI['’]d\s(?:say|go\sfor)\b"
     r"|\b(?:choice|option|choose|select|pick|selected|chosen|picked)\s?[*_]{0,2}:"
     r"|\bcorrect(?:\s(?:answer|option|choice)\b|:)|<answer>"
     r"|\b(?:choos(?:e|ing)|chose|select(?:ing|ed)?|pick(?:ing|ed)?|go(?:ing)?\swith|went\swith"
@@ -38,7 +40,7 @@ _CHINESE_JAPANESE_KOREAN: Final = (
     r"|(?<!不)(?<!不能)(?<!不应)(?<!不應)(?<!不会)(?:选择|選擇|选|選)(?![项項择擇])[\s:]{0,3}"
 )
 # "Answer" in other languages, in Latin letters and in others.
-_ANSWER_ELSEWHERE: Final = (
+ANSWER_ELSEWHERE: Final = (
     r"(?:antwort|réponse|respuesta|resposta|risposta|antwoord|svar(?:et)?|odpověď|odpoveď|odpowiedź"
     r"|odpowiedzią|odgovor|jawaban(?:nya)?|jawapan(?:nya)?|răspuns(?:ul)?|cevap|yanıt|cavab|javob"
     r"|đáp\sán|câu\strả\slời|vastaus|vastus|válasz|atbilde|atsakymas|erantzuna|sagot|jibu"
@@ -52,7 +54,7 @@ _RIGHT_ELSEWHERE: Final = (
     r"|дұрыс|зөв|σωστή|सही|সঠিক)"
 )
 _OTHERS: Final = (
-    rf"\b(?:{_ANSWER_ELSEWHERE}|lösung|solution|solución|gabarito|soluzione|opción|opção|alternativa|вариант|option|lettre|letra|opzione|lettera|choix)"
+    rf"\b(?:{ANSWER_ELSEWHERE}|lösung|solution|solución|gabarito|soluzione|opción|opção|alternativa|вариант|option|lettre|letra|opzione|lettera|choix)"
     r"(?:\s(?:correct[aeo]?|corrett?[ao]|richtige?|finale?|exacte|juste|bonne|définitive|respuesta"
     r"|правильны[йм]|верны[йм]|الصحيحة|الصحيح|النهائية|هي|đúng|cuối\scùng|yang\sbenar|akhir)){0,2}"
     r"[\s*_]{0,4}(?:[:=–—-]|\b(?:ist|lautet|wäre|est|es|sería|é|è|seria|sarebbe|is|är|er|je|jest|to"
@@ -60,7 +62,7 @@ _OTHERS: Final = (
     r"(?:\s(?:donc|daher|also|somit|portanto|então|quindi|dunque|pues|entonces|alors))?)[\s*_]{0,4}:?"
     r"(?:\s?(?:a|o|la|el|il|die|der)(?=\s[A-J]\b))?"
     r"|\bdoğru\s(?:cevap|yanıt)\b\s?:?|\brichtig\s(?:ist|wäre)\b|सही\s(?:उत्तर|विकल्प)\s?:?|คำตอบ(?:คือ|ที่ถูกต้องคือ)?"
-    rf"|(?:(?<=\n)[*_#\s]{{0,6}}|\b{_RIGHT_ELSEWHERE}\s){_ANSWER_ELSEWHERE}[*_]{{0,2}}"
+    rf"|(?:(?<=\n)[*_#\s]{{0,6}}|\b{_RIGHT_ELSEWHERE}\s){ANSWER_ELSEWHERE}[*_]{{0,2}}"
     r"(?=[\s*_(]{1,4}[A-J][)*_.!。।\s]{0,4}(?:\n|\Z))"
     r"|\b(?:ich\swähle|je\schoisis|elijo|escolho|scelgo|выбираю|я\sвыбираю)\b"
 )
@@ -86,7 +88,7 @@ LISTS: Final = re.compile(
 )
 #: What comes behind an option that is right.
 VERDICTS: Final = re.compile(
-    r"\s{1,3}(?:is|are|must\sbe|has\sto\sbe|would\sbe|was)\s(?:(?:both|therefore|thus|indeed|clearly"
+    r"\s{1,3}(?:is|are|must\sbe|has\sto\sbe|would\sbe|was|(?:seems|appears|looks)(?:\sto\sbe)?)\s(?:(?:both|therefore|thus|indeed|clearly"
     r"|definitely|hence|the|our|my|also|only|most|single|best|final|logical|one)\s){0,4}"
     r"(?:(?:correct|right)(?!\s(?:of|next|above|below|at|here|there|angles?|triangle|side)\b)"
     r"|answers?|best|choice)\b(?!\s*(?:\?|if\b|only\b|unless\b|when\b|that\b|about\b|but\b))"

@@ -62,6 +62,8 @@ def settled_json(text: str, schema: Mapping[str, Any] | None = None) -> str | No
     last = found[-1]
     if _is_mark(tail, last) or not (last.fenced or _is_led(tail, last)):
         return None
+    if _may_be_mark(last) and not last.fenced and "\n" not in tail[last.end :]:
+        return None  # its line may go on: `[1] says so`, `[ ] to do`
     answer = _answer(tail, found, schema)
     return answer if last.state is State.WHOLE and answer == canonical_json(last.value) else None
 
@@ -97,8 +99,12 @@ def _is_mark(text: str, piece: Piece) -> bool:
         return False
     if _is_index(text, piece):
         return True
-    few_numbers = _are_numbers(piece.value) and len(piece.value) <= _MAX_MARK_ITEMS
-    return (few_numbers or not piece.value) and not _is_alone(text, piece)
+    return _may_be_mark(piece) and not _is_alone(text, piece)
+
+
+def _may_be_mark(piece: Piece) -> bool:
+    """Whether it is a few numbers or nothing, which are no data within a sentence."""
+    return not piece.value or (_are_numbers(piece.value) and len(piece.value) <= _MAX_MARK_ITEMS)
 
 
 def _is_reference(text: str, piece: Piece, before: Piece) -> bool:

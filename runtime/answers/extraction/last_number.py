@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from .boxed import PATTERN_SCAN_CHARS, extract_answer
-from .cues import RETRACTED
+from .cues import ANSWER_ELSEWHERE, RETRACTED
 from .statements import first_clause
 
 _CHARACTERS: Final = {
@@ -24,10 +24,12 @@ _SUPERSCRIPT: Final = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "012345678
 _SUPERSCRIPTS: Final = re.compile(r"(?<=\d)[⁰¹²³⁴-⁹⁻]{1,12}")
 # Words that mean the same as a sign, where no operand stands before them.
 _MINUS: Final = re.compile(
-    r"\bnegative\s(?=[\d$€£.])|(?:(?<=is\s)|(?<=[=:]\s))minus\s(?=[\d$€£.])|[负負](?=[\d.])"
+    r"\bnegative\s(?=[\d$€£.])|\A\s{0,9}minus\s(?=[\d$€£.])|(?:(?<=is\s)|(?<=[=:]\s))minus\s(?=[\d$€£.])|[负負](?=[\d.])"
     r"|マイナス(?=\d)",
     re.I,
 )
+# A dash glued to a number, with nothing before it that it could join it to.
+_DASH_SIGN: Final = re.compile(r"(?:(?<=[\s:=($*])|\A)(?<!\d\s)\u2013(?=[\d.])")
 # Spaces and marks that only group digits, as TeX and several countries write them.
 _SPACED: Final = re.compile(
     r"(?<=\d)(?:\{,\}|\\,|\\ |,\\!|,?\{\}|[\u2007\u2008~'_])(?=\d{3}(?!\d))"
@@ -76,7 +78,7 @@ _SCALE: Final = (
 )
 _NUMBER: Final = re.compile(
     # Passed over: names with digits in them, indices, and powers of what is no number.
-    r"(?P<name>0[xX][0-9A-Fa-f]+|(?<![^\W_])[A-Za-z\u00c0-\u024f\u0370-\u03ff][A-Za-z\u00c0-\u024f]*"
+    r"(?P<name>0[xX][0-9A-Fa-f]+|(?<![^\W_])(?!US|EUR|GBP|CHF|CAD|AUD|INR|JPY|CNY)[A-Z]{2,8}-\d+(?![\w.])|(?<![^\W_])[A-Za-z\u00c0-\u024f\u0370-\u03ff][A-Za-z\u00c0-\u024f]*"
     r"(?:\d|_(?=\{?\w))(?:\w|\{\w{1,4}\}|(?<=\d)\.(?=\d))*|(?<=[^\W\d_])\*\*-?\d{1,3}(?![\d.]*\*\*)|(?<=[^\W_])[\^_]\s?\{?\s?-?[\w.]{0,20}\}?"
     r"|(?<=[)}\]])[\^_]\s?(?:\{[^{}]{0,20}\}|-?\w))"
     r"|(?P<date>\d{4}[-/]\d{1,2}[-/]\d{1,2}(?!\d)|\d{1,2}(?:/\d{1,2}/|\.\d{1,2}\.)\d{4}(?!\d))"
@@ -88,6 +90,8 @@ _NUMBER: Final = re.compile(
     r"|\s?/\s?(?P<bottom>\d+(?:\.\d+)?)(?![/\d])"
     rf"|(?P<mixed>\s{{1,2}}\d{{1,4}}/\d{{1,4}}(?![/\d]))|(?P<scale>{_SCALE})"
     r"|(?P<root>\s?\\sqrt\s?(?:\[\d\])?\s?(?:\{\s?\d{1,20}\s?\}|\d{1,20})|\s?\\pi\b))?"
+    r"|(?P<constant>-?\\frac\s?\{\s?(?:\d{0,9}\s?\\sqrt\s?\{\s?\d{1,20}\s?\}|\d{0,9}\s?\\pi)\s?\}"
+    r"\s?\{\s?\d{1,9}\s?\}|-?\\pi\b(?:\s?/\s?\d{1,9})?)"
     r"|(?P<rooted>-?\\sqrt\s?(?:\[\d\])?\s?(?:\{\s?\d{1,20}\s?\}|\d{1,20}))"
 )
 # What states an answer for the reader; an answer to a part of the question is not it.
@@ -95,7 +99,10 @@ _NUMBER: Final = re.compile(
 _CUE: Final = (
     r"(?:(?:(?:\b(?:the|my|our|final|correct)[\s*_]{1,4}){1,3}answer|^[ *_#>]{0,6}answer)"
     r"[*_\s]{0,4}(?::|=|is\b|(?:must|should|would|will)\sbe\b)"
-    r"|(?:最终)?答案(?:应该|应)?(?:是|为|[:：])|正解は|答えは|정답은)"
+    r"|(?:最终)?答案(?:应该|应)?(?:是|为|[:：])|正解は|答えは|정답은|<answer>|[\"']answer[\"']\s?:"
+    rf"|\b{ANSWER_ELSEWHERE}(?:\s(?:final|correcta|finale|richtige|верный|الصحيحة|النهائية))?[*_]{{0,3}}"
+    r"(?:\s?[:：=]|\s(?:ist|lautet|est|es|é|è|is|är|er|je|jest|to|adalah|este|это|este|là|هي|है|είναι)(?!\w))"
+    r"(?!\s(?:nicht|pas|no|non|не)\b))"
 )
 _HASHES: Final = (
     r"#{4}[ \t]?(?-i:(?=[^\w\n]{0,12}(?:[A-Za-z][ \t]?=[^\w\n]{0,6})?\d"
@@ -117,7 +124,7 @@ _CLAUSE_CHARS: Final = 240
 # a mark. Anything else ends the number.
 _SCALES: Final = ("hundred", "thousand", "million", "billion", "trillion", "dozen", "crore", "lakh")
 _ENDS: Final = re.compile(
-    r"[^\w\n]{0,4}\n|[.!?;)\]}\"”][*_]{0,3}\s|,\s(?=[^\s\d])|[%€£¥元円!?;)\]}\"]|\$(?!\d)|\\[%)\]]"
+    r"[。！？；]|[^\w\n]{0,4}\n|[.!?;)\]}\"”][*_]{0,3}\s|,\s(?=[^\s\d])|[%€£¥元円!?;)\]}\"]|\$(?!\d)|\\[%)\]]"
     r"|\*\*[\s.](?=[^\s\d*])|\s?\("
 )
 _WORD: Final = re.compile(r"\s?([^\W\d_]+)(?P<after>.)?", re.S)
@@ -160,6 +167,8 @@ def settled_number(text: str) -> str | None:
     number = next((m for m in _NUMBER.finditer(tail, at) if m["name"] is None), None)
     if number is None or not _is_over(tail, number.end()):
         return None
+    if "frac" in tail[at : number.start()]:  # which was read as a number, were it whole
+        return None
     clause = first_clause(tail[at : at + _CLAUSE_CHARS])
     return last_number(text) if "\n" in tail[at:].strip() or "=" not in clause else None
 
@@ -182,6 +191,7 @@ def _plain(text: str) -> str:
     if not text.isascii():
         text = _SUPERSCRIPTS.sub(lambda m: f"^{{{m[0].translate(_SUPERSCRIPT)}}}", text)
         text = "".join(map(_plain_character, text))
+    text = _DASH_SIGN.sub("-", text)
     text = _SPACED.sub("", text)
     text = _GROUPED.sub(_joined, text)
     text = _OVER.sub(r"\\frac{\1}{\2}", text)
@@ -221,7 +231,7 @@ def _numbers(text: str) -> list[str]:
 
 
 def _spelled(match: re.Match[str]) -> str:
-    for group in ("date", "clock", "rooted"):
+    for group in ("date", "clock", "constant", "rooted"):
         if match[group] is not None:
             return match[group].replace(" ", "")
     number = f"{match['sign'] or ''}{_ungrouped(match['number'])}"

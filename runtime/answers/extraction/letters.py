@@ -56,7 +56,10 @@ _REASON: Final = re.compile(
     r"|\s{1,3}(?:too|now|still|overall|to\sme"
     r"|(?!famil|repl|suppl|assemb|anoma|monopo|bul|bel|jel|li|al)[a-z]{3,12}ly)(?=\s{0,2}(?:[.,;:!)*]|\n|\Z))"
 )
-_NOT_I: Final = re.compile(r"\s{0,3},?\s{0,3}(?:as\san?\b|and\smy\b|with\b|for\sone\b|too\b)")
+_NOT_I: Final = re.compile(
+    r"\s{0,3},?\s{0,3}(?:as\san?\b|and\smy\b|with\b|for\sone\b|too\b"
+    r"|(?:and|or|&)?\s{0,2}(?:I{2,3}|IV|V|VI)\b)"  # statements by Roman numerals
+)
 
 
 @dataclass(frozen=True, slots=True)

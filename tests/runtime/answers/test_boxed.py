@@ -63,7 +63,7 @@ def test_the_last_complete_box_holds_the_answer(text: str, answer: str | None) -
 
 PLACEHOLDERS = [
     "", " ", "answer", "ANSWER", r"\text{your answer}", "final answer", "<answer>", "...", "…",
-    r"\ldots",
+    r"\ldots", "?", r"\ ", r"\underline{\quad}", r"\phantom{0}", r"\underline{\hspace{1cm}}",
     "[your final answer]", r"\text{...}", "your_answer_here", "答案", r"\_\_\_", "number",
 ]  # fmt: skip
 
@@ -80,7 +80,6 @@ def test_a_box_that_only_stands_for_an_answer_is_passed_over(placeholder: str) -
     "content",
     [
         "x",
-        "?",
         "A",
         r"\emptyset",
         r"\{\}",
@@ -105,6 +104,10 @@ def test_a_box_with_anything_else_is_an_answer(content: str) -> None:
         (r"$x = \boxed{4}$ and $y = \boxed{6}$", "x = 4, y = 6"),
         (r"\boxed{4} and \boxed{4}", "4"),
         (r"\boxed{4}. \boxed{6}", "6"),
+        (r"It is $\boxed{4}$, not $\boxed{6}$.", "4"),
+        (r"\boxed{4} rather than \boxed{6}", "4"),
+        (r"Not \boxed{4} but \boxed{6}", "6"),
+        (r"It is not \boxed{4}.", "4"),
         (r"\boxed{4} \boxed{6}", "6"),
         (r"\boxed{4}, no, \boxed{6}", "6"),
         (r"\boxed{4} or rather \boxed{6}", "6"),

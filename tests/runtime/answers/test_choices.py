@@ -26,6 +26,10 @@ HOSTILE = ["answer is ", "(A", "Answer: option ", "\n(", "\\boxed{", " ", "**", 
         ("The right option must be (H).", "H"),
         ("So the answer is therefore F", "F"),
         ("I choose option F", "F"),
+        ("Work.\n∴ F", "F"),
+        ("Ans. F", "F"),
+        ("F seems to be correct.", "F"),
+        ("I'd say F.", "F"),
         ("I would go with (D).", "D"),
         ("Option D. It has the right sign.", "D"),
         ("Hence (C) is right.", "C"),
@@ -349,3 +353,15 @@ def test_a_letter_is_settled_as_soon_as_no_other_can_follow(
     assert (said[: settled[0]] if settled else None) == at
     assert {settled_choice(SLOT + said[:n]) for n in settled} <= {answer}
     assert last_choice(SLOT + said) == answer
+
+
+@pytest.mark.parametrize("text", ["Answer: I and II", "Answer: I, III", "The answer is I & IV."])
+def test_statements_by_roman_numerals_are_no_choice(text: str) -> None:
+    assert last_choice(text) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["The energy is \\boxed{3.2}.\n\n**A", "Answers: A;", "\\boxed{12}. The answer is C"]
+)
+def test_a_box_of_another_kind_and_a_list_settle_no_letter(text: str) -> None:
+    assert settled_choice(text) is None

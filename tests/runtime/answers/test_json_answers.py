@@ -303,3 +303,9 @@ def test_any_text_has_data_or_none(text: str) -> None:
     for answer in (last_json(text), settled_json(text)):
         assert answer is None or isinstance(json.loads(answer), dict | list)
         assert answer is None or last_json(answer) == answer
+
+
+@pytest.mark.parametrize("text", ['{"a": 1}\n- [ ]', "[1]", '{"a": 1}\n[2, 3]'])
+def test_what_may_be_a_mark_in_a_sentence_is_settled_with_its_line(text: str) -> None:
+    assert settled_json(text) is None
+    assert settled_json(text + "\n") is not None or last_json(text + " more\n") == '{"a":1}'

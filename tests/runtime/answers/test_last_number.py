@@ -27,6 +27,20 @@ HOSTILE = ["1,", "1,111", "-", "1/", ".", "answer is ", "\n(", "\\boxed{", " ", 
         ("1234,567", "567"),
         ("in 2024.", "2024"),
         (r"\boxed{\frac{1}{2}} of 7", r"\frac{1}{2}"),
+        (r"so $\frac{\pi}{2}$", r"\frac{\pi}{2}"),
+        (r"so $-\frac{2\sqrt{3}}{5}$", r"-\frac{2\sqrt{3}}{5}"),
+        (r"so $\pi$", r"\pi"),
+        ("5 \u20137 is what it is", "7"),
+        ("\u20137", "-7"),
+        ("minus 7", "-7"),
+        ("7 people had COVID-19", "7"),
+        ("<answer>7</answer> (in 5 s)", "7"),
+        ('{"answer": 7, "steps": 5}', "7"),
+        ("La respuesta es 7. Hay 5 casos.", "7"),
+        ("Die Antwort lautet 7. Es sind 5 Tage.", "7"),
+        ("La réponse est 7 (5 jours).", "7"),
+        ("Ответ: 7. Всего 5 шагов.", "7"),
+        ("La respuesta no es 7. Hay 5 casos.", "5"),
         ("none", None),
         ("", None),
     ],
@@ -269,3 +283,25 @@ def test_a_number_that_nothing_states_is_not_settled() -> None:
 def test_what_is_settled_is_what_is_found(text: str, more: str) -> None:
     settled = settled_number(SLOT + text + more)
     assert settled is None or last_number(SLOT + text + more) is not None
+
+
+NUMBERS = [
+    "1,234", "1 234", "1.234,5", "3/4", "3 1/2", "2^{10}", "5 million", r"6 \times 10^{23}",
+    "6×10²³", "1e5", "12:30", "2024-05-01", "5%", r"$\frac{3}{4}$", r"\frac34", r"\frac{\pi}{2}",
+    r"\frac{\sqrt{3}}{2}", r"{1 \over 2}", r"2\sqrt{3}", "√2", "-5", "−5", ".5", "1{,}234",
+    r"1\,234", "1'234", "5万", "3:2", r"2\pi", r"\pi/2", "10**3", "x = 5", "2+3 = 5", "**5**",
+    "1,50,000",
+]  # fmt: skip
+
+
+@given(
+    st.sampled_from(["The answer is ", "#### ", "答案是", "La respuesta es ", "Answer: "]),
+    st.sampled_from(NUMBERS),
+    st.sampled_from(["", " apples.", ". So\n", "\n", " and that is it.\n", "元。"]),
+)
+def test_a_number_cut_anywhere_is_settled_as_what_the_whole_text_says(
+    cue: str, number: str, more: str
+) -> None:
+    text = cue + number + more
+    settled = {settled_number(text[:end]) for end in range(len(text) + 1)} - {None}
+    assert settled <= {last_number(text)}

@@ -351,3 +351,17 @@ def test_any_text_has_calls_or_none(text: str) -> None:
                 assert call.keys() == {"name", "arguments"}
                 assert isinstance(call["arguments"], dict)
             assert last_tool_call(answer, tools) == answer
+
+
+#: Formats that write each argument between tags.
+TAGGED = ["glm", "qwen3-coder", "seed-oss", "minimax-m2", "deepseek-v3.2", "step-3"]
+
+
+@pytest.mark.parametrize("name", TAGGED)
+def test_a_misspelled_tag_makes_no_argument_part_of_another_one(name: str) -> None:
+    text = FORMATS[name]
+    for position in range(len(text)):
+        for wrong in (text[:position] + text[position + 1 :],
+                      text[:position] + text[position] + text[position:]):  # fmt: skip
+            answer = last_tool_call(wrong)
+            assert answer is None or len(json.loads(answer)["arguments"]) == 2, wrong

@@ -15,9 +15,15 @@ _PARAMETER: Final = re.compile(
     + _ATTRIBUTE.format("k")
     + r"(?:\s+string\s*=\s*[\"'](?P<text>\w{1,8})[\"'])?\s*>"
 )
+# The beginning of a parameter, its tag misspelled.
+_LIKE_PARAMETER: Final = re.compile(
+    r"(?:<[^\s<>=\"/]{1,32}[ ]?[^\s<>=\"/]{0,32}|[^\s<>=\"/]{0,16}param\w{0,8})"
+    r"(?:[ ]n\w{0,4})?[ ]?="
+)
 _KEY: Final = re.compile(
     r"\s*+<(?P<space>ifm\|)?arg_key>(?P<key>[^<]{1,256})</(?:ifm\|)?arg_key>\s*+"
 )
+_ARG_KEY: Final = re.compile(r"<(?:ifm\|)?arg_key>")
 _KEY_TYPE: Final = re.compile(r"<ifm\|arg_type>[^<]{0,64}</ifm\|arg_type>\s*+")
 _GLM_END: Final = re.compile(r"\s*+</(?:ifm\|)?tool_call>")
 _GLM_SEPARATOR: Final = re.compile(r"\s*+(?:<tool_sep>\s*+)?")
@@ -73,7 +79,8 @@ def read_keys(text: str, start: int, tools: Offered) -> Read | None:
         known = key["key"].strip()
         if not text.startswith(opening, value_start - len(opening)) or value_end < 0:
             return None
-        if known in arguments:
+        # The tag that closes this value is misspelled, if another key begins before it.
+        if known in arguments or _ARG_KEY.search(text, value_start, value_end):
             return None
         arguments[known] = tools.typed(name, known, text[value_start:value_end])
         position = value_end + len(closing)
@@ -91,6 +98,8 @@ def _element_end(text: str, parameter: re.Match[str], end_tag: str) -> tuple[int
     """Where the parameter's value ends, and where its closing tag does.
 
     A closing tag within a value does not end it: another parameter follows, or the call's end.
+    Where another one begins before that, or what looks like one, a tag is missing or misspelled,
+    and nobody knows where the value ends.
     """
     tag = parameter["tag"]
     closing = f"</{tag}>"
@@ -98,9 +107,22 @@ def _element_end(text: str, parameter: re.Match[str], end_tag: str) -> tuple[int
     while end >= 0:
         after = skip_space(text, end + len(closing))
         if text.startswith((f"<{tag}", end_tag), after):
-            return end, end + len(closing)
+            broken = _begins_another(text, tag, parameter.end(), end)
+            return None if broken else (end, end + len(closing))
+        if _LIKE_PARAMETER.match(text, after) is not None:
+            return None
         end = text.find(closing, end + len(closing))
     return None
+
+
+def _begins_another(text: str, tag: str, start: int, end: int) -> bool:
+    """Whether another parameter begins in the text between two places."""
+    start = text.find(f"<{tag}", start, end)
+    while start >= 0:
+        if _PARAMETER.match(text, start, end) is not None:
+            return True
+        start = text.find(f"<{tag}", start + 1, end)
+    return False
 
 
 def _attribute(match: re.Match[str], group: str) -> str:

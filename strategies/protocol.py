@@ -36,7 +36,11 @@ class BranchStatus(StrEnum):
     @property
     def active(self) -> bool:
         """Whether the branch may still change."""
-        return self in (BranchStatus.RUNNING, BranchStatus.FORCING)
+        return self in _ACTIVE
+
+
+# Asked for every branch at every turn of a race: made once.
+_ACTIVE = (BranchStatus.RUNNING, BranchStatus.FORCING)
 
 
 class StopReason(StrEnum):

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import Callable
 
 import anyio
@@ -15,9 +16,12 @@ def loop_clock() -> Callable[[], float]:
     if trio is not None and trio.lowlevel.in_trio_task():
         return trio.current_time
     try:
-        return asyncio.get_running_loop().time
+        told = asyncio.get_running_loop().time
     except RuntimeError:  # an event loop of another kind, or none yet
         return anyio.current_time
+    if getattr(told, "__func__", None) is asyncio.BaseEventLoop.time:
+        return time.monotonic  # all that it calls
+    return told
 
 
 def loop_time() -> float:

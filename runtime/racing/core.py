@@ -72,6 +72,11 @@ class RaceCore(Generic[B]):
         return self._state.arrivals
 
     @property
+    def active(self) -> int:
+        """How many branches may still change: they run, or are being forced."""
+        return self._state.active
+
+    @property
     def decision(self) -> Decide | None:
         """What the race was called with."""
         return self._state.decision

@@ -104,14 +104,15 @@ class CoreState(Generic[B]):
         self.standing_at: int | None = None
         """Where among the effects the standing may have changed: it is told there, as it is once
         the strategy has heard of what happened. None: it has not changed."""
-        self._active = 0
+        self.active = 0
+        """Branches that run or are being forced."""
 
     # ── branches ──────────────────────────────────────────────────────────────────────────────
 
     def add(self, branch: B) -> None:
         """A new branch, which runs."""
         self.branches[branch.index] = branch
-        self._active += 1
+        self.active += 1
 
     def select(self, indices: Sequence[int]) -> list[B]:
         known = self.branches
@@ -120,10 +121,10 @@ class CoreState(Generic[B]):
     @property
     def occupying(self) -> int:
         """Branches that hold a slot."""
-        return self._active + self.host.lingering()
+        return self.active + self.host.lingering()
 
     def set_status(self, branch: B, status: BranchStatus) -> None:
-        self._active += (status in _ACTIVE) - (branch.status in _ACTIVE)
+        self.active += (status in _ACTIVE) - (branch.status in _ACTIVE)
         branch.status = status
 
     def end(self, branch: B, status: BranchStatus, reason: str | None = None) -> None:

@@ -103,7 +103,8 @@ class EngineHost:
         return self._engine.info.max_branches - self._engine.load().running
 
     def lingering(self) -> int:
-        return sum(b.answered_request is not None and not b.status.active for b in self._branches)
+        answered = [b for b in self._branches if b.answered_request is not None]  # mostly none
+        return sum(not b.status.active for b in answered)
 
     def reachable_tokens(self) -> float | None:
         now = self._clock()

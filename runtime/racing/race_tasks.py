@@ -16,6 +16,7 @@ from anyio.abc import TaskGroup
 
 from .background import Background
 
+_NAME = "a race's"
 #: Whatever tasks can be started in.
 TaskHost = TaskGroup | Background
 
@@ -87,7 +88,8 @@ class RaceTasks:
         """The same, in ``scope``, by which it can be cancelled alone."""
         if self._tasks is not None:
             self._scopes[scope] = None
-            self._tasks.start_soon(self._run, scope, function, *arguments)
+            # Named: anyio would put a name together for each.
+            self._tasks.start_soon(self._run, scope, function, *arguments, name=_NAME)
 
     async def _run(
         self,

@@ -58,7 +58,7 @@ class SilenceWatch:
     def left_alone(self) -> Branch | None:
         """The branch that is to be watched from now on (``watch``), since all others have ended and
         one has answered; None: there is none, or it is watched already."""
-        if not self._factor:
+        if not self._factor or self._core.active != 1:
             return None
         last = self._last()
         if last is None or last is self._watched or not self._answered():

@@ -11,7 +11,7 @@ checkout (``--against``; its ``src`` is put first on the path), medians and spre
 ``timed``
     The scripted engine: ``--races`` at once, each of ``--branches`` that write ``--rate`` tokens a
     second until the deadline; also how late the results came, on the clock of this process's own
-    CPU time (see ``common.CpuTimeLoop``).
+    CPU time (see ``common.CpuTimeLoop``). What branches take in memory: ``branch_memory.py``.
 ``vllm``
     The demo model in process: all branches to their end, against a bare loop over
     ``AsyncLLM.generate`` with the same seeds. It needs vLLM.
@@ -31,7 +31,6 @@ import argparse
 import asyncio
 import gc
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -192,12 +191,10 @@ async def measure_timed(args: argparse.Namespace) -> dict[str, list[float]]:
             late.append((anyio.current_time() - began - args.deadline) * 1000)
 
         began = time.process_time()
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         async with anyio.create_task_group() as tasks:
             for _ in range(args.races):
                 tasks.start_soon(one)
         used = time.process_time() - began
-        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     events = args.races * args.branches * args.rate * args.deadline
     late.sort()
     return {
@@ -207,7 +204,6 @@ async def measure_timed(args: argparse.Namespace) -> dict[str, list[float]]:
         "late_ms_p50": [late[len(late) // 2]],
         "late_ms_max": [late[-1]],
         "late": [float(sum(ms > 0 for ms in late))],
-        "kib_per_branch": [grown / args.races / args.branches],
     }
 
 

@@ -6,7 +6,10 @@ prepared chunks, four at a time, and costs nearly nothing (``free``). Measured i
 each, for every server:
 
 * requests per second and CPU of the server's process per request, streamed and not;
-* with one client alone, the seconds to the first byte of the body of a streamed completion;
+* with one client alone, the seconds to the first byte of the body of a streamed completion and to
+  its first text (an earlier version sent a chunk that only names the role before there was any
+  text): of all servers in turns, request by request, so that what else the machine does meets them
+  alike;
 * the same races through the embedded ``Runtime.stream``, in the server's process while it serves
   nobody: races per second, and the seconds to the first event (``embedded``).
 
@@ -31,8 +34,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,6 +55,8 @@ HERE = Path(__file__).resolve()
 CHECKOUT = HERE.parents[2]
 #: Chunks that come in one turn of the loop, as a step of an engine brings them.
 AT_ONCE = 4
+#: What chunks with text of the branch in front hold.
+TEXT = b'"reasoning_content":"'
 
 
 class FreeEngine(ScriptedEngine):
@@ -253,28 +258,38 @@ class Client:
     async def __aexit__(self, *exc_info: object) -> None:
         self._writer.close()
 
-    async def ask(self, request: bytes) -> tuple[float, list[bytes]]:
-        """Seconds to the first byte of the body, and the body's pieces."""
+    async def ask(self, request: bytes) -> tuple[float, float, list[bytes]]:
+        """Seconds to the first byte of the body and to its first text, and the body's pieces."""
         began = time.perf_counter()
         self._writer.write(request)
         head = await self._reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 200"), head
         length = head.lower().partition(b"content-length:")[2].split(b"\r\n")[0]
         if length:
-            return time.perf_counter() - began, [await self._reader.readexactly(int(length))]
-        first, pieces = 0.0, list[bytes]()
+            seconds = time.perf_counter() - began
+            return seconds, seconds, [await self._reader.readexactly(int(length))]
+        first, text, pieces = 0.0, 0.0, list[bytes]()
         while size := int(await self._reader.readline(), 16):
             first = first or time.perf_counter() - began
             pieces.append((await self._reader.readexactly(size + 2))[:-2])
+            if not text and TEXT in pieces[-1]:
+                text = time.perf_counter() - began
         await self._reader.readline()
-        return first, pieces
+        return first, text, pieces
 
 
-async def first_bytes(port: int, count: int) -> float:
-    """Milliseconds to the first byte, the median of ``count`` requests one after another."""
-    async with Client(port) as client:
-        seconds = [(await client.ask(asking(stream=True)))[0] for _ in range(count)]
-    return 1000 * statistics.median(seconds)
+async def firsts(ports: Sequence[int], count: int) -> list[tuple[float, float]]:
+    """Milliseconds to the first byte and to the first text of each server: medians of ``count``
+    requests, one after another, in turns."""
+    seen: list[list[tuple[float, float]]] = [[] for _ in ports]
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(Client(port)) for port in ports]
+        places = [*range(len(ports))]
+        for turn in range(count):
+            for place in places if turn % 2 else reversed(places):
+                first, text, _ = await clients[place].ask(asking(stream=True))
+                seen[place].append((1000 * first, 1000 * text))
+    return [tuple(map(statistics.median, zip(*of, strict=True))) for of in seen]  # type: ignore[misc]
 
 
 async def load(port: int, request: bytes, count: int, at_once: int) -> float:
@@ -301,27 +316,30 @@ class Figures:
 
     rates: list[float] = field(default_factory=list[float])
     cpu: list[float] = field(default_factory=list[float])  # milliseconds a request
-    first: list[float] = field(default_factory=list[float])  # milliseconds
+    first: list[float] = field(default_factory=list[float])  # byte, milliseconds
+    text: list[float] = field(default_factory=list[float])  # the first one, milliseconds
 
     def measure(self, server: Served, args: argparse.Namespace, *, stream: bool) -> None:
         before = server.cpu()
         rate = asyncio.run(load(server.port, asking(stream=stream), args.count, args.at_once))
         self.rates.append(rate)
         self.cpu.append(1000 * (server.cpu() - before) / args.count)
-        if stream:
-            self.first.append(asyncio.run(first_bytes(server.port, args.count // 4)))
 
     def told(self) -> dict[str, Any]:
         return {
             "requests_per_second": quartiles(self.rates),
             "cpu_ms_a_request": quartiles(self.cpu),
             **({"first_byte_ms": quartiles(self.first)} if self.first else {}),
+            **({"first_text_ms": quartiles(self.text)} if self.text else {}),
         }
 
     def over(self, other: "Figures") -> dict[str, Any]:
         pairs = {"requests_per_second": (self.rates, other.rates), "cpu": (self.cpu, other.cpu)}
         if self.first:
-            pairs["first_byte"] = (self.first, other.first)
+            pairs |= {
+                "first_byte": (self.first, other.first),
+                "first_text": (self.text, other.text),
+            }
         return {
             name: quartiles([a / b for a, b in zip(*both, strict=True)])
             for name, both in pairs.items()
@@ -348,6 +366,10 @@ def compare(kind: str, args: argparse.Namespace) -> dict[str, Any]:
                 for name in list(servers) if done % 2 else reversed(servers):
                     if stream or name != "bare":
                         found[mode][name].measure(servers[name], args, stream=stream)
+            alone = asyncio.run(firsts([s.port for s in servers.values()], args.count // 4))
+            for figures, (first, text) in zip(found["streamed"].values(), alone, strict=True):
+                figures.first.append(first)
+                figures.text.append(text)
             embedded.append(servers["this"].embedded(args.count, args.at_once))
             progress(done + 1, args.rounds, f"{kind} engine")
     return {
@@ -381,7 +403,7 @@ def _beside(embedded: list[tuple[float, float]], served: Figures) -> dict[str, A
 
 async def _sample(port: int) -> list[bytes]:
     async with Client(port) as client:
-        return (await client.ask(asking(stream=True)))[1]
+        return (await client.ask(asking(stream=True)))[2]
 
 
 def main() -> None:

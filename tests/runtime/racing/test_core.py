@@ -266,7 +266,7 @@ class AnyCommands(RuleBasedStateMachine):
     @invariant()
     def slots_add_up(self) -> None:
         active = len(self.race.view.active)
-        assert active <= self.granted
+        assert self.core.active == active <= self.granted
         assert len(self.core.branches) <= 12
         account = self.core.slots
         assert account.aborting == self.aborting

@@ -198,6 +198,17 @@ def test_a_text_knows_which_token_wrote_what(
                 assert short.up_to(min(tokens, counts[-1])) == whole[: lengths[last]]
 
 
+async def test_what_a_branch_has_written_is_packed_though_nobody_looks() -> None:
+    branch = Branch(index=0, request_id="r", seed=1, launched_at=0.0, clock=lambda: 0.0)
+    for place in range(1000):
+        branch.put(f"{place} ", (place,))
+        assert len(branch.new_ids) < 64  # a piece takes six times the memory before
+    branch.take_in()
+    assert not branch.new_ids
+    assert [*branch.token_ids] == [*range(1000)]
+    assert branch.text == "".join(f"{place} " for place in range(1000))
+
+
 @pytest.mark.parametrize("replaced", ["", " = 2"])
 async def test_a_branch_goes_on_from_ids_of_any_size(replaced: str) -> None:
     """Where an endpoint tells token ids and only its own tokenizer makes them, what the strategy

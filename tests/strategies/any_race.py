@@ -68,6 +68,8 @@ class AnyRace(RuleBasedStateMachine):
         self.view = DrivenView()
         self.needs = Needs()
         self.called = False
+        #: Branches that run once the commands before the decision are carried out.
+        self.running_then = 0
         self._commands: list[Command] = []
 
     # ── for the machine of one strategy ───────────────────────────────────────────────────────
@@ -162,6 +164,7 @@ class AnyRace(RuleBasedStateMachine):
                     decided = True
                     self._check_answer(command)
                     self._check_reason(command, statuses)
+                    self.running_then = [*statuses.values()].count(BranchStatus.RUNNING)
                     self.check(command)
 
     def _check_conclusion(self, decision: Decide) -> None:

@@ -508,7 +508,7 @@ class AnyMajority(AnyRace):
         self.check_votes(decision)
         view, votes = self.view, tally(self.view)
         leader, runner_up = votes.lead()
-        running = len(view.running)
+        running = self.running_then
         match decision.stop_reason:
             case StopReason.CLINCHED:
                 assert self.strategy.stop != "none"
@@ -592,7 +592,7 @@ class AnyWeighted(AnyRace):
         if decision.stop_reason is StopReason.CLINCHED:
             rivals = [v for a, v in sums.items() if a != decision.answer]
             lead = sums[decision.answer] - max(rivals, default=0.0)
-            assert lead > len(view.running) + len(self.scoring) - 1e-9
+            assert lead > self.running_then + len(self.scoring) - 1e-9
 
     def check_arrivals(self, decision: Decide) -> None:
         """The earlier a vote, the more it weighs, be the branches as many as were asked for."""
@@ -615,7 +615,7 @@ class AnyWeighted(AnyRace):
         assert sums[decision.answer] == max(sums.values())
         if decision.stop_reason is StopReason.CLINCHED:
             rivals = [v for a, v in sums.items() if a != decision.answer]
-            first, left = len(voting), len(self.view.running)
+            first, left = len(voting), self.running_then
             to_come = sum(count + 1 - rank for rank in range(first, first + left))
             assert sums[decision.answer] - max(rivals, default=0) > to_come
             counts = Counter(voting)

@@ -23,7 +23,7 @@ SETTINGS = Settings.from_dict(
     {"answers": {"workers": 0}, "sampling": {"max_tokens": 8}, "race": {"return_margin": 0.02}}
 )
 DEADLINE = 2.0  # seconds
-#: Seconds of a race that is to end by itself, and of one that stalls until then while others finish,
+#: Seconds of a race that is to end by itself, and of one that stalls until then as others finish,
 #: on a loop whose time does not wait for a busy machine.
 ENDS, STALLS = 100.0, 8.0
 HANGS = 120.0  # seconds after which a race that should have ended long ago counts as hung

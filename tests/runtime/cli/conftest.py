@@ -1,5 +1,6 @@
 """The command line in this process and in one of its own, on engines that play a script."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -55,6 +56,9 @@ def run_cli(capfd: pytest.CaptureFixture[str]) -> RunCli:
 
     def run(*argv: str, make_runtime: Callable[[Settings], Runtime] | None = None) -> Done:
         capfd.readouterr()
+        # A command collects garbage once its engine runs: none of all that pytest holds is looked
+        # at again (see ``_small_heap``, which the command before undid).
+        gc.freeze()
         status = main(argv, make_runtime=make_runtime or scripted())
         out, err = capfd.readouterr()
         return Done(status, out, err)

@@ -145,6 +145,7 @@ async def racing() -> AsyncGenerator[tuple[FakeEndpoint, Runtime], None]:
         Runtime(engine_for(fake), SETTINGS) as runtime,
     ):
         assert (await race(runtime)).answer == "4"
+        await is_idle(fake, runtime)
         yield fake, runtime
 
 

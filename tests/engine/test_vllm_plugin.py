@@ -157,7 +157,7 @@ async def test_a_client_that_leaves_frees_the_engine(
     server: VllmServer, vllm: openai.AsyncOpenAI
 ) -> None:
     async with await vllm.chat.completions.create(
-        model="demo", messages=question(), stream=True, extra_body=raced(600.0)
+        model="demo", messages=question(), stream=True, extra_body=raced(500.0)
     ) as stream:
         await anext(aiter(stream))
     for _ in range(6_000):
@@ -172,7 +172,7 @@ async def test_killed_it_leaves_nothing_behind(
 ) -> None:
     family = server.family
     async with await vllm.chat.completions.create(
-        model="demo", messages=question(), stream=True, extra_body=raced(600.0)
+        model="demo", messages=question(), stream=True, extra_body=raced(500.0)
     ) as stream:
         await anext(aiter(stream))
         server.process.kill()

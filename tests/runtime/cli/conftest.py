@@ -11,9 +11,11 @@ from pathlib import Path
 from select import select
 from typing import IO, Any
 
+import anyio
 import orjson
 import psutil
 import pytest
+from tests.backends import STEADY_ASYNCIO
 
 import frontrunner
 from frontrunner.runtime.cli import main
@@ -50,6 +52,18 @@ def scripted(*branches: BranchScript, **engine: Any) -> Callable[[Settings], Run
     return lambda settings: Runtime(ScriptedEngine(script, **engine), settings)
 
 
+_run = anyio.run
+
+
+def _run_steadily(
+    function: Callable[..., Any], *, backend: str, backend_options: dict[str, Any]
+) -> Any:
+    """``anyio.run`` without a busy machine's pauses, in which deadlines would be missed."""
+    if not backend_options["use_uvloop"]:
+        backend, backend_options = STEADY_ASYNCIO
+    return _run(function, backend=backend, backend_options=backend_options)
+
+
 @pytest.fixture
 def run_cli(capfd: pytest.CaptureFixture[str]) -> RunCli:
     """Run the command line in this process."""
@@ -59,7 +73,9 @@ def run_cli(capfd: pytest.CaptureFixture[str]) -> RunCli:
         # A command collects garbage once its engine runs: none of all that pytest holds is looked
         # at again (see ``_small_heap``, which the command before undid).
         gc.freeze()
-        status = main(argv, make_runtime=make_runtime or scripted())
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(anyio, "run", _run_steadily)
+            status = main(argv, make_runtime=make_runtime or scripted())
         out, err = capfd.readouterr()
         return Done(status, out, err)
 

@@ -34,7 +34,7 @@ async def probe(runtime: Runtime) -> tuple[int, float]:
     assert isinstance(engine, VllmEngine)
     most, usage = 0, 0.0
     question = hard_problems("select", 1)[0].question
-    async with runtime.stream(question, deadline=60.0, branches=1, seed=3) as events:
+    async with runtime.stream(question, deadline=600.0, branches=1, seed=3) as events:
         async for event in events:
             if not isinstance(event, BranchProgressed):
                 continue  # what the core said before may be from the races before
@@ -46,7 +46,7 @@ async def probe(runtime: Runtime) -> tuple[int, float]:
 async def test_races_cancelled_at_random_moments_leave_nothing(runtime: Runtime) -> None:
     rng = random.Random(0)
     problems = hard_problems("select", 20)
-    await runtime.solve(problems[0].question, deadline=5.0, branches=8)
+    await runtime.solve(problems[0].question, deadline=600.0, branches=8)
     before = await probe(runtime)
     tasks, files, children = len(asyncio.all_tasks()), psutil.Process().num_fds(), descendants()
 

@@ -33,10 +33,10 @@ async def test_the_example_is_raced_and_another_race_cancelled(
     def steps() -> None:
         with chromium(tmp_path) as driver:
             page = Page(driver, str(server.make_url("/"))).open()
-            page.ask(deadline=60, branches=16)
+            page.ask(deadline=400, branches=16)
             page.wait(lambda: "running" in page.statuses())
             page.wait(lambda: any(page.texts(".lane .tail")))
-            page.wait(lambda: page.shown("replay"), seconds=90)
+            page.wait(lambda: page.shown("replay"), seconds=300)
             assert page.text("standing-title") == "The answer"
             assert page.text("standing-answer").isdigit()
             assert len(page.statuses()) == 16

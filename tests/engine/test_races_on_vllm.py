@@ -16,12 +16,14 @@ from frontrunner.runtime.errors import BadRequest, DeadlineTooShort, EngineError
 from frontrunner.runtime.runtime import Runtime
 from frontrunner.strategies.protocol import BranchStatus, StopReason
 
+#: Seconds of a race that is to end by itself, on any machine.
+PATIENT = 600.0
 SETTLED = {StopReason.CLINCHED, StopReason.CONFIDENT_MAJORITY, StopReason.EXHAUSTED}
 
 
 async def test_a_race_is_called_early_and_its_losers_are_aborted(runtime: Runtime) -> None:
     problem = hard_problems("select", 1)[0]
-    result = await runtime.solve(problem.question, deadline=60.0, branches=16, seed=1)
+    result = await runtime.solve(problem.question, deadline=PATIENT, branches=16, seed=1)
     assert result.stop_reason in SETTLED
     assert result.answer is not None
     assert len(result.branches) == 16
@@ -34,7 +36,7 @@ async def test_branches_that_are_cut_give_forced_answers_from_the_exact_tokens(
     """By a token limit, and by a tight deadline, in which a busy machine may not get to a token."""
     problem = hard_problems("select", 1)[0]
     options: dict[str, Any] = {"branches": 16, "seed": 1}
-    limited = await runtime.solve(problem.question, deadline=60.0, max_tokens=60, **options)
+    limited = await runtime.solve(problem.question, deadline=PATIENT, max_tokens=60, **options)
     assert limited.answer is not None
     assert any(b.status is BranchStatus.FORCED for b in limited.branches)
     branches = [*limited.branches]
@@ -50,7 +52,7 @@ async def test_branches_that_are_cut_give_forced_answers_from_the_exact_tokens(
 async def test_the_stream_tells_the_race_that_the_result_sums_up(runtime: Runtime) -> None:
     problem = hard_problems("select", 2)[1]
     seen: list[events.Event] = []
-    async with runtime.stream(problem.question, deadline=30.0, branches=4, seed=2) as stream:
+    async with runtime.stream(problem.question, deadline=PATIENT, branches=4, seed=2) as stream:
         seen = [event async for event in stream]
     assert isinstance(seen[0], events.RaceStarted)
     last = seen[-1]
@@ -65,9 +67,9 @@ async def test_the_stream_tells_the_race_that_the_result_sums_up(runtime: Runtim
 
 async def test_chat_messages_are_raced_like_text(runtime: Runtime) -> None:
     question = hard_problems("select", 1)[0].question
-    text = await runtime.solve(question, deadline=30.0, branches=1, seed=5)
+    text = await runtime.solve(question, deadline=PATIENT, branches=1, seed=5)
     chat = await runtime.solve(
-        [{"role": "user", "content": question}], deadline=30.0, branches=1, seed=5
+        [{"role": "user", "content": question}], deadline=PATIENT, branches=1, seed=5
     )
     assert text.prompt_tokens == chat.prompt_tokens
     assert text.text == chat.text
@@ -76,7 +78,7 @@ async def test_chat_messages_are_raced_like_text(runtime: Runtime) -> None:
 async def test_the_same_seed_gives_the_same_branch(runtime: Runtime) -> None:
     question = hard_problems("select", 1)[0].question
     texts = {
-        (await runtime.solve(question, deadline=60.0, branches=1, seed=seed)).text
+        (await runtime.solve(question, deadline=PATIENT, branches=1, seed=seed)).text
         for seed in (1, 1, 2)
     }
     assert len(texts) == 2
@@ -87,8 +89,9 @@ async def test_many_races_at_once_all_answer(runtime: Runtime) -> None:
     answers: list[str | None] = []
 
     async def race(index: int) -> None:
-        deadline = 2.0 + index / 4
-        result = await runtime.solve(problems[index].question, deadline=deadline, branches=8)
+        result = await runtime.solve(
+            problems[index].question, deadline=PATIENT + index, branches=8, max_tokens=80
+        )
         answers.append(result.answer)
 
     async with anyio.create_task_group() as tasks:

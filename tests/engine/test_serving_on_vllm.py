@@ -44,7 +44,7 @@ async def client(server: TestServer) -> AsyncGenerator[openai.AsyncOpenAI, None]
 
 
 def race(**more: Any) -> dict[str, Any]:
-    return {"frontrunner": {"deadline": 20, "branches": 8, **more}}
+    return {"frontrunner": {"deadline": 300, "branches": 8, **more}}
 
 
 async def test_chat_completions(client: openai.AsyncOpenAI) -> None:
@@ -79,11 +79,11 @@ async def test_a_deadline_is_a_reply_and_not_an_error(client: openai.AsyncOpenAI
     reply = await client.chat.completions.create(
         model="demo",
         messages=asked,
-        extra_headers={"x-request-timeout-ms": "2000"},
+        extra_headers={"x-request-timeout-ms": "20000"},
         extra_body={"frontrunner": {"branches": 8}},
     )
     summary: Any = reply.frontrunner  # type: ignore[attr-defined]
-    assert summary["deadline"] == pytest.approx(2.0)
+    assert summary["deadline"] == pytest.approx(20.0)
     assert reply.choices[0].finish_reason in ("stop", "length")
 
 
@@ -199,10 +199,9 @@ async def test_clients_that_go_away_at_random_moments_leave_nothing(
     async with anyio.create_task_group() as group:
         for index in range(DISCONNECTS):
             group.start_soon(leave, index)
-    # A second, in pauses of a millisecond.
-    await until(lambda: runtime.load().running == 0, turns=1_000)
+    await until(lambda: runtime.load().running == 0)
     assert server.app is not None
-    await until(lambda: server.app[RUNS].running == 0, turns=1_000)  # type: ignore[index]
+    await until(lambda: server.app[RUNS].running == 0)  # type: ignore[index]
     engine = running_engine(runtime.engine)
     assert isinstance(engine, VllmEngine)
     assert engine.load().waiting == 0

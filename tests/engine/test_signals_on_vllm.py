@@ -3,6 +3,7 @@ nobody is cut off, nothing is left."""
 
 import os
 import signal
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,11 @@ from tests.runtime.serving.test_drain import base_url
 
 from frontrunner.runtime.engines.vllm.engine import model_folder
 
-pytestmark = pytest.mark.program
+pytestmark = [
+    pytest.mark.program,
+    # Importing it, to see whether it is there, takes seconds.
+    pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed"),
+]
 # What the model says at this temperature seldom ends before its limit.
 _LONG = """
 max_context_tokens = 1024
@@ -33,7 +38,6 @@ stop = "none"
 
 
 def test_ctrl_c_ends_a_race_on_vllm_and_all_its_processes(tmp_path: Path) -> None:
-    pytest.importorskip("vllm")
     # FRONTRUNNER_TEST_MODEL names another checkpoint, as for the other tests on the engine.
     model = os.environ.get("FRONTRUNNER_TEST_MODEL", "demo")
     if not Path(model_folder(model), "config.json").exists():
@@ -57,7 +61,6 @@ def test_ctrl_c_ends_a_race_on_vllm_and_all_its_processes(tmp_path: Path) -> Non
 async def test_a_signal_to_the_group_leaves_vllm_to_us(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    pytest.importorskip("vllm")
     path = tmp_path / "server.toml"
     path.write_text(
         '[engine]\nmax_context_tokens = 1024\ndtype = "bfloat16"\n'

@@ -11,11 +11,11 @@ from frontrunner.runtime.demo.problems import Problem, problems
 from frontrunner.runtime.engines.vllm.cpu_corrections import expand_batch_to_tokens
 from frontrunner.runtime.runtime import Runtime
 
-PROBLEMS = 12
+PROBLEMS = 6
 BRANCHES = 16
-#: Points. The standard error of the difference of two such runs is about 3.2 (192 branches of 12
+#: Points. The standard error of the difference of two such runs is about 4.5 (96 branches of 6
 #: problems, paired); the fault that this test is for costs all of the accuracy.
-TOLERANCE = 13.0
+TOLERANCE = 25.0
 
 
 def easy_problems() -> list[Problem]:
@@ -30,7 +30,7 @@ async def share_right(runtime: Runtime) -> float:
     async def race(index: int, problem: Problem) -> None:
         result = await runtime.solve(
             problem.question,
-            deadline=120.0,
+            deadline=1_200.0,
             branches=BRANCHES,
             seed=index,
             parameters={"stop": "none"},
@@ -38,9 +38,9 @@ async def share_right(runtime: Runtime) -> float:
         right.extend(b.answer == str(problem.answer) for b in result.branches)
 
     chosen = easy_problems()
-    for start in range(0, PROBLEMS, 4):
+    for start in range(0, PROBLEMS, 3):
         async with anyio.create_task_group() as tasks:
-            for index in range(start, start + 4):
+            for index in range(start, start + 3):
                 tasks.start_soon(race, index, chosen[index])
     return 100.0 * statistics.fmean(right)
 

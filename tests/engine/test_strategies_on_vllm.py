@@ -19,7 +19,7 @@ from frontrunner.strategies.protocol import BranchStatus
 from frontrunner.strategies.registry import strategy_names
 
 #: Generous: a test asserts no speed, and other work may share the machine.
-DEADLINE = 60.0
+DEADLINE = 600.0
 #: All at once; with 8 branches each they leave places for probes and children.
 PROBLEMS = 6
 #: Steps of a problem: a few lines, so that there is something to search and to cut.

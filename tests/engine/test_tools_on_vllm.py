@@ -60,7 +60,7 @@ async def test_a_branch_goes_on_behind_the_result(runtime: Runtime) -> None:
     async with (
         Runtime(engine, settings, tools=[ask]) as acting,
         acting.stream(
-            "Ask me.", branches=4, deadline=60.0, max_tokens=160, parameters={"stop": "none"}
+            "Ask me.", branches=4, deadline=600.0, max_tokens=160, parameters={"stop": "none"}
         ) as stream,
     ):
         events = [event async for event in stream]

@@ -11,6 +11,7 @@ from subprocess import DEVNULL
 from typing import Self
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import ByteReceiveStream, ByteSendStream, Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
@@ -107,12 +108,16 @@ class WorkerProcess:
 
         Cancelling it leaves the process at work: see `until_ready`.
         """
+        # Whoever is cancelled has not asked; and what is asked must reach the process whole, or it
+        # would be waited for in vain.
+        await anyio.lowlevel.checkpoint_if_cancelled()
         self.asked += 1
         self.due = due
         # The standard library's writer, because orjson refuses lone surrogates.
         line = json.dumps({"id": self.asked, "formula": formula}).encode() + b"\n"
         try:
-            await self.requests.send(line)
+            with anyio.CancelScope(deadline=due, shield=True):
+                await self.requests.send(line)
         except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
             raise WorkerLostError("died") from error
         return await self._answer()

@@ -2,6 +2,7 @@
 
 import sys
 
+import uvicorn
 from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import ToolAnnotations
@@ -24,7 +25,7 @@ def order(item: str) -> str:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        server.run("streamable-http", port=int(sys.argv[1]))
+    if len(sys.argv) > 1:  # the descriptor of a socket that listens already
+        uvicorn.run(server.streamable_http_app(), fd=int(sys.argv[1]), log_level="warning")
     else:
         server.run("stdio")

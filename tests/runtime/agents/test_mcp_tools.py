@@ -3,7 +3,7 @@
 import socket
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from subprocess import DEVNULL
 from typing import Any
@@ -41,17 +41,14 @@ async def over_pipes() -> AsyncGenerator[Any, None]:
 
 @asynccontextmanager
 async def over_http() -> AsyncGenerator[Any, None]:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
-    words = [sys.executable, str(SERVER), str(port)]
-    process = await anyio.open_process(words, stdout=DEVNULL, stderr=DEVNULL)
+    # It listens before the server runs: whoever connects waits, and nobody takes the port.
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        words = [sys.executable, str(SERVER), str(listening.fileno())]
+        process = await anyio.open_process(
+            words, stdout=DEVNULL, stderr=DEVNULL, pass_fds=[listening.fileno()]
+        )
+        port = listening.getsockname()[1]
     try:
-        for _ in range(3000):
-            with suppress(OSError):
-                await (await anyio.connect_tcp("127.0.0.1", port)).aclose()
-                break
-            await anyio.sleep(0.01)
         yield f"http://127.0.0.1:{port}/mcp"
     finally:
         process.kill()
@@ -66,7 +63,7 @@ async def test_branches_use_the_tools_of_a_server(serving: Any) -> None:
             [call("price", {"item": "moon"}, 0.01), says("0", 0.01)],
         ]
     )
-    async with serving() as server, mcp_tools(server) as tools:
+    async with serving() as server, mcp_tools(server, connect_timeout=300.0) as tools:
         assert {tool.name: tool.side_effects for tool in tools} == {"price": False, "order": True}
         async with Runtime(engine, SETTINGS) as runtime:
             result = await runtime.solve(

@@ -23,7 +23,10 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 def no_imports(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if torch and vLLM were in order, without the seconds that importing them takes."""
+    """As if torch and vLLM were in order, without the seconds that importing them takes.
+
+    They are looked at in ``tests/engine/test_doctor_on_vllm.py``.
+    """
 
     async def libraries() -> list[Finding]:
         return [Finding("vllm", Level.GOOD, "0")]
@@ -31,6 +34,7 @@ def no_imports(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "libraries", libraries)
 
 
+@pytest.mark.usefixtures("no_imports")
 def test_json_without_an_engine(run_cli: RunCli) -> None:
     done = run_cli("doctor", "--no-engine", "--json")
     report = orjson.loads(done.out)

@@ -4,6 +4,7 @@ import csv
 import io
 import signal
 import sys
+import time
 from pathlib import Path
 
 import orjson
@@ -182,6 +183,7 @@ def test_a_signal_leaves_no_process(tmp_path: Path, number: signal.Signals) -> N
     with cli_process("replay", path, "-b", "4", "-n", "1000000") as started:
         while len(members := session_members(started.pid)) < 3:  # it, and what it spawned
             assert started.poll() is None
+            time.sleep(0.05)  # without taking the time of what is waited for
         started.send_signal(number)
         _, err = started.communicate(timeout=PATIENCE)
         assert (started.returncode, err) == (128 + number, b"")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
-from openai import AsyncOpenAI
+from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 from tests.backends import STEADY_ASYNCIO, until
 
 from frontrunner.runtime.config import Settings
@@ -80,7 +80,13 @@ async def served(
         base = str(test_server.make_url("/"))
         http = await stack.enter_async_context(ClientSession(base))
         openai = await stack.enter_async_context(
-            AsyncOpenAI(base_url=f"{base}v1", api_key="none", max_retries=0)
+            AsyncOpenAI(
+                base_url=f"{base}v1",
+                api_key="none",
+                max_retries=0,
+                # Reading all certificates takes longer than most tests.
+                http_client=DefaultAsyncHttpxClient(verify=False),
+            )
         )
         assert test_server.port is not None
         yield Served(app, described, runtime, engine, http, openai, test_server.port)

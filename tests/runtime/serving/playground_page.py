@@ -1,8 +1,11 @@
 """The playground in headless Chromium, used as a person would use it.
 
-Selenium blocks, so what it does runs in a thread (``driven``) beside the server's event loop.
+Selenium blocks, so what it does runs in a thread (``driven``) beside the server's event loop. A
+browser on a busy machine may see nothing for seconds: what is so for a moment only is looked at
+while the server's time stands (``held``), or noted by the page itself (``Page.note``).
 """
 
+import asyncio
 import os
 import shutil
 import sys
@@ -12,7 +15,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from anyio.from_thread import run_sync as in_loop
 from anyio.to_thread import run_sync
+from tests.backends import SteadyLoop
+
+from frontrunner.runtime.engines import ScriptedEngine
+from frontrunner.runtime.engines.protocol import Generation
 
 webdriver = pytest.importorskip("selenium.webdriver")
 
@@ -90,7 +98,7 @@ class Page:
 
     # ── what is there ─────────────────────────────────────────────────────────────────────────
 
-    def wait(self, condition: Callable[[], T], seconds: float = 30) -> T:
+    def wait(self, condition: Callable[[], T], seconds: float = 90) -> T:
         """What ``condition`` gives, as soon as that is true."""
         return WebDriverWait(self.driver, seconds, 0.05).until(lambda _: condition())
 
@@ -101,12 +109,16 @@ class Page:
         return self.driver.find_element(By.ID, element_id)
 
     def click(self, element_id: str) -> None:
+        """Click it as soon as it can be."""
+        self.click_on(self.at(element_id))
+
+    def click_on(self, element: WebElement) -> None:
         """Click it as soon as it can be: while a race runs, what is above it may grow, and the
         pointer then meets something else where it was."""
 
         def clicked() -> bool:
             try:
-                self.at(element_id).click()
+                element.click()
             except ElementClickInterceptedException:
                 return False
             return True
@@ -121,6 +133,24 @@ class Page:
         return self.js(
             "return [...document.querySelectorAll(arguments[0])].map(e => e.textContent)", selector
         )
+
+    def note(self, element_id: str) -> None:
+        """From now on note all that it says."""
+        self.js(
+            """
+            const element = document.getElementById(arguments[0]);
+            const said = [];
+            (window.noted ??= {})[arguments[0]] = said;
+            const note = () => said.push(element.textContent);
+            const all = {childList: true, characterData: true, subtree: true};
+            new MutationObserver(note).observe(element, all);
+            """,
+            element_id,
+        )
+
+    def noted(self, element_id: str) -> list[str]:
+        """What it has said since."""
+        return self.js("return window.noted[arguments[0]]", element_id)
 
     def statuses(self) -> list[str]:
         """Of the lanes, in words."""
@@ -168,7 +198,7 @@ class Page:
             self.fill("question", question)
         self.fill("deadline", str(deadline))
         self.fill("branches", str(branches))
-        self.at("start").click()
+        self.click("start")
 
     def press(self, *keys: str, holding: str | None = None) -> None:
         """Press keys wherever the focus is."""
@@ -183,7 +213,7 @@ class Page:
     def open_first_lane(self) -> None:
         """Show all of the text of the branch whose lane is the first: by what matters, so that it
         may be any branch."""
-        self.find(".row")[0].click()
+        self.click_on(self.find(".row")[0])
         self.wait(lambda: self.find(".lane[data-open]"))
 
     def focused(self) -> WebElement:
@@ -208,6 +238,33 @@ class Page:
         return self.js("return document.documentElement.scrollWidth - innerWidth")
 
 
+def held(engine: ScriptedEngine, seconds: float) -> Callable[[], None]:
+    """Let time stop so many seconds after the engine's next request begins: the race is then as it
+    is at that moment, for as long as a test looks at it.
+
+    Returns:
+        What lets time go on, for ``driven``'s thread. It goes on by itself as that ends.
+    """
+    loop = _steady_loop()
+
+    def chosen(_: Generation) -> None:
+        engine.script.chooser = None
+        loop.hold_at(loop.time() + seconds)
+
+    engine.script.chooser = chosen
+    return lambda: in_loop(loop.release)
+
+
 async def driven(steps: Callable[[], T]) -> T:
     """Do ``steps`` in a thread."""
-    return await run_sync(steps)
+    try:
+        return await run_sync(steps)
+    finally:
+        if isinstance(loop := asyncio.get_running_loop(), SteadyLoop):
+            loop.release()
+
+
+def _steady_loop() -> SteadyLoop:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, SteadyLoop)
+    return loop

@@ -20,12 +20,14 @@ from frontrunner.runtime.serving.responses.websocket import SOCKETS
 from frontrunner.strategies.registry import parameter_names, strategy_names
 
 from .conftest import ENDLESS, FORCED, Serve, Served
-from .playground_page import Keys, Page, axe, chromium, driven
+from .playground_page import Keys, Page, axe, chromium, driven, held
 from .test_thinking import CHANNELS, ON_CHANNELS, TAGS
 from .test_thinking import WRITTEN as THOUGHT_AND_SAID
 
-#: Slow enough to be seen at it.
+#: Slow enough to be replayed.
 STEADY = BranchScript.answering("42", seconds=2.5, tokens=250)
+#: Seconds of a race that is to be ended by a person, however long that takes.
+LONG = 400
 STUCK = BranchScript((Piece(0.01, "Well, "),), stall=True)
 
 
@@ -45,13 +47,15 @@ def page_of(browser: Any, served: Served) -> Page:
 async def test_ask_and_watch(serve: Serve, browser: Any) -> None:
     async with serve(STEADY) as served:
         page = page_of(browser, served)
+        go_on = held(served.engine, 1.0)
 
         def steps() -> None:
             page.open()
-            page.ask("What is 6 times 7?", deadline=20)
+            page.ask("What is 6 times 7?", deadline=LONG)
             page.wait(lambda: page.statuses() == ["running"] * 4)
             page.wait(lambda: all("step" in words for words in page.texts(".lane .tail")))
-            page.wait(lambda: "left of 20 s" in page.text("time-unit"))
+            page.wait(lambda: f"left of {LONG} s" in page.text("time-unit"))
+            go_on()
             page.wait_until_over()
             assert page.text("standing-title") == "The answer"
             assert page.text("standing-answer") == "42"
@@ -75,7 +79,7 @@ async def test_the_example_is_ready_to_run(serve: Serve, browser: Any) -> None:
         page = page_of(browser, served)
 
         def steps() -> None:
-            page.open().at("start").click()
+            page.open().click("start")
             page.wait_until_over()
             assert len(page.statuses()) == served.runtime.settings.race.branches
 
@@ -102,11 +106,11 @@ async def test_cancel(serve: Serve, browser: Any) -> None:
         page = page_of(browser, served)
 
         def steps() -> None:
-            page.open().ask(deadline=60)
+            page.open().ask(deadline=LONG)
             page.wait(lambda: page.statuses() == ["running"] * 4)
             assert page.text("standing-answer") == "No votes yet"
             agrees_with_its_lane(page)
-            page.at("cancel").click()
+            page.click("cancel")
             page.wait_until_over()
             page.wait(lambda: page.text("standing-title") == "Cancelled")
             assert page.statuses() == ["cut"] * 4
@@ -123,7 +127,7 @@ async def test_the_race_of_a_page_that_is_left_is_cancelled(serve: Serve, browse
         page = page_of(browser, served)
 
         def steps() -> None:
-            page.open().ask(deadline=60)
+            page.open().ask(deadline=LONG)
             page.wait(lambda: page.statuses() == ["running"] * 4)
             page.driver.get("about:blank")
 
@@ -141,7 +145,7 @@ async def test_by_keyboard_alone(serve: Serve, browser: Any) -> None:
             page.press("a", holding=Keys.CONTROL)
             page.press("How many?")
             page.tab_to("deadline")
-            page.press("60")
+            page.press(str(LONG))
             page.tab_to("branches")
             page.press("3")
             page.press(Keys.ENTER, holding=Keys.CONTROL)
@@ -245,8 +249,9 @@ async def test_replay(serve: Serve, browser: Any) -> None:
             moment.send_keys(*[Keys.ARROW_RIGHT] * 30)
             page.wait(lambda: page.statuses() == ["running"] * 4)
             assert page.texts(".lane .tail")[0] not in ("", texts[0])
-            page.at("play").click()
-            page.wait(lambda: page.text("play") == "Pause")
+            page.note("play")
+            page.click("play")
+            page.wait(lambda: "Pause" in page.noted("play"))
             page.wait(lambda: page.text("standing-title") == "The answer")
             page.wait(lambda: page.text("play") == "Replay")
             assert page.statuses() == decided
@@ -259,6 +264,7 @@ async def test_replay(serve: Serve, browser: Any) -> None:
 async def test_a_dropped_connection_is_taken_up_again(serve: Serve, browser: Any) -> None:
     async with serve(STEADY) as served:
         page = page_of(browser, served)
+        go_on = held(served.engine, 1.0)
 
         def drop() -> None:
             for connection in list(served.app[SOCKETS]):
@@ -268,6 +274,7 @@ async def test_a_dropped_connection_is_taken_up_again(serve: Serve, browser: Any
             page.open().ask(deadline=20, branches=2)
             page.wait(lambda: page.statuses() == ["running"] * 2)
             in_loop(drop)
+            go_on()
             page.wait_until_over()
             page.open_first_lane()
             told = page.texts(".lane[data-open] pre")[0]
@@ -287,13 +294,13 @@ async def test_a_strategy_with_parameters(serve: Serve, browser: Any) -> None:
         def steps() -> None:
             page.open()
             page.at("strategy").send_keys("first_to_m")
-            page.find("#parameters-field summary")[0].click()
+            page.click_on(page.find("#parameters-field summary")[0])
             page.fill("parameter-m", "1")
             page.ask(deadline=10)
             page.wait_until_over()
             assert "enough finished" in page.texts("#facts dd")
             page.fill("parameter-m", "0")
-            page.at("start").click()
+            page.click("start")
             page.wait(lambda: page.shown("problem"))
             assert "m must be" in page.text("problem-what")
             assert page.text("problem-todo")
@@ -331,6 +338,7 @@ async def test_on_a_phone(serve: Serve, browser: Any) -> None:
     wide = BranchScript.answering("9" * 300, seconds=1.0, tokens=40)
     async with serve(wide) as served:
         page = page_of(browser, served)
+        go_on = held(served.engine, 0.5)
 
         def steps() -> None:
             page.open(width=320, height=640)
@@ -339,11 +347,12 @@ async def test_on_a_phone(serve: Serve, browser: Any) -> None:
             page.wait(lambda: "running" in page.statuses())
             page.wait(lambda: page.at("lanes").rect["y"] < page.js("return scrollY + innerHeight"))
             assert page.sideways() <= 0
+            go_on()
             page.wait_until_over()
             page.open_first_lane()
             for details in page.find("summary"):
                 if details.is_displayed():
-                    details.click()
+                    page.click_on(details)
             assert page.sideways() <= 0
 
         await driven(steps)
@@ -378,14 +387,14 @@ async def test_the_code_that_is_shown_works(serve: Serve, browser: Any) -> None:
         page = page_of(browser, served)
 
         def run(*command: str) -> str:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=280)
             assert done.returncode == 0, done.stderr
             return done.stdout
 
         def steps() -> None:
             page.open().fill("question", question)
             page.fill("branches", "2")
-            page.find("#code summary")[0].click()
+            page.click_on(page.find("#code summary")[0])
             assert run(sys.executable, "-c", page.text("python")).startswith("42\n")
             if shutil.which("curl"):
                 assert '"text":"42"' in run("sh", "-c", page.text("curl"))
@@ -406,7 +415,7 @@ async def test_a_key_is_typed_and_start_is_clicked_at_once(
             page.open()
             page.js("sessionStorage.clear()")
             page.open().fill("key", "open-sesame")
-            page.at("start").click()  # the fields get their values meanwhile
+            page.click("start")  # the fields get their values meanwhile
             page.wait_until_over()
             assert page.text("standing-answer") == "42"
             assert not page.shown("problem")
@@ -421,12 +430,12 @@ async def test_what_was_wrong_does_not_stand_beside_what_is(serve: Serve, browse
         def steps() -> None:
             page.open()
             page.at("strategy").send_keys("first_to_m")
-            page.find("#parameters-field summary")[0].click()
+            page.click_on(page.find("#parameters-field summary")[0])
             page.fill("parameter-m", "0")
             page.ask(deadline=10)
             page.wait(lambda: page.shown("problem"))
             page.fill("branches", "0")  # the browser itself complains of that
-            page.at("start").click()
+            page.click("start")
             page.wait(lambda: not page.shown("problem"))
 
         await driven(steps)
@@ -457,7 +466,7 @@ async def test_who_leads_why_others_were_cut_and_when_the_deadline_is(
             assert widths[0] > 0
             assert "about 40 tokens" in page.text("bars-mean")
             assert page.find("#lanes[data-finish]")
-            page.at("zoom").click()
+            page.click("zoom")
             page.wait(lambda: page.text("label-deadline") == "deadline 20 s →")
             # The replay is slow enough to be followed.
             assert float(page.at("speed").get_attribute("value") or 1) < 1
@@ -475,12 +484,12 @@ async def test_many_branches_are_compact_and_in_order(serve: Serve, browser: Any
         page = page_of(browser, served)
 
         def steps() -> None:
-            page.open().ask(deadline=60, branches=64)
+            page.open().ask(deadline=LONG, branches=64)
             page.wait(lambda: len(page.find(".lane[data-status=running]")) >= 40)
             page.wait(lambda: len(page.find(".lane[data-leads]")) > 0)
             assert page.find("#lanes[data-compact]")
             assert not page.find(".words")[0].is_displayed()
-            page.at("cancel").click()
+            page.click("cancel")
             page.wait_until_over()
             # It was cancelled: nothing is decided.
             assert page.text("standing-answer") in ("42 was in front", "7 was in front")
@@ -506,6 +515,7 @@ async def test_many_branches_are_compact_and_in_order(serve: Serve, browser: Any
 async def test_a_server_that_knows_the_race_no_more(serve: Serve, browser: Any) -> None:
     async with serve(ENDLESS) as served:
         page = page_of(browser, served)
+        held(served.engine, 0.5)
 
         def forget() -> None:
             for connection in list(served.app[SOCKETS]):
@@ -522,13 +532,13 @@ async def test_a_server_that_knows_the_race_no_more(serve: Serve, browser: Any) 
                 }
               };
             """)
-            page.ask(deadline=8)
+            page.ask(deadline=3)
             page.wait(lambda: page.statuses() == ["running"] * 4)
             in_loop(forget)
             page.wait(lambda: page.shown("problem"))
             page.wait(lambda: page.text("standing-title") == "Not decided: out of sight")
             page.wait(lambda: page.text("label-decided").startswith("last heard of"))
-            assert float(page.text("time-left")) <= 8
+            assert float(page.text("time-left")) <= 3
             assert page.statuses() == ["lost"] * 4
 
         await driven(steps)
@@ -539,6 +549,7 @@ async def test_a_race_whose_events_were_missed_still_has_its_result(
 ) -> None:
     async with serve(STEADY, log_frames=8) as served:
         page = page_of(browser, served)
+        go_on = held(served.engine, 1.0)
 
         def drop() -> None:
             for connection in list(served.app[SOCKETS]):
@@ -560,6 +571,7 @@ async def test_a_race_whose_events_were_missed_still_has_its_result(
             page.wait(lambda: all("step" in words for words in page.texts(".lane .tail")))
             in_loop(drop)
             page.wait(lambda: page.text("connection").startswith("Part of the race was not seen"))
+            go_on()
             page.wait_until_over()
             assert page.text("standing-answer") == "42"
             assert page.statuses() == ["lost"] * 4
@@ -710,29 +722,29 @@ async def test_earlier_races_and_a_follow_up(serve: Serve, browser: Any) -> None
         def steps() -> None:
             page.open()
             if page.shown("earlier"):  # of other tests
-                page.find("#earlier summary")[0].click()
-                page.at("forget").click()
+                page.click_on(page.find("#earlier summary")[0])
+                page.click("forget")
                 page.wait(lambda: not page.shown("earlier"))
             page.ask("What is 6 times 7?", deadline=10)
             page.wait_until_over()
-            page.at("follow-up").click()
+            page.click("follow-up")
             assert page.focused().get_attribute("id") == "question"
             assert page.texts("#turns li") == ["You What is 6 times 7?", "Reply 42"]
             page.press("And 2 more?")
-            page.find("#asking-field summary")[0].click()
+            page.click_on(page.find("#asking-field summary")[0])
             page.fill("system", "Be short.")
             page.fill("temperature", "0.5")
-            page.at("start").click()
+            page.click("start")
             page.wait(lambda: page.text("earlier-title") == "Earlier races (2)")
             assert '"role": "assistant"' in page.text("curl")
             page.open()  # they are still there
-            page.find("#earlier summary")[0].click()
+            page.click_on(page.find("#earlier summary")[0])
             assert page.texts(".asked") == ["And 2 more?", "What is 6 times 7?"]
-            page.find("#earlier-list button")[1].click()
+            page.click_on(page.find("#earlier-list button")[1])
             page.wait(lambda: page.text("standing-answer") == "42")
             assert len(page.statuses()) == 4
             assert page.shown("replay")
-            page.at("forget").click()
+            page.click("forget")
             page.wait(lambda: not page.shown("earlier"))
             assert page.complaints() == []
 
@@ -763,8 +775,9 @@ async def test_a_saved_race_is_opened_with_its_calls_of_tools(
             page.open_first_lane()
             assert len(page.texts(".lane[data-open] .calls li")) == 1
             assert page.shown("earlier")  # it is kept
-            page.at("play").click()
-            page.wait(lambda: page.text("play") == "Pause")
+            page.note("play")
+            page.click("play")
+            page.wait(lambda: "Pause" in page.noted("play"))
             page.at("open-file").send_keys(str(broken))
             page.wait(lambda: page.shown("problem"))
             told = page.text("problem-what")
@@ -780,7 +793,7 @@ async def test_parameters_that_mean_nothing_are_not_shown(serve: Serve, browser:
 
         def steps() -> None:
             page.open()
-            page.find("#parameters-field summary")[0].click()
+            page.click_on(page.find("#parameters-field summary")[0])
             assert page.shown("parameter-max_flip_risk")
             assert page.text("about-max_flip_risk").startswith("Probability in [0, 1)")
             assert not page.shown("parameter-window")
@@ -810,9 +823,9 @@ async def test_axe_finds_nothing_serious(serve: Serve, browser: Any, theme: str)
             page.wait_until_over()
             for details in page.find("summary"):
                 if details.is_displayed():
-                    details.click()
+                    page.click_on(details)
             page.open_first_lane()
-            page.at("follow-up").click()
+            page.click("follow-up")
             assert page.serious(source) == []
             page.ask("And?", deadline=20, branches=32)
             page.wait_until_over()

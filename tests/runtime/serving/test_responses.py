@@ -318,6 +318,7 @@ async def test_in_the_background(serve: Serve) -> None:
 async def test_events_that_are_not_kept(serve: Serve) -> None:
     async with serve(ENDLESS, log_frames=2) as served:
         begun = await create(served, background=True, extra_body=options(deadline=0.3))
+        await until(lambda: bool(served.engine.requests))
         await served.idle()
         with pytest.raises(openai.APIStatusError) as caught:
             await served.openai.responses.retrieve(begun.id, stream=True, starting_after=0)

@@ -4,7 +4,8 @@ Hard test problems, each raced in both ways in turns, on the demo's model that h
 ``frontrunner.agents.calculator``. Without it the model is not shown that there is one. Printed for
 each deadline: right answers, their difference in points (paired, with a 95 % interval), times, and
 the calls that branches made against the executions that they shared. With ``--rows`` each race is
-kept in a file, and a run that was cut goes on where it ended.
+kept in a file, and a run that was cut goes on where it ended. ``--ways without --config
+configs/demo.toml`` measures the model that has learned no calls.
 """
 
 import statistics
@@ -24,6 +25,7 @@ from frontrunner.runtime.runtime import Runtime
 
 #: Races before the first that counts, of each way.
 WARM_UP = 4
+WAYS = ("without", "with")
 
 
 @dataclass
@@ -76,6 +78,8 @@ def compared(rows: list[Row]) -> dict[str, Any]:
     """The figures of one deadline."""
     rows = sorted(rows, key=lambda row: row.place)
     without, with_it = ([row for row in rows if row.tools is tools] for tools in (False, True))
+    if not with_it or not without:
+        return {"with" if with_it else "without": told(rows)}
     ours, theirs = (statistics.median(r.seconds for r in some) for some in (with_it, without))
     return {
         "without": told(without),
@@ -91,6 +95,7 @@ async def main() -> None:
         config=str(demo_config_path().with_name("demo-tools.toml")), count=100, branches=8
     )
     arguments.add_argument("--deadlines", type=float, nargs="+", default=[1.0, 10.0])
+    arguments.add_argument("--ways", nargs="+", choices=WAYS, default=[*WAYS])
     arguments.add_argument("--rows", type=Path, help="file of races, to go on from")
     args = arguments.parse_args()
     rows: list[Row] = []
@@ -103,12 +108,12 @@ async def main() -> None:
         for deadline in args.deadlines
         for place in range(args.count)
         for tools in ((False, True) if place % 2 else (True, False))
-        if (deadline, place, tools) not in have
+        if WAYS[tools] in args.ways and (deadline, place, tools) not in have
     ]
     if left:
         async with Runtime.from_config(settings_of(args)) as runtime:
             for problem in hard_problems("select", WARM_UP, seed=1):
-                for tools in (False, True):
+                for tools in (WAYS.index(way) == 1 for way in args.ways):
                     await Row(10.0, 0, tools).race(runtime, problem, args.branches, args.seed)
             for done, row in enumerate(left, start=1):
                 await row.race(runtime, problems[row.place], args.branches, args.seed)

@@ -86,6 +86,10 @@ def test_it_is_exact(expression: str, value: str) -> None:
         ("", "no arithmetic"),
         ("\x00", "no arithmetic"),
         ("1+" * 300 + "1", "in steps"),
+        ("1. 2 + 3\n2. * 4\n3. 5", "step 3 goes on from the one before"),
+        ("12\n1. + 3) * (2", "no arithmetic"),
+        ("12\n1. / 0", "division by zero"),
+        ("_ + 1", "_ has no value"),
     ],
 )
 def test_what_it_cannot_do_it_says(expression: str, said: str) -> None:
@@ -110,6 +114,28 @@ def test_it_agrees_with_fractions(numbers: list[int]) -> None:
         value = {"+": value + number, "-": value - number, "*": value * number}[sign]
     assert calculate(text) == str(value)
     assert Fraction(calculate(f"({text}) / 8")) == value / 8
+
+
+@settings(max_examples=examples(500))
+@given(
+    st.integers(0, 999),
+    st.lists(st.sampled_from(["+ 12", "- 3 * 7", "* 9", "/ 4", "- 2 + 0.5", "** 2"]), min_size=1),
+)
+def test_numbered_steps_are_what_brackets_say(start: int, steps: list[str]) -> None:
+    steps = steps[:12]
+    lines = [str(start), *(f"{number}. {step}" for number, step in enumerate(steps, start=1))]
+    nested = str(start)
+    for step in steps:
+        nested = f"({nested}) {step}"
+    assert told("\n".join(lines)) == told(nested)
+
+
+def told(expression: str) -> str:
+    """What a branch hears."""
+    try:
+        return calculate(expression)
+    except ToolError as error:
+        return str(error)
 
 
 async def test_branches_use_it() -> None:

@@ -3,7 +3,7 @@
 ``python -m frontrunner.runtime.demo.train_tools --out DIR`` goes on from the shipped target, on the
 documents that it ended with and others in which tools are offered. It is seeded, logs one JSON line
 every few steps, saves resumable checkpoints, and continues from the newest one when started again
-with the same ``--out``. It takes a quarter of an hour on two CPU cores that do other work too.
+with the same ``--out``. It takes half an hour on a quarter of two CPU cores, which do other work.
 """
 
 import argparse
@@ -23,10 +23,10 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", required=True, help="folder for checkpoints, log and model")
     parser.add_argument("--target", default="demo", help="the checkpoint to go on from")
-    parser.add_argument("--steps", type=int, default=240, help="optimizer steps")
+    parser.add_argument("--steps", type=int, default=480, help="optimizer steps")
     parser.add_argument("--tokens", type=int, default=4096, help="of a microbatch")
     parser.add_argument("--accumulate", type=int, default=1, help="microbatches a step")
-    parser.add_argument("--lr", type=float, default=1e-3, help="peak learning rate")
+    parser.add_argument("--lr", type=float, default=1.2e-3, help="peak learning rate")
     parser.add_argument(
         "--muon",
         action=argparse.BooleanOptionalAction,

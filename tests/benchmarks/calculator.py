@@ -94,7 +94,7 @@ async def main() -> None:
     arguments.set_defaults(
         config=str(demo_config_path().with_name("demo-tools.toml")), count=100, branches=8
     )
-    arguments.add_argument("--deadlines", type=float, nargs="+", default=[1.0, 10.0])
+    arguments.add_argument("--deadlines", type=float, nargs="+", default=[10.0])
     arguments.add_argument("--ways", nargs="+", choices=WAYS, default=[*WAYS])
     arguments.add_argument("--rows", type=Path, help="file of races, to go on from")
     args = arguments.parse_args()

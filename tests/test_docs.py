@@ -34,6 +34,7 @@ from tests.backends import STEADY_ASYNCIO
 from frontrunner import Runtime, Settings, create_app
 from frontrunner.runtime import errors
 from frontrunner.runtime.cli.app import app
+from frontrunner.runtime.config import DEMO_MODELS
 from frontrunner.runtime.engines.chat_template import plain_text
 from frontrunner.runtime.traces.trace_files import read_traces
 from frontrunner.testing import BranchScript, Script, ScriptedEngine
@@ -91,7 +92,7 @@ def _in_a_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT))
 
     def scripted(config: str) -> Runtime:
-        assert Settings.from_toml(config).engine.model == "demo"
+        assert Settings.from_toml(config).engine.model in DEMO_MODELS
         return made()
 
     monkeypatch.setattr(Runtime, "from_config", scripted)

@@ -20,6 +20,9 @@ _MAX_BITS: Final = int(_MOST_DIGITS * 3.33)
 _DIGITS: Final = 12
 _SIGNS: Final = str.maketrans({"×": "*", "·": "*", "÷": "/", "−": "-", "–": "-", "^": "\0"})
 _GROUPED: Final = re.compile(r"\d,\d{3}(?!\d)")
+#: A numbered line. Such lines are no arithmetic otherwise: a number never follows another.
+_NUMBERED: Final = re.compile(r"(\d{1,2})[.):][ \t]+(?=\S)")
+_OPERATORS: Final = ("+", "-", "*", "/", "%")
 
 _BINARY: Final[Mapping[type[ast.operator], Callable[[Fraction, Fraction], Fraction]]] = {
     ast.Add: operator.add,
@@ -38,28 +41,53 @@ def calculate(expression: str) -> str:
     Knows ``+ - * / // % **`` (also ``^``, ``×`` and ``÷``), brackets, and ``abs``, ``min``,
     ``max``, ``round``, ``floor``, ``ceil``, ``sqrt``, ``gcd``, ``lcm``, ``factorial``, ``comb``.
 
+    Numbered lines are steps, each of which goes on from the result before it: of the three lines
+    ``12 + 3``, ``1. * 4`` and ``2. - 5`` it is ``"55"``. A small model needs no brackets then.
+
     Raises:
         ToolError: it is none, or takes too much; it says what to change.
     """
     if len(expression) > _LONGEST:
         raise ToolError(f"an expression of more than {_LONGEST} characters: take it in steps")
-    text = expression.translate(_SIGNS).replace("\0", "**").replace("\n", " ")
-    text = text.strip().rstrip("=").strip()
+    text = expression.translate(_SIGNS).replace("\0", "**").strip()
     if _GROUPED.search(text) and "(" not in text:
         raise ToolError("write numbers without commas: 1000 for 1,000")
+    value: Fraction | None = None
     try:
-        with warnings.catch_warnings(action="ignore"):  # of what the compiler frowns upon
-            tree = ast.parse(text, mode="eval")
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
-        raise ToolError(
-            f"{expression[:80]!r} is no arithmetic: numbers, + - * / // % ** and brackets"
-        ) from None
-    try:
-        return _told(_Reading(text.encode()).value(tree.body))
+        for step in _steps(text):
+            value = _Reading(step.encode(), value).value(_parsed(step))
     except ZeroDivisionError:
         raise ToolError("a division by zero") from None
     except RecursionError:
         raise ToolError("the expression is nested too deeply: take it in steps") from None
+    assert value is not None  # there is a step
+    return _told(value)
+
+
+def _steps(text: str) -> list[str]:
+    """The expressions to work out in turn, in which ``_`` is the result before."""
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    labels = [_NUMBERED.match(line) for line in lines]
+    first = 1 if labels and labels[0] is None else 0
+    numbers = [label and int(label[1]) for label in labels[first:]]
+    if len(lines) < 2 or numbers != list(range(1, len(numbers) + 1)):
+        return [text.replace("\n", " ").rstrip("=").strip()]
+    steps = [line[label.end() if label else 0 :] for line, label in zip(lines, labels, strict=True)]
+    for number, step in enumerate(steps[1:], start=2 - first):
+        if not step.startswith(_OPERATORS):
+            raise ToolError(f"step {number} goes on from the one before: begin it with + - * or /")
+    return [steps[0].rstrip("= "), *("_ " + step.rstrip("= ") for step in steps[1:])]
+
+
+def _parsed(expression: str) -> ast.expr:
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of what the compiler frowns upon
+            return ast.parse(expression, mode="eval").body
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        raise ToolError(
+            f"{expression.removeprefix('_ ')[:80]!r} is no arithmetic: numbers, + - * / // % ** "
+            "and brackets"
+        ) from None
 
 
 class _About(Fraction):
@@ -67,10 +95,10 @@ class _About(Fraction):
 
 
 class _Reading:
-    """Works out a parsed expression."""
+    """Works out a parsed expression, in which ``_`` is what was worked out before."""
 
-    def __init__(self, source: bytes) -> None:
-        self._source = source
+    def __init__(self, source: bytes, before: Fraction | None) -> None:
+        self._source, self._before = source, before
 
     def value(self, node: ast.expr) -> Fraction:
         match node:
@@ -89,6 +117,8 @@ class _Reading:
                 return _like(_bounded(_called(name, values)), *values)
             case ast.Call(func=ast.Name(id=name)):
                 raise ToolError(f"there is no {name[:40]}; there are {', '.join(_FUNCTIONS)}")
+            case ast.Name(id="_") if self._before is not None:
+                return self._before
             case ast.Name(id=name):
                 raise ToolError(f"{name[:40]} has no value: put its number there")
             case _:

@@ -21,6 +21,10 @@ from .speculation import NoSpeculation, SpeculationSettings
 DEMO_MODEL = "demo"
 #: Stands for its draft model.
 DEMO_DRAFT_MODEL = "demo-draft"
+#: Stands for the one that has learned to call a calculator.
+DEMO_TOOLS_MODEL = "demo-tools"
+#: All that solve the problems of the demo, and know nothing else.
+DEMO_MODELS = frozenset({DEMO_MODEL, DEMO_TOOLS_MODEL})
 #: Stands for its reward model.
 DEMO_REWARD_MODEL = "demo-reward"
 

@@ -10,6 +10,7 @@ from .problems import LEVELS, draw_problem
 from .slips import draw_slips
 from .solutions import Style, draw_style, write_cut_solution, write_equations, write_solution
 from .tokenizer import ASSISTANT, BOS, END, USER
+from .tool_documents import draw_tool_parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +27,16 @@ class Mix:
     """Share, of the rest, of cut and forced solutions, which teach the forcing suffix."""
     slips: float = 0.0
     """Share of steps whose result is wrong, in all but the drills."""
+    tools: float = 0.0
+    """Share, of all, of documents in which tools are offered; those above share the rest."""
 
 
 TRAINING: Final = Mix(drills=0.30, terse=0.20, cut=0.15)
 #: At the end: a guess is four tokens of a whole document, so few of them teach little; and a model
 #: that has learned its arithmetic well would need no race, so it now learns to slip.
 FINISHING: Final = Mix(drills=0.25, terse=0.20, cut=0.50, slips=0.075)
+#: For the model that calls a calculator: what it could, and the calls.
+TOOLS: Final = Mix(drills=0.25, terse=0.20, cut=0.50, slips=0.075, tools=0.85)
 _DRILL_STEPS: Final = 24
 
 
@@ -67,6 +72,13 @@ def _draw_drill(rng: random.Random) -> list[tuple[str, bool]]:
 
 
 def _draw_parts(rng: random.Random, mix: Mix) -> list[tuple[str, bool]]:
+    parts = _draw_plain_parts(rng, mix)
+    if mix.tools and rng.random() < mix.tools:  # no draw without: the documents stay the same
+        return draw_tool_parts(rng, parts)
+    return parts
+
+
+def _draw_plain_parts(rng: random.Random, mix: Mix) -> list[tuple[str, bool]]:
     kind = rng.random()
     if kind < mix.drills:
         return _draw_drill(rng)

@@ -20,6 +20,23 @@ CHAT_TEMPLATE: Final = (
     "{%- else %}" + USER + "{{ message.content }}{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}" + ASSISTANT + "{% endif %}"
 )
+#: Of the model that calls a calculator; without tools it is the same.
+TOOL_TEMPLATE: Final = (
+    "{{ bos_token }}"
+    "{% if tools %}Tools: {% for tool in tools %}{% if not loop.first %}; {% endif %}"
+    "{{ tool.function.name }}({{ (tool.function.parameters.properties or {}) | join(', ') }})"
+    "{% endfor %}{{ '\\n' }}{% endif %}"
+    "{% for message in messages %}"
+    "{% if message.role == 'assistant' %}" + ASSISTANT + "{{ message.content }}"
+    "{% if message.tool_calls %}[{% for call in message.tool_calls %}"
+    "{% if not loop.first %}, {% endif %}{{ call.function.name }}("
+    "{% for name, value in call.function.arguments.items() %}"
+    "{% if not loop.first %}, {% endif %}{{ name }}={{ value | tojson }}{% endfor %})"
+    "{% endfor %}]{% endif %}" + END + "{% elif message.role == 'tool' %}"
+    "" + USER + "Result: {{ message.content }}"
+    "{% else %}" + USER + "{{ message.content }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}" + ASSISTANT + "{% endif %}"
+)
 
 
 def train_tokenizer(texts: Iterable[str]) -> "PreTrainedTokenizerFast":

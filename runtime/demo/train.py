@@ -85,9 +85,12 @@ def collate(documents: list[Document], pad: int, device: str) -> tuple[Tensor, T
     return ids.to(device), labels.to(device)
 
 
-def optimizers(model: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
-    """Muon for the layers' matrices, AdamW for the rest."""
+def optimizers(model: nn.Module, lr: float, *, muon: bool = True) -> list[torch.optim.Optimizer]:
+    """Muon for the layers' matrices, AdamW for the rest; or AdamW for all."""
     trained = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+    if not muon:
+        parameters = [p for _, p in trained]
+        return [torch.optim.AdamW(parameters, lr=lr, betas=(0.9, 0.98), weight_decay=0.0)]
     matrices = [p for n, p in trained if p.ndim == 2 and "layers." in n]
     rest = [p for n, p in trained if p.ndim != 2 or "layers." not in n]
     return [
@@ -139,8 +142,9 @@ class Trainer:
         self.peak, self.mix = schedule.peak, mix
         self.accumulate: int = args.accumulate
         self.save_every: int = args.save_every
+        self.tokens: int = args.tokens
         self.seed: int = args.seed
-        self.optimizers = optimizers(model, self.peak)
+        self.optimizers = optimizers(model, self.peak, muon=args.muon)
         # A quarter faster on a CPU; needs a C++ compiler, so it can be switched off.
         self.body = torch.compile(model.model, dynamic=True) if args.compile else model.model
         self.pad = tokenizer.vocab[END]
@@ -186,9 +190,7 @@ class Trainer:
     def _data(self) -> Iterator[list[Document]]:
         # A resumed run continues with fresh documents: the stream depends on the step.
         rng = random.Random(f"{self.stage}/{self.seed}/{self.step}")
-        return batches(
-            rng, self.tokenizer.backend_tokenizer, tokens=MICROBATCH_TOKENS, mix=self.mix
-        )
+        return batches(rng, self.tokenizer.backend_tokenizer, tokens=self.tokens, mix=self.mix)
 
     def _take_step(self, data: Iterator[list[Document]]) -> tuple[float, int]:
         parts = [collate(next(data), self.pad, self.device) for _ in range(self.accumulate)]
@@ -252,10 +254,17 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--finishing-steps", type=int, default=240, help="... on slips and cuts")
     parser.add_argument("--draft-steps", type=int, default=420, help="... of the draft model")
     parser.add_argument("--target", help="begin with this target, after its first stage")
+    parser.add_argument("--tokens", type=int, default=MICROBATCH_TOKENS, help="of a microbatch")
     parser.add_argument("--accumulate", type=int, default=1, help="microbatches a step")
     parser.add_argument("--lr", type=float, default=2.5e-3, help="peak learning rate")
     parser.add_argument("--finishing-lr", type=float, default=5e-4, help="... on slips and cuts")
     parser.add_argument("--draft-lr", type=float, default=4e-3, help="... of the draft model")
+    parser.add_argument(
+        "--muon",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="Muon for the layers' matrices; AdamW for all is half the work of a small batch",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--save-every", type=int, default=100, help="steps between checkpoints")
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)

@@ -30,7 +30,7 @@ from typing import Any, Final
 import structlog
 from pydantic import ValidationError
 
-from ..config import DEMO_MODEL, EngineSettings, PoolSettings, Settings, demo_config_path
+from ..config import DEMO_MODELS, EngineSettings, PoolSettings, Settings, demo_config_path
 from ..errors import BadRequest, ConfigError
 from .inspection import ModelFiles, inspect
 
@@ -169,7 +169,7 @@ def family_for(engine: EngineSettings, model: str | None = None) -> Family | Non
         engine = engine.known
     if model is None:
         model = engine.model if engine.kind == "vllm" else engine.tokenizer or engine.model
-    if model == DEMO_MODEL and engine.kind == "vllm":
+    if model in DEMO_MODELS and engine.kind == "vllm":
         return None
     if not _at_hand(model):
         return family_named(model)

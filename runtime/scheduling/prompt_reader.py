@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ..config import DEMO_MODEL, Settings
+from ..config import DEMO_MODELS, Settings
 from ..engines.chat_template import PLAIN_STOP
 from ..engines.protocol import Engine, Message, encode_prompt
 from ..errors import BadRequest, EmptyQuestion
@@ -100,7 +100,7 @@ class PromptReader:
         """Whether the model is the demo's and nobody said what to add: it knows its questions and
         nothing else."""
         info, said = self._engine.info, self._settings.prompt.model_fields_set
-        return info.name == "vllm" and info.model == DEMO_MODEL and "instruction" not in said
+        return info.name == "vllm" and info.model in DEMO_MODELS and "instruction" not in said
 
     def _chat(
         self,

@@ -1,10 +1,11 @@
 """Branches that run tools on their way, on the real engine.
 
 The embedded model calls no tools: here its first turn is written for it, and the next one is its
-own, behind the result.
+own, behind the result. The one of ``demo-tools.toml`` calls a calculator by itself.
 """
 
 from collections.abc import AsyncGenerator
+from json import loads
 from typing import Any
 
 import anyio
@@ -12,13 +13,18 @@ import anyio.lowlevel
 from tests.backends import until
 
 from frontrunner import Runtime, Settings
-from frontrunner.agents import tool
-from frontrunner.events import RaceDecided, ToolReturned
+from frontrunner.agents import calculator, tool
+from frontrunner.events import RaceDecided, ToolCalled, ToolReturned
+from frontrunner.runtime.config import demo_config_path
+from frontrunner.runtime.demo.problems import hard_problems
+from frontrunner.runtime.demo.tool_documents import write_expression
 from frontrunner.runtime.engines.protocol import Chunk, Engine, FinishReason, Generation
 from frontrunner.runtime.engines.supervised import running_engine
 from frontrunner.strategies.protocol import BranchStatus
 
 CALL = '<tool_call>{"name": "ask", "arguments": {"about": 1}}</tool_call>'
+#: Of a problem that the model solves with tools.
+SEED = 0
 QUESTION = "Tom has 3 apples and buys 4 more. How many apples does Tom have?"
 
 
@@ -81,3 +87,25 @@ async def test_a_branch_goes_on_behind_the_result(runtime: Runtime) -> None:
     assert [branch.status in ended for branch in result.branches] == [True] * 4
     assert "[ask] Tom has 3" in result.branches[0].text
     await until(lambda: runtime.engine.load().running == 0)
+
+
+async def test_the_model_that_learned_it_calls_the_calculator() -> None:
+    (problem,) = hard_problems("select", 1, seed=SEED)
+    asked = {"temperature": 0.0, "deadline": 120.0, "parameters": {"stop": "none"}}
+    async with (
+        Runtime.from_config(demo_config_path().with_name("demo-tools.toml")) as runtime,
+        runtime.stream(problem.question, branches=2, tools=[calculator], **asked) as stream,
+    ):
+        events = [event async for event in stream]
+        without = await runtime.solve(problem.question, branches=1, **asked)
+    called = [event for event in events if isinstance(event, ToolCalled)]
+    # One call a branch, and one execution for both.
+    assert [loads(call.arguments) for call in called] == [
+        {"expression": write_expression(problem)}
+    ] * 2
+    assert sorted(call.shared for call in called) == [False, True]
+    assert isinstance(events[-1], RaceDecided)
+    assert events[-1].result.answer == str(problem.answer)
+    # Where no calculator is offered it works it out as the model without tools does.
+    assert "calculator" not in without.text
+    assert without.text.startswith("1. ") or "\n1. " in without.text

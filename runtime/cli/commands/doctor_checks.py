@@ -15,7 +15,7 @@ import orjson
 from frontrunner import __version__
 
 from ...answers import Equivalence, WorkerPool
-from ...config import DEMO_DRAFT_MODEL, DEMO_MODEL, Settings
+from ...config import DEMO_DRAFT_MODEL, DEMO_MODEL, DEMO_MODELS, Settings
 from ...engines.protocol import Generation, Sampling
 from ...engines.vllm.engine import model_folder
 from ...errors import BadRequest, FrontrunnerError
@@ -217,7 +217,7 @@ def _model(name: str, model: str, *, needed: bool) -> Finding:
         level = Level.BAD if needed else Level.WARNING
         if not needed:
             advice = "only configs that draft with it need it"
-        elif model in (DEMO_MODEL, DEMO_DRAFT_MODEL):
+        elif model in (*DEMO_MODELS, DEMO_DRAFT_MODEL):
             advice = "it ships inside the package: install Frontrunner again"
         else:
             advice = "correct the config, or copy the model there"

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 from frontrunner.strategies.protocol import BranchStatus
 
 from ...answers import Equivalence, WorkerPool
-from ...config import DEMO_MODEL, Settings
+from ...config import DEMO_MODELS, Settings
 from ...errors import BadRequest
 from ...events.types import RaceDecided
 from ..common.command_races import Display, Outcome, RaceOptions, load_settings, run_races
@@ -72,7 +72,7 @@ def _questions(command: PilotCommand, settings: Settings) -> list[Asked]:
                 "what is right"
             )
         return questions[: command.count]
-    if settings.engine.model != DEMO_MODEL:
+    if settings.engine.model not in DEMO_MODELS:
         raise BadRequest("name a file of questions with answers: --file questions.jsonl")
     from ...demo.problems import hard_problems
 

@@ -15,7 +15,7 @@ from frontrunner.strategies.parameter_texts import parse_value
 
 from ...answers import BOXED, make_extractor
 from ...common.plotting import pyplot
-from ...config import DEMO_MODEL, Settings
+from ...config import DEMO_MODELS, Settings
 from ...engines.protocol import Engine, Sampling
 from ...errors import BadRequest
 from ...planning.datasheet_profile import modelled_profile
@@ -154,7 +154,7 @@ def _name(change: dict[str, Any], k: int) -> str:
 def _questions(file: Path | None, settings: Settings) -> list[str]:
     if file is not None:
         return [asked.text for asked in read_file(file)]
-    if settings.engine.model == DEMO_MODEL:
+    if settings.engine.model in DEMO_MODELS:
         from ...demo.problems import hard_problems
 
         return [problem.question for problem in hard_problems("select", _DEMO_QUESTIONS)]

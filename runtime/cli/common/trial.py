@@ -9,7 +9,7 @@ from typing import Final
 from frontrunner.strategies.protocol import BranchStatus
 
 from ...answers import Equivalence
-from ...config import DEMO_MODEL, Settings
+from ...config import DEMO_MODELS, Settings
 from ...demo.problems import problems
 from ...errors import DeadlineTooShort
 from ...events.types import BranchEnded, RaceDecided
@@ -118,7 +118,7 @@ def ended(branch: BranchReport) -> bool:
 def trial_questions(settings: Settings, kind: str) -> tuple[Asked, ...]:
     """Three questions that the configured model may know. The demo's model knows problems of its
     own making only."""
-    if settings.engine.kind == "vllm" and settings.engine.model == DEMO_MODEL:
+    if settings.engine.kind == "vllm" and settings.engine.model in DEMO_MODELS:
         return tuple(
             Asked(problem.question, str(problem.answer))
             for level in (2, 4, 6)

@@ -9,7 +9,7 @@ import anyio
 import anyio.to_thread
 import structlog
 
-from ...config import DEMO_MODEL, PromptSettings, ThinkingSettings, VllmSettings
+from ...config import DEMO_MODELS, PromptSettings, ThinkingSettings, VllmSettings
 from ...errors import EngineDead, EngineStartError
 from ..model_names import model_name
 from .on_client import EngineOnClient, set_heap_aside
@@ -69,7 +69,7 @@ class VllmEngine(EngineOnClient):
     async def start(self) -> None:
         check_model_folder(self._settings)
         check_speculation(self._settings.speculation)
-        offline = self._settings.model == DEMO_MODEL
+        offline = self._settings.model in DEMO_MODELS
         set_environment(self._settings.log_level, offline=offline)
         began = time.monotonic()
         try:

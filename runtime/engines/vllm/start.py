@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 import anyio.to_thread
 
-from ...config import DEMO_DRAFT_MODEL, DEMO_MODEL, DEMO_REWARD_MODEL, VllmSettings
+from ...config import (
+    DEMO_DRAFT_MODEL,
+    DEMO_MODEL,
+    DEMO_REWARD_MODEL,
+    DEMO_TOOLS_MODEL,
+    VllmSettings,
+)
 from ...errors import BadRequest, EngineStartError
 from ...model_files.cache_room import cache_room
 from ...model_files.inspection import GGUF_ADVICE, inspect
@@ -29,7 +35,12 @@ SHUTDOWN_LIMIT: Final = 0.5
 #: With more cores vLLM's own way stays: threads bound to cores, in a process of their own.
 FEW_CORES: Final = 4
 _CPU_EXECUTOR: Final = "frontrunner.runtime.engines.vllm.cpu_executor.CpuExecutor"
-_SHIPPED: Final = {DEMO_MODEL: "target", DEMO_DRAFT_MODEL: "draft", DEMO_REWARD_MODEL: "reward"}
+_SHIPPED: Final = {
+    DEMO_MODEL: "target",
+    DEMO_TOOLS_MODEL: "tools",
+    DEMO_DRAFT_MODEL: "draft",
+    DEMO_REWARD_MODEL: "reward",
+}
 
 
 def require_vllm() -> None:

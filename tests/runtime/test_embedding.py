@@ -589,7 +589,8 @@ class FailingEngine(WatchedEngine):
 async def test_an_error_inside_a_race_reaches_its_reader_once_and_no_other_race() -> None:
     engine = FailingEngine([stalls("x ", after=0.001)] * BRANCHES)
     async with running(engine) as runtime:
-        async with a_stream(runtime) as events:
+        # The load is looked at again half of the deadline later.
+        async with runtime.stream("?", branches=BRANCHES, deadline=10.0) as events:
             await at_work(events)
             engine.fails = True
             with pytest.raises(ExceptionGroup) as caught:

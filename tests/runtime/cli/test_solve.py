@@ -1,5 +1,6 @@
 """What ``solve`` prints, and what it returns."""
 
+import gc
 import io
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from frontrunner.runtime.config import Settings
 from frontrunner.runtime.engines import BranchScript, Script, ScriptedEngine
+from frontrunner.runtime.engines.protocol import EngineLoad
 from frontrunner.runtime.runtime import Runtime
 
 from .conftest import RunCli, scripted, scripted_process
@@ -221,3 +223,20 @@ def test_an_answer_that_was_forced_is_told_as_one(run_cli: RunCli, tmp_path: Pat
     arguments = ("--file", str(questions), "--branches", "2", "--deadline", "1")
     done = run_cli("solve", *arguments, make_runtime=scripted(BranchScript(stall=True)))
     assert done.out.count("no branch answered") == 2
+
+
+def test_races_are_held_up_by_no_full_garbage_collection(run_cli: RunCli) -> None:
+    before, meanwhile = gc.get_threshold(), list[tuple[int, int, int]]()
+
+    class Watching(ScriptedEngine):
+        def load(self) -> EngineLoad:
+            meanwhile.append(gc.get_threshold())
+            return super().load()
+
+    def make(settings: Settings) -> Runtime:
+        script = Script((BranchScript.answering("42", seconds=0.02),))
+        return Runtime(Watching(script), settings)
+
+    assert run_cli("solve", "q", "--json", make_runtime=make).status == 0
+    assert (*before[:2], 100 * before[2]) in meanwhile
+    assert gc.get_threshold() == before

@@ -185,12 +185,17 @@ async def frontrunner(name: str, args: argparse.Namespace, stack: AsyncExitStack
     """Our runtime in this process, with its own engine or over the server."""
     from frontrunner.runtime.config import Settings, demo_config_path
     from frontrunner.runtime.config.engine import OpenAISettings
+    from frontrunner.runtime.config.speculation import CrossBranchSpeculation
     from frontrunner.runtime.runtime import Runtime
 
     settings = Settings.from_toml(args.config or demo_config_path())
     if name == "Frontrunner over the server":
         remote = OpenAISettings(url=args.url, model=args.model, max_branches=256)
         settings = settings.model_copy(update={"engine": remote})
+    if name.endswith("cross_branch"):
+        drafts = CrossBranchSpeculation(tokens=8)
+        engine = settings.engine.model_copy(update={"speculation": drafts})
+        settings = settings.model_copy(update={"engine": engine})
     runtime = await stack.enter_async_context(Runtime.from_config(settings))
 
     async def ask(line: dict[str, Any]) -> tuple[str, int]:
@@ -221,7 +226,7 @@ async def ask_of(args: argparse.Namespace, stack: AsyncExitStack) -> Ask:
     name: str = args.row
     if name.startswith("its_hub"):
         return await its_hub(name, args, stack)
-    if name in ("Frontrunner in process", "Frontrunner over the server"):
+    if name.startswith("Frontrunner") and name != "Frontrunner in vllm serve":
         return await frontrunner(name, args, stack)
     made = {
         "single branch": single,

@@ -1,9 +1,11 @@
 """Frontrunner and what else one would take, on the same engine and questions, in turns.
 
 One vLLM server of the CPU build with the demo's model answers all rows but the one in process,
-which has an engine of its own with the same settings. Each row is a process of its own
-(``peer_clients.py``) with the same prompts, sampling, and reading of answers; the peers are driven
-through their own API, and live in an environment of their own::
+which has an engine of its own with the same settings, and the one with ``cross_branch``, whose
+engine also drafts tokens from the other branches and from earlier races (speculative decoding: the
+text is distributed as without it). Each row is a process of its own (``peer_clients.py``) with the
+same prompts, sampling, and reading of answers; the peers are driven through their own API, and live
+in an environment of their own::
 
     python -m venv build/peers
     build/peers/bin/pip install 'its_hub[lm]==1.2.0' openai sympy z3-solver math-verify PyYAML \\
@@ -13,7 +15,9 @@ through their own API, and live in an environment of their own::
         --out build/peers.ndjson
 
 Questions are asked in blocks; all rows ask a block before the next begins, each time another row
-first. Each reply is written down at once, and the same command goes on where it was broken off.
+first. Each number of branches and of users has questions of its own, so that no engine drafts from
+a race of the same question. Each reply is written down at once, and the same command goes on where
+it was broken off.
 
 Rows without a deadline of their own have all the time they want, up to ``--limit``; Frontrunner has
 ``--deadline``. With ``--deadlines`` Frontrunner is asked again with each of them, and the share of
@@ -55,7 +59,13 @@ from frontrunner.runtime.config import Settings, demo_config_path
 from frontrunner.runtime.demo.problems import hard_problems
 
 CLIENT = Path(__file__).with_name("peer_clients.py")
-OURS = ("Frontrunner in process", "Frontrunner over the server", "Frontrunner in vllm serve")
+OURS = (
+    "Frontrunner in process",
+    "Frontrunner over the server",
+    "Frontrunner in vllm serve",
+    "Frontrunner in process, cross_branch",
+)
+IN_PROCESS = (OURS[0], OURS[3])
 PEERS = (
     "single branch",
     "n in one request",
@@ -81,7 +91,7 @@ class Cell:
 
     @property
     def in_process(self) -> bool:
-        return self.row == OURS[0]
+        return self.row in IN_PROCESS
 
 
 class Client:
@@ -124,11 +134,12 @@ class Client:
 async def client_of(
     row: str, args: argparse.Namespace, url: str, log: Path
 ) -> AsyncIterator[Client]:
-    python = sys.executable if row in OURS[:2] else args.peers
+    runs_us = row in (*IN_PROCESS, OURS[1])
+    python = sys.executable if runs_us else args.peers
     command = [python, str(CLIENT), row, "--url", url, "--model", "demo"]
     command += ["--max-tokens", "800", "--temperature", "1.0", "--limit", str(args.limit)]
     environment = dict(os.environ)
-    if row in OURS[:2]:
+    if runs_us:
         source = str(Path(__file__).parents[2] / "src")
         environment["PYTHONPATH"] = source
         command += ["--config", args.config]
@@ -281,7 +292,8 @@ def cells_of(args: argparse.Namespace) -> list[list[Cell]]:
                     if fault != "none" and (row in OURS and row != OURS[1]):
                         continue  # what never passes the proxy, or is one request
                     deadlines = [args.deadline]
-                    if row in OURS:
+                    # What drafts from earlier races would meet its own race of the question.
+                    if row in OURS[:3]:
                         deadlines += [d for d in args.deadlines if d != args.deadline]
                     group += [Cell(row, n, users, d, fault) for d in deadlines]
                 groups.append(group)
@@ -289,14 +301,20 @@ def cells_of(args: argparse.Namespace) -> list[list[Cell]]:
 
 
 async def measure(args: argparse.Namespace) -> None:
-    problems = list(enumerate(hard_problems("test", args.count, seed=args.seed)))
+    groups = cells_of(args)
+    problems = list(enumerate(hard_problems("test", args.count * len(groups), seed=args.seed)))
+    warming = hard_problems("select", 2, seed=args.seed)
     done = (
         [orjson.loads(line) for line in args.out.read_bytes().splitlines()]
         if (args.out.exists())
         else []
     )
     ended = {(Cell(**{k: d[k] for k in Cell.__dataclass_fields__}), d["begin"]) for d in done}
-    blocks = [problems[i : i + args.block] for i in range(0, len(problems), args.block)]
+    todo = [
+        (group, number, problems[place * args.count :][: args.count][begin : begin + args.block])
+        for number, begin in enumerate(range(0, args.count, args.block))
+        for place, group in enumerate(groups)
+    ]
     log = args.out.with_suffix(".log")
     with ExitStack() as ending:
         server = start_server(
@@ -309,8 +327,6 @@ async def measure(args: argparse.Namespace) -> None:
         async with AsyncExitStack() as stack:
             proxy, proxy_url = await stack.enter_async_context(proxied(server))
             clients: dict[tuple[str, bool], Client] = {}
-            groups = cells_of(args)
-            todo = [(group, number, part) for number, part in enumerate(blocks) for group in groups]
             for at, (group, number, part) in enumerate(todo):
                 shift = number % len(group)
                 for cell in (*group[shift:], *group[:shift]):
@@ -325,8 +341,8 @@ async def measure(args: argparse.Namespace) -> None:
                         )
                         made = client_of(cell.row, args, url, log)
                         clients[key] = await stack.enter_async_context(made)
-                        for warm in range(2):
-                            await clients[key].ask(problems[0][1].question, cell, -1 - warm)
+                        for place, problem in enumerate(warming):
+                            await clients[key].ask(problem.question, cell, -1 - place)
                     proxy.begin(cell)
                     slow = cell.fault == "slow" and number % 2 == 1
                     async with slowed(server, slow):

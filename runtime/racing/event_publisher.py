@@ -24,18 +24,20 @@ class EventPublisher:
         self._told = [publish] if publish is not None else []
         self._told_progress = [*self._told]
         self._told_pulse: list[Callable[[float], None]] = []
-        self._publish = publish
+        # A flag, and not the method to call: that would be a cycle, which a race that is cancelled
+        # would leave to the garbage collector with all that it has told.
+        self._is_watched = publish is not None
         self.clock: Callable[[], float] = anyio.current_time
 
     @property
     def watched(self) -> bool:
         """Whether anybody listens."""
-        return self._publish is not None
+        return self._is_watched
 
     def stream_to(self, stream: EventSink) -> None:
         """Also tell the reader of ``stream``."""
         self._stream = stream
-        self._publish = self._to_all
+        self._is_watched = True
 
     def add(self, watcher: RaceWatcher) -> None:
         """Also tell ``watcher``."""
@@ -44,7 +46,7 @@ class EventPublisher:
             self._told_progress.append(watcher.event)
         if (pulse := getattr(watcher, "progressed", None)) is not None:
             self._told_pulse.append(pulse)
-        self._publish = self._to_all
+        self._is_watched = True
 
     def _to_all(self, event: events.Event) -> None:
         if self._stream is not None:
@@ -93,56 +95,54 @@ class EventPublisher:
             pulse(at)
 
     def suffix_added(self, branch: Branch) -> None:
-        if self._publish is not None and (suffix := branch.forced_text):
-            self._publish(events.BranchProgressed(self._at(), branch.index, suffix, 0, True))
+        if self._is_watched and (suffix := branch.forced_text):
+            self._to_all(events.BranchProgressed(self._at(), branch.index, suffix, 0, True))
 
     def call_time_reached(self, reserve: float) -> None:
         self.tell(events.CallTimeReached(self._at(), reserve))
 
     def decided(self, result: Result) -> None:
         self.tell(events.RaceDecided(self._at(), result))
-        self._publish = None  # it is the last: what a tool does now is nobody's concern
+        self._is_watched = False  # it is the last: what a tool does now is nobody's concern
 
     def effect(self, effect: e.Effect[Branch]) -> None:
         """Tell of ``effect``, if it is one that a viewer must know of."""
-        if self._publish is None:
+        if not self._is_watched:
             return
         at = self._at()
         match effect:
             case e.StartBranch(branch):
-                self._publish(_started(at, branch))
+                self._to_all(_started(at, branch))
             case e.ResumeBranch(branch, text, Kept() as kept):
-                self._publish(
+                self._to_all(
                     events.BranchExtended(
                         at, branch.index, text, kept.added_tokens, kept.tokens, kept.characters
                     )
                 )
             case e.ForceBranches(branches):
                 for branch in branches:
-                    self._publish(events.BranchForcing(at, branch.index, branch.tokens))
+                    self._to_all(events.BranchForcing(at, branch.index, branch.tokens))
             case e.ForceInBackground(branches):
                 for branch in branches:
-                    self._publish(
-                        events.BranchForcing(at, branch.index, branch.tokens, beside=True)
-                    )
+                    self._to_all(events.BranchForcing(at, branch.index, branch.tokens, beside=True))
             case e.ForcedAnswerAdopted(branch, background) if str(background.text):
                 text, tokens = str(background.text), background.forced_tokens
-                self._publish(events.BranchProgressed(at, branch.index, text, tokens, True))
+                self._to_all(events.BranchProgressed(at, branch.index, text, tokens, True))
             case e.ProbeAnswered(branch, tokens, answer):
-                self._publish(events.BranchProbed(at, branch.index, tokens, answer))
+                self._to_all(events.BranchProbed(at, branch.index, tokens, answer))
             case e.BranchScored(branch, tokens, score):
-                self._publish(events.BranchScored(at, branch.index, tokens, score))
+                self._to_all(events.BranchScored(at, branch.index, tokens, score))
             case e.BranchEnded(branch, status, tokens, answer, reason):
-                self._publish(events.BranchEnded(at, branch.index, status, tokens, answer, reason))
+                self._to_all(events.BranchEnded(at, branch.index, status, tokens, answer, reason))
             case e.StandingChanged(finished, forced, leader, weights):
-                self._publish(events.VoteChanged(at, dict(finished), dict(forced), leader, weights))
+                self._to_all(events.VoteChanged(at, dict(finished), dict(forced), leader, weights))
             case _:
                 pass
 
     def tell(self, event: events.Event) -> None:
         """Tell of ``event``."""
-        if self._publish is not None:
-            self._publish(event)
+        if self._is_watched:
+            self._to_all(event)
 
     def _at(self) -> float:
         return self.clock() - self._spec.began

@@ -18,12 +18,14 @@ import gc
 import logging
 import random
 import time
+from contextlib import nullcontext
 from typing import Any
 
 import anyio
 import structlog
 from common import CpuTimeLoop, progress, report
 
+from frontrunner.runtime.cli.common.collector import collector_spared
 from frontrunner.runtime.config import Settings
 from frontrunner.runtime.engines.scripted import BranchScript, Piece, Script, ScriptedEngine
 from frontrunner.runtime.errors import FrontrunnerError
@@ -94,18 +96,18 @@ async def measure(args: argparse.Namespace) -> dict[str, Any]:
 
         if args.collector == "off":
             gc.disable()
-        elif args.collector in ("frozen", "spared"):
+        elif args.collector == "frozen":
             gc.collect()
             gc.freeze()
-            if args.collector == "spared":  # as `frontrunner serve` does
-                gc.set_threshold(*gc.get_threshold()[:2], 100 * gc.get_threshold()[2])
-        async with anyio.create_task_group() as tasks:
-            if args.block:
-                tasks.start_soon(hold, args.block)
-            async with anyio.create_task_group() as workers:
-                for _ in range(args.at_once):
-                    workers.start_soon(worker)
-            tasks.cancel_scope.cancel()
+        spared = collector_spared(runtime) if args.collector == "spared" else nullcontext()
+        with spared:
+            async with anyio.create_task_group() as tasks:
+                if args.block:
+                    tasks.start_soon(hold, args.block)
+                async with anyio.create_task_group() as workers:
+                    for _ in range(args.at_once):
+                        workers.start_soon(worker)
+                tasks.cancel_scope.cancel()
     late.sort()
     return {
         "races": len(late),

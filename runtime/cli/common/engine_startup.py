@@ -1,6 +1,5 @@
 """Waiting for an engine: a spinner, and what its libraries print kept out of sight."""
 
-import gc
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
@@ -13,6 +12,7 @@ import anyio
 from ...config import PoolSettings, Settings, VllmSettings
 from ...errors import EngineError
 from ...runtime import Runtime
+from .collector import collector_spared
 from .output import set_aside
 from .printable import printable
 from .running import kill_descendants
@@ -63,7 +63,7 @@ async def started(runtime: Runtime, *, show: bool) -> AsyncGenerator[Runtime, No
                         terminal = meanwhile.enter_context(set_aside(log))
                     meanwhile.enter_context(spinner(STARTING, terminal if show else None))
                     await _enter(runtime, stack)
-                stack.enter_context(_collector_spared())
+                stack.enter_context(collector_spared(runtime))
                 yield runtime
                 failed = runtime.engine.failure is not None
         except EngineError:
@@ -73,26 +73,6 @@ async def started(runtime: Runtime, *, show: bool) -> AsyncGenerator[Runtime, No
             raise
         if failed:
             _replay(log)
-
-
-@contextmanager
-def _collector_spared() -> Iterator[None]:
-    """Keep full garbage collections from holding up the event loop; for a process of our own.
-
-    One of all that was imported takes a quarter of a second, in which no race is called: what is
-    there by now is set aside. One of what a few hundred races hold takes as long. Races leave no
-    cycles behind, so the oldest generation is collected a hundred times as rarely as it would be;
-    the younger ones, which are small, as ever.
-    """
-    thresholds = gc.get_threshold()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*thresholds[:2], 100 * thresholds[2])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*thresholds)
-        gc.unfreeze()
 
 
 async def _enter(runtime: Runtime, stack: AsyncExitStack) -> None:

@@ -65,7 +65,7 @@ class ResponseEncoder:
         events: bool,
         account: Account,
         calls_tools: bool = False,
-        on_end: Callable[[Response], None] = lambda response: None,
+        on_end: Callable[[Response], None] | None = None,
     ) -> None:
         """
         Args:
@@ -285,7 +285,10 @@ class ResponseEncoder:
             "completed_at": int(time.time()) if status == "completed" else None,
             **fields,
         }
-        self._on_end(self.response)
+        # Who is told of the end keeps this encoder: held after that, it would be a cycle.
+        on_end, self._on_end = self._on_end, None
+        if on_end is not None:
+            on_end(self.response)
         event = "incomplete" if status == "cancelled" else status
         return _event(f"response.{event}", {"response": self.response}, terminal=True)
 

@@ -62,6 +62,7 @@ class ReplayBuffer:
     def close(self) -> None:
         """No further frames: readers end after what is left."""
         self.closed = True
+        self.source = None
         self.notify()
 
     def _add(self, frame: Frame) -> None:

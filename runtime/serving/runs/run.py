@@ -199,6 +199,7 @@ class Run:
                 self._log.extend(encoder.fail(self.error or RunCancelled()), final=True)
             if self._log is not None:
                 self._log.close()
+            self._telling = None  # it knows this run: a cycle, with all that was told
             self.ended = anyio.current_time()
             self._done.set()
             self._accepted.set()

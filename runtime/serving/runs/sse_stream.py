@@ -1,8 +1,7 @@
 """A run as a stream of server-sent events, for a client that may be slow, or gone."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 
 import anyio
 from aiohttp import web
@@ -77,7 +76,7 @@ async def stream_frames(
             # What waits here is not joined any more.
             request.transport.set_write_buffer_limits(high=settings.writer_limit)
         silence = _Silence(response, settings, read_timeout(request.headers), ids=ids)
-        with _looking(frames, silence):
+        with _Looking(frames, silence):
             while (batch := await _next(request, silence, frames)) is not None:
                 piece = b"".join([_event(frame, number, ids) for number, frame in batch])
                 if not batch or batch[-1][1].terminal:
@@ -198,26 +197,30 @@ async def _next(
     return None
 
 
-@contextmanager
-def _looking(frames: LogReader, silence: _Silence) -> Iterator[None]:
-    """Wake whoever waits for ``frames`` every ``POLL_INTERVAL`` seconds, and when there was silence
-    for too long, for the time of a block. One timer, since most waits are much shorter."""
-    loop = asyncio.get_running_loop()
+class _Looking:
+    """Wakes whoever waits for ``frames`` every ``POLL_INTERVAL`` seconds, and when there was
+    silence for too long, for the time of a block. One timer, since most waits are much shorter."""
 
-    def arm() -> asyncio.TimerHandle:
-        return loop.call_at(min(loop.time() + POLL_INTERVAL, silence.due), look)
+    def __init__(self, frames: LogReader, silence: _Silence) -> None:
+        self._frames, self._silence = frames, silence
+        self._loop = asyncio.get_running_loop()
 
-    def look() -> None:
-        nonlocal timer
-        frames.nudge()
+    def __enter__(self) -> None:
+        self._timer = self._arm()
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+    def _arm(self) -> asyncio.TimerHandle:
+        return self._loop.call_at(
+            min(self._loop.time() + POLL_INTERVAL, self._silence.due), self._look
+        )
+
+    def _look(self) -> None:
+        self._frames.nudge()
         # A moment that has passed is on its way to be told.
-        timer = loop.call_later(POLL_INTERVAL, look) if silence.is_due() else arm()
-
-    timer = arm()
-    try:
-        yield
-    finally:
-        timer.cancel()
+        told = self._silence.is_due()
+        self._timer = self._loop.call_later(POLL_INTERVAL, self._look) if told else self._arm()
 
 
 def _event(frame: Frame, number: int, ids: bool) -> bytes:

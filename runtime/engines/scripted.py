@@ -37,9 +37,9 @@ _TIMELINES = 1024
 #: Requests for whose pieces nobody waits that are caught up with when somebody asks: of more, all
 #: at once would occupy the event loop for longer than any step of a real engine.
 _FEW = 64
-#: Seconds in which what more of them have written is delivered once, and requests that are served in
-#: one delivery: it takes about as long for many pieces as for one, and holds up whoever is due. All
-#: of them take a quarter of the time at most.
+#: Seconds in which what more of them have written is delivered once, and requests that are served
+#: in one delivery: it takes about as long for many pieces as for one, and holds up whoever is due.
+#: All of them take a quarter of the time at most.
 _DELIVERY, _DELIVERED = 0.2, 128
 _DELIVERY_SHARE = 0.25
 

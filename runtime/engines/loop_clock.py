@@ -38,3 +38,16 @@ def loop_time() -> float:
     """``anyio.current_time`` (seconds), for whoever asks it once in a while: a fifth of its time
     where no second library is loaded."""
     return loop_clock()()
+
+
+def next_turn(call: Callable[[], object]) -> None:
+    """Have ``call`` called in the next turn of the event loop that runs now; in one of an unknown
+    kind at once."""
+    loop = asyncio_loop()
+    trio = sys.modules.get("trio")
+    if loop is not None:
+        loop.call_soon(call)
+    elif trio is not None and trio.lowlevel.in_trio_task():
+        trio.lowlevel.current_trio_token().run_sync_soon(call)
+    else:
+        call()

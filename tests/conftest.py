@@ -10,6 +10,8 @@ import trio.testing
 from anyio import pytest_plugin
 from tests.profiles import register_profiles
 
+from frontrunner._virtual_time import VirtualLoop
+
 # Helpers that assert: pytest explains their failures only if it is told about them.
 pytest.register_assert_rewrite(
     "tests.backends",
@@ -35,6 +37,8 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, object
             from tests.backends import STEADY_ASYNCIO  # after it was registered above
 
             return STEADY_ASYNCIO
+        case "virtual-asyncio":
+            return "asyncio", {"loop_factory": VirtualLoop}
         case "uvloop":
             pytest.importorskip("uvloop")
             return "asyncio", {"use_uvloop": True}

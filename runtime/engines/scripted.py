@@ -30,15 +30,17 @@ from .protocol import (
     TokenSink,
     ToolTurn,
 )
+from .timed_event import TimedEvent
 
 #: Scripts whose timelines are kept.
 _TIMELINES = 1024
 #: Requests for whose pieces nobody waits that are caught up with when somebody asks: of more, all
 #: at once would occupy the event loop for longer than any step of a real engine.
 _FEW = 64
-#: Seconds between two deliveries of what more of them have written, and requests that are served in
-#: one of them. A delivery takes a quarter of the time at most.
-_DELIVERY, _DELIVERED = 0.03, 1024
+#: Seconds in which what more of them have written is delivered once, and requests that are served
+#: in one delivery: it takes about as long for many pieces as for one, and holds up whoever is due.
+#: All of them take a quarter of the time at most.
+_DELIVERY, _DELIVERED = 0.2, 128
 _DELIVERY_SHARE = 0.25
 
 
@@ -109,8 +111,8 @@ class Script:
 class _Live:
     """A request that runs."""
 
-    aborted: anyio.Event = field(default_factory=anyio.Event)
-    waiting: anyio.CancelScope | None = None  # until something is due
+    aborted: TimedEvent = field(default_factory=TimedEvent)
+    waiting: TimedEvent | None = None  # until something is due
 
 
 class ScriptedEngine:
@@ -353,15 +355,13 @@ class ScriptedEngine:
         if until <= self._clock():
             await anyio.lowlevel.checkpoint()
         else:
-            with anyio.move_on_at(until) as live.waiting:
-                if script.ignores_abort and not self._killed:
-                    await anyio.sleep_forever()
-                else:
-                    await live.aborted.wait()
+            ignores = script.ignores_abort and not self._killed
+            live.waiting = TimedEvent() if ignores else live.aborted
+            await live.waiting.wait_until(until)
             live.waiting = None
         if self._killed or self._clock() >= dies_at:
             raise EngineDead("the scripted engine died")
-        return script.ignores_abort or not live.aborted.is_set()
+        return script.ignores_abort or not live.aborted.is_set
 
 
 class _Timeline:
@@ -459,7 +459,7 @@ class _Deliveries:
             for other in self._written:
                 if other.waiting is not None:
                     self._leader = other
-                    other.waiting.deadline = min(other.waiting.deadline, self._next)
+                    other.waiting.bring_forward(self._next)
                     return
 
     def due_for(self, live: _Live, due: float) -> float:

@@ -18,6 +18,7 @@ import anyio
 import structlog
 from anyio.abc import TaskGroup
 
+from ..engines.loop_clock import asyncio_loop
 from ..errors import EngineClosed
 
 _log = structlog.get_logger("frontrunner.runtime")
@@ -29,7 +30,8 @@ class Background:
     """A task group for whoever wants its tasks to outlive theirs. Started and closed once."""
 
     def __init__(self) -> None:
-        self._tasks: TaskGroup | None = None
+        self._tasks: TaskGroup | asyncio.TaskGroup | None = None
+        self._scopes: set[anyio.CancelScope] = set()  # of the tasks that have not ended
         self._task: object = None  # held here, since event loops hold their tasks weakly
         self._post: Callable[[Callable[[], object]], object] = lambda call: None
         self._started = anyio.Event()
@@ -38,16 +40,20 @@ class Background:
 
     async def start(self) -> None:
         """Begin to take tasks. Cancelling it leaves something to close."""
-        trio = sys.modules.get("trio")
         # None of the two libraries lets anyio start a task without a block to hold it.
-        if trio is not None and trio.lowlevel.in_trio_task():
+        if (loop := asyncio_loop()) is None:
+            trio = sys.modules["trio"]
             self._post = trio.lowlevel.current_trio_token().run_sync_soon
             self._task = trio.lowlevel.spawn_system_task(self._live, name=_NAME)
         else:
-            loop = asyncio.get_running_loop()
             self._post = loop.call_soon_threadsafe
-            self._task = loop.create_task(self._live(), name=_NAME)
+            self._task = loop.create_task(self._live_on_asyncio(), name=_NAME)
         await self._started.wait()
+
+    @property
+    def open(self) -> bool:
+        """Whether it takes tasks."""
+        return self._tasks is not None and not self._closing.is_set()
 
     def start_soon(
         self, function: Callable[..., Coroutine[Any, Any, None]], *arguments: object
@@ -58,9 +64,34 @@ class Background:
         Raises:
             EngineClosed: ``aclose`` was called, or the event loop is ending.
         """
+        self.start_within(anyio.CancelScope(), function, *arguments)
+
+    def start_within(
+        self,
+        scope: anyio.CancelScope,
+        function: Callable[..., Coroutine[Any, Any, None]],
+        *arguments: object,
+    ) -> None:
+        """The same, in ``scope``, by which it can be cancelled alone."""
         if self._tasks is None or self._closing.is_set():
             raise EngineClosed("the runtime was left")
-        self._tasks.start_soon(function, *arguments)
+        self._scopes.add(scope)
+        if isinstance(self._tasks, asyncio.TaskGroup):
+            self._tasks.create_task(self._run(scope, function, *arguments), name=_NAME)
+        else:
+            self._tasks.start_soon(self._run, scope, function, *arguments, name=_NAME)
+
+    async def _run(
+        self,
+        scope: anyio.CancelScope,
+        function: Callable[..., Coroutine[Any, Any, None]],
+        *arguments: object,
+    ) -> None:
+        try:
+            with scope:
+                await function(*arguments)
+        finally:
+            self._scopes.discard(scope)
 
     def post(self, call: Callable[[], object]) -> None:
         """Have ``call`` called in the event loop, if there still is one. May be used from any
@@ -82,9 +113,24 @@ class Background:
     async def _live(self) -> None:
         try:
             async with anyio.create_task_group() as self._tasks:
-                self._started.set()
-                await self._closing.wait()
-                self._tasks.cancel_scope.cancel()
+                await self._wait_for_close()
         finally:
             self._tasks = None
             self._ended.set()
+
+    async def _live_on_asyncio(self) -> None:
+        # A task in a group of anyio's takes four times as long to start and to end, and twice as
+        # many objects; of what the group is for, these tasks need that it waits for them. Each is
+        # cancelled by its scope, as anyio's shields would not hold against asyncio's own way.
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                await self._wait_for_close()
+        finally:
+            self._tasks = None
+            self._ended.set()
+
+    async def _wait_for_close(self) -> None:
+        self._started.set()
+        await self._closing.wait()
+        for scope in [*self._scopes]:
+            scope.cancel()

@@ -3,9 +3,8 @@ stop, when the race is called with whatever there is."""
 
 from collections.abc import Callable
 
-import anyio
-
 from ..engines.loop_clock import loop_time
+from ..engines.timed_event import TimedEvent
 
 #: How often the call time is worked out anew while it draws near, in seconds.
 _CALL_TIME_STEP = 0.02
@@ -31,7 +30,7 @@ class Deadline:
         self._deadline = deadline
         self._margin = margin
         self._on_lag = on_lag
-        self._shortened = anyio.Event()
+        self._shortened = TimedEvent()
         self._called_at: float | None = None
         self._needed = 0.0  # seconds, from then on
 
@@ -65,7 +64,7 @@ class Deadline:
             return False
         self._deadline = deadline
         self._shortened.set()
-        self._shortened = anyio.Event()
+        self._shortened = TimedEvent()
         return True
 
     async def wait_for_call_time(self, reserve: Callable[[], float]) -> float:
@@ -92,8 +91,6 @@ class Deadline:
     async def _pause(self, seconds: float) -> None:
         """Wait, or until the deadline is brought forward."""
         due = loop_time() + seconds
-        with anyio.move_on_at(due) as waiting:
-            await self._shortened.wait()
-        if waiting.cancelled_caught:
+        if not await self._shortened.wait_until(due):
             now = loop_time()
             self._on_lag(now - due, now)

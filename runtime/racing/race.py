@@ -176,7 +176,7 @@ class Race:
 
     async def _run_in(self, host: TaskHost) -> Result:
         try:
-            await self._tasks.open(host)
+            self._tasks.open(host)
             self._core.watched = self._events.watched
             self._events.clock = self._clock = loop_clock()
             self._events.started()

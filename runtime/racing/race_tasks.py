@@ -2,18 +2,19 @@
 
 A task that was cancelled ends when it likes: a reward function in a thread runs on, an engine's
 stream closes as slowly as it closes. A race that held its tasks in a block of its own would wait
-for them, and with it the answer. So the block is in a task of whoever holds the race, the runtime's
-background: the race cancels it, waits a moment, and goes; what still runs ends there, and no later
-than the runtime is left.
+for them, and with it the answer. So they are tasks of whoever holds the race, the runtime's
+background: the race cancels them, waits a moment, and goes; what still runs ends there, and no
+later than the runtime is left.
 """
 
-import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
 
+from ..engines.loop_clock import asyncio_loop
+from ..errors import EngineClosed
 from .background import Background
 
 _NAME = "a race's"
@@ -30,54 +31,60 @@ def cancel_each(scopes: Sequence[anyio.CancelScope]) -> None:
         for scope in scopes:
             scope.cancel()
 
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:  # another library's
+    if (loop := asyncio_loop()) is None:
         cancel()
     else:
         loop.call_soon(cancel)
 
 
 class RaceTasks:
-    """A task group in a task of its own.
+    """The tasks of a race, each of them one of its host's.
 
-    Each task is cancelled by a scope of its own, within which it ends. One that ends with the
-    cancellation itself is held by what has seen it (the group keeps the exception in a frame that
+    Each is cancelled by a scope of its own, within which it ends. One that ends with the
+    cancellation itself is held by what has seen it (a group keeps the exception in a frame that
     the exception's traceback holds), and all that the task knew is left to the garbage collector.
     """
 
     def __init__(self, on_failure: Callable[[], None]) -> None:
         """
         Args:
-            on_failure: told, at once, that a task has failed and that all others are cancelled.
+            on_failure: told, at once, that a task has failed and that all others are cancelled, or
+                that the host cancels them.
         """
         self._on_failure = on_failure
-        self._tasks: TaskGroup | None = None
-        self._opened = anyio.Event()
+        self._host: TaskHost | None = None
         self._ended = anyio.Event()
-        self._over = anyio.Event()
         self._scopes: dict[anyio.CancelScope, None] = {}  # of the tasks that have not ended
-        self._begun = self._cancelled = False
-        self.failure: Exception | None = None
-        """What tasks have raised; known once they have ended."""
+        self._cancelled = False
+        self._failures: list[Exception] = []
 
     @property
     def running(self) -> bool:
         """Whether any of them still runs."""
-        return self._begun and not self._ended.is_set()
+        return bool(self._scopes)
 
-    async def open(self, host: TaskHost) -> None:
-        """Begin to take tasks, in a task of ``host``."""
-        host.start_soon(self._live)
-        self._begun = True
-        await self._opened.wait()
+    @property
+    def failure(self) -> Exception | None:
+        """What tasks have raised; known once they have ended."""
+        if not self._failures:
+            return None
+        return ExceptionGroup("errors in the tasks of a race", self._failures)
+
+    def open(self, host: TaskHost) -> None:
+        """Begin to take tasks, each of which runs in ``host``.
+
+        Raises:
+            EngineClosed: the host takes none.
+        """
+        if isinstance(host, Background) and not host.open:
+            raise EngineClosed("the runtime was left")
+        self._host = host
 
     def start_soon(
         self, function: Callable[..., Coroutine[Any, Any, None]], *arguments: object
     ) -> None:
         """Start a task; not once they were cancelled, since it would be as well."""
-        if self._tasks is not None:
-            self.start_within(anyio.CancelScope(), function, *arguments)
+        self.start_within(anyio.CancelScope(), function, *arguments)
 
     def start_within(
         self,
@@ -86,10 +93,24 @@ class RaceTasks:
         *arguments: object,
     ) -> None:
         """The same, in ``scope``, by which it can be cancelled alone."""
-        if self._tasks is not None:
-            self._scopes[scope] = None
+        host = self._host
+        if host is None or self._cancelled or self._host_cancels:
+            return
+        self._scopes[scope] = None
+        if isinstance(host, Background):
+            host.start_within(scope, self._run, scope, function, *arguments)
+        else:
             # Named: anyio would put a name together for each.
-            self._tasks.start_soon(self._run, scope, function, *arguments, name=_NAME)
+            host.start_soon(self._run_within, scope, function, *arguments, name=_NAME)
+
+    async def _run_within(
+        self,
+        scope: anyio.CancelScope,
+        function: Callable[..., Coroutine[Any, Any, None]],
+        *arguments: object,
+    ) -> None:
+        with scope:
+            await self._run(scope, function, *arguments)
 
     async def _run(
         self,
@@ -98,41 +119,41 @@ class RaceTasks:
         *arguments: object,
     ) -> None:
         try:
-            with scope:
-                await function(*arguments)
+            await function(*arguments)
+        except Exception as error:  # noqa: BLE001 - the race's to raise: others share the host
+            self._failures.append(error)
+            self._give_up()
+        except BaseException:
+            if not scope.cancel_called or self._host_cancels:
+                self._give_up()
+            raise
         finally:
             del self._scopes[scope]
+            if self._cancelled and not self._scopes:
+                self._ended.set()
+
+    @property
+    def _host_cancels(self) -> bool:
+        """Whether all tasks of the host are cancelled, those of the race among them."""
+        host = self._host
+        if isinstance(host, Background):
+            return not host.open
+        return host is not None and host.cancel_scope.cancel_called
+
+    def _give_up(self) -> None:
+        if not self._cancelled:
+            self._cancelled = True
+            for scope in [*self._scopes]:
+                scope.cancel()
+            self._on_failure()
 
     def cancel(self) -> None:
         """Cancel all of them."""
         self._cancelled = True
-        if self._tasks is not None:
-            self._tasks = None
-            cancel_each([*self._scopes])
-            self._over.set()
+        cancel_each([*self._scopes])
 
     async def wait_for_end(self, seconds: float) -> None:
         """Wait until they have ended, ``seconds`` at most. Cancelling it does not shorten that."""
         if self.running:
             with anyio.move_on_after(seconds, shield=True):
                 await self._ended.wait()
-
-    async def _live(self) -> None:
-        try:
-            async with anyio.create_task_group() as tasks:
-                self._tasks = tasks
-                self._opened.set()
-                if self._cancelled:
-                    self._over.set()
-                try:
-                    await self._over.wait()
-                finally:
-                    self._tasks = None
-                    if not self._cancelled:  # by one of the tasks that failed, or by the host
-                        self._on_failure()
-        except Exception as error:  # noqa: BLE001 - the race's to raise: others share the host
-            self.failure = error
-        finally:
-            self._tasks = None
-            self._opened.set()
-            self._ended.set()

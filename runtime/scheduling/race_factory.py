@@ -68,6 +68,9 @@ class RaceRequest:
     parameters: Mapping[str, Any]  # that it was made with
     optional: bool = False  # whether a branch may reply without an answer
     tools: ToolOffer | None = None  # that branches run on their way
+    deadline: float = math.inf
+    """Earlier than the spec's where it was brought forward before the race could begin (anyio
+    clock, seconds)."""
 
 
 class RaceFactory:
@@ -112,13 +115,18 @@ class RaceFactory:
         self._reader = PromptReader(self._engine, settings)
         self.thinking = ThinkingRaces(settings.thinking, self._engine)
 
-    async def check(self, question: Question, options: RaceOptions) -> RaceRequest:
+    async def check(
+        self, question: Question, options: RaceOptions, began: float | None = None
+    ) -> RaceRequest:
         """
+        Args:
+            began: when it was asked for (anyio clock, seconds); None: now.
+
         Raises:
             BadRequest: the request cannot be run as it is.
             Overloaded: it is so long that it is read in a thread, and none was free in time.
         """
-        began = loop_time()
+        began = loop_time() if began is None else began
         check_options(options)
         seconds = self.deadline(options.get("deadline"))
         use = tool_use(
@@ -229,15 +237,23 @@ class RaceFactory:
         seconds = self._settings.race.deadline if deadline is None else deadline
         if not 0 < seconds <= MAX_DEADLINE:  # nan is neither
             raise BadDeadline(seconds)
-        # The least that can be asked for: one step to take in the prompt and the suffix, one for
-        # a token of the answer, and the way back.
-        step, margin = self._step, self._reserve.margin
-        needed = 2 * step + margin
+        step, margin, needed = self._step, self._reserve.margin, self.least_deadline
         if seconds < needed and not self._may_probe(seconds):
             steps = f"two steps of {step:.2g} s, as slow ones took of late"
             way_back = f"{margin:.2g} s for the way back"
             raise DeadlineTooShort(seconds, needed, f"{steps}, and {way_back}")
         return seconds
+
+    @property
+    def usual_deadline(self) -> float:
+        """Seconds that a request gets which says nothing of them."""
+        return self._settings.race.deadline
+
+    @property
+    def least_deadline(self) -> float:
+        """The least seconds that can be asked for: one step to take in the prompt and the suffix,
+        one for a token of the answer, and the way back."""
+        return 2 * self._step + self._reserve.margin
 
     def _may_probe(self, seconds: float) -> bool:
         """Whether a race that is too short by what was measured of late is let through, to measure

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,16 @@ from ..agents.tools import Tool
 from ..answers import Equivalence, WorkerPool
 from ..answers.registry import Extractor
 from ..config import Settings
+from ..engines.loop_clock import loop_time
 from ..engines.protocol import Engine, shared_slots
-from ..errors import BadRequest, EngineClosed, EngineError, EngineRestarting, Overloaded
+from ..errors import (
+    MAX_DEADLINE,
+    BadRequest,
+    EngineClosed,
+    EngineError,
+    EngineRestarting,
+    Overloaded,
+)
 from ..events.event_stream import EventSink
 from ..planning.runtime_models import RuntimeModels
 from ..racing.background import Background
@@ -29,6 +38,7 @@ from ..result import Result
 from ..rewards import RewardModel
 from .admission import Admission, Lease
 from .race_factory import RaceFactory, RaceRequest
+from .race_starts import RaceStarts
 from .rebalancer import BranchRebalancer
 
 _log = structlog.get_logger("frontrunner.runtime")
@@ -39,6 +49,10 @@ _FALLBACK_STEP = 0.05
 _LEAVING = 1.0
 #: Races that are over and have left a task behind, at most; then no others begin.
 _MAX_LINGERING = 256
+#: Seconds that a race may wait for its turn to begin without being asked whether enough are left.
+_LONG_TURN = 0.005
+#: Nobody is told to come back sooner (seconds).
+_SOONEST = 0.1
 #: Finished branches needed before their lengths say something about the next ones.
 _MIN_LENGTHS = 8
 
@@ -82,6 +96,7 @@ class RaceRunner:
         """What is expected of branches; None: nothing yet."""
         self.unacknowledged: list[str] = []
         """Requests that the engine could not be told to end."""
+        self._starts = RaceStarts()
         self._lingering: list[Race] = []  # races that are over, of which a task still runs
         self._logged_notes = set[str]()  # codes of the notes that were logged
         self.background, self.race_tasks = Background(), Background()
@@ -143,6 +158,7 @@ class RaceRunner:
 
     def shorten_deadline(self, race_id: str, deadline: float) -> None:
         """See ``Runtime.shorten_deadline``; ``deadline`` on the anyio clock."""
+        self._starts.shorten_deadline(race_id, deadline)
         self.admission.shorten_deadline(race_id, deadline)
         race = self._racing.get(race_id)
         if race is not None:
@@ -179,7 +195,33 @@ class RaceRunner:
         if self._tools and options.get("tools") is None and not isinstance(question, RawPrompt):
             # Those with side effects are for ``act``, which runs them.
             options = {**options, "tools": [t for t in self._tools if not t.side_effects]}
-        return await self.maker.check(question, options)
+        asked, deadline = await self._turn(options)
+        request = await self.maker.check(question, options, asked)
+        if deadline is None:
+            return request
+        latest = request.latest - (request.spec.deadline - deadline)
+        return replace(request, deadline=deadline, latest=latest)
+
+    async def _turn(self, options: RaceOptions) -> tuple[float, float | None]:
+        """Wait for its turn to begin.
+
+        Returns:
+            When it was asked for, and its deadline, if that was brought forward meanwhile (anyio
+            clock, seconds).
+
+        Raises:
+            Overloaded: by now too little is left of its time.
+        """
+        asked, seconds = loop_time(), options.get("deadline")
+        if seconds is None:
+            seconds = self.maker.usual_deadline
+        if not isinstance(seconds, int | float) or not 0 < seconds <= MAX_DEADLINE:
+            return asked, None  # it is refused at once
+        deadline = await self._starts.take_turn(asked + seconds, options.get("race_id"))
+        waited, least = loop_time() - asked, self.maker.least_deadline
+        if waited > _LONG_TURN and seconds - waited < least <= seconds:
+            raise Overloaded("too many races begin at once", max(_SOONEST, waited))
+        return asked, deadline if deadline < asked + seconds else None
 
     def check_entered(self) -> None:
         """
@@ -211,7 +253,7 @@ class RaceRunner:
         return await self.admission.admit(
             spec.max_branches,
             request.min_branches,
-            deadline=spec.deadline,
+            deadline=min(spec.deadline, request.deadline),
             latest=request.latest,
             name=spec.race_id,
         )

@@ -159,7 +159,7 @@ async def test_what_many_requests_have_written_comes_step_by_step() -> None:
             request = Generation(f"r{index}", (1,), 100, Sampling())
             tasks.start_soon(engine.feed, request, sink)
         await anyio.sleep(0.45)
-        assert {sink.text for sink in sinks} == {"abcd"}
+        assert {sink.text[:2] for sink in sinks} == {"ab"}
         await engine.abort([f"r{index}" for index in range(50)])
         await anyio.sleep(0.1)  # those that are left are few
         assert {sink.text for sink in sinks[:50]} == {"abcd"}

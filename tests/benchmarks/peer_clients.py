@@ -189,13 +189,13 @@ async def frontrunner(name: str, args: argparse.Namespace, stack: AsyncExitStack
     from frontrunner.runtime.runtime import Runtime
 
     settings = Settings.from_toml(args.config or demo_config_path())
-    if name == "Frontrunner over the server":
-        remote = OpenAISettings(url=args.url, model=args.model, max_branches=256)
-        settings = settings.model_copy(update={"engine": remote})
+    changed: dict[str, Any] = {"max_branches": args.max_branches}
     if name.endswith("cross_branch"):
-        drafts = CrossBranchSpeculation(tokens=8)
-        engine = settings.engine.model_copy(update={"speculation": drafts})
-        settings = settings.model_copy(update={"engine": engine})
+        changed["speculation"] = CrossBranchSpeculation(tokens=8)
+    engine = settings.engine.model_copy(update=changed)
+    if name == "Frontrunner over the server":
+        engine = OpenAISettings(url=args.url, model=args.model, max_branches=args.max_branches)
+    settings = settings.model_copy(update={"engine": engine})
     runtime = await stack.enter_async_context(Runtime.from_config(settings))
 
     async def ask(line: dict[str, Any]) -> tuple[str, int]:
@@ -268,6 +268,7 @@ async def main() -> None:
     parser.add_argument("--max-tokens", type=int, required=True)
     parser.add_argument("--temperature", type=float, required=True)
     parser.add_argument("--limit", type=float, required=True, help="seconds for an answer")
+    parser.add_argument("--max-branches", type=int, required=True, help="of our engines")
     args = parser.parse_args()
     reading = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:

@@ -58,6 +58,8 @@ from tests.vllm_server import VllmServer, start_server
 from frontrunner.runtime.config import Settings, demo_config_path
 from frontrunner.runtime.demo.problems import hard_problems
 
+#: Branches that all engines have room for.
+MAX_BRANCHES = 256
 CLIENT = Path(__file__).with_name("peer_clients.py")
 OURS = (
     "Frontrunner in process",
@@ -138,6 +140,7 @@ async def client_of(
     python = sys.executable if runs_us else args.peers
     command = [python, str(CLIENT), row, "--url", url, "--model", "demo"]
     command += ["--max-tokens", "800", "--temperature", "1.0", "--limit", str(args.limit)]
+    command += ["--max-branches", str(MAX_BRANCHES)]
     environment = dict(os.environ)
     if runs_us:
         source = str(Path(__file__).parents[2] / "src")
@@ -320,7 +323,12 @@ async def measure(args: argparse.Namespace) -> None:
         server = start_server(
             args.port,
             log,
-            {"VLLM_PLUGINS": "frontrunner", "FRONTRUNNER_CONFIG": args.config},
+            {
+                "VLLM_PLUGINS": "frontrunner",
+                "FRONTRUNNER_CONFIG": args.config,
+                "FRONTRUNNER_ENGINE_MAX_BRANCHES": str(MAX_BRANCHES),
+            },
+            ["--max-num-seqs", str(MAX_BRANCHES)],
         )
         ending.callback(server.end)
         await asyncio.to_thread(server.wait)

@@ -328,7 +328,7 @@ async def measure(args: argparse.Namespace) -> None:
                 "FRONTRUNNER_CONFIG": args.config,
                 "FRONTRUNNER_ENGINE_MAX_BRANCHES": str(MAX_BRANCHES),
             },
-            ["--max-num-seqs", str(MAX_BRANCHES)],
+            ["--max-num-seqs", str(MAX_BRANCHES), "--stream-interval", str(args.stream_interval)],
         )
         ending.callback(server.end)
         await asyncio.to_thread(server.wait)
@@ -467,6 +467,12 @@ def arguments() -> argparse.Namespace:
     made.add_argument("--limit", type=float, default=30.0, help="seconds for any answer")
     made.add_argument("--block", type=int, default=10, help="questions a turn")
     made.add_argument("--port", type=int, default=8077)
+    made.add_argument(
+        "--stream-interval",
+        type=int,
+        default=1,
+        help="of the server: tokens in a piece of a stream",
+    )
     made.add_argument("--plugin-path", default="/frontrunner/v1", help="where the plugin serves")
     made.add_argument("--report-only", action="store_true")
     return made.parse_args()

@@ -46,6 +46,15 @@ _CHARS_PER_TOKEN, _TEXT_ROOM = 64, 2**14
 _MISCOUNT = 16
 
 
+def rest_seconds(left: float) -> float:
+    """How long a stream may be left alone whose pieces nobody waits for.
+
+    Args:
+        left: seconds until the deadline.
+    """
+    return min(_MOST_REST, _REST_SHARE * left)
+
+
 @dataclass(frozen=True, slots=True)
 class Heard:
     """Whom a stream tells how its endpoint does."""
@@ -188,7 +197,7 @@ class DeltaStream:
         since what has not been read by then is not in it."""
         took = time.monotonic() - self._began
         left = self._deadline - anyio.current_time()
-        seconds = min(_MOST_REST, _REST_SHARE * took, _REST_SHARE * left)
+        seconds = min(rest_seconds(left), _REST_SHARE * took)
         connection = self._response.connection
         protocol = connection.protocol if connection is not None else None
         if protocol is None or not protocol.connected:

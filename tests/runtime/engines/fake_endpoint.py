@@ -150,6 +150,7 @@ class FakeEndpoint:
     def _refusal(self, body: dict[str, Any]) -> str | None:
         ours = {"top_k", "min_p", "repetition_penalty", "include_stop_str_in_output"} | {
             "return_token_ids",
+            "stream_interval",
             "priority",
             "add_special_tokens",
             "continue_final_message",

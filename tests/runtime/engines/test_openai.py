@@ -12,10 +12,17 @@ from frontrunner.runtime.config import OpenAISettings
 from frontrunner.runtime.engines.logprobs import ScoredChunk, SupportsLogprobs
 from frontrunner.runtime.engines.next_tokens import SupportsNextTokens
 from frontrunner.runtime.engines.openai.engine import OpenAIEngine
-from frontrunner.runtime.engines.protocol import Chunk, FinishReason, Generation, Sampling
+from frontrunner.runtime.engines.protocol import (
+    Chunk,
+    FinishReason,
+    Generation,
+    Sampling,
+    TokenTimes,
+)
 from frontrunner.runtime.errors import BadRequest, EngineError, EngineStartError
 
 from ...backends import until
+from .conformance import Sink
 from .fake_endpoint import MODEL, FakeEndpoint, endpoint, engine_on, words
 
 pytestmark = pytest.mark.parametrize("anyio_backend", ["asyncio", "uvloop"], indirect=True)
@@ -79,6 +86,30 @@ async def test_a_vllm_server_is_asked_with_all_that_it_takes(
         assert ids == [40_000 + n for n in range(5, 9)]
         confidences = [c for chunk in chunks for c in chunk.confidences]
         assert confidences == ([1.0] * 4 if logprobs else [])
+
+
+@pytest.mark.parametrize("vllm", [True, False])
+async def test_pieces_that_nobody_waits_for_are_asked_for_several_at_once(
+    vllm: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TokenTimes, "seconds", 0.001)
+    async with endpoint(vllm=vllm) as fake, engine_on(fake) as engine:
+        prompt, now = engine.encode_chat(ASKED), anyio.current_time()
+
+        async def asked(*, immediate: bool = False, **more: Any) -> int | None:
+            request = Generation("r", prompt, 4, Sampling(), **more)
+            await engine.feed(request, Sink(immediate=immediate))
+            return fake.asked[-1][1].get("stream_interval")
+
+        if not vllm:
+            assert await asked() is None
+            return
+        assert await asked() == 50  # what comes in a twentieth of a second
+        assert await asked(immediate=True) is None  # a reader waits for each
+        assert await asked(forced=True) is None  # what has come of it when the time is up counts
+        assert await asked(deadline=now - 1.0) is None  # none of its time may be waited away
+        few = await asked(deadline=anyio.current_time() + 1.0)  # a hundredth of its time at most
+        assert few is None or few <= 10
 
 
 @pytest.mark.parametrize("strict", [True, False])

@@ -13,7 +13,8 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 
-from ..engines.loop_clock import asyncio_loop
+from ..engines.loop_clock import asyncio_loop, loop_time
+from ..engines.timed_event import TimedEvent
 from ..errors import EngineClosed
 from .background import Background
 
@@ -53,7 +54,7 @@ class RaceTasks:
         """
         self._on_failure = on_failure
         self._host: TaskHost | None = None
-        self._ended = anyio.Event()
+        self._ended = TimedEvent()
         self._scopes: dict[anyio.CancelScope, None] = {}  # of the tasks that have not ended
         self._cancelled = False
         self._failures: list[Exception] = []
@@ -155,5 +156,5 @@ class RaceTasks:
     async def wait_for_end(self, seconds: float) -> None:
         """Wait until they have ended, ``seconds`` at most. Cancelling it does not shorten that."""
         if self.running:
-            with anyio.move_on_after(seconds, shield=True):
-                await self._ended.wait()
+            with anyio.CancelScope(shield=True):
+                await self._ended.wait_until(loop_time() + seconds)

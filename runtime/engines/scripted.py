@@ -6,7 +6,7 @@ misbehave in all the ways that a real one does.
 """
 
 from bisect import bisect_right
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, islice, pairwise
@@ -253,34 +253,30 @@ class ScriptedEngine:
             sink.catch_up = written.catch_up
             self._deliveries.add(live, written)
         try:
-            return await self._write(written, live, script)
+            while (due := written.due) is not None:
+                await self._wait_until(self._deliveries.due_for(live, due), live, script)
+                runs = self._runs(live, script)
+                if runs and self._deliveries.falls_to(live, due):
+                    self._deliveries.deliver()
+                    continue
+                written.until(due if runs else self._clock())
+                if not runs:
+                    return FinishReason.ABORT
+            if written.finish is not None:
+                return written.finish
+            if script.error is not None:
+                raise EngineError(script.error)
+            if script.stall:
+                await self._wait(inf, live, script)
+                return FinishReason.ABORT
+            return script.finish
+        except EngineDead:
+            written.catch_up()
+            raise
         finally:
             sink.catch_up = None
             self._deliveries.drop(live)
             self._live.pop(request.request_id, None)
-
-    async def _write(self, written: "_Written", live: _Live, script: BranchScript) -> FinishReason:
-        while (due := written.due) is not None:
-            at = self._deliveries.due_for(live, due)
-            try:
-                runs = await self._wait_until(at, live, script)
-            except EngineDead:
-                written.catch_up()
-                raise
-            if runs and self._deliveries.falls_to(live, due):
-                self._deliveries.deliver()
-                continue
-            written.until(due if runs else self._clock())
-            if not runs:
-                return FinishReason.ABORT
-        if written.finish is not None:
-            return written.finish
-        if script.error is not None:
-            raise EngineError(script.error)
-        if script.stall:
-            await self._wait(inf, live, script)
-            return FinishReason.ABORT
-        return script.finish
 
     def _timeline(self, script: BranchScript) -> "_Timeline":
         """The timeline of ``script``, worked out once."""
@@ -347,20 +343,26 @@ class ScriptedEngine:
         Raises:
             EngineDead: the engine died meanwhile.
         """
-        return await self._wait_until(self._clock() + seconds, live, script)
+        await self._wait_until(self._clock() + seconds, live, script)
+        return self._runs(live, script)
 
-    async def _wait_until(self, at: float, live: _Live, script: BranchScript) -> bool:
-        """The same at a time."""
-        dies_at = self._dies_at
-        until = min(at, dies_at)
+    def _wait_until(self, at: float, live: _Live, script: BranchScript) -> Awaitable[object]:
+        """Until ``at``, or until it is aborted or dead; ``_runs`` says which."""
+        until = min(at, self._dies_at)
         if until <= self._clock():
-            await anyio.lowlevel.checkpoint()
-        else:
-            ignores = script.ignores_abort and not self._killed
-            live.waiting = TimedEvent() if ignores else live.aborted
-            await live.waiting.wait_until(until)
-            live.waiting = None
-        if self._killed or self._clock() >= dies_at:
+            return anyio.lowlevel.checkpoint()
+        ignores = script.ignores_abort and not self._killed
+        live.waiting = TimedEvent() if ignores else live.aborted
+        return live.waiting.wait_until(until)
+
+    def _runs(self, live: _Live, script: BranchScript) -> bool:
+        """Whether a request that has waited still runs.
+
+        Raises:
+            EngineDead: the engine died meanwhile.
+        """
+        live.waiting = None
+        if self._killed or self._clock() >= self._dies_at:
             raise EngineDead("the scripted engine died")
         return script.ignores_abort or not live.aborted.is_set
 

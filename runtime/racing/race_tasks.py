@@ -99,19 +99,10 @@ class RaceTasks:
             return
         self._scopes[scope] = None
         if isinstance(host, Background):
-            host.start_within(scope, self._run, scope, function, *arguments)
+            host.start_in(scope, self._run, scope, function, *arguments)
         else:
             # Named: anyio would put a name together for each.
-            host.start_soon(self._run_within, scope, function, *arguments, name=_NAME)
-
-    async def _run_within(
-        self,
-        scope: anyio.CancelScope,
-        function: Callable[..., Coroutine[Any, Any, None]],
-        *arguments: object,
-    ) -> None:
-        with scope:
-            await self._run(scope, function, *arguments)
+            host.start_soon(self._run, scope, function, *arguments, name=_NAME)
 
     async def _run(
         self,
@@ -119,17 +110,19 @@ class RaceTasks:
         function: Callable[..., Coroutine[Any, Any, None]],
         *arguments: object,
     ) -> None:
+        alone = False  # whether the others are to go on
         try:
-            await function(*arguments)
+            with scope:
+                await function(*arguments)
+            alone = not (scope.cancel_called and self._host_cancels)
         except Exception as error:  # noqa: BLE001 - the race's to raise: others share the host
             self._failures.append(error)
-            self._give_up()
-        except BaseException:
-            if not scope.cancel_called or self._host_cancels:
-                self._give_up()
-            raise
         finally:
             del self._scopes[scope]
+            if isinstance(self._host, Background):
+                self._host.release(scope)
+            if not alone:
+                self._give_up()
             if self._cancelled and not self._scopes:
                 self._ended.set()
 

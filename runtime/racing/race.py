@@ -99,6 +99,8 @@ class Race:
         self._events = EventPublisher(spec, publish)
         self._clock = anyio.current_time
         self._decided = TimedEvent()
+        self.on_decision: Callable[[], None] | None = None
+        """Called when it was decided, some turns of the event loop before ``run`` returns."""
         self._stopped_at: float | None = None  # when it had to be called, if it came to that
         self._tasks = RaceTasks(self._decided.set)
         self._aborts = Aborts(services.engine, spec.race_id, spec.deadline, spec.abort_limit)
@@ -281,6 +283,8 @@ class Race:
                 _log.error("frontrunner.strategy_failed", race=self._spec.race_id, exc_info=error)
             case e.Decided():
                 self._decided.set()
+                if self.on_decision is not None:
+                    self.on_decision()
             case _:
                 pass
 

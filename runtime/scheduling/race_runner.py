@@ -3,6 +3,7 @@
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -316,9 +317,11 @@ class RaceRunner:
         if watchers:
             race.watch(watchers)
         result: Result | None = None
+        race.on_decision = partial(self._starts.ends, race.spec.race_id)
         try:
             result = await self._run_beside_retries(race)
         finally:
+            self._starts.ended(race.spec.race_id)
             self._racing.pop(race.spec.race_id, None)
             watchers.ended(result)
             self.unacknowledged += race.unacknowledged

@@ -3,7 +3,8 @@
 To begin a race takes about a millisecond. Two hundred that are asked for at once would all begin in
 one turn of the event loop, and those whose deadlines are due meanwhile, of these as well as of
 others, would be called a quarter of a second late. So a turn lets few of them begin, those with the
-earliest deadlines first, and what is due comes in between.
+earliest deadlines first, and what is due comes in between. Those that have been decided go before:
+from the decision to the caller it takes some turns, which are short while no race begins.
 """
 
 from collections.abc import Callable
@@ -19,6 +20,9 @@ _AT_ONCE = 0.002
 #: In a turn that took so many times this long (seconds), one more of those that wait begins in the
 #: next: a loop that is busy with other things has fewer turns.
 _TURN_EACH = 0.004
+#: Seconds for which races that end keep others from beginning, at most: where some always do, the
+#: others begin all the same.
+_HELD = 0.01
 
 
 @dataclass(slots=True, eq=False)
@@ -42,6 +46,8 @@ class RaceStarts:
         self._waiting: list[_Place] = []  # a heap
         self._arrivals = 0
         self._turn_began: float | None = None  # in which races begin; None: in none of late
+        self._let_in = 0.0  # when one that waited began
+        self._ending: set[str] = set()  # names of races that are decided and have not returned
 
     async def take_turn(self, deadline: float, name: str | None = None) -> float:
         """Wait until a race with this deadline (anyio clock, seconds) may begin: those with earlier
@@ -74,6 +80,14 @@ class RaceStarts:
                 place.deadline = min(place.deadline, deadline)
         heapify(self._waiting)
 
+    def ends(self, name: str) -> None:
+        """The race of this name was decided: those that wait let it return first."""
+        self._ending.add(name)
+
+    def ended(self, name: str) -> None:
+        """The race of this name is over, decided or not."""
+        self._ending.discard(name)
+
     def _begins_now(self) -> bool:
         now = self._clock()
         if self._turn_began is None:
@@ -87,8 +101,11 @@ class RaceStarts:
         began, self._turn_began = self._turn_began, None
         if began is None or not self._waiting:
             return
-        self._turn_began = self._clock()
-        for _ in range(1 + int((self._turn_began - began) / _TURN_EACH)):
+        self._turn_began = now = self._clock()
+        next_turn(self._go_on)
+        if self._ending and now - self._let_in < _HELD:
+            return
+        self._let_in = now
+        for _ in range(1 + int((now - began) / _TURN_EACH)):
             if self._waiting:
                 heappop(self._waiting).turn.set()
-        next_turn(self._go_on)

@@ -1,8 +1,8 @@
 """Races that begin in one moment do so one after another.
 
-To begin a race takes about a millisecond. Two hundred that are asked for at once would all begin in
-one turn of the event loop, and those whose deadlines are due meanwhile, of these as well as of
-others, would be called a quarter of a second late. So a turn lets few of them begin, those with the
+To begin a race takes as long as many other things together. Hundreds that are asked for at once
+would all begin in a few turns of the event loop, and whatever is due meanwhile, of these as well as
+of others, would have to wait for all of them. So a turn lets few of them begin, those with the
 earliest deadlines first, and what is due comes in between. Those that have been decided go before:
 from the decision to the caller it takes some turns, which are short while no race begins.
 """

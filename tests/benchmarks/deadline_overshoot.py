@@ -98,7 +98,7 @@ async def measure(args: argparse.Namespace) -> dict[str, Any]:
             gc.collect()
             gc.freeze()
             if args.collector == "spared":  # as `frontrunner serve` does
-                gc.set_threshold(*gc.get_threshold()[:2], 100 * gc.get_threshold()[2])
+                gc.set_threshold(700, 3, 3500)
         async with anyio.create_task_group() as tasks:
             if args.block:
                 tasks.start_soon(hold, args.block)

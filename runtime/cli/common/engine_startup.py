@@ -25,6 +25,8 @@ STARTING = "starting the engine: loads the model, ~15 s the first time"
 _SHOWN_LINES = 40
 #: Between two looks for processes of an engine that shall not start, in seconds.
 _KILL_PAUSE = 0.1
+#: When generations are collected (see ``gc.set_threshold``) while races run.
+_THRESHOLDS = 700, 3, 3500
 
 
 def configured(settings: Settings) -> Runtime:
@@ -81,13 +83,14 @@ def _collector_spared() -> Iterator[None]:
 
     One of all that was imported takes a quarter of a second, in which no race is called: what is
     there by now is set aside. One of what a few hundred races hold takes as long. Races leave no
-    cycles behind, so the oldest generation is collected a hundred times as rarely as it would be;
-    the younger ones, which are small, as ever.
+    cycles behind, so the oldest generation is collected a hundred times as rarely as it would be.
+    The middle one is collected sooner, when less has piled up of what races made lately and still
+    need: each time takes less, and all of them together no longer.
     """
     thresholds = gc.get_threshold()
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*thresholds[:2], 100 * thresholds[2])
+    gc.set_threshold(*_THRESHOLDS)
     try:
         yield
     finally:

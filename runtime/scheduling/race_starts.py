@@ -14,6 +14,7 @@ from math import inf
 
 from ..engines.loop_clock import loop_time, next_turn
 from ..engines.timed_event import TimedEvent
+from ..errors import MAX_DEADLINE, Overloaded
 
 #: Seconds in which races begin as they come, in one turn of the event loop.
 _AT_ONCE = 0.002
@@ -23,6 +24,10 @@ _TURN_EACH = 0.004
 #: Seconds for which races that end keep others from beginning, at most: where some always do, the
 #: others begin all the same.
 _HELD = 0.01
+#: Seconds that a race may wait without being asked whether enough are left.
+_LONG = 0.005
+#: Nobody is told to come back sooner (seconds).
+_SOONEST = 0.1
 
 
 @dataclass(slots=True, eq=False)
@@ -48,6 +53,31 @@ class RaceStarts:
         self._turn_began: float | None = None  # in which races begin; None: in none of late
         self._let_in = 0.0  # when one that waited began
         self._ending: set[str] = set()  # names of races that are decided and have not returned
+
+    async def wait(
+        self, seconds: float, name: str | None, least: Callable[[], float]
+    ) -> tuple[float, float | None]:
+        """Wait until a race that is asked for now may begin.
+
+        Args:
+            seconds: its deadline. One that nobody could keep waits for nothing: it is refused.
+            name: for ``shorten_deadline``.
+            least: the seconds that a race needs.
+
+        Returns:
+            When it was asked for, and its deadline, if that was brought forward meanwhile (anyio
+            clock, seconds).
+
+        Raises:
+            Overloaded: by now too little is left of its time.
+        """
+        asked = loop_time()
+        if not isinstance(seconds, int | float) or not 0 < seconds <= MAX_DEADLINE:
+            return asked, None
+        deadline = await self.take_turn(asked + seconds, name)
+        if (waited := loop_time() - asked) > _LONG and seconds - waited < least() <= seconds:
+            raise Overloaded("too many races begin at once", max(_SOONEST, waited))
+        return asked, deadline if deadline < asked + seconds else None
 
     async def take_turn(self, deadline: float, name: str | None = None) -> float:
         """Wait until a race with this deadline (anyio clock, seconds) may begin: those with earlier

@@ -2,7 +2,6 @@
 
 from itertools import pairwise
 from math import inf
-from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -139,8 +138,10 @@ async def test_those_that_were_decided_return_first_but_not_for_long() -> None:
     assert len(starts.begun) == 4
 
 
-class Late:
+class Late(RaceStarts):
     """Lets each race wait for half a second."""
+
+    deadline: float
 
     async def take_turn(self, deadline: float, name: str | None = None) -> float:
         self.deadline = deadline
@@ -150,13 +151,9 @@ class Late:
     def shorten_deadline(self, name: str, deadline: float) -> None:
         self.deadline = min(self.deadline, deadline)
 
-    def ends(self, name: str) -> None: ...
-
-    def ended(self, name: str) -> None: ...
-
 
 def waiting(runtime: Runtime) -> Late:
-    starts: Any = Late()
+    starts = Late()
     runtime._races._starts = starts  # type: ignore[reportPrivateUsage]
     return starts
 

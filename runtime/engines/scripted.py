@@ -5,7 +5,8 @@ timing is exact. It stands beside the real engine, passes the same conformance s
 misbehave in all the ways that a real one does.
 """
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, islice, pairwise
@@ -246,39 +247,36 @@ class ScriptedEngine:
         self.requests.append(request)
         live = self._live[request.request_id] = _Live()
         script = self.script.of(request)
-        written = _Written(request, self._timeline(script), sink, self._clock())
+        timeline = self._timeline(script)
+        written = _Written(request, timeline, sink, self._clock(), self._now)
         if not sink.immediate:
-            sink.catch_up = lambda: written.until(min(self._clock(), self._last_moment))
+            sink.catch_up = written.catch_up
             self._deliveries.add(live, written)
         try:
-            return await self._write(written, live, script)
+            while (due := written.due) is not None:
+                await self._wait_until(self._deliveries.due_for(live, due), live, script)
+                runs = self._runs(live, script)
+                if runs and self._deliveries.falls_to(live, due):
+                    self._deliveries.deliver()
+                    continue
+                written.until(due if runs else self._clock())
+                if not runs:
+                    return FinishReason.ABORT
+            if written.finish is not None:
+                return written.finish
+            if script.error is not None:
+                raise EngineError(script.error)
+            if script.stall:
+                await self._wait(inf, live, script)
+                return FinishReason.ABORT
+            return script.finish
+        except EngineDead:
+            written.catch_up()
+            raise
         finally:
             sink.catch_up = None
             self._deliveries.drop(live)
             self._live.pop(request.request_id, None)
-
-    async def _write(self, written: "_Written", live: _Live, script: BranchScript) -> FinishReason:
-        while (due := written.due) is not None:
-            at = self._deliveries.due_for(live, due)
-            try:
-                runs = await self._wait_until(at, live, script)
-            except EngineDead:
-                written.until(min(self._clock(), self._last_moment))
-                raise
-            if runs and self._deliveries.falls_to(live, due):
-                self._deliveries.deliver()
-                continue
-            written.until(due if runs else self._clock())
-            if not runs:
-                return FinishReason.ABORT
-        if written.finish is not None:
-            return written.finish
-        if script.error is not None:
-            raise EngineError(script.error)
-        if script.stall:
-            await self._wait(inf, live, script)
-            return FinishReason.ABORT
-        return script.finish
 
     def _timeline(self, script: BranchScript) -> "_Timeline":
         """The timeline of ``script``, worked out once."""
@@ -335,10 +333,9 @@ class ScriptedEngine:
     def _dies_at(self) -> float:
         return self._started_at + self.script.dies_at
 
-    @property
-    def _last_moment(self) -> float:
-        """Before it dies."""
-        return nextafter(self._dies_at, -inf)
+    def _now(self) -> float:
+        """The present, or the last moment before it died."""
+        return min(self._clock(), nextafter(self._dies_at, -inf))
 
     async def _wait(self, seconds: float, live: _Live, script: BranchScript) -> bool:
         """Whether the request still runs after ``seconds``.
@@ -346,20 +343,26 @@ class ScriptedEngine:
         Raises:
             EngineDead: the engine died meanwhile.
         """
-        return await self._wait_until(self._clock() + seconds, live, script)
+        await self._wait_until(self._clock() + seconds, live, script)
+        return self._runs(live, script)
 
-    async def _wait_until(self, at: float, live: _Live, script: BranchScript) -> bool:
-        """The same at a time."""
-        dies_at = self._dies_at
-        until = min(at, dies_at)
+    def _wait_until(self, at: float, live: _Live, script: BranchScript) -> Awaitable[object]:
+        """Until ``at``, or until it is aborted or dead; ``_runs`` says which."""
+        until = min(at, self._dies_at)
         if until <= self._clock():
-            await anyio.lowlevel.checkpoint()
-        else:
-            ignores = script.ignores_abort and not self._killed
-            live.waiting = TimedEvent() if ignores else live.aborted
-            await live.waiting.wait_until(until)
-            live.waiting = None
-        if self._killed or self._clock() >= dies_at:
+            return anyio.lowlevel.checkpoint()
+        ignores = script.ignores_abort and not self._killed
+        live.waiting = TimedEvent() if ignores else live.aborted
+        return live.waiting.wait_until(until)
+
+    def _runs(self, live: _Live, script: BranchScript) -> bool:
+        """Whether a request that has waited still runs.
+
+        Raises:
+            EngineDead: the engine died meanwhile.
+        """
+        live.waiting = None
+        if self._killed or self._clock() >= self._dies_at:
             raise EngineDead("the scripted engine died")
         return script.ignores_abort or not live.aborted.is_set
 
@@ -367,25 +370,35 @@ class ScriptedEngine:
 class _Timeline:
     """When a script's pieces come, in seconds since its request began, and what they are."""
 
-    __slots__ = ("ids", "script", "seconds", "texts")
+    __slots__ = ("ids", "script", "seconds", "texts", "tokens")
 
     def __init__(self, script: BranchScript) -> None:
         self.script = script
         self.seconds = [*accumulate(piece.delay for piece in script.pieces)]
         self.texts = [piece.text for piece in script.pieces]
-        ends = [*accumulate((piece.tokens for piece in script.pieces), initial=0)]
-        self.ids = [tuple(range(begin, end)) for begin, end in pairwise(ends)]
+        self.tokens = [*accumulate((piece.tokens for piece in script.pieces), initial=0)]
+        """(num_pieces + 1,) before each piece, and in all."""
+        self.ids = [tuple(range(begin, end)) for begin, end in pairwise(self.tokens)]
 
 
 class _Written:
     """What a request that is fed has written."""
 
     def __init__(
-        self, request: Generation, timeline: _Timeline, sink: TokenSink, began: float
+        self,
+        request: Generation,
+        timeline: _Timeline,
+        sink: TokenSink,
+        began: float,
+        now: Callable[[], float],
     ) -> None:
+        """
+        Args:
+            now: as far as anything is written (anyio clock, seconds).
+        """
         self._timeline = timeline
         self._sink = sink
-        self._began = began
+        self._began, self._now = began, now
         self._place = 0  # pieces that were put
         self._room = request.max_tokens  # tokens that it may still write
         self._logprobs = bool(request.sampling.logprobs)
@@ -415,19 +428,34 @@ class _Written:
 
     def until(self, now: float) -> None:
         """Put what is due by ``now``."""
-        timeline, began, last = self._timeline, self._began, self._last
-        seconds, place, end = timeline.seconds, self._place, self._place
-        while end <= last and began + seconds[end] <= now:
-            end += 1
+        timeline, last, place = self._timeline, self._last, self._place
+        end = self._due_by(now)
         if end == place:
             return
         self._place = end
         texts, ids = timeline.texts[place:end], timeline.ids[place:end]
+        tokens = timeline.tokens[end] - timeline.tokens[place]
         if end > last:
-            ids[-1] = self._cut(ids[-1], self._room - sum(map(len, ids[:-1])))
-        tokens = sum(map(len, ids))
+            tokens -= len(ids[-1])
+            ids[-1] = self._cut(ids[-1], self._room - tokens)
+            tokens += len(ids[-1])
         self._room -= tokens
         self._sink.put_all(texts, ids, (1.0,) * tokens if self._logprobs else ())
+
+    def _due_by(self, now: float) -> int:
+        """The first piece that is to come after ``now``."""
+        seconds, began, after = self._timeline.seconds, self._began, self._last + 1
+        end = bisect_right(seconds, now - began, self._place, max(self._place, after))
+        # A difference is rounded otherwise than the sum that says when a piece is due.
+        while end < after and began + seconds[end] <= now:
+            end += 1
+        while end > self._place and began + seconds[end - 1] > now:
+            end -= 1
+        return end
+
+    def catch_up(self) -> None:
+        """Put what is due by now."""
+        self.until(self._now())
 
     def _cut(self, ids: tuple[int, ...], room: int) -> tuple[int, ...]:
         """What there is room for of its last piece; notes why it ends with that, if it does."""

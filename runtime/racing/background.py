@@ -64,22 +64,28 @@ class Background:
         Raises:
             EngineClosed: ``aclose`` was called, or the event loop is ending.
         """
-        self.start_within(anyio.CancelScope(), function, *arguments)
+        scope = anyio.CancelScope()
+        self.start_in(scope, self._run, scope, function, *arguments)
 
-    def start_within(
+    def start_in(
         self,
         scope: anyio.CancelScope,
         function: Callable[..., Coroutine[Any, Any, None]],
         *arguments: object,
     ) -> None:
-        """The same, in ``scope``, by which it can be cancelled alone."""
+        """The same for who starts many: ``function`` enters ``scope``, by which it is cancelled,
+        and ends with ``release``."""
         if self._tasks is None or self._closing.is_set():
             raise EngineClosed("the runtime was left")
         self._scopes.add(scope)
         if isinstance(self._tasks, asyncio.TaskGroup):
-            self._tasks.create_task(self._run(scope, function, *arguments), name=_NAME)
+            self._tasks.create_task(function(*arguments), name=_NAME)
         else:
-            self._tasks.start_soon(self._run, scope, function, *arguments, name=_NAME)
+            self._tasks.start_soon(function, *arguments, name=_NAME)
+
+    def release(self, scope: anyio.CancelScope) -> None:
+        """The task that was started in ``scope`` has left it."""
+        self._scopes.discard(scope)
 
     async def _run(
         self,
@@ -91,7 +97,7 @@ class Background:
             with scope:
                 await function(*arguments)
         finally:
-            self._scopes.discard(scope)
+            self.release(scope)
 
     def post(self, call: Callable[[], object]) -> None:
         """Have ``call`` called in the event loop, if there still is one. May be used from any

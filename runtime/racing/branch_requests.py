@@ -4,12 +4,12 @@ All that a race awaits for its branches is here. What comes in is told to the ra
 and the race alone decides what it means.
 """
 
-from collections.abc import AsyncGenerator, Generator, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import zip_longest
 from math import isfinite
-from typing import Protocol
+from typing import Any, Protocol
 
 import anyio
 import structlog
@@ -17,6 +17,7 @@ import structlog
 from frontrunner.strategies.protocol import BranchStatus
 
 from ..answers import Clusters
+from ..engines.loop_clock import loop_time
 from ..engines.protocol import (
     Chunk,
     Engine,
@@ -41,6 +42,8 @@ _log = structlog.get_logger("frontrunner.race")
 
 #: Forced answers go before all other work of the engine.
 _FORCED_PRIORITY = -(2**40)
+#: A round of forced answers that was cut short counts as so many times as long as it took.
+_CUT_SHORT = 1.5
 
 
 class BranchListener(Protocol):
@@ -103,11 +106,54 @@ class RaceServices:
     judging: DeadlineReserve | None = None  # of judgements, where the reward model is a judge
 
 
-@dataclass(slots=True)
-class _Round:
-    """A round of forced answers."""
+class _Start(Protocol):
+    def __call__(
+        self,
+        scope: anyio.CancelScope,
+        function: Callable[..., Coroutine[Any, Any, None]],
+        *arguments: object,
+    ) -> None: ...
 
-    asked: bool = False  # whether the engine was; else all answers stood in the texts already
+
+class _Round:
+    """A round of forced answers, each in a task of its own; teaches the reserve how long a round
+    takes that was predicted to take ``predicted`` seconds, if anything was asked in it."""
+
+    __slots__ = ("_began", "_left", "_over", "_predicted", "_reserve", "alone", "asked", "cut")
+
+    def __init__(
+        self,
+        branches: int,
+        predicted: float,
+        reserve: DeadlineReserve,
+        over: Callable[[], None] | None = None,
+    ) -> None:
+        """
+        Args:
+            branches: that are asked.
+            over: called when the last one has ended.
+        """
+        self._left = branches
+        self._predicted = predicted
+        self._reserve = reserve
+        self._over = over
+        self._began = loop_time()
+        self.alone = branches == 1
+        self.asked = False
+        """Whether the engine was; else all answers stood in the texts already."""
+        self.cut = False
+        """Whether the end of the race cut it short: it would have taken longer still."""
+
+    def one_ended(self) -> None:
+        """The work for one branch is over."""
+        self._left -= 1
+        if self._left:
+            return
+        if self.asked:
+            slow = _CUT_SHORT if self.cut else 1.0
+            self._reserve.learn(self._predicted, slow * (loop_time() - self._began))
+        if self._over is not None:
+            self._over()
 
 
 class BranchRequests:
@@ -120,7 +166,13 @@ class BranchRequests:
         aborts: Aborts,
         listener: BranchListener,
         judgements: Judgements,
+        start: _Start,
     ) -> None:
+        """
+        Args:
+            start: starts a task of the race, in a scope by which it can be cancelled alone.
+        """
+        self._start = start
         self._spec = spec
         self._engine = services.engine
         self._feeder = feeding(services.engine)
@@ -167,40 +219,37 @@ class BranchRequests:
         self, branches: Sequence[Branch], requests: Sequence[str], predicted: float
     ) -> None:
         """Stop ``branches`` and get their answers, all in one batch, in ``predicted`` seconds."""
-        with self._measured(predicted) as round_:
-            await self.abort_and_close(branches, requests)
-            async with anyio.create_task_group() as together:
-                for branch in branches:
-                    together.start_soon(self._run_forced, branch, len(branches) == 1, round_)
+        round_ = _Round(len(branches), predicted, self._reserve)
+        await self.abort_and_close(branches, requests)
+        for branch in branches:
+            self._start(anyio.CancelScope(), self._run_one, round_, self._run_forced, branch)
 
-    async def run_forced_in_background(
+    def force_in_background(
         self,
         branches: Sequence[Branch],
         answers: Sequence[BackgroundForcing],
         predicted: float,
+        over: Callable[[], None],
     ) -> None:
         """Get the answers of ``branches``, which run on, all in one batch, in ``predicted``
-        seconds."""
-        with self._measured(predicted) as round_:
-            async with anyio.create_task_group() as together:
-                for branch, background in zip(branches, answers, strict=True):
-                    alone = len(branches) == 1
-                    together.start_soon(self._run_in_background, branch, background, alone, round_)
+        seconds; then call ``over``."""
+        round_ = _Round(len(branches), predicted, self._reserve, over)
+        work = self._run_in_background
+        for branch, background in zip(branches, answers, strict=True):
+            self._start(background.scope, self._run_one, round_, work, branch, background)
 
-    @contextmanager
-    def _measured(self, predicted: float) -> Generator["_Round", None, None]:
-        """Teach the reserve how long a round takes that was predicted to take ``predicted``, if
-        anything was asked in it."""
-        began, round_ = anyio.current_time(), _Round()
-        slow = 1.5  # a round that the end of the race cut short would have taken longer still
+    async def _run_one(
+        self, round_: _Round, work: Callable[..., Awaitable[None]], *arguments: object
+    ) -> None:
+        whole = False
         try:
-            yield round_
-            slow = 1.0
+            await work(round_, *arguments)
+            whole = True
         finally:
-            if round_.asked:
-                self._reserve.learn(predicted, slow * (anyio.current_time() - began))
+            round_.cut = round_.cut or not whole
+            round_.one_ended()
 
-    async def _run_forced(self, branch: Branch, alone: bool, round_: "_Round") -> None:
+    async def _run_forced(self, round_: _Round, branch: Branch) -> None:
         if branch.status is not BranchStatus.FORCING:
             return  # cut while its first request was being aborted
         said = self._spec.answers.of_unfinished(branch.text)
@@ -210,14 +259,14 @@ class BranchRequests:
             branch.begin_forced(self._spec.forcing.after(branch.text).text)
             self._listener.on_suffix(branch)
             priority = _FORCED_PRIORITY + int(self._spec.deadline * 1000)
-            request = self._continuation(branch, branch.forced_request_id, priority, alone)
+            request = self._continuation(branch, branch.forced_request_id, priority, round_.alone)
             await self._stream_forced(branch, request)
             said = self._find_forced(branch.said_when_forced)
         if branch.status is BranchStatus.FORCING:
             await self._tell_answer(branch, said, BranchStatus.FORCED)
 
     async def _run_in_background(
-        self, branch: Branch, background: BackgroundForcing, alone: bool, round_: "_Round"
+        self, round_: _Round, branch: Branch, background: BackgroundForcing
     ) -> None:
         if branch.background is not background:
             return  # its branch ended before this began
@@ -226,9 +275,8 @@ class BranchRequests:
             round_.asked = True
             background.begin(self._spec.forcing.after(branch.text).text)
             priority = _FORCED_PRIORITY + int(self._spec.deadline * 1000)
-            request = self._continuation(branch, background.request_id, priority, alone)
-            with background.scope:
-                said = await self._stream_in_background(background, request)
+            request = self._continuation(branch, background.request_id, priority, round_.alone)
+            said = await self._stream_in_background(background, request)
         background.said = said
         if background.running:
             background.running = False

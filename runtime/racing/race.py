@@ -15,6 +15,8 @@ it arises: there is no queue between an answer and the decision that it allows.
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from math import inf
 
 import anyio
 import structlog
@@ -26,6 +28,7 @@ from frontrunner.strategies.votes import tally
 from .. import events
 from ..answers import Clusters
 from ..engines.loop_clock import loop_clock
+from ..engines.timed_event import TimedEvent
 from ..events.event_stream import EventSink
 from ..result import Result
 from . import effects as e
@@ -95,7 +98,9 @@ class Race:
         self._core: RaceCore[Branch] = RaceCore(strategy, self._host, _options(spec, slots))
         self._events = EventPublisher(spec, publish)
         self._clock = anyio.current_time
-        self._decided = anyio.Event()
+        self._decided = TimedEvent()
+        self.on_decision: Callable[[], None] | None = None
+        """Called when it was decided, some turns of the event loop before ``run`` returns."""
         self._stopped_at: float | None = None  # when it had to be called, if it came to that
         self._tasks = RaceTasks(self._decided.set)
         self._aborts = Aborts(services.engine, spec.race_id, spec.deadline, spec.abort_limit)
@@ -103,7 +108,12 @@ class Race:
         self._silence = SilenceWatch(spec, self._core, self._perform)
         self._incoming = Incoming(self._core, self._events, services.clusters, self._perform)
         self._requests = BranchRequests(
-            spec, services, self._aborts, self._incoming, self._judgements
+            spec,
+            services,
+            self._aborts,
+            self._incoming,
+            self._judgements,
+            self._tasks.start_within,
         )
 
     @property
@@ -182,7 +192,7 @@ class Race:
             self._events.started()
             self._perform(self._core.start())
             self._tasks.start_soon(self._keep_time)
-            await self._decided.wait()
+            await self._decided.wait_until(inf)
             await self._abort_all()
         finally:
             # Only a race cut short from outside still has requests here.
@@ -252,8 +262,8 @@ class Race:
                 start(requests.run_forced_round, branches, held, predicted)
             case e.ForceInBackground(branches, answers):
                 predicted, count = self._rounds.predict(len(branches)), len(branches)
-                force, over = requests.run_forced_in_background, self._core.side_requests_ended
-                start(_and_then, over, count, force, branches, answers, predicted)
+                over = partial(self._core.side_requests_ended, count)
+                requests.force_in_background(branches, answers, predicted, over)
             case e.SendProbe(branch, probe):
                 over = self._core.side_requests_ended
                 start(_and_then, over, 1, requests.run_probe, branch, probe)
@@ -273,6 +283,8 @@ class Race:
                 _log.error("frontrunner.strategy_failed", race=self._spec.race_id, exc_info=error)
             case e.Decided():
                 self._decided.set()
+                if self.on_decision is not None:
+                    self.on_decision()
             case _:
                 pass
 

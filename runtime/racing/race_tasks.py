@@ -13,7 +13,8 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 
-from ..engines.loop_clock import asyncio_loop
+from ..engines.loop_clock import asyncio_loop, loop_time
+from ..engines.timed_event import TimedEvent
 from ..errors import EngineClosed
 from .background import Background
 
@@ -53,7 +54,7 @@ class RaceTasks:
         """
         self._on_failure = on_failure
         self._host: TaskHost | None = None
-        self._ended = anyio.Event()
+        self._ended = TimedEvent()
         self._scopes: dict[anyio.CancelScope, None] = {}  # of the tasks that have not ended
         self._cancelled = False
         self._failures: list[Exception] = []
@@ -98,19 +99,10 @@ class RaceTasks:
             return
         self._scopes[scope] = None
         if isinstance(host, Background):
-            host.start_within(scope, self._run, scope, function, *arguments)
+            host.start_in(scope, self._run, scope, function, *arguments)
         else:
             # Named: anyio would put a name together for each.
-            host.start_soon(self._run_within, scope, function, *arguments, name=_NAME)
-
-    async def _run_within(
-        self,
-        scope: anyio.CancelScope,
-        function: Callable[..., Coroutine[Any, Any, None]],
-        *arguments: object,
-    ) -> None:
-        with scope:
-            await self._run(scope, function, *arguments)
+            host.start_soon(self._run, scope, function, *arguments, name=_NAME)
 
     async def _run(
         self,
@@ -118,17 +110,19 @@ class RaceTasks:
         function: Callable[..., Coroutine[Any, Any, None]],
         *arguments: object,
     ) -> None:
+        alone = False  # whether the others are to go on
         try:
-            await function(*arguments)
+            with scope:
+                await function(*arguments)
+            alone = not (scope.cancel_called and self._host_cancels)
         except Exception as error:  # noqa: BLE001 - the race's to raise: others share the host
             self._failures.append(error)
-            self._give_up()
-        except BaseException:
-            if not scope.cancel_called or self._host_cancels:
-                self._give_up()
-            raise
         finally:
             del self._scopes[scope]
+            if isinstance(self._host, Background):
+                self._host.release(scope)
+            if not alone:
+                self._give_up()
             if self._cancelled and not self._scopes:
                 self._ended.set()
 
@@ -155,5 +149,5 @@ class RaceTasks:
     async def wait_for_end(self, seconds: float) -> None:
         """Wait until they have ended, ``seconds`` at most. Cancelling it does not shorten that."""
         if self.running:
-            with anyio.move_on_after(seconds, shield=True):
-                await self._ended.wait()
+            with anyio.CancelScope(shield=True):
+                await self._ended.wait_until(loop_time() + seconds)

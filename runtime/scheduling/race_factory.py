@@ -72,6 +72,11 @@ class RaceRequest:
     """Earlier than the spec's where it was brought forward before the race could begin (anyio
     clock, seconds)."""
 
+    def due_by(self, deadline: float) -> "RaceRequest":
+        """The same with an earlier deadline."""
+        latest = self.latest - (self.spec.deadline - deadline)
+        return replace(self, deadline=deadline, latest=latest)
+
 
 class RaceFactory:
     """Checks requests and makes their races; one for a runtime."""
@@ -115,18 +120,13 @@ class RaceFactory:
         self._reader = PromptReader(self._engine, settings)
         self.thinking = ThinkingRaces(settings.thinking, self._engine)
 
-    async def check(
-        self, question: Question, options: RaceOptions, began: float | None = None
-    ) -> RaceRequest:
-        """
-        Args:
-            began: when it was asked for (anyio clock, seconds); None: now.
+    async def check(self, question: Question, options: RaceOptions, began: float) -> RaceRequest:
+        """What was asked for at ``began`` (anyio clock, seconds).
 
         Raises:
             BadRequest: the request cannot be run as it is.
             Overloaded: it is so long that it is read in a thread, and none was free in time.
         """
-        began = loop_time() if began is None else began
         check_options(options)
         seconds = self.deadline(options.get("deadline"))
         use = tool_use(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,8 @@ from ..agents.tools import Tool
 from ..answers import Equivalence, WorkerPool
 from ..answers.registry import Extractor
 from ..config import Settings
-from ..engines.loop_clock import loop_time
 from ..engines.protocol import Engine, shared_slots
-from ..errors import (
-    MAX_DEADLINE,
-    BadRequest,
-    EngineClosed,
-    EngineError,
-    EngineRestarting,
-    Overloaded,
-)
+from ..errors import BadRequest, EngineClosed, EngineError, EngineRestarting, Overloaded
 from ..events.event_stream import EventSink
 from ..planning.runtime_models import RuntimeModels
 from ..racing.background import Background
@@ -49,10 +41,6 @@ _FALLBACK_STEP = 0.05
 _LEAVING = 1.0
 #: Races that are over and have left a task behind, at most; then no others begin.
 _MAX_LINGERING = 256
-#: Seconds that a race may wait for its turn to begin without being asked whether enough are left.
-_LONG_TURN = 0.005
-#: Nobody is told to come back sooner (seconds).
-_SOONEST = 0.1
 #: Finished branches needed before their lengths say something about the next ones.
 _MIN_LENGTHS = 8
 
@@ -118,6 +106,7 @@ class RaceRunner:
     async def start(self) -> None:
         """Start what runs beside races."""
         self.background, self.race_tasks = Background(), Background()
+        self._starts = RaceStarts()  # another event loop than before, perhaps
         await self.background.start()
         await self.race_tasks.start()
 
@@ -195,33 +184,14 @@ class RaceRunner:
         if self._tools and options.get("tools") is None and not isinstance(question, RawPrompt):
             # Those with side effects are for ``act``, which runs them.
             options = {**options, "tools": [t for t in self._tools if not t.side_effects]}
-        asked, deadline = await self._turn(options)
-        request = await self.maker.check(question, options, asked)
-        if deadline is None:
-            return request
-        latest = request.latest - (request.spec.deadline - deadline)
-        return replace(request, deadline=deadline, latest=latest)
-
-    async def _turn(self, options: RaceOptions) -> tuple[float, float | None]:
-        """Wait for its turn to begin.
-
-        Returns:
-            When it was asked for, and its deadline, if that was brought forward meanwhile (anyio
-            clock, seconds).
-
-        Raises:
-            Overloaded: by now too little is left of its time.
-        """
-        asked, seconds = loop_time(), options.get("deadline")
+        seconds, maker = options.get("deadline"), self.maker
         if seconds is None:
-            seconds = self.maker.usual_deadline
-        if not isinstance(seconds, int | float) or not 0 < seconds <= MAX_DEADLINE:
-            return asked, None  # it is refused at once
-        deadline = await self._starts.take_turn(asked + seconds, options.get("race_id"))
-        waited, least = loop_time() - asked, self.maker.least_deadline
-        if waited > _LONG_TURN and seconds - waited < least <= seconds:
-            raise Overloaded("too many races begin at once", max(_SOONEST, waited))
-        return asked, deadline if deadline < asked + seconds else None
+            seconds = maker.usual_deadline
+        asked, earlier = await self._starts.wait(
+            seconds, options.get("race_id"), lambda: maker.least_deadline
+        )
+        request = await maker.check(question, options, asked)
+        return request if earlier is None else request.due_by(earlier)
 
     def check_entered(self) -> None:
         """
@@ -316,16 +286,19 @@ class RaceRunner:
         if watchers:
             race.watch(watchers)
         result: Result | None = None
+        race.on_decision = partial(self._starts.ends, race.spec.race_id)
         try:
             result = await self._run_beside_retries(race)
         finally:
+            race.on_decision = None
+            self._starts.ended(race.spec.race_id)
             self._racing.pop(race.spec.race_id, None)
             watchers.ended(result)
             self.unacknowledged += race.unacknowledged
             if race.lingers or self._lingering:
                 self._lingering = [r for r in (*self._lingering, race) if r.lingers]
         assert result is not None
-        self._learn(result)
+        self.lengths = _learned(self.lengths, result)
         _log.info(
             "frontrunner.race_decided",
             race=result.race_id,
@@ -369,19 +342,17 @@ class RaceRunner:
         # In place: who scores meanwhile adds to it.
         self.unacknowledged[:] = [r for r in self.unacknowledged if r not in requests]
 
-    def _learn(self, result: Result) -> None:
-        """Branch lengths of this race improve what is expected of the next."""
-        finished = [
-            b.tokens + b.inherited_tokens
-            for b in result.branches
-            if b.status is BranchStatus.FINISHED
-        ]
-        cut = [
-            b.tokens + b.inherited_tokens - b.forced_tokens
-            for b in result.branches
-            if b.status in (BranchStatus.CANCELLED, BranchStatus.TRUNCATED, BranchStatus.FORCED)
-        ]
-        if self.lengths is not None:
-            self.lengths = self.lengths.updated(finished, cut)
-        elif len(finished) >= _MIN_LENGTHS:
-            self.lengths = LengthModel.fit(finished, cut)
+
+def _learned(lengths: LengthModel | None, result: Result) -> LengthModel | None:
+    """What is expected of the branches of the next race, those of this one taken in."""
+    finished = [
+        b.tokens + b.inherited_tokens for b in result.branches if b.status is BranchStatus.FINISHED
+    ]
+    cut = [
+        b.tokens + b.inherited_tokens - b.forced_tokens
+        for b in result.branches
+        if b.status in (BranchStatus.CANCELLED, BranchStatus.TRUNCATED, BranchStatus.FORCED)
+    ]
+    if lengths is not None:
+        return lengths.updated(finished, cut)
+    return LengthModel.fit(finished, cut) if len(finished) >= _MIN_LENGTHS else None

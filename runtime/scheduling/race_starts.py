@@ -1,9 +1,10 @@
 """Races that begin in one moment do so one after another.
 
-To begin a race takes about a millisecond. Two hundred that are asked for at once would all begin in
-one turn of the event loop, and those whose deadlines are due meanwhile, of these as well as of
-others, would be called a quarter of a second late. So a turn lets few of them begin, those with the
-earliest deadlines first, and what is due comes in between.
+To begin a race takes as long as many other things together. Hundreds that are asked for at once
+would all begin in a few turns of the event loop, and whatever is due meanwhile, of these as well as
+of others, would have to wait for all of them. So a turn lets few of them begin, those with the
+earliest deadlines first, and what is due comes in between. Those that have been decided go before:
+from the decision to the caller it takes some turns, which are short while no race begins.
 """
 
 from collections.abc import Callable
@@ -13,12 +14,20 @@ from math import inf
 
 from ..engines.loop_clock import loop_time, next_turn
 from ..engines.timed_event import TimedEvent
+from ..errors import MAX_DEADLINE, Overloaded
 
 #: Seconds in which races begin as they come, in one turn of the event loop.
 _AT_ONCE = 0.002
 #: In a turn that took so many times this long (seconds), one more of those that wait begins in the
 #: next: a loop that is busy with other things has fewer turns.
 _TURN_EACH = 0.004
+#: Seconds for which races that end keep others from beginning, at most: where some always do, the
+#: others begin all the same.
+_HELD = 0.01
+#: Seconds that a race may wait without being asked whether enough are left.
+_LONG = 0.005
+#: Nobody is told to come back sooner (seconds).
+_SOONEST = 0.1
 
 
 @dataclass(slots=True, eq=False)
@@ -42,6 +51,33 @@ class RaceStarts:
         self._waiting: list[_Place] = []  # a heap
         self._arrivals = 0
         self._turn_began: float | None = None  # in which races begin; None: in none of late
+        self._let_in = 0.0  # when one that waited began
+        self._ending: set[str] = set()  # names of races that are decided and have not returned
+
+    async def wait(
+        self, seconds: float, name: str | None, least: Callable[[], float]
+    ) -> tuple[float, float | None]:
+        """Wait until a race that is asked for now may begin.
+
+        Args:
+            seconds: its deadline. One that nobody could keep waits for nothing: it is refused.
+            name: for ``shorten_deadline``.
+            least: the seconds that a race needs.
+
+        Returns:
+            When it was asked for, and its deadline, if that was brought forward meanwhile (anyio
+            clock, seconds).
+
+        Raises:
+            Overloaded: by now too little is left of its time.
+        """
+        asked = loop_time()
+        if not isinstance(seconds, int | float) or not 0 < seconds <= MAX_DEADLINE:
+            return asked, None
+        deadline = await self.take_turn(asked + seconds, name)
+        if (waited := loop_time() - asked) > _LONG and seconds - waited < least() <= seconds:
+            raise Overloaded("too many races begin at once", max(_SOONEST, waited))
+        return asked, deadline if deadline < asked + seconds else None
 
     async def take_turn(self, deadline: float, name: str | None = None) -> float:
         """Wait until a race with this deadline (anyio clock, seconds) may begin: those with earlier
@@ -74,6 +110,14 @@ class RaceStarts:
                 place.deadline = min(place.deadline, deadline)
         heapify(self._waiting)
 
+    def ends(self, name: str) -> None:
+        """The race of this name was decided: those that wait let it return first."""
+        self._ending.add(name)
+
+    def ended(self, name: str) -> None:
+        """The race of this name is over, decided or not."""
+        self._ending.discard(name)
+
     def _begins_now(self) -> bool:
         now = self._clock()
         if self._turn_began is None:
@@ -87,8 +131,11 @@ class RaceStarts:
         began, self._turn_began = self._turn_began, None
         if began is None or not self._waiting:
             return
-        self._turn_began = self._clock()
-        for _ in range(1 + int((self._turn_began - began) / _TURN_EACH)):
+        self._turn_began = now = self._clock()
+        next_turn(self._go_on)
+        if self._ending and now - self._let_in < _HELD:
+            return
+        self._let_in = now
+        for _ in range(1 + int((now - began) / _TURN_EACH)):
             if self._waiting:
                 heappop(self._waiting).turn.set()
-        next_turn(self._go_on)

@@ -97,6 +97,7 @@ def _rules(unit: Rule, signs: Rule) -> tuple[Rule, ...]:
         quantities.multiply,
         quantities.compound,
         quantities.join_units,
+        quantities.unit_in_brackets,
         unit,
         *LABELS,
         unwrap,

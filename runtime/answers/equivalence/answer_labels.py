@@ -12,7 +12,7 @@ _NAME: Final = rf"{_SYMBOL}{_INDEX}'{{0,2}}(?:\^\{{-1\}})?(?:\([A-Za-z]{{1,2}}(?
 _DERIVATIVE: Final = r"\\frac\{d[A-Za-z]\}\{d[A-Za-z]\}"
 _UNKNOWN: Final = re.compile(
     rf"\s*({_NAME}|{_DERIVATIVE})\s*"
-    rf"(?:=|\\in{END}(?=\s*(?:[\[({{]|\\\{{|\\mathbb))|\\equiv{END}|\\approx{END}|:=)\s*(?!=)"
+    rf"(?:=|\\in{END}(?=\s*(?:[\[({{]|\\\{{|\\mathbb|\\emptyset))|\\equiv{END}|\\approx{END}|:=)\s*(?!=)"
 )
 _RELATION: Final = re.compile(rf"[=<>]|\\(?:leq?|geq?|lt|gt|neq?|in|equiv|approx){END}")
 # "Answer" and its like before a colon, in other languages.
@@ -30,20 +30,31 @@ _HEDGE: Final = (
     "[Tt]hus|[Ss]o|[Hh]ence|[Tt]herefore|[Aa]bout|[Aa]pproximately|[Aa]pprox\\.?|[Rr]oughly"
     "|[Aa]round|[Ee]xactly|[Oo]nly"
 )
+# Words that make a condition of what they are in, or a formula.
+_NO_LABEL: Final = (
+    r"[^:=]*\b(?:not|no|never|unless|except|if|than|least|most|sqrt|cbrt|choose|floor|ceil|mod"
+    r"|(?:arc|a)?(?:sin|cos|tan)h?|cot|sec|csc|log|ln|exp|alpha|beta|gamma|theta|lambda|sigma|omega)\b"
+)
+# All that follows: a number, and what is counted.
+_ONLY_NUMBER: Final = r"\$?-?\d[\d,]*(?:\.\d+|/\d+)?(?: [^\d,;:=<>]*)?"
 _LEADING: Final = re.compile(
     rf"^\s*(?:{TEXT_MACRO}\{{\s*[A-Za-z][A-Za-z ,'\-]*?\s*(?::|=|\b(?:is|are|equals|be))\s*\}}"
     rf"|{TEXT_MACRO}\{{\s*[A-Za-z][A-Za-z ,'\-]*?\s*\}}\s*(?:=|:)(?!=)"
     rf"|{TEXT_MACRO}\{{\s*(?:[A-Za-z][A-Za-z'\-]* ){{1,4}}?{_VERB}\s*\}}"
     rf"|{TEXT_MACRO}\{{\s*(?:{_HEDGE}),?\s*\}}"
-    rf"|(?:{_ANSWER_ELSEWHERE}) ?[:：]|(?:[Aa]ns(?:[.:]|wer:)|[Ss]olution:)"
+    rf"|(?:(?:[Ll]a|[Dd]ie|[Aa]|[Hh]et) )?(?:{_ANSWER_ELSEWHERE})"
+    r"(?: ?[:：]| (?:ist|lautet|est|es|é|è|is|är|to|adalah|este|это) |[은는は是为] ?)"
+    r"|(?:[Aa]ns(?:[.:]|wer(?::| [–—-](?= )))|(?:[Ss]olution|[Ll]ösung):)"
+    rf"|(?=[^:=]*[a-z]{{4}})(?!{_NO_LABEL})[A-Z]?[a-z]+(?: [a-z]+){{0,4}} ?[:=] ?"
+    rf"(?={_ONLY_NUMBER}$)"
     r"|[a-z] (?:is|equals) (?=[-\d\\.])"
     rf"|(?:{_HEDGE}),? (?=[-\d\\.(])|(?:[Tt]hus|[Ss]o|[Hh]ence|[Tt]herefore),? (?=[a-z] ?=)"
     r"|(?:答案|答|结果|結果|解)(?:是|为|為|[:：=])|(?:大?约|大?約)(?:为|為|是)?(?=[\d.\\-])"
-    r"|(?:[Tt]he )?(?:(?:[Ff]inal|[Cc]orrect) )?(?:[Aa]nswer|[Rr]esult|[Tt]otal|[Vv]alue|[Ss]um|"
-    r"[Aa]rea|[Vv]olume|[Pp]erimeter|[Pp]robability)\s*(?:is|:|=))\s*(?=\S)"
+    r"|(?:(?:[Tt]he|[Mm]y|[Oo]ur) )?(?:(?:[Ff]inal|[Cc]orrect) )?"
+    r"(?:[Aa]nswer|[Rr]esult|[Tt]otal|[Vv]alue|[Ss]um|[Aa]rea|[Vv]olume|[Pp]erimeter|[Pp]robability)\s*(?:is|:|=))\s*(?=\S)"
 )
 _LED: Final = re.compile(
-    rf"^\s*(?:=|\\(?:to|approx){END}|\\sim{END}(?=\s*[-\d.])|\\(?:therefore|implies|iff|[Rr]ightarrow|Leftrightarrow"
+    rf"^\s*(?:=|\\(?:to|approx|cdot){END}|\\sim{END}(?=\s*[-\d.])|\\(?:therefore|implies|iff|[Rr]ightarrow|Leftrightarrow"
     rf"|[Ll]ong(?:left)?rightarrow){END}|:(?=\s))\s*(?=\S)"
 )
 # To how many places an answer is rounded.
@@ -53,13 +64,17 @@ _PLACES: Final = (
     r"|significant (?:figure|digit)s?|sig\.? ?figs?\.?|places)"
 )
 _ROUNDED: Final = r"(?:rounded|correct|accurate|approximated|exact)"
-_PRECISION: Final = rf"(?:{_ROUNDED} )?(?:(?:to|up to|at) )?{_PLACES}"
+_PRECISION: Final = (
+    rf"(?:{_ROUNDED} )?(?:(?:(?:to|up to|at) )?{_PLACES}"
+    r"|(?:to )?(?:the )?nearest [a-z]+(?: [a-z]+)?)"
+)
 _PRECISION_SAID: Final = rf"(?:{_ROUNDED} )?to {_PLACES}"
 _REMARK: Final = re.compile(
     rf"(?<=[\d)}}\]\w])\s*(?:{TEXT_MACRO}\{{\s*\(\s*[A-Za-z][A-Za-z ,.'\-]*\)\s*\}}"
     rf"|\(\s*(?!mod|base)[A-Za-z]{{3,}}[A-Za-z ,.'\-]*\)"
     rf"|{TEXT_MACRO}\{{\s*,?\s*\(?{_PRECISION}\)?\s*\}}|,?\s*\({_PRECISION}\)|,? {_PRECISION_SAID}"
     r"|\(\s*(?:since|because|as)\b[^()]*\)"
+    r"|,? (?:only|approximately|approx\.?|exactly)|です|である|입니다|이다"
     rf"|,?\s*{TEXT_MACRO}\{{\s*(?:only|approximately|approx\.?|exactly)\s*\}}"
     rf"|,?\s*{TEXT_MACRO}\{{\s*,?\s*(?:since|because|as|so|where)\b[^{{}}]*\}}.*"
     r"|,? (?:since|because) .*)\s*$"
@@ -82,7 +97,7 @@ _SENTENCE: Final = re.compile(
 _DEED: Final = re.compile(
     rf"^(?:So,? |Thus,? |Hence,? |Therefore,? )?[A-Za-z][A-Za-z'\-]{{0,24}}"
     rf"(?: [A-Za-z'\-]{{1,24}}){{0,4}}? {_VERB}"
-    r" (?=\$?-?\d[\d,]*(?:\.\d+|/\d+)?(?: [^\d,;=<>]*)?$)"
+    rf" (?={_ONLY_NUMBER}$)"
 )
 _TURNS: Final = re.compile(
     r"\b(?:not|no|never|if|unless|between|least|most|more|less|than|above|below|or|to|from|and)\b",
@@ -93,7 +108,8 @@ _OPTION: Final = "(?:[Oo]ption|[Cc]hoice|[Aa]nswer:?)"
 _CHOICE: Final = re.compile(
     rf"^\s*(?:{TEXT_MACRO}\{{\s*(?:\(([A-J])\)|{_OPTION} ?\(?([A-J])\)?)\s*\}}.*"
     rf"|{TEXT_MACRO}\{{\s*([A-J])[.:)]\s[^{{}}]*\}}[^=+*/^]*"
-    rf"|(?:{TEXT_MACRO}\{{)?{_OPTION} ?\}}? ?\(?([A-J]|(?<=[ (])[a-j])\)?|\(?([A-J])\) [^=+*/^]*"
+    rf"|(?:{TEXT_MACRO}\{{)?{_OPTION} ?\}}? ?\(?([A-J]|(?<=[ (])[a-j])\)?(?:[.:] [^=]*)?"
+    r"|\(?([A-J])\) [^=+*/^]*"
     r"|([A-J])[.:] (?![A-Z]\.)[^=+*/^]+|([A-J])\)|\[([A-J])\])$"
 )
 

@@ -100,6 +100,7 @@ def _rules(unit: Rule, signs: Rule) -> tuple[Rule, ...]:
         quantities.unit_in_brackets,
         unit,
         *LABELS,
+        unit,  # that of `speed = 15 m/s`
         unwrap,
         replacing(r" {2,}", " "),
         quantities.clock,

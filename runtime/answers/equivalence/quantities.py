@@ -34,6 +34,7 @@ _PARTS_OF_UNIT: Final = re.compile(
     rf"(?<=[\d}})\s])({_UPRIGHT_MACRO}\{{ *)"
     r"([A-Za-z](?:[A-Za-z\d ~/.*()]|\^-?\d|\^\{-?\d\}|\\(?:cdot|times|[,;: ]))*)\}$"
 )
+_MAX_UNITS: Final = 4
 # A letter alone may as well be a factor.
 _BRACKETED: Final = re.compile(
     r"(?P<core>.*\d) *[(\[] ?(?:in (?P<in_unit>[A-Za-z]+)|(?P<unit>[A-Za-z]{2,}))"
@@ -150,7 +151,11 @@ def join_units(text: str) -> str:
     r"""Write `\text{m}\cdot\text{s}^{-1}` and `\mathrm{m\cdot s^{-1}}` as one unit."""
     match = _UNIT_PRODUCT.search(text)
     if match is not None and _DIGIT.search(text, 0, match.start()):  # else of vectors, or of names
-        return _UNIT_PRODUCT.sub(_product, text)
+        for _ in range(_MAX_UNITS):  # each joins two of them
+            before, text = text, _UNIT_PRODUCT.sub(_product, text)
+            if text == before:
+                break
+        return text
     return _PARTS_OF_UNIT.sub(_plain_parts, text)
 
 
@@ -162,8 +167,8 @@ def unit_in_brackets(text: str) -> str:
 
 
 def _product(match: re.Match[str]) -> str:
-    before = match[1].rpartition("{")[2].strip()
-    if match["between"] is None and not {before, match[4]} <= SPELLINGS.keys():
+    named = {*_WORD.findall(match[1].rpartition("{")[2]), match[4]}
+    if match["between"] is None and not named <= SPELLINGS.keys():
         return match[0]
     return f"{match[1]}{match[3] or '*'}{match[4]}}}"
 

@@ -124,6 +124,10 @@ _PLUS_MINUS: Final = re.compile(rf"\\pm{END} ?")  # `\pmod` begins alike
 _MINUS_PLUS: Final = re.compile(rf"\\mp{END} ?")
 # What is worked out on the left, where the right is a number.
 _EVALUATED: Final = re.compile(r"\\(?:int|iint|oint|lim|sum|prod)(?![A-Za-z])")
+# The area of a triangle, and an expectation: `[ABC]`, `E[X]`.
+_APPLIED: Final = re.compile(
+    r"\[[A-Z]{3,6}\]|(?:[A-Z][a-z]{0,2}|\\mathbb\{[A-Z]\})\[[^\[\]=,]{1,24}\]"
+)
 _DENIED: Final = re.compile(r"\b(?:not|never|unless|except)\b", re.I)
 _POINT: Final = re.compile(r"\([A-Za-z](?:_\d)?(?:,[A-Za-z](?:_\d)?)+\)")
 _PLAIN_ABSOLUTE: Final = re.compile(r"\|([A-Za-z])\|")
@@ -371,7 +375,7 @@ def _is_label(side: str) -> bool:
     """Whether a side of an equation only says what the other side is: `AB`, `|z|`, `P(A)`."""
     if is_words(side):
         return _DENIED.search(side) is None
-    if _EVALUATED.match(side):
+    if _EVALUATED.match(side) or _APPLIED.fullmatch(side):
         return True
     # `AB` is a length, but `xy` is a product.
     product = re.fullmatch(r"[a-z]{2,3}", side) is not None

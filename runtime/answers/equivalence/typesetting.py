@@ -6,7 +6,9 @@ from typing import Final
 from .spelling import END, Rule, replacing
 
 _FENCES: Final = re.compile(r"(\*\*|__|`|\*|_|\"|')(?=\S)")
-_ENVIRONMENT: Final = r"cases|aligned|align\*?|gathered|array"
+_ENVIRONMENT: Final = (
+    r"cases|aligned|align\*?|gathered|gather\*?|split|multline\*?|eqnarray\*?|array"
+)
 _ROWS: Final = re.compile(rf"\\(?:begin|end)\{{(?:{_ENVIRONMENT})\}}(?:\{{[lcr| ]*\}})?")
 # An array without brackets is a list of rows, and one with a bar between columns two of them.
 _BRACKETED_MATRIX: Final = re.compile(
@@ -70,7 +72,11 @@ def _degrees_in_functions(text: str) -> str:
 _BOLD: Final = r"\\(?:mathbf|boldsymbol|bm|pmb|bold)"
 TYPESETTING: Final[tuple[Rule, ...]] = (
     _drop_markdown,
-    replacing(r"<\|[a-z_]{1,24}\|>|</?(?:s|b|i|u|p|em|strong|span|bos|eos)>|<br ?/?>|&nbsp;", " "),
+    replacing(
+        r"<\|[a-z_]{1,24}\|>|<br ?/?>|&nbsp;"
+        r"|</?(?:s|b|i|u|p|em|strong|span|code|pre|div|mark|bos|eos)>",
+        " ",
+    ),
     replacing(r"&lt;", "<"),
     replacing(r"&gt;", ">"),
     replacing(r"&amp;", "&"),
@@ -97,7 +103,8 @@ TYPESETTING: Final[tuple[Rule, ...]] = (
     replacing(rf"\\lbrack{END}", "["),
     replacing(rf"\\rbrack{END}", "]"),
     replacing(r"\\(?:hspace|vspace|mspace|hphantom|vphantom|phantom|label|tag)\*?\{[^{}]*\}", ""),
-    replacing(rf"\\(?:strut|noindent|centering){END}", ""),
+    replacing(rf"\\[lr]?Vert{END}", r"\\|"),
+    replacing(rf"\\(?:strut|mathstrut|noindent|centering){END}", ""),
     # The end of a proof, and the number of an equation, behind the answer.
     replacing(r"(?<=\S) *\\(?:blacksquare|square|Box|qed|qedsymbol|hfill)\s*$", ""),
     replacing(r"\\q?quad *\\(?:text|mbox|textrm)\{ *\(\d{1,3}[a-z]?\) *\}$", ""),

@@ -50,6 +50,7 @@ _BESIDE: Final = re.compile(r",? (?:and|und|et|y|e|и) ")
 _EITHER: Final = re.compile(r",? (?:or|oder|ou|или) ")
 # `U.S` and `J. K. Rowling`: letters that stand for words.
 _INITIAL: Final = re.compile(r"(?<![^\W\d_])([^\W\d_])\. ?(?=[^\W\d_](?![^\W\d_]))")
+_HYPHEN: Final = re.compile(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})")
 _ABBREVIATION: Final = re.compile(r"[A-Z][a-z]{0,2}(?:\.[A-Z][a-z]{0,2}){1,5}")
 # Words for numbers below a hundred, alone or with "hundred" and "thousand".
 _UNITS: Final = [
@@ -123,6 +124,7 @@ def _fold(text: str) -> str:
     # `Mr. Smith` is `Mr Smith`, and `J.K. Rowling` is `J. K. Rowling`.
     if not words:
         return text
+    text = _HYPHEN.sub(" ", text)
     plain = _STOP.sub(" ", _INITIAL.sub(r"\1", text).casefold())
     return " ".join(plain.rstrip("!? ").split()).removeprefix("the ")
 

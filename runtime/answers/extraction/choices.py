@@ -62,6 +62,7 @@ _SENTENCE_END: Final = re.compile(r"[*_]{0,3}\s{0,3}(?:[.!](?:\s|[*_]|\Z)|\Z|\n)
 # Labels at the beginning of a line: "B) 12 meters", "- **(B)** Paris", "c) 5".
 _LABEL: Final = re.compile(
     r"[ \t>#*_•-]{0,8}(?:\(([A-Ja-j])\)|\[([A-J])\]|([A-J])[.):]|([a-j])\)"
+    r"|([A-J])(?=[ \t](?:because|since)\b)"
     r"|(?<=\*)([A-J])(?=\*{1,2}[ \t]?[–—-]{1,2}[ \t]))[*_]{0,3}(?=\s)"
     r"(?:[ \t]*\S.*)"
 )

@@ -92,7 +92,7 @@ VERDICTS: Final = re.compile(
     r"|definitely|hence|the|our|my|also|only|most|single|best|final|logical|one)\s){0,4}"
     r"(?:(?:correct|right)(?!\s(?:of|next|above|below|at|here|there|angles?|triangle|side)\b)"
     r"|answers?|best|choice)\b(?!\s*(?:\?|if\b|only\b|unless\b|when\b|that\b|about\b|but\b))"
-    r"|\s?:\s?(?:this\sis\s)?correct(?=[*_]{0,3}\s{0,3}(?:[.!,;\n]|\Z))"
+    r"|\s?[.:]\s?(?:this\sis\s)?correct(?=[*_]{0,3}\s{0,3}(?:[.!,;\n]|\Z))"
     r"|(?P<fits>\s(?:satisfies|works|fits|holds|remains|matches)\b)"
     r"|\s?(?:选项|選項|项|項)?(?:才|就)?(?:是|为|為)?(?:正确|正確|对的|對的|正解|答案)(?!吗|嗎|性)"
     r"|\s?(?:が|は)(?:正解|正しい|答え)(?!の?か|くな|では)"

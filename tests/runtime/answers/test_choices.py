@@ -114,6 +114,8 @@ def test_a_correction_counts(text: str) -> None:
         "Only C remains.",
         "option (c)",
         "A: wrong. B: wrong. C: correct.",
+        "A. Incorrect. B. Incorrect. C. Correct.",
+        "C because A and B have the wrong sign.",
         "A is wrong, whereas C is correct.",
     ],
 )

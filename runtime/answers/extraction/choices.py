@@ -23,7 +23,7 @@ _PLAIN: Final = {
 }
 # What may follow a letter in a box: nothing, or the text of its option behind a mark.
 _LABELLED: Final = re.compile(
-    r"\s*(?:[,;]?\s*\Z|[.:)\]](?![A-Za-z])|\.?\}|(?:—|–|-)\s+[^\W\d_]{2}|\\text\w{0,2}\s?\{\s*[(:.]|\\q?quad)"
+    r"\s*(?:[,;]?\s*\Z|[.:)\]](?![A-Za-z])|\.?\}|(?:—|–|-)\s+[^\W\d_]{2}|\\text\w{0,2}\s?\{\s*[(:.\d]|\\q?quad)"
 )
 # Places of one kind that are looked at, from the last one.
 _MAX_ATTEMPTS: Final = 64

@@ -167,6 +167,7 @@ def test_small_and_wide_letters_count_where_they_are_announced(letter: str) -> N
         ("C", "C"),
         ("c", "C"),
         (r"\text{(C) 12 apples}", "C"),
+        (r"C \text{ 12 apples}", "C"),
         (r"\textit{C}", "C"),
         (r"\mathbf{(C)}\ 12", "C"),
         (r"\text{Option C}", "C"),

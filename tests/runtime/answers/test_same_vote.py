@@ -689,6 +689,8 @@ DIFFERENT = [
     ("Tina: 4, Max: 7", "Tina: 7, Max: 4"),
     ("height = 3, width = 4", "height = 4, width = 3"),
     ("A: 5", "B: 5"),
+    ("Option A: 5, Option B: 6", "A"),
+    ("A) 5 B) 6", "A"),
     ("4 wins", "4 losses"),
     (r"\$60 debit", r"\$60 credit"),
     ("6 squared", "6"),

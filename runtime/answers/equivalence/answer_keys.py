@@ -15,8 +15,9 @@ import anyio
 
 from ..algebra.worker_pool import NoKey
 from .canonical import Canonical, canonicalize
+from .nodes import Node
 from .rules import DEFAULT_RULES, ComparisonRules, Order
-from .structure import Node, formulas, key_of, structure_of
+from .structure import formulas, key_of, structure_of
 
 # A minute, as in `WorkerPool`, whose reasons to give no key pass by then.
 UNDECIDED_FOR_S: Final = 60.0

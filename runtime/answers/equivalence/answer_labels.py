@@ -12,29 +12,69 @@ _NAME: Final = rf"{_SYMBOL}{_INDEX}'{{0,2}}(?:\^\{{-1\}})?(?:\([A-Za-z]{{1,2}}(?
 _DERIVATIVE: Final = r"\\frac\{d[A-Za-z]\}\{d[A-Za-z]\}"
 _UNKNOWN: Final = re.compile(
     rf"\s*({_NAME}|{_DERIVATIVE})\s*"
-    rf"(?:=|\\in{END}(?=\s*(?:[\[({{]|\\\{{|\\mathbb))|\\equiv{END}|\\approx{END}|:=)\s*(?!=)"
+    rf"(?:=|\\in{END}(?=\s*(?:[\[({{]|\\\{{|\\mathbb|\\emptyset))|\\equiv{END}|\\approx{END}|:=)\s*(?!=)"
 )
 _RELATION: Final = re.compile(rf"[=<>]|\\(?:leq?|geq?|lt|gt|neq?|in|equiv|approx){END}")
+# "Answer" and its like before a colon, in other languages.
+_ANSWER_ELSEWHERE: Final = (
+    "[Aa]ntwort|[Rr]éponse|[Rr]espuesta|[Rr]esposta|[Rr]isposta|[Aa]ntwoord|[Ss]var|[Oo]dpověď"
+    "|[Oo]dpowiedź|[Jj]awaban|[Cc]evap|[Оо]твет|[Вв]ідповідь|答え|答案|答|解答|回答|正解|정답|답"
+    "|उत्तर|উত্তর|الإجابة|الجواب|คำตอบ|Đáp án|đáp án"
+)
+# What somebody or something does with the number that follows.
+_VERB: Final = (
+    "(?:has|have|had|needs?|takes?|took|costs?|weighs?|gets?|got|earns?|earned|pays?|paid|spends?"
+    "|spent|makes?|made|holds?|contains?|sells?|sold|buys|bought|receives?|received|requires?|travels?|travell?ed)"
+)
 _HEDGE: Final = (
     "[Tt]hus|[Ss]o|[Hh]ence|[Tt]herefore|[Aa]bout|[Aa]pproximately|[Aa]pprox\\.?|[Rr]oughly"
     "|[Aa]round|[Ee]xactly|[Oo]nly"
 )
+# Words that make a condition of what they are in, or a formula.
+_NO_LABEL: Final = (
+    r"[^:=]*\b(?:not|no|never|unless|except|if|than|least|most|sqrt|cbrt|choose|floor|ceil|mod"
+    r"|(?:arc|a)?(?:sin|cos|tan)h?|cot|sec|csc|log|ln|exp|alpha|beta|gamma|theta|lambda|sigma|omega)\b"
+)
+# All that follows: a number, and what is counted.
+_ONLY_NUMBER: Final = r"\$?-?\d[\d,]*(?:\.\d+|/\d+)?(?: [^\d,;:=<>]*)?"
 _LEADING: Final = re.compile(
     rf"^\s*(?:{TEXT_MACRO}\{{\s*[A-Za-z][A-Za-z ,'\-]*?\s*(?::|=|\b(?:is|are|equals|be))\s*\}}"
     rf"|{TEXT_MACRO}\{{\s*[A-Za-z][A-Za-z ,'\-]*?\s*\}}\s*(?:=|:)(?!=)"
+    rf"|{TEXT_MACRO}\{{\s*(?:[A-Za-z][A-Za-z'\-]* ){{1,4}}?{_VERB}\s*\}}"
     rf"|{TEXT_MACRO}\{{\s*(?:{_HEDGE}),?\s*\}}"
+    rf"|(?:(?:[Ll]a|[Dd]ie|[Aa]|[Hh]et) )?(?:{_ANSWER_ELSEWHERE})"
+    r"(?: ?[:：]| (?:ist|lautet|est|es|é|è|is|är|to|adalah|este|это) |[은는は是为] ?)"
+    r"|(?:[Aa]ns(?:[.:]|wer(?::| [–—-](?= )))|(?:[Ss]olution|[Ll]ösung):)"
+    rf"|(?=[^:=]*[a-z]{{4}})(?!{_NO_LABEL})[A-Z]?[a-z]+(?: [a-z]+){{0,4}} ?[:=] ?"
+    rf"(?={_ONLY_NUMBER}$)"
+    r"|[a-z] (?:is|equals) (?=[-\d\\.])"
     rf"|(?:{_HEDGE}),? (?=[-\d\\.(])|(?:[Tt]hus|[Ss]o|[Hh]ence|[Tt]herefore),? (?=[a-z] ?=)"
     r"|(?:答案|答|结果|結果|解)(?:是|为|為|[:：=])|(?:大?约|大?約)(?:为|為|是)?(?=[\d.\\-])"
-    r"|(?:[Tt]he )?(?:(?:[Ff]inal|[Cc]orrect) )?(?:[Aa]nswer|[Rr]esult|[Tt]otal|[Vv]alue|[Ss]um|"
-    r"[Aa]rea|[Vv]olume|[Pp]erimeter|[Pp]robability)\s*(?:is|:|=))\s*(?=\S)"
+    r"|(?:(?:[Tt]he|[Mm]y|[Oo]ur) )?(?:(?:[Ff]inal|[Cc]orrect) )?"
+    r"(?:[Aa]nswer|[Rr]esult|[Tt]otal|[Vv]alue|[Ss]um|[Aa]rea|[Vv]olume|[Pp]erimeter|[Pp]robability)\s*(?:is|:|=))\s*(?=\S)"
 )
 _LED: Final = re.compile(
-    rf"^\s*(?:=|\\(?:to|approx){END}|\\sim{END}(?=\s*[-\d.])|\\(?:therefore|implies|Rightarrow){END}|:(?=\s))\s*(?=\S)"
+    rf"^\s*(?:=|\\(?:to|approx|cdot){END}|\\sim{END}(?=\s*[-\d.])|\\(?:therefore|implies|iff|[Rr]ightarrow|Leftrightarrow"
+    rf"|[Ll]ong(?:left)?rightarrow){END}|:(?=\s))\s*(?=\S)"
 )
+# To how many places an answer is rounded.
+_PLACES: Final = (
+    r"(?:\d{1,2}|one|two|three|four|five|six)[ -]?"
+    r"(?:d\.? ?p\.?|s\.? ?f\.?|decimals?(?: (?:place|digit)s?)?"
+    r"|significant (?:figure|digit)s?|sig\.? ?figs?\.?|places)"
+)
+_ROUNDED: Final = r"(?:rounded|correct|accurate|approximated|exact)"
+_PRECISION: Final = (
+    rf"(?:{_ROUNDED} )?(?:(?:(?:to|up to|at) )?{_PLACES}"
+    r"|(?:to )?(?:the )?nearest [a-z]+(?: [a-z]+)?)"
+)
+_PRECISION_SAID: Final = rf"(?:{_ROUNDED} )?to {_PLACES}"
 _REMARK: Final = re.compile(
     rf"(?<=[\d)}}\]\w])\s*(?:{TEXT_MACRO}\{{\s*\(\s*[A-Za-z][A-Za-z ,.'\-]*\)\s*\}}"
     rf"|\(\s*(?!mod|base)[A-Za-z]{{3,}}[A-Za-z ,.'\-]*\)"
+    rf"|{TEXT_MACRO}\{{\s*,?\s*\(?{_PRECISION}\)?\s*\}}|,?\s*\({_PRECISION}\)|,? {_PRECISION_SAID}"
     r"|\(\s*(?:since|because|as)\b[^()]*\)"
+    r"|,? (?:only|approximately|approx\.?|exactly)|です|である|입니다|이다"
     rf"|,?\s*{TEXT_MACRO}\{{\s*(?:only|approximately|approx\.?|exactly)\s*\}}"
     rf"|,?\s*{TEXT_MACRO}\{{\s*,?\s*(?:since|because|as|so|where)\b[^{{}}]*\}}.*"
     r"|,? (?:since|because) .*)\s*$"
@@ -48,31 +88,51 @@ _REASON: Final = re.compile(
 )
 # A sentence about one number: `There are 42 ways`, `The total is 42`.
 _SENTENCE: Final = re.compile(
-    r"^(?:So |Thus,? |Hence,? )?(?:[Tt]here (?:are|is|were|will be)"
-    r"|(?:The|the|Its|Their|His|Her|Our|This|That|It)(?: [A-Za-z]+){0,8}?"
+    r"^(?:So,? |Thus,? |Hence,? |Therefore,? )?(?:[Tt]here (?:are|is|were|will be)"
+    r"|(?:The|the|[Ee]ach|Its|Their|His|Her|Our|This|That|It)(?: [A-Za-z]+){0,8}?"
     r" (?:is|are|equals|was|were)(?: equal to)?)"
     r" (?:exactly |a total of )?(?=\$?-?[\d.]+[^=<>]*$)"
+)
+# The same of what somebody has or does: `Ann has 6 apples`, but not `Ann has 6, Tom has 4`.
+_DEED: Final = re.compile(
+    rf"^(?:So,? |Thus,? |Hence,? |Therefore,? )?[A-Za-z][A-Za-z'\-]{{0,24}}"
+    rf"(?: [A-Za-z'\-]{{1,24}}){{0,4}}? {_VERB}"
+    rf" (?={_ONLY_NUMBER}$)"
 )
 _TURNS: Final = re.compile(
     r"\b(?:not|no|never|if|unless|between|least|most|more|less|than|above|below|or|to|from|and)\b",
     re.I,
 )
 _OPTION: Final = "(?:[Oo]ption|[Cc]hoice|[Aa]nswer:?)"
+_OTHER_OPTION: Final = r".*(?:\b[B-J][.:)]|[Oo]ption|[Cc]hoice)"
 # A letter of a choice with what it stands for: `\textbf{(C)}\ 12`, `\text{Option C}`.
 _CHOICE: Final = re.compile(
     rf"^\s*(?:{TEXT_MACRO}\{{\s*(?:\(([A-J])\)|{_OPTION} ?\(?([A-J])\)?)\s*\}}.*"
     rf"|{TEXT_MACRO}\{{\s*([A-J])[.:)]\s[^{{}}]*\}}[^=+*/^]*"
-    rf"|(?:{TEXT_MACRO}\{{)?{_OPTION} ?\}}? ?\(?([A-J]|(?<=[ (])[a-j])\)?|\(?([A-J])\) [^=+*/^]*"
-    r"|([A-J])[.:] (?![A-Z]\.)[^=+*/^]+)$"
+    rf"|(?:{TEXT_MACRO}\{{)?{_OPTION} ?\}}? ?\(?([A-J]|(?<=[ (])[a-j])\)?"
+    rf"(?:[.:] (?!{_OTHER_OPTION})[^=]*)?"
+    rf"|\(?([A-J])\) (?!{_OTHER_OPTION})[^=+*/^]*"
+    r"|([A-J])[.:] (?![A-Z]\.)[^=+*/^]+|([A-J])\)|\[([A-J])\])$"
 )
 
 
 # Coordinates, and those that a curve is rather solved for.
+_COORDINATES: Final = "xyz"
 _LATER: Final = {"x": "yz", "y": "z"}
 
 
-def _occurs(symbol: str, text: str) -> bool:
-    return re.search(rf"(?<![A-Za-z\\]){symbol}(?![A-Za-z(])", text) is not None
+# `c` of `a+b=c`: a formula that is told on the left, and its name on the right.
+_NAMED_BEHIND: Final = re.compile(rf"(?P<said>.*[^=\s:])\s*=\s*(?P<name>[A-Za-z]{_INDEX})\s*")
+_PRODUCT: Final = re.compile(
+    r"[a-z]{2,3}|\d+(?:\.\d+)?[A-Za-z\\].*|.*(?:[-+*/^]|\\(?:frac|sqrt|cdot|times|pi)).*"
+)
+_RATIO: Final = re.compile(r"^[A-Za-z]{1,2}(?: ?: ?[A-Za-z]{1,2}){1,3} ?= ?(?=\d+ ?:)")
+
+
+def _occurs(name: str, text: str) -> bool:
+    """Whether a name is part of a text: `a_n` by any `a_`, but `x` not by `x_0`."""
+    behind = "_" if name[1:2] == "_" else "(?![A-Za-z(_])"
+    return re.search(rf"(?<![A-Za-z\\]){re.escape(name[:1])}{behind}", text) is not None
 
 
 def _drop_unknown(text: str) -> str:
@@ -80,18 +140,32 @@ def _drop_unknown(text: str) -> str:
     match = _UNKNOWN.match(text)
     if match is None or match.end() == len(text) or _RELATION.search(text, match.end()):
         return text
-    symbol = match[1][:1]
+    symbol = match[1]
     rest = text[match.end() :]
     if "\\equiv" in match[0] and "mod" not in rest:
         return text
     # A curve is known by its equation, solved for its last coordinate.
     if any(_occurs(later, rest) for later in _LATER.get(match[1], "")):
         return text
-    return text if symbol != "\\" and _occurs(symbol, rest) else rest
+    return text if symbol[:1] != "\\" and _occurs(symbol, rest) else rest
+
+
+def _name_first(text: str) -> str:
+    """Write `a+b=c` as `c=a+b`, which only names what it says."""
+    match = _NAMED_BEHIND.fullmatch(text)
+    if match is None or _RELATION.search(match["said"]) or "," in match["said"]:
+        return text
+    name, said = match["name"], match["said"]
+    symbols = re.sub(r"\\[A-Za-z]+", " ", said)
+    if not any(map(str.isalpha, symbols)) or _PRODUCT.fullmatch(said) is None:
+        return text
+    # A curve is an equation of its coordinates, whatever stands alone.
+    curve = name[:1] not in _COORDINATES and any(_occurs(c, said) for c in _COORDINATES)
+    return text if curve or _occurs(name, said) else f"{name}={said}"
 
 
 def _drop_lead(text: str) -> str:
-    sentence = _SENTENCE.match(text)
+    sentence = _SENTENCE.match(text) or _DEED.match(text)
     if sentence is not None and _TURNS.search(text) is None:
         return text[sentence.end() :]
     match = _LEADING.match(text)
@@ -118,5 +192,7 @@ LABELS: Final[tuple[Rule, ...]] = (
     _drop_lead,
     replacing(_LED.pattern, ""),
     _drop_remark,
+    replacing(_RATIO.pattern, ""),
+    _name_first,
     _drop_unknown,
 )

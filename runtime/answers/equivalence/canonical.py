@@ -97,8 +97,10 @@ def _rules(unit: Rule, signs: Rule) -> tuple[Rule, ...]:
         quantities.multiply,
         quantities.compound,
         quantities.join_units,
+        quantities.unit_in_brackets,
         unit,
         *LABELS,
+        unit,  # that of `speed = 15 m/s`
         unwrap,
         replacing(r" {2,}", " "),
         quantities.clock,

@@ -16,7 +16,7 @@ _CHARACTERS: Final = {
     **dict.fromkeys("\u066b", "."),  # the decimal and thousands separators of Arabic
     **dict.fromkeys("\u066c", ","),
     **dict.fromkeys("∅⌀", "\\emptyset "),
-    **dict.fromkeys("→⟶", "\\to "),
+    **dict.fromkeys("→⟶➡➔➜", "\\to "),
     **dict.fromkeys("⇒⟹", "\\Rightarrow "),
     **dict.fromkeys("≈≃", "\\approx "),
     **dict.fromkeys("≤⩽≦", "\\le "),
@@ -54,6 +54,8 @@ _SCRIPTS: Final = tuple(
     (mark, characters, re.compile(f"[{''.join(characters)}]+"))
     for mark, characters in (("^", _RAISED), ("_", _LOWERED))
 )
+# `log₂8` would be one to the base 28 without the braces.
+_INDEX_OF_LOGARITHM: Final = re.compile("(?<=log)[₀₁₂₃₄₅₆₇₈₉]+(?=[^₀₁₂₃₄₅₆₇₈₉])")
 # `5m²` is an area, where `5m^2` may well be a product.
 _SQUARE_UNIT: Final = re.compile(r"(?<=\d)(m|ft|in|yd|mi)(?=[²³])")
 # Brackets that only mark an answer, as Chinese texts do. Around a list they are those of a range,
@@ -66,6 +68,8 @@ def plain_characters(text: str) -> str:
     """Return `text` with usual digits, signs and spaces, and without what cannot be seen."""
     if text.isascii() and text.isprintable():
         return text.strip()
+    text = unicodedata.normalize("NFC", text)
+    text = _INDEX_OF_LOGARITHM.sub(_index_in_braces, text)
     text = _MARKED.sub(r"\1\2\3", text)
     text = _SQUARE_UNIT.sub(r" \1", text)
     text = _RAISED_ROOT.sub(lambda match: f"\\sqrt[{_RAISED[match[1]]}]", text)
@@ -77,6 +81,10 @@ def plain_characters(text: str) -> str:
 
         text = run.sub(plain, text)
     return "".join(map(_plain_character, text)).strip()
+
+
+def _index_in_braces(match: re.Match[str]) -> str:
+    return f"_{{{''.join(_LOWERED[digit] for digit in match[0])}}}"
 
 
 def _plain_character(character: str) -> str:

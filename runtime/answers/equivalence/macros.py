@@ -27,6 +27,7 @@ _UNION_OF_RANGES: Final = re.compile(
 _DIFFERENTIAL: Final = re.compile(r"(?<=[\d)}]) +d([a-z])(?![A-Za-z])")
 _INTEGER: Final = re.compile(r", ?([a-z]) ?\\in ?(?:\\mathbb ?)?\{?[ZN]\}?$")
 _SEPARATOR: Final = re.compile(r" *(?:,? \b(?:or|and) |; ?)(?! )")
+_AMPERSAND: Final = re.compile(r"(?<=\S) *\\?& *(?=\S)")
 _OR: Final = re.compile(r"\\(?:lor|vee)(?![A-Za-z])")
 _AND: Final = re.compile(r"\\(?:land|wedge)(?![A-Za-z])")
 _CONDITION: Final = re.compile(r"[<>]|\\(?:le|ge|ne)(?![A-Za-z])")
@@ -52,6 +53,11 @@ def _listed(text: str) -> str:
         return ", " if fits and follows and not (conditions and ";" not in match[0]) else match[0]
 
     return _SEPARATOR.sub(comma, text)
+
+
+def _ampersand(text: str) -> str:
+    r"""Write `a & b` as `a and b`, where no table has columns."""
+    return text if "\\begin" in text or "\\\\" in text else _AMPERSAND.sub(" and ", text)
 
 
 def _ranges(text: str) -> bool:
@@ -108,6 +114,7 @@ MACROS: Final[tuple[Rule, ...]] = (
     replacing(r"(?<![A-Za-z\\])(frac|sqrt|binom|times|cdot)(?=[{ ]?[{\d])(?=\{)", r"\\\1"),
     replacing(rf"\\(?:[dtcs]|nice|x)frac{END}", r"\\frac"),
     replacing(rf"\\[dt]binom{END}", r"\\binom"),
+    replacing(r"\\(mathbb|mathcal|mathscr|mathfrak) +([A-Za-z])(?![A-Za-z])", r"\\\1{\2}"),
     replacing(r"^\\ce\{([^{}]*(?:\{[^{}]*\}[^{}]*){0,8})\}$", r"\1"),
     replacing(r"\{([^{}\\]*)\\over(?![A-Za-z])([^{}\\]*)\}", r"\\frac{\1}{\2}"),
     replacing(r"\{([^{}\\]*)\\choose(?![A-Za-z])([^{}\\]*)\}", r"\\binom{\1}{\2}"),
@@ -160,6 +167,7 @@ MACROS: Final[tuple[Rule, ...]] = (
         rf"(/ ?(?:\d+|[a-z]|\\[a-z]+\{{\d+\}})) +(?=(?:[a-z]|\\(?:{_FACTORS}))(?![A-Za-z]))",
         r"\1\\cdot ",
     ),
+    replacing(r"(?<![A-Za-z\\])P[Ii](?![A-Za-z])", "pi"),
     replacing(rf"(?<![A-Za-z\\])({_PLAIN})(?![A-Za-z])", r"\\\1 "),
     replacing(rf"(?<![A-Za-z\\])({_CALLED})(?=\()", r"\\\1"),
     replacing(r"(?<=[(\[,+\- ])(?:inf|oo)(?=[)\],])|^inf$|(?<=^[-+])(?:inf|oo)$", r"\\infty "),
@@ -173,5 +181,6 @@ MACROS: Final[tuple[Rule, ...]] = (
     replacing(
         r"\(?(?:\\[pb]?mod|(?<=[\d( ])mod(?= ?\d))\s*(?:\{\s*(\w+)\s*\}|(\w+))\)?", r"\\pmod{\1\2}"
     ),
+    _ampersand,
     _listed,
 )

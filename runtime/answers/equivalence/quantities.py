@@ -27,12 +27,18 @@ _UPRIGHT: Final = re.compile(r"\\(?:math|bm|bold)")
 _UPRIGHT_MACRO: Final = r"\\(?:text|textrm|mathrm|mbox|hbox)\s*"
 _UNIT_PRODUCT: Final = re.compile(
     rf"({_UPRIGHT_MACRO}\{{\s*[A-Za-z/*]{{1,6}}\s*)\}}(?:\^(?:\d|\{{-?\d\}}))?\s*"
-    rf"(?:(/)|\\cdot|\\,|\s)\s*{_UPRIGHT_MACRO}\{{\s*([A-Za-z]{{1,4}})\s*\}}"
+    rf"(?P<between>(/)|\\cdot|\\,|\s)?\s*{_UPRIGHT_MACRO}\{{\s*([A-Za-z]{{1,4}})\s*\}}"
 )
 # A unit of several parts in one macro: `\mathrm{m\cdot s^{-2}}`.
 _PARTS_OF_UNIT: Final = re.compile(
     rf"(?<=[\d}})\s])({_UPRIGHT_MACRO}\{{ *)"
     r"([A-Za-z](?:[A-Za-z\d ~/.*()]|\^-?\d|\^\{-?\d\}|\\(?:cdot|times|[,;: ]))*)\}$"
+)
+_MAX_UNITS: Final = 4
+# A letter alone may as well be a factor.
+_BRACKETED: Final = re.compile(
+    r"(?P<core>.*\d) *[(\[] ?(?:in (?P<in_unit>[A-Za-z]+)|(?P<unit>[A-Za-z]{2,}))"
+    r"(?:\^(?:\d|\{\d\}))? ?[)\]]"
 )
 _DIGIT: Final = re.compile(r"\d")
 _BARE_SI: Final = re.compile(r"^\\(?:num|ang)\{([^{}]*)\}$")
@@ -72,6 +78,10 @@ _CURRENCY_BEFORE: Final = re.compile(
     r"|(?:Rs\.?|USD|EUR|GBP|INR|JPY|CNY|RMB) ?)\s*(?=[-+]?[\d.])"
 )
 _CURRENCY_BEHIND: Final = re.compile(r"(?<=\d)\s*(?:[€£¥₹₩₽₺฿₫₱]|(?:USD|EUR|GBP|INR|JPY|CNY|RMB)$)")
+# Who writes the currency behind the number writes `12,50 €`, and no list of prices.
+_DECIMAL_COMMA: Final = re.compile(
+    r"^([-+]?\d{1,3}(?:\.\d{3})*|[-+]?\d+),(\d\d)(\s*(?:[€₽₺₫]|(?:EUR|[Ee]uros?|zł|kr|Kč)\b)\.?)$"
+)
 # Of those that change the number: half, parts of ten, before and after, and more, or less.
 _CHANGING: Final = "半成折前後后多余余以増增減减東西南北左右分倍度零点又"
 _BESIDE: Final = re.compile(rf"({_NUMBER}) ?([{''.join(ZEROS_BESIDE)}])(.*)")
@@ -79,7 +89,7 @@ _BESIDE: Final = re.compile(rf"({_NUMBER}) ?([{''.join(ZEROS_BESIDE)}])(.*)")
 _COUNTED: Final = re.compile(
     rf"^({_NUMBER})\s?(?![^\W\d_]{{0,3}}[{_CHANGING}])[\u2e80-\u9fff\uac00-\ud7af]{{1,4}}$"
 )
-_PERCENT: Final = re.compile(r"\\?%")
+_PERCENT: Final = re.compile(r"\\?%|(?<=\d) ?per cent\b")
 _DEGREES: Final = re.compile(
     r"\^\s*(?:\\circ(?![A-Za-z])|\{\s*\\circ\s*\}|o(?![A-Za-z]))"
     r"(?: *(?:\\(?:text|mathrm|mbox)\{ *[CFK] *\}|[CFK](?![A-Za-z])))?"
@@ -89,7 +99,12 @@ _DEGREES: Final = re.compile(
 
 def drop_currency(text: str) -> str:
     """Drop the sign or the code of a currency beside a number."""
+    text = _DECIMAL_COMMA.sub(_with_decimal_point, text)
     return _CURRENCY_BEHIND.sub("", _CURRENCY_BEFORE.sub(r"\1", text))
+
+
+def _with_decimal_point(match: re.Match[str]) -> str:
+    return f"{match[1].replace('.', '')}.{match[2]}{match[3]}"
 
 
 def multiply(text: str) -> str:
@@ -136,8 +151,26 @@ def join_units(text: str) -> str:
     r"""Write `\text{m}\cdot\text{s}^{-1}` and `\mathrm{m\cdot s^{-1}}` as one unit."""
     match = _UNIT_PRODUCT.search(text)
     if match is not None and _DIGIT.search(text, 0, match.start()):  # else of vectors, or of names
-        return _UNIT_PRODUCT.sub(lambda m: f"{m[1]}{m[2] or '*'}{m[3]}}}", text)
+        for _ in range(_MAX_UNITS):  # each joins two of them
+            before, text = text, _UNIT_PRODUCT.sub(_product, text)
+            if text == before:
+                break
+        return text
     return _PARTS_OF_UNIT.sub(_plain_parts, text)
+
+
+def unit_in_brackets(text: str) -> str:
+    """Write `5 (cm)` and `5 (in cm)` as `5 cm`."""
+    match = _BRACKETED.fullmatch(text)
+    unit = match["in_unit"] or match["unit"] if match else None
+    return f"{match['core']} {unit}" if match and unit in SPELLINGS else text
+
+
+def _product(match: re.Match[str]) -> str:
+    named = {*_WORD.findall(match[1].rpartition("{")[2]), match[4]}
+    if match["between"] is None and not named <= SPELLINGS.keys():
+        return match[0]
+    return f"{match[1]}{match[3] or '*'}{match[4]}}}"
 
 
 def _plain_parts(match: re.Match[str]) -> str:
@@ -215,7 +248,9 @@ def _counts(named: list[str], core: str) -> bool:
     """Whether words change what the number before them says."""
     if len(named) == 1 and named[0].lower() in RADIANS:
         return "\\pi" not in core
-    return any(word.lower() in COUNTING_WORDS - RADIANS for word in named)
+    # `5 cm squared` is an area, and `5 squared` is 25.
+    powers = {"squared", "cubed"} if named[0] in SPELLINGS else set[str]()
+    return any(word.lower() in COUNTING_WORDS - RADIANS - powers for word in named)
 
 
 def _is_unit(words: str, core: str) -> bool:

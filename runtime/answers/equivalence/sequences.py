@@ -96,6 +96,10 @@ def group_thousands(text: str) -> str:
         inner = split_top_level(text[len(opening) : -len(closing)], _BETWEEN_ITEMS)
         listed = ", ".join(map(_ungrouped, inner))
         return f"{opening}{listed}{closing}" if len(inner) > 1 else text
+    if "=" in text:
+        equated = "=".join(map(_ungrouped_inside, text.split("=")))
+        if "," not in equated:
+            return equated
     items = split_top_level(text, ", ")
     if len(items) > 1:
         text = ", ".join(map(_ungrouped, items))
@@ -119,6 +123,9 @@ def _ungrouped_inside(text: str) -> str:
 
 
 def _ungrouped(item: str) -> str:
+    name, equals, value = item.rpartition("=")
+    if equals:  # `y = 2,345` beside `x = 1`
+        return f"{name}={_ungrouped(value.strip())}"
     match = _GROUPED.fullmatch(item)
     if match is None or match[2].startswith("0"):
         return item

@@ -16,8 +16,8 @@ END: Final = r"(?![A-Za-z])"
 #: Macros that only change how letters look.
 TEXT_MACRO: Final = (
     r"\\(?:text(?:bf|it|rm|sf|tt|up|sc|normal)?|mbox|hbox|mathrm|mathbf|mathit|mathsf|mathtt|mathcal"
-    r"|mathop|mathnormal|boldsymbol|bold|bm|pmb|operatorname|boxed|fbox|framebox|underline|uline|emph"
-    r"|ensuremath)\s*"
+    r"|mathop|mathord|mathbin|mathrel|mathinner|mathnormal|boldsymbol|bold|bm|pmb|operatorname|boxed|fbox|framebox|underline|uline|emph"
+    r"|ensuremath|smash)\s*"
 )
 _TEXT: Final = re.compile(TEXT_MACRO + r"\{")
 _NUMBER: Final = re.compile(r"\d{1,3}(?:,\d{3})+(?![,\d])|-?\d+(?:\.\d+)?")

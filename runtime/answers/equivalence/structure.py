@@ -6,11 +6,23 @@ branches finish. Algebra has its say leaf by leaf: a worker gives each formula a
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from .canonical import Canonical
+from .nodes import Formula, Items, Leaf, Node
+from .numerals import numeral_key
+from .ranges import (
+    ALL_BUT,
+    LEFT_OPEN,
+    RIGHT_OPEN,
+    gaps,
+    interval,
+    is_empty,
+    merged,
+    within,
+    without,
+)
 from .rational import exact_number, spelled
 from .rules import Order
 from .sequences import encloses, split_top_level
@@ -30,34 +42,6 @@ MAX_DEPTH: Final = 6
 MAX_ITEMS: Final = 64
 # Formulas in one answer: each takes milliseconds of a worker.
 MAX_FORMULAS: Final = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Leaf:
-    """A part whose key is known: a number, words, or what is compared by its spelling."""
-
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
-class Formula:
-    """A part that a worker gives its key."""
-
-    latex: str
-
-
-@dataclass(frozen=True, slots=True)
-class Items:
-    """Parts in brackets; ``ordered`` if their order counts, ``distinct`` if repeats do not."""
-
-    opening: str
-    items: tuple["Node", ...]
-    closing: str
-    ordered: bool
-    distinct: bool = False
-
-
-Node = Leaf | Formula | Items
 
 
 def formulas(node: Node) -> Iterator[str]:
@@ -130,21 +114,6 @@ _NAMES: Final = re.compile(
     r"|[#@?\"`~;]"
     r"|[-+*/^_=<>]$"  # `B+`, `C++`
 )
-# Small letters are digits where they cannot be a variable with an index, as in `2a_{12}`.
-_BASED: Final = re.compile(
-    r"(?P<bracket>\()?(?P<digits>-?0*(?:[0-9A-F]+|(?:(?(bracket)|(?=\d*[a-f][\da-f]))[0-9a-f]+))"
-    r"(?:\.[0-9A-F]+)?)(?(bracket)\))"
-    r"(?:_\{? ?\(?(?:base ?)?(?P<index>\d{1,2}|[a-z]+)\)?\}?"
-    r"| ?\(?base ?(?P<word>\d{1,2}|[a-z]+)\)?)"
-)
-# As programs write them: `0x1F`, `0b101`.
-_PREFIXED: Final = re.compile(r"(-?)0(?:[xX]([0-9A-Fa-f]+)|b ?([01]+)|o ?([0-7]+))")
-_BASES: Final = {
-    "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8",
-    "nine": "9", "ten": "10", "twelve": "12", "sixteen": "16",
-}  # fmt: skip
-_CLOCK: Final = re.compile(r"0?(\d{1,4})((?::\d{1,4})+)(?: ([ap]m))?")
-_MODULO: Final = re.compile(r"(?:[A-Za-z]\\equiv ?)?(.+?)(?:\\pmod\{(\w+)\}|\\mod ?(\w+))")
 _MEASURED: Final = re.compile(r"([^A-Za-z]*[\d})\]]) ([A-Za-z].*)")
 _MATRIX: Final = re.compile(r"\\begin\{([pbBvV]?|small)matrix\}(.*)\\end\{\1matrix\}")
 _LABELLED: Final = re.compile(
@@ -153,6 +122,13 @@ _LABELLED: Final = re.compile(
 _LABEL: Final = re.compile(r"[A-Za-z|\\][A-Za-z|\\_{}'()\d,= ]*")
 _PLUS_MINUS: Final = re.compile(rf"\\pm{END} ?")  # `\pmod` begins alike
 _MINUS_PLUS: Final = re.compile(rf"\\mp{END} ?")
+# What is worked out on the left, where the right is a number.
+_EVALUATED: Final = re.compile(r"\\(?:int|iint|oint|lim|sum|prod)(?![A-Za-z])")
+# The area of a triangle, and an expectation: `[ABC]`, `E[X]`.
+_APPLIED: Final = re.compile(
+    r"\[[A-Z]{3,6}\]|(?:[A-Z][a-z]{0,2}|\\mathbb\{[A-Z]\})\[[^\[\]=,]{1,24}\]"
+)
+_DENIED: Final = re.compile(r"\b(?:not|never|unless|except)\b", re.I)
 _POINT: Final = re.compile(r"\([A-Za-z](?:_\d)?(?:,[A-Za-z](?:_\d)?)+\)")
 _PLAIN_ABSOLUTE: Final = re.compile(r"\|([A-Za-z])\|")
 _COMPARISON: Final = re.compile(rf"<|>|\\(?:le|ge|ne){END} ?")
@@ -164,9 +140,6 @@ _FLIPPED: Final = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le", "\\ne": "
 _PARSEABLE: Final = re.compile(r"[A-Za-z0-9\\+\-*/^_(){}\[\]|!.,=<>'& ]+")
 _LONG_LITERAL: Final = re.compile(rf"[\d.]{{{MAX_PARSED_DIGITS + 1}}}")
 _EMPTY: Final = Formula("\\emptyset")
-_ALL_BUT: Final = "all but{"
-_LEFT_OPEN: Final = Leaf("-oo")
-_RIGHT_OPEN: Final = Leaf("oo")
 
 
 class _Reader:
@@ -290,6 +263,8 @@ class _Reader:
         if len(sides) < 2 or not sides[-1] or _COMPARISON.search(form):
             return None
         left, right = sides[0], sides[-1]
+        if not _letters(form) and exact_number(left) is not None and exact_number(right) is None:
+            return self.read(left, depth + 1)  # `7 = 12-5`
         if len(sides) > 2 or not _letters(form) or _POINT.fullmatch(left):
             return self.read(right, depth + 1)
         if not _letters(right) and _is_label(left):
@@ -316,25 +291,28 @@ class _Reader:
 
     def _union_of(self, parts: list[str], depth: int) -> Node:
         read = [self.read(part, depth + 1) for part in parts]
-        left_out = _gaps(read)
-        return Items("union{", tuple(read), "}", False) if left_out is None else _without(left_out)
+        read = merged(read) or read
+        if len(read) == 1:
+            return read[0]
+        left_out = gaps(read)
+        return Items("union{", tuple(read), "}", False) if left_out is None else without(left_out)
 
     def _all_but(self, value: str, depth: int) -> Node:
         """All numbers without some, which are separated by commas."""
         signed = (sign for part in split_top_level(value, ",") for sign in _both_signs(part))
-        return _without([self.read(part, depth + 1) for part in signed])
+        return without([self.read(part, depth + 1) for part in signed])
 
     def _conditions(self, parts: list[str], depth: int) -> Node:
         """Several conditions that all hold: a lower and an upper bound are one range."""
         read = [self.read(part, depth + 1) for part in parts]
-        without = [node for node in read if isinstance(node, Items) and node.opening == _ALL_BUT]
-        if len(without) == len(read):
-            return _without([at for node in without for at in node.items])
+        pierced = [node for node in read if isinstance(node, Items) and node.opening == ALL_BUT]
+        if len(pierced) == len(read):
+            return without([at for node in pierced for at in node.items])
         if len(read) == 2:
             bounds = [n for n in read if isinstance(n, Items) and len(n.items) == 2]
-            low = next((n for n in bounds if n.items[1] == _RIGHT_OPEN), None)
-            high = next((n for n in bounds if n.items[0] == _LEFT_OPEN), None)
-            if low is not None and high is not None and _is_empty(low.items[0], high.items[1]):
+            low = next((n for n in bounds if n.items[1] == RIGHT_OPEN), None)
+            high = next((n for n in bounds if n.items[0] == LEFT_OPEN), None)
+            if low is not None and high is not None and is_empty(low.items[0], high.items[1]):
                 return Items("union{", tuple(read), "}", ordered=False)
             if low is not None and high is not None:
                 ends = (low.items[0], high.items[1])
@@ -361,7 +339,7 @@ class _Reader:
                 return self._bounded(self.read(sides[1], depth + 1), signs[0], sides[1], depth)
             bound = exact_number(sides[1])
             if _PLAIN_ABSOLUTE.fullmatch(sides[0]) and bound is not None and bound > 0:
-                return _within(Leaf(spelled(-bound)), Leaf(spelled(bound)), signs[0])
+                return within(Leaf(spelled(-bound)), Leaf(spelled(bound)), signs[0])
         elif len(sides) == 3 and _is_symbol(sides[1]) and "\\ne" not in signs:
             if signs[0] in (">", "\\ge") and signs[1] in (">", "\\ge"):
                 sides, signs = sides[::-1], [_FLIPPED[sign] for sign in signs[::-1]]
@@ -375,8 +353,8 @@ class _Reader:
         if sign == "\\ne":
             return self._all_but(value, depth)
         if sign in ("<", "\\le"):
-            return _interval(None, bound, open_ended=sign == "<")
-        return _interval(bound, None, open_ended=sign == ">")
+            return interval(None, bound, open_ended=sign == "<")
+        return interval(bound, None, open_ended=sign == ">")
 
 
 def _both_signs(form: str) -> tuple[str, ...]:
@@ -388,56 +366,6 @@ def _both_signs(form: str) -> tuple[str, ...]:
     return upper.removeprefix("+"), lower
 
 
-def _interval(low: Node | None, high: Node | None, open_ended: bool) -> Items:
-    """A range that is not bounded on one side."""
-    opening = "(" if open_ended or low is None else "["
-    closing = ")" if open_ended or high is None else "]"
-    ends = (_LEFT_OPEN if low is None else low, _RIGHT_OPEN if high is None else high)
-    return Items(opening, ends, closing, ordered=True)
-
-
-def _without(values: Sequence[Node]) -> Items:
-    """All numbers but some."""
-    return Items(_ALL_BUT, tuple(values), "}", ordered=False, distinct=True)
-
-
-def _gaps(parts: Sequence[Node]) -> list[Node] | None:
-    r"""What open ranges leave out where they leave out nothing but single numbers: 2 of
-    `(-\infty,2)\cup(2,\infty)`. None: they are no such ranges."""
-    ranges = [node for node in parts if isinstance(node, Items) and len(node.items) == 2]
-    if len(ranges) < len(parts) or any(
-        (node.opening, node.closing) != ("(", ")") for node in ranges
-    ):
-        return None
-    lows, highs = ([node.items[end] for node in ranges] for end in (0, 1))
-    if lows.count(_LEFT_OPEN) != 1 or highs.count(_RIGHT_OPEN) != 1:
-        return None
-    lows.remove(_LEFT_OPEN)
-    highs.remove(_RIGHT_OPEN)
-    same = len({*lows}) == len(lows) and {*lows} == {*highs}
-    # Ranges that overlap leave out less: each has to end behind its beginning.
-    return lows if same and not any(_is_empty(*node.items) for node in ranges) else None
-
-
-def _within(low: Node, high: Node, sign: str) -> Node | None:
-    """`|x|<3` and `|x|>3`."""
-    if sign in ("<", "\\le"):
-        opening, closing = ("(", ")") if sign == "<" else ("[", "]")
-        return Items(opening, (low, high), closing, ordered=True)
-    if sign == "\\ne":
-        return None
-    outside = _interval(None, low, sign == ">"), _interval(high, None, sign == ">")
-    return Items("union{", outside, "}", ordered=False)
-
-
-def _is_empty(low: Node, high: Node) -> bool:
-    """Whether nothing can lie between two numbers, so that `x<-2, x>2` must mean either."""
-    if not (isinstance(low, Leaf) and isinstance(high, Leaf)):
-        return False
-    ends = exact_number(low.key), exact_number(high.key)
-    return ends[0] is not None and ends[1] is not None and ends[0] >= ends[1]
-
-
 def _letters(form: str) -> bool:
     """Whether a form has variables: letters that are neither macros nor words for numbers."""
     return re.search(r"(?<![A-Za-z\\])[A-Za-z]", re.sub(r"\\[A-Za-z]+", " ", form)) is not None
@@ -446,6 +374,8 @@ def _letters(form: str) -> bool:
 def _is_label(side: str) -> bool:
     """Whether a side of an equation only says what the other side is: `AB`, `|z|`, `P(A)`."""
     if is_words(side):
+        return _DENIED.search(side) is None
+    if _EVALUATED.match(side) or _APPLIED.fullmatch(side):
         return True
     # `AB` is a length, but `xy` is a product.
     product = re.fullmatch(r"[a-z]{2,3}", side) is not None
@@ -464,34 +394,11 @@ def _atom(form: str) -> Node:
     """A part that is no list, range or equation."""
     if form in ("\\infty", "-\\infty"):
         return Leaf(form.replace("\\infty", "oo"))
-    if match := _CLOCK.fullmatch(form):
-        return Leaf(f"'{match[1]}{match[2]}{match[3] or ''}'")
-    if match := _BASED.fullmatch(form):
-        named = match["index"] or match["word"]
-        base = named if named.isdigit() else _BASES.get(named)
-        if base is not None:
-            return _in_base(match["digits"], base)
-    if match := _PREFIXED.fullmatch(form):
-        base = next(
-            base
-            for base, digits in zip(("16", "2", "8"), match.groups()[1:], strict=True)
-            if digits
-        )
-        return _in_base(match[1] + match[match.lastindex or 0], base)
-    if match := _MODULO.fullmatch(form):
-        number, modulus = exact_number(match[1]), match[2] or match[3]
-        if number is not None and modulus.isdecimal() and len(modulus) < 20 and int(modulus):
-            number %= int(modulus)  # a residue class is the same by each of its members
-        value = spelled(number) if number is not None else match[1]
-        return Leaf(f"'{value} mod {modulus}'")
+    if (key := numeral_key(form)) is not None:
+        return Leaf(key)
     if _OPAQUE.fullmatch(form) or _NAMES.search(form) or is_words(form):
         return _measured(form) or _spelled(form)
     return Formula(form) if _may_be_parsed(form) else _spelled(form)
-
-
-def _in_base(digits: str, base: str) -> Leaf:
-    sign = "-" if digits.startswith("-") else ""
-    return Leaf(f"'{sign}{digits.lstrip('-0').upper() or '0'}_{base}'")
 
 
 def _measured(form: str) -> Node | None:

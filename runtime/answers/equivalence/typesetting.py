@@ -6,8 +6,15 @@ from typing import Final
 from .spelling import END, Rule, replacing
 
 _FENCES: Final = re.compile(r"(\*\*|__|`|\*|_|\"|')(?=\S)")
-_ENVIRONMENT: Final = r"cases|aligned|align\*?|gathered|array"
+_ENVIRONMENT: Final = (
+    r"cases|aligned|align\*?|gathered|gather\*?|split|multline\*?|eqnarray\*?|array"
+)
 _ROWS: Final = re.compile(rf"\\(?:begin|end)\{{(?:{_ENVIRONMENT})\}}(?:\{{[lcr| ]*\}})?")
+# An array without brackets is a list of rows, and one with a bar between columns two of them.
+_BRACKETED_MATRIX: Final = re.compile(
+    r"[(\[] ?\\begin\{(?:array\}\{[lcr ]*|(?:small)?matrix)\}"
+    r"((?:[^\\]|\\(?!begin|end))*)\\end\{(?:array|(?:small)?matrix)\} ?[)\]]"
+)
 _FUNCTION: Final = re.compile(r"\\?(?<![A-Za-z])(?:sin|cos|tan|cot|sec|csc|cis)(?![A-Za-z])")
 _DEGREES: Final = re.compile(
     r"(?:\{(?P<braced>\d{1,9})\}|(?P<plain>(?:\d{1,9}(?:\.\d{1,9})?)?[A-Za-z]?)(?<=\w))\s*"
@@ -23,6 +30,11 @@ def _drop_markdown(text: str) -> str:
     ):
         text = text[fence.end() : -fence.end()]
     return text
+
+
+def _bracketed_matrix(text: str) -> str:
+    r"""Write a bracket around `\begin{array}` or `\begin{matrix}` as the matrix it makes."""
+    return _BRACKETED_MATRIX.sub(r"\\begin{pmatrix}\1\\end{pmatrix}", text)
 
 
 def _rows_as_list(text: str) -> str:
@@ -60,7 +72,14 @@ def _degrees_in_functions(text: str) -> str:
 _BOLD: Final = r"\\(?:mathbf|boldsymbol|bm|pmb|bold)"
 TYPESETTING: Final[tuple[Rule, ...]] = (
     _drop_markdown,
-    replacing(r"<\|[a-z_]{1,24}\|>|</?(?:s|b|i|u|p|em|strong|span|bos|eos)>|<br ?/?>|&nbsp;", " "),
+    replacing(
+        r"<\|[a-z_]{1,24}\|>|<br ?/?>|&nbsp;"
+        r"|</?(?:s|b|i|u|p|em|strong|span|code|pre|div|mark|bos|eos)>",
+        " ",
+    ),
+    replacing(r"&lt;", "<"),
+    replacing(r"&gt;", ">"),
+    replacing(r"&amp;", "&"),
     replacing(r"^#{1,4} +", ""),
     replacing(rf"\\(?:dots|cdots|ldots|dotsc|dotsb){END}|(?<!\.)\.\.\.(?!\.)", r"\\ldots "),
     replacing(r"\\(?:begin|end)\{(?:equation|displaymath|math|center)\*?\}", ""),
@@ -71,6 +90,8 @@ TYPESETTING: Final[tuple[Rule, ...]] = (
     replacing(r"\\?\$", ""),
     replacing(r"(?<!\\)\\[()\[\]]", ""),  # the look-behind keeps the line break `\\`
     replacing(rf"\\cr{END}", r"\\\\"),
+    # Inside the text only what stands apart is emphasis: `2**3**2` is a power.
+    replacing(r"(?:^|(?<= ))\*\*(?=[^\s*])([^*]{1,64})(?<=\S)\*\*(?=[ .,:;]|$)", r"\1"),
     replacing(r"\\\\\[[^\][\\]{0,8}\]", r"\\\\"),
     replacing(rf"(?:\\\\|\\newline{END}|\\)\s*$", ""),
     replacing(rf"\\(?:left|right|middle|[bB]igg?[lrm]?){END}\.?", ""),
@@ -81,18 +102,29 @@ TYPESETTING: Final[tuple[Rule, ...]] = (
     replacing(rf"\\rbrace{END}", r"\\}"),
     replacing(rf"\\lbrack{END}", "["),
     replacing(rf"\\rbrack{END}", "]"),
-    replacing(r"\\(?:hspace|vspace|hphantom|vphantom|phantom|label|tag)\*?\{[^{}]*\}", ""),
-    replacing(rf"\\(?:strut|noindent|centering){END}", ""),
+    replacing(r"\\(?:hspace|vspace|mspace|hphantom|vphantom|phantom|label|tag)\*?\{[^{}]*\}", ""),
+    replacing(rf"\\[lr]?Vert{END}", r"\\|"),
+    replacing(rf"\\(?:strut|mathstrut|noindent|centering){END}", ""),
     # The end of a proof, and the number of an equation, behind the answer.
     replacing(r"(?<=\S) *\\(?:blacksquare|square|Box|qed|qedsymbol|hfill)\s*$", ""),
     replacing(r"\\q?quad *\\(?:text|mbox|textrm)\{ *\(\d{1,3}[a-z]?\) *\}$", ""),
     replacing(r"\\(?:underbrace|overbrace)\{([^{}]*)\}", r"\1"),
     replacing(
-        r"\\(?:hskip|kern|vskip) ?-?[\d.]{1,6} ?(?:pt|em|ex|cm|mm|mu)|\\hfill(?![A-Za-z])", ""
+        r"\\(?:hskip|kern|vskip|mkern|mskip) ?-?[\d.]{1,6} ?(?:pt|em|ex|cm|mm|mu)"
+        r"|\\hfill(?![A-Za-z])",
+        "",
     ),
+    # Boxes that frame, scale or move what they hold.
+    replacing(
+        r"\\(?:fcolorbox\{[^{}]*\}\{[^{}]*\}|resizebox\*?\{[^{}]*\}\{[^{}]*\}"
+        r"|(?:raisebox|scalebox|parbox|makebox)(?:\[[^\]]{0,8}\]){0,2}\{[^{}]*\})(?=\{)",
+        "",
+    ),
+    replacing(r"\\(?:stackrel|overset|underset)\{[^{}]*\}\{ ?= ?\}", "="),
     replacing(r"\\(?:text)?color(?:box)?(?:\[[^\]]{0,8}\])?\{[^{}]*\}|\\color\[[^\]]{0,8}\]", ""),
     replacing(
-        rf"\\(?:displaystyle|textstyle|scriptstyle|limits|nolimits|bf|rm|it|tiny|small|footnotesize|normalsize"
+        rf"\\(?:displaystyle|textstyle|scriptstyle|scriptscriptstyle|limits|nolimits|bf|rm|it|tt|sf|sl|em"
+        rf"|bfseries|itshape|rmfamily|ttfamily|normalfont|boldmath|nobreakspace|space|tiny|small|footnotesize|normalsize"
         rf"|large|Large|LARGE|huge|Huge|checkmark|thinspace){END}",
         " ",
     ),
@@ -106,6 +138,7 @@ TYPESETTING: Final[tuple[Rule, ...]] = (
     replacing(r"^(-?\d+) ?\\ldots *$", r"\1"),
     replacing(r"(?<=\d)-{2,3}(?=\d)", "-"),
     _degrees_in_functions,
+    _bracketed_matrix,
     _rows_as_list,
     replacing(r"^\{([^{}\\]*|[^{}]*(?:\\[a-z]+\{[^{}]*\})[^{}]*)\}$", r"\1"),
 )

@@ -83,12 +83,29 @@ keV
 MeV
 GeV
 dB
+dL cl dl cL hL hl
+dm
+kN MN mN
+MW mW GW
+MJ GJ mJ
+kB KB
+MB
+GB
+TB
+kb Mb Gb
+Bq
+Gy
+Sv
+lx
+lm
+cd
 mol mole moles
 K kelvin
 C celsius
 F fahrenheit
 deg degree degrees
 percent
+kr krone kroner kronor kronen
 dollar dollars
 euro euros
 sq square
@@ -104,8 +121,9 @@ _COUNTING: Final = """
 north south east west northeast northwest southeast southwest left right up down upward downward
 upwards downwards forward forwards backward backwards inward outward above below more less fewer
 greater smaller higher lower larger older younger taller shorter faster slower heavier lighter
-bc ad bce ce am pm profit loss gain surplus deficit increase decrease clockwise counterclockwise
-anticlockwise or and to not no only each factorial squared cubed times minus plus over mod
+bc ad bce ce am pm noon midnight win wins losses debit credit debt profit loss gain surplus
+deficit increase decrease clockwise counterclockwise anticlockwise or and to not no only each
+factorial squared cubed times minus plus over mod
 tenth tenths hundredth hundredths thousandth
 thousandths half halves third thirds quarter quarters fourth fourths fifth fifths sixth sixths
 eighth eighths score gross percentile ago later earlier before after early late hot cold

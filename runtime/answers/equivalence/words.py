@@ -46,7 +46,12 @@ _CHEMICAL: Final = re.compile(
 )
 _INDEX_MARKS: Final = re.compile(r"[_{}]")
 _STOP: Final = re.compile(r"(?<=[^\W\d_])\.")
-_BESIDE: Final = re.compile(r",? (?:and|or|und|oder|et|ou|y|e|и|или) ")
+_BESIDE: Final = re.compile(r",? (?:and|und|et|y|e|и) ")
+_EITHER: Final = re.compile(r",? (?:or|oder|ou|или) ")
+# `U.S` and `J. K. Rowling`: letters that stand for words.
+_INITIAL: Final = re.compile(r"(?<![^\W\d_])([^\W\d_])\. ?(?=[^\W\d_](?![^\W\d_]))")
+_HYPHEN: Final = re.compile(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})")
+_ABBREVIATION: Final = re.compile(r"[A-Z][a-z]{0,2}(?:\.[A-Z][a-z]{0,2}){1,5}")
 # Words for numbers below a hundred, alone or with "hundred" and "thousand".
 _UNITS: Final = [
     "zero",
@@ -106,6 +111,8 @@ def _fold(text: str) -> str:
         return text
     if _CHEMICAL.fullmatch(text):
         return _INDEX_MARKS.sub("", text)
+    if _ABBREVIATION.fullmatch(text):  # `Ph.D` is `PhD`
+        text = text.replace(".", "")
     words = (
         text.lower() in _SHORT
         or (is_words(text) and _THREE.search(text) is not None)
@@ -115,7 +122,11 @@ def _fold(text: str) -> str:
         )
     )
     # `Mr. Smith` is `Mr Smith`, and `J.K. Rowling` is `J. K. Rowling`.
-    return " ".join(_STOP.sub(" ", text.casefold()).rstrip("!? ").split()) if words else text
+    if not words:
+        return text
+    text = _HYPHEN.sub(" ", text)
+    plain = _STOP.sub(" ", _INITIAL.sub(r"\1", text).casefold())
+    return " ".join(plain.rstrip("!? ").split()).removeprefix("the ")
 
 
 def _signs(text: str) -> str:
@@ -123,9 +134,12 @@ def _signs(text: str) -> str:
 
 
 def _side_by_side(text: str) -> str:
-    """Write `alice and bob` as a list, as `alice, bob` is one."""
+    """Write `alice and bob` as a list, as `alice, bob` is one; of numbers `two or three` too."""
     if not is_words(text) or any(map(str.isdigit, text)):
         return text
+    either = _EITHER.split(text)
+    if len(either) > 1 and all(_number_in_words(part).isdecimal() for part in either):
+        return ", ".join(either)
     return _BESIDE.sub(", ", text)
 
 

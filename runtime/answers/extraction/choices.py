@@ -11,8 +11,8 @@ from typing import Final
 from .boxed import BOX_SCAN_CHARS, PATTERN_SCAN_CHARS
 from .boxes import answers_in_boxes
 from .cues import CORRECTIONS, CUES, DOUBT, LISTS, MATCHES, VERDICTS
-from .cyrillic import in_latin_letters
 from .letters import Letters, letters_at
+from .option_scripts import in_latin_letters
 
 # Full-width forms and circled letters, as their plain ones.
 _PLAIN: Final = {
@@ -23,7 +23,7 @@ _PLAIN: Final = {
 }
 # What may follow a letter in a box: nothing, or the text of its option behind a mark.
 _LABELLED: Final = re.compile(
-    r"\s*(?:[,;]?\s*\Z|[.:)\]](?![A-Za-z])|\.?\}|(?:—|–|-)\s+[^\W\d_]{2}|\\text\w{0,2}\s?\{\s*[(:.]|\\q?quad)"
+    r"\s*(?:[,;]?\s*\Z|[.:)\]](?![A-Za-z])|\.?\}|(?:—|–|-)\s+[^\W\d_]{2}|\\text\w{0,2}\s?\{\s*[(:.\d]|\\q?quad)"
 )
 # Places of one kind that are looked at, from the last one.
 _MAX_ATTEMPTS: Final = 64
@@ -38,7 +38,7 @@ _CLAUSE: Final = re.compile(
 # Words after which a bare letter is the subject of what follows: "vitamin B is correct" names none.
 _BEFORE_SUBJECT: Final = re.compile(
     r"(?:[.!?,;:(\n—。，；：]|(?:\b(?i:so|thus|hence|therefore|that|only|option|options|choice|letter"
-    r"|answer|statement|both|means|think|but|yet|conclude|conclusion|then|clearly|because|since|antwort"
+    r"|answer|statement|both|means|think|but|yet|conclude|conclusion|then|clearly|because|since|whereas|while|antwort"
     r"|opción|opção|réponse|alternativa|letra|respuesta|resposta|risposta|opzione|вариант|ответ))\b"
     r"|选项|選項|所以|因此|故|则|選択肢|따라서)[\s*_`#>-]{0,6}\Z"
 )
@@ -47,6 +47,9 @@ _SUBJECT: Final = re.compile(
     r"|(?i:option|choice|letter)\s[a-j])"
     r"(?![0-9A-Za-z\u00aa-\u04ff'’])"
 )
+# "Although B is right" says that it is not enough, and "B satisfies this" nothing of the others.
+_CONCEDED: Final = re.compile(r"\b(?:although|though)\b[^.!?;:,\n]{0,24}\Z", re.I)
+_ONLY: Final = re.compile(r"\bonly\s(?:the\s)?(?:option\s|choice\s|statement\s)?[*_(]{0,3}\Z", re.I)
 # After the letters, what makes the statement none.
 _TAKEN_BACK: Final = re.compile(
     r"\s*(?:\?|？|if\b|unless\b|(?:is|are|was|would\sbe)\s(?:wrong|incorrect|not|false|ruled|out)\b"
@@ -58,7 +61,9 @@ _ALONE: Final = re.compile(
 _SENTENCE_END: Final = re.compile(r"[*_]{0,3}\s{0,3}(?:[.!](?:\s|[*_]|\Z)|\Z|\n)")
 # Labels at the beginning of a line: "B) 12 meters", "- **(B)** Paris", "c) 5".
 _LABEL: Final = re.compile(
-    r"[ \t>#*_•-]{0,8}(?:\(([A-Ja-j])\)|\[([A-J])\]|([A-J])[.):]|([a-j])\))[*_]{0,3}(?=\s)"
+    r"[ \t>#*_•-]{0,8}(?:\(([A-Ja-j])\)|\[([A-J])\]|([A-J])[.):]|([a-j])\)"
+    r"|([A-J])(?=[ \t](?:because|since)\b)"
+    r"|(?<=\*)([A-J])(?=\*{1,2}[ \t]?[–—-]{1,2}[ \t]))[*_]{0,3}(?=\s)"
     r"(?:[ \t]*\S.*)"
 )
 # What a label's line may say of its option.
@@ -158,6 +163,8 @@ def _before_verdicts(text: str) -> Iterator[tuple[int, str]]:
             if letters is None or letters.end != len(window) or not letters.chosen:
                 continue
             before = window[: subject.start()]
+            if _CONCEDED.search(before) or (verdict["fits"] and not _ONLY.search(before)):
+                continue
             marked = letters.marked or not subject[0].isalpha()
             if (marked or _BEFORE_SUBJECT.search(before)) and not _doubted(before):
                 yield begin + subject.start(), letters.chosen
@@ -238,6 +245,8 @@ def _alone(text: str) -> str:
     found: set[str] = set()
     for cue in _ALONE.finditer(text):
         letters = letters_at(text, cue.end(), small=False)
+        if letters is None and (small := letters_at(text, cue.end())) and small.marked:
+            letters = small
         if letters and _SENTENCE_END.match(text, letters.end):
             found.add(letters.chosen)
     return found.pop() if len(found) == 1 else ""
@@ -262,4 +271,7 @@ def _line_of_a_letter(text: str) -> str:
 def _only_label(text: str) -> str:
     """The label that the first line begins with, if no other option has one."""
     labels = {label for label in map(_labelled, text.split("\n")) if label}
-    return labels.pop().upper() if len(labels) == 1 and _labelled(_first_line(text)) else ""
+    line = _first_line(text)
+    if len(labels) != 1 or not _labelled(line) or _REFUSED.search(line):
+        return ""
+    return labels.pop().upper()

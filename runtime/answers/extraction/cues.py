@@ -35,7 +35,7 @@ _ENGLISH: Final = (
     r"(?:the\s)?(?:answer\s|option\s|choice\s)?(?=\W{0,6}[A-J]\b[\W_]{0,4}(?:\n|\Z))"
 )
 _CHINESE_JAPANESE_KOREAN: Final = (
-    r"(?:答案】?|正解|正答|答え|解答|回答|結論|结论|最终选择|正确的?选项|正確的?選項|정답|해답|답)"
+    r"(?:答案】?|正解|正答|答え|解答|回答|答复|答曰|答(?=\s?[:：])|結論|结论|最终选择|正确的?选项|正確的?選項|정답|해답|답변?)"
     r"(?:应该|應該|应当|应|應|就|确实|\s){0,2}(?:是|为|為|选择|選擇|选|選|は|が|은|는|[:=】]|(?<=】)|\s|(?=[A-J](?:\W|\Z)))[\s:]{0,3}"
     r"|(?<!不)(?<!不能)(?<!不应)(?<!不應)(?<!不会)(?:选择|選擇|选|選)(?![项項择擇])[\s:]{0,3}"
 )
@@ -45,7 +45,7 @@ ANSWER_ELSEWHERE: Final = (
     r"|odpowiedzią|odgovor|jawaban(?:nya)?|jawapan(?:nya)?|răspuns(?:ul)?|cevap|yanıt|cavab|javob"
     r"|đáp\sán|câu\strả\slời|vastaus|vastus|válasz|atbilde|atsakymas|erantzuna|sagot|jibu"
     r"|ответ(?:ом)?|відповідь|адказ|отговор(?:ът)?|одговор(?:от)?|жауап|хариулт|απάντηση"
-    r"|الإجابة|الاجابة|الجواب|جواب|پاسخ|उत्तर|ה?תשובה|উত্তর|பதில்|సమాధానం|คำตอบ)"
+    r"|الإجابة|الاجابة|إجابة|الجواب|جواب|پاسخ|[iì]d[aá]h[uù]n|àdáhùn|ànúgọ|àṣàyàn|àmọ̀nà|उत्तर|ה?תשובה|উত্তর|பதில்|సమాధానం|คำตอบ)"
 )
 _RIGHT_ELSEWHERE: Final = (
     r"(?:richtige|korrekte|bonne|juste|correcta|correta|corretta|juiste|correcte|rätta?|rett"
@@ -56,8 +56,8 @@ _RIGHT_ELSEWHERE: Final = (
 _OTHERS: Final = (
     rf"\b(?:{ANSWER_ELSEWHERE}|lösung|solution|solución|gabarito|soluzione|opción|opção|alternativa|вариант|option|lettre|letra|opzione|lettera|choix)"
     r"(?:\s(?:correct[aeo]?|corrett?[ao]|richtige?|finale?|exacte|juste|bonne|définitive|respuesta"
-    r"|правильны[йм]|верны[йм]|الصحيحة|الصحيح|النهائية|هي|đúng|cuối\scùng|yang\sbenar|akhir)){0,2}"
-    r"[\s*_]{0,4}(?:[:=–—-]|\b(?:ist|lautet|wäre|est|es|sería|é|è|seria|sarebbe|is|är|er|je|jest|to"
+    r"|правильны[йм]|верны[йм]|الصحيحة|الصحيح|النهائية|النهائي|هي|đúng|cuối\scùng|yang\sbenar|akhir)){0,2}"
+    r"[\s*_]{0,4}(?:[:=ঃ–—-]|\b(?:ist|lautet|wäre|est|es|sería|é|è|seria|sarebbe|is|är|er|je|jest|to"
     r"|adalah|ialah|este|это|является|е|є|on|είναι|là|ni|ay|da|este|yra|ir|هي|هو|היא|הוא|है|คือ)(?!\w)"
     r"(?:\s(?:donc|daher|also|somit|portanto|então|quindi|dunque|pues|entonces|alors))?)[\s*_]{0,4}:?"
     r"(?:\s?(?:a|o|la|el|il|die|der)(?=\s[A-J]\b))?"
@@ -92,6 +92,8 @@ VERDICTS: Final = re.compile(
     r"|definitely|hence|the|our|my|also|only|most|single|best|final|logical|one)\s){0,4}"
     r"(?:(?:correct|right)(?!\s(?:of|next|above|below|at|here|there|angles?|triangle|side)\b)"
     r"|answers?|best|choice)\b(?!\s*(?:\?|if\b|only\b|unless\b|when\b|that\b|about\b|but\b))"
+    r"|\s?[.:]\s?(?:this\sis\s)?correct(?=[*_]{0,3}\s{0,3}(?:[.!,;\n]|\Z))"
+    r"|(?P<fits>\s(?:satisfies|works|fits|holds|remains|matches)\b)"
     r"|\s?(?:选项|選項|项|項)?(?:才|就)?(?:是|为|為)?(?:正确|正確|对的|對的|正解|答案)(?!吗|嗎|性)"
     r"|\s?(?:が|は)(?:正解|正しい|答え)(?!の?か|くな|では)"
     r"|\s?[이가은는]\s?(?:정답|답|맞|옳)(?!\S{0,3}\s?아)"

@@ -70,7 +70,8 @@ _PLAIN_DIGITS: Final = (
     r"(?:\d{1,3}(?:\.\d{3})+,\d+(?![\d,])|\d{1,3}(?:\.\d{3}){2,}(?![\d.])"  # 1.234,56
     r"|\d{1,3}(?:,\d{2}){1,6},\d{3}(?![\d,])(?:\.\d+)?"  # 1,50,000
     r"|\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?"  # 1,234.56
-    r"|0,\d+(?![\d,])|\d+,\d{1,4}(?=\s?(?:[%€]|\\times|\\cdot))"  # 0,75
+    r"|0,\d+(?![\d,])|(?<!\d,)\d+,\d{1,4}(?=\s?(?:[%€₽]|\\times|\\cdot"
+    r"|(?:kg|km|cm|mm|ml|mg|m|g|l|L|h|s|min|°C?|Euros?|euros?|EUR|kr|zł|руб)(?![^\W_])))"  # 0,75
     r"|\d+(?:\.\d+)?|(?<![\w.])\.\d+)"
 )
 _SCALE: Final = (
@@ -120,6 +121,10 @@ _DENIED: Final = re.compile(
     re.I | re.M,
 )
 _CLAUSE_CHARS: Final = 240
+# "Ответ: 3,5": who writes the words in such a language writes decimals with a comma.
+_ELSEWHERE: Final = re.compile(rf"\b{ANSWER_ELSEWHERE}", re.I)
+_CUE_CHARS: Final = 40
+_DECIMAL_COMMA: Final = re.compile(r"(?<![\d.,])(\d+),(\d{1,4})(?![\d,])(?<!,\d{3})")
 # What may stand between a number and more of it: an operator, a word that scales it, digits behind
 # a mark. Anything else ends the number.
 _SCALES: Final = ("hundred", "thousand", "million", "billion", "trillion", "dozen", "crore", "lakh")
@@ -147,6 +152,8 @@ def last_number(text: str) -> str | None:
     ends = [statement.end() for statement in _STATED.finditer(tail)]
     if ends:
         clause = first_clause(tail[ends[-1] : ends[-1] + _CLAUSE_CHARS])
+        if _ELSEWHERE.search(tail, max(0, ends[-1] - _CUE_CHARS), ends[-1]):
+            clause = _DECIMAL_COMMA.sub(r"\1.\2", clause)
         found = _numbers(clause)
         if found and RETRACTED.search(tail, ends[-1]) is None:
             return found[-1 if "=" in clause else 0]

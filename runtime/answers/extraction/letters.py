@@ -36,6 +36,7 @@ _AND: Final = re.compile(
     r"(?P<sign>,\s?(?:and|or)\b|[,，、;/]|\\?&|\+|(?:and|or|und|oder|et|ou|y|o|e|и|или)\b|和|及|或|と|와|과)"
     r"(?:[\s}]|\\[,;: ]|\\q?quad\b){0,6}"
 )
+_IS_NAMED: Final = re.compile(r"[^\W\d_]{3}")
 _EITHER: Final = re.compile(r"\b(?:or|oder|ou|o|или)\b|或")
 _MAX_LETTERS: Final = 9
 # What may follow A and I, which are words of English too, and small letters.
@@ -113,6 +114,8 @@ def _joined(text: str, first: re.Match[str]) -> tuple[list[re.Match[str]], str]:
             break
         if following["letter"].isupper() is not first["letter"].isupper():
             break
+        if joint["sign"] == ";" and _IS_NAMED.search(following[0]):
+            break  # "B; option D is wrong" begins another statement
         found.append(following)
         signs += f" {joint['sign']}"
     return found, signs

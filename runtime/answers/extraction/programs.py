@@ -166,6 +166,8 @@ def _only_shows(later: _Sketch, program: _Sketch) -> bool:
     if any(not _ENTRY.fullmatch(name) for name in later.defined - later.of_tests):
         return False
     defined = {name for name in program.defined if not _ENTRY.fullmatch(name)}
+    if defined & later.assigned:  # a shorter definition of the same
+        return False
     if defined & later.words:
         return True
     return later.only_calls and bool(program.assigned & later.words)

@@ -60,6 +60,8 @@ def test_the_choice_that_is_stated_is_the_answer(text: str, answer: str | None) 
         "Note that E is what many choose.",
         "(A) and (C) are ruled out, and F is not correct.",
         "If A is correct, the sum is odd.",
+        "Although (C) seems right.",
+        "C fits, too.",
     ],
 )
 def test_options_that_are_only_mentioned_do_not_count(after: str) -> None:
@@ -100,6 +102,24 @@ def test_what_is_denied_doubted_or_something_else_does_not_count(text: str) -> N
     ],
 )
 def test_a_correction_counts(text: str) -> None:
+    assert last_choice(text) == "C"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "**C** – A, B and D contradict the law.",
+        "The answer is C; option A, although tempting, is wrong.",
+        "Only option C satisfies this.",
+        "Only C remains.",
+        "option (c)",
+        "A: wrong. B: wrong. C: correct.",
+        "A. Incorrect. B. Incorrect. C. Correct.",
+        "C because A and B have the wrong sign.",
+        "A is wrong, whereas C is correct.",
+    ],
+)
+def test_what_is_said_of_the_others_chooses_none_of_them(text: str) -> None:
     assert last_choice(text) == "C"
 
 
@@ -147,6 +167,7 @@ def test_small_and_wide_letters_count_where_they_are_announced(letter: str) -> N
         ("C", "C"),
         ("c", "C"),
         (r"\text{(C) 12 apples}", "C"),
+        (r"C \text{ 12 apples}", "C"),
         (r"\textit{C}", "C"),
         (r"\mathbf{(C)}\ 12", "C"),
         (r"\text{Option C}", "C"),
@@ -292,6 +313,7 @@ def test_a_result_may_be_said_to_be_an_option() -> None:
     "text",
     ["答案C", "Правильный ответ C", "Ответ: С", "Отговор: С", "सही विकल्प C है", "התשובה היא C",
      "Jawapan: C", "Cevap C", "Đáp án đúng: C", "Het juiste antwoord is C", "Odpowiedź: C",
+     "답변: C", "答：C", "答复：C", "الجواب النهائي: C", "إجابة: C", "উত্তরঃ C", "Ìdáhùn: C",
      "Відповідь: C", "الإجابة الصحيحة هي C", "Svar: C", "Odpověď: C", "Odgovor: C", "Vastus: C"],
 )  # fmt: skip
 def test_more_languages_state_an_answer(text: str) -> None:
@@ -302,6 +324,17 @@ def test_a_cyrillic_letter_counts_unless_the_options_are_cyrillic() -> None:
     assert last_choice("Ответ: А.") == "A"
     assert last_choice("А) 1\nБ) 2\nВ) 3\n\nОтвет: В") is None
     assert last_choice("Ответ: В этом городе") is None
+
+
+@pytest.mark.parametrize(
+    "cue", ["الإجابة: %s", "الجواب: %s.", "উত্তর: %s", "उत्तर: (%s)", "答案：%s。", "答え：%s"]
+)
+@pytest.mark.parametrize("alphabet", ["أبجد", "কখগঘ", "कखगघ", "甲乙丙丁", "アイウエ"])
+def test_alphabets_whose_letters_number_options_count_behind_an_answer(
+    cue: str, alphabet: str
+) -> None:
+    assert [last_choice(cue % letter) for letter in alphabet] == ["A", "B", "C", "D"]
+    assert last_choice(f"{alphabet[1]} {alphabet[2]}") is None
 
 
 @given(st.text(max_size=60) | st.text(alphabet="ABI abi(),.*:answeris\n", max_size=60))

@@ -118,6 +118,7 @@ def test_what_only_shows_a_program_is_not_it(after: str) -> None:
         block("import math\n\ndef disc(r):\n    return area(r)"),
         block("class Disc(Shape):\n    def area(self):\n        return area(self.r)"),
         block("y = 2"),
+        block("area = lambda r: 3.14 * r * r"),
         block("SELECT 1;", "sql"),
         block("for f in *; do\n  echo $f\ndone", "bash"),
     ],

@@ -3,7 +3,7 @@
 import random
 import re
 from collections.abc import Awaitable, Callable
-from itertools import combinations
+from itertools import combinations, pairwise
 from math import prod
 from pathlib import Path
 
@@ -416,6 +416,91 @@ SAME = [
     ("￥5", "5"),
     ("¬p", r"\neg p"),
     ("5 mİllion", "5 million"),
+    (r"4\,\mathrm{N}\,\mathrm{m}", "4"),
+    (r"30\,\text{km}\,\text{h}^{-1}", "30"),
+    (r"6\text{ m squared}", "6"),
+    ("9,50 €", "9.50"),
+    ("1.209,50 EUR", "1209.5"),
+    ("8 GB", "8"),
+    ("35 per cent", "35"),
+    ("8 (kg)", "8"),
+    ("8 (in kg)", "8"),
+    ("3 & 8", "3, 8"),
+    ("2^{11} = 2,048", "2048"),
+    ("m = 4,096 = 2^{12}", "4096"),
+    ("x = 7, y = 4,321", "x=7, y=4321"),
+    ("3Pi", r"3\pi"),
+    ("log₅125", "3"),
+    ("n ∈ ℤ", r"n\in\mathbb Z"),
+    ("e\u0301te\u0301", "été"),
+    ("p+q = s", "s = p+q"),
+    ("3ab = u", "u = 3ab"),
+    (r"\frac{h}{2} = k", r"\frac{h}{2}"),
+    ("F_n = 3F", "3F"),
+    ("s = s_0 + vt", "s_0 + vt"),
+    ("p : q = 5 : 4", "5:4"),
+    ("Tina has 14 marbles", "14"),
+    (r"\text{Tina has } 14 \text{ marbles}", "14"),
+    (r"\text{He paid } \$14", "14"),
+    ("It takes 14 minutes", "14"),
+    ("So each box holds 14", "14"),
+    ("1.41 (2 d.p.)", "1.41"),
+    (r"1.41 \text{ (rounded to 2 decimal places)}", "1.41"),
+    ("1.41, correct to three significant figures", "1.41"),
+    ("**Answer:** 14", "14"),
+    ("Ans: 14", "14"),
+    ("Antwort: 14", "14"),
+    ("Ответ: 14", "14"),
+    ("답: 14", "14"),
+    ("Therefore, the answer is 14.", "14"),
+    ("y is 14", "14"),
+    ("y equals 14", "14"),
+    ("D)", "D"),
+    ("[D]", "D"),
+    ("14 = 20 - 6", "14"),
+    (r"\int_0^2 x\,dx = 2", "2"),
+    (r"\sum_{k=1}^{n} 1 = 14", "14"),
+    (r"\left(\begin{array}{cc}1&2\\3&4\end{array}\right)", r"\begin{pmatrix}1&2\\3&4\end{pmatrix}"),
+    (r"\left[\begin{matrix}1\\2\end{matrix}\right]", r"\begin{bmatrix}1\\2\end{bmatrix}"),
+    (r"\mathord{14}", "14"),
+    (r"\sf 14", "14"),
+    (r"\fcolorbox{red}{white}{14}", "14"),
+    (r"\raisebox{2pt}{14}", "14"),
+    (r"14\mkern3mu", "14"),
+    (r"\Longrightarrow 14", "14"),
+    (r"\stackrel{!}{=} 14", "14"),
+    ("the Black Sea", "Black Sea"),
+    ("U.K.", "UK"),
+    ("M.Sc.", "MSc"),
+    ("J.R.R. Tolkien", "J. R. R. Tolkien"),
+    (r"(-1,4)\cup[4,6)", "(-1,6)"),
+    (r"x = 2 \text{ or } x \ge 5", r"\{2\}\cup[5,\infty)"),
+    (r"(-\infty,0]\cup(0,\infty)", r"\mathbb{R}"),
+    ("a &lt; 3", "a < 3"),
+    ("average speed = 27 m/s", "27"),
+    ("Total cost: $27", "27"),
+    (r"8\,\mathrm{J}\,\mathrm{kg}^{-1}\,\mathrm{K}^{-1}", "8"),
+    ("Answer - 27", "27"),
+    ("My answer: 27", "27"),
+    ("答えは27です", "27"),
+    ("정답은 27입니다", "27"),
+    ("Die Antwort ist 27", "27"),
+    ("La respuesta es 27", "27"),
+    ("A resposta é 27", "27"),
+    ("2.7 (to the nearest tenth)", "2.7"),
+    ("y = 27 only", "27"),
+    ("Option B: 27", "B"),
+    ("[PQR] = 27", "27"),
+    ("E[T] = 2.7", "2.7"),
+    (r"\mathbb{E}[T] = 2.7", "2.7"),
+    (r"\begin{split}y&=27\end{split}", "27"),
+    (r"\begin{gather*}27\end{gather*}", "27"),
+    (r"\mathstrut 27", "27"),
+    ("• 27", "27"),
+    ("<code>27</code>", "27"),
+    (r"\lVert u\rVert", r"\|u\|"),
+    ("equal-sided", "equal sided"),
+    (r"x \in \emptyset", r"\emptyset"),
 ]
 
 DIFFERENT = [
@@ -598,6 +683,33 @@ DIFFERENT = [
     (r"\mathbb{R}\setminus\{2,3\}", r"\mathbb{R}\setminus\{2\}"),
     (r"\frac{\pi}{2}+k\pi, k\in\mathbb{Z}", r"\frac{\pi}{2}+2k\pi, k \in \mathbb{Z}"),
     (r"12\qquad\text{(3)}", "15"),
+    ("12 noon", "12 midnight"),
+    ("not prime: 27", "27"),
+    ("pq = 27", "27"),
+    ("Tina: 4, Max: 7", "Tina: 7, Max: 4"),
+    ("height = 3, width = 4", "height = 4, width = 3"),
+    ("A: 5", "B: 5"),
+    ("Option A: 5, Option B: 6", "A"),
+    ("A) 5 B) 6", "A"),
+    ("4 wins", "4 losses"),
+    (r"\$60 debit", r"\$60 credit"),
+    ("6 squared", "6"),
+    (r"2\text{R}\text{S}", "2"),
+    ("8 (k)", "8"),
+    ("9,50", "9.50"),
+    ("a_n = a_{n-1} + 3", "a_{n-1} + 3"),
+    ("a_n = a_m + 3", "a_m + 3"),
+    ("x+y = c", "x+y"),
+    ("Tina has 3, Max has 4", "Tina has 4, Max has 3"),
+    ("Tina has at least 14", "14"),
+    (r"\text{not } y=14", "y=14"),
+    ("tea and milk", "tea or milk"),
+    (
+        r"\left(\begin{array}{c|c}1&2\\3&4\end{array}\right)",
+        r"\begin{pmatrix}1&2\\3&4\end{pmatrix}",
+    ),
+    ("2**3**2", "232"),
+    (r"(-1,4)\cup(4,6)", "(-1,6)"),
 ]
 
 
@@ -731,6 +843,22 @@ def ranges(draw: st.DrawFn) -> list[str]:
 
 
 @st.composite
+def ranges_in_pieces(draw: st.DrawFn) -> list[str]:
+    """A range in one piece and in several, in any order, which meet or overlap."""
+    cuts = sorted(draw(st.sets(st.integers(-99, 99), min_size=2, max_size=5)))
+    pieces = [f"({low},{high}]" for low, high in pairwise(cuts)]
+    points = [rf"\{{{cut}\}}" for cut in cuts[1:]]
+    opened = [f"({low},{high})" for low, high in pairwise(cuts)]
+    whole = f"({cuts[0]},{cuts[-1]}]"
+    return [
+        whole,
+        r" \cup ".join(draw(st.permutations(pieces))),
+        r"\cup".join(draw(st.permutations(opened + points))),
+        r"\cup".join([*pieces, whole]),
+    ]
+
+
+@st.composite
 def residues(draw: st.DrawFn) -> list[str]:
     value, modulus = draw(INTEGERS), draw(st.integers(2, 99))
     members = [
@@ -771,7 +899,14 @@ def words_for_numbers(draw: st.DrawFn) -> list[str]:
 
 
 FAMILIES = st.one_of(
-    numbers(), lists(), points(), ranges(), residues(), all_but(), words_for_numbers()
+    numbers(),
+    lists(),
+    points(),
+    ranges(),
+    ranges_in_pieces(),
+    residues(),
+    all_but(),
+    words_for_numbers(),
 )
 
 

@@ -13,6 +13,8 @@ from frontrunner.runtime.answers.extraction.statements import first_clause, stat
         (": 18", "18"),
         (" 18, since 9 + 9 = 18.", "18"),
         (" 18 because it is", "18"),
+        (" 0.25, i.e. 1/4.", "0.25"),
+        (" 18, and the proof is complete.", "18"),
         (" Ada Lovelace, who wrote it", "Ada Lovelace"),
         (" 18 as required", "18"),
         (" 18 (see above)", "18"),

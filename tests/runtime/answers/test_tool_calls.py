@@ -68,6 +68,8 @@ FORMATS = {
     "gemma": '<|tool_call>call:f{x:1,y:<|"|>a<|"|>}<tool_call|>',
     "functiongemma": "<start_function_call>call:f{x:<escape>1<escape>,y:<escape>a<escape>}"
     "<end_function_call>",
+    "gemma, code": "```tool_code\nprint(f(x=1, y='a'))\n```",
+    "llama, built in": "<|python_tag|>f.call(x=1, y='a')",
     "react": f"Action: f\nAction Input: {ARGUMENTS}",
     "xlam": f"```json\n[{CALL}]\n```",
     "openai": json.dumps({"tool_calls": [{"function": {"name": "f", "arguments": ARGUMENTS}}]}),
@@ -110,6 +112,7 @@ def test_a_second_call_that_is_not_finished_leaves_no_answer(name: str) -> None:
         f"[{CALL}, {OTHER}]",
         f'{{"tool_calls": [{CALL}, {OTHER}]}}',
         "[f(x=1, y='a'), g()]",
+        "```tool_code\nf(x=1, y='a')\nprint(g())\n```",
         f"functions.f:0{ARGUMENTS}functions.g:1{{}}",
         f"<function=f>{ARGUMENTS}</function><function=g></function>",
         f"<tool_call>{CALL}</tool_call>\n<tool_call>g</tool_call>",

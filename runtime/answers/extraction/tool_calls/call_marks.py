@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Final
 
 from ..json_values import NoValueError
-from .calls import Offered
-from .literals import object_at
+from .calls import Call, Offered
+from .literals import invocation_at, object_at
 from .markup import ELEMENT, read_element, read_keys
 from .payload import Read, arguments_at, read_payload, skip_space
 
@@ -29,6 +29,8 @@ _DEEPSEEK_HEAD: Final = re.compile(
 _MISTRAL_HEAD: Final = re.compile(
     r"\s*+(?P<name>[\w.-]{1,128}+)\s*+(?:\[CALL_ID\]\s*+\w{1,64}+\s*+)?+(?:\[ARGS\])?+"
 )
+_PRINTED: Final = re.compile(r"print\(\s*+(?=[\w.]{1,128}\()")
+_BLOCK_END: Final = re.compile(r"\s*+(?:```|\Z)")
 _FUNCTION_GEMMA: Final = "<start_function_call>"
 _GEMMA_HEAD: Final = re.compile(r"\s*+call:\s*+(?P<name>[\w.-]{1,128}+)(?=\{)")
 
@@ -45,6 +47,33 @@ def _marked(text: str, match: re.Match[str], tools: Offered) -> Read | None:
     """Tokens before calls: Llama, Phi, InternLM, Cohere, LFM, GigaChat, Apertus."""
     start = skip_space(text, match.end())
     return Read([], start) if MARKS.match(text, start) else read_payload(text, start, tools)
+
+
+def _llama(text: str, match: re.Match[str], tools: Offered) -> Read | None:
+    """``f.call(x=1)`` is how Llama writes a call of a tool that is built in."""
+    read = _marked(text, match, tools)
+    for call in read.calls if read is not None else ():
+        call["name"] = call["name"].removesuffix(".call")
+    return read
+
+
+def _tool_code(text: str, match: re.Match[str], tools: Offered) -> Read | None:
+    """Gemma's block of code that is nothing but calls, each printed or not."""
+    calls: list[Call] = []
+    position = match.end()
+    while (end := _BLOCK_END.match(text, position)) is None:
+        printed = _PRINTED.match(text, position)
+        try:
+            call, position = invocation_at(text, printed.end() if printed else position)
+        except NoValueError:
+            return None if calls else Read([], match.end())
+        if printed:
+            if not text.startswith(")", position):
+                return None
+            position += 1
+        calls.append(call)
+        position = skip_space(text, position)
+    return Read(calls, end.start())
 
 
 def _element(text: str, match: re.Match[str], tools: Offered) -> Read | None:
@@ -124,12 +153,14 @@ _FORMATS: Final[tuple[tuple[str, Reader], ...]] = (
     (r"<[|｜]tool[▁_ ]call[▁_ ]begin[|｜]>", _kimi_or_deepseek),
     (
         r"<[|｜]tool[▁_ ]calls(?:_section)?[▁_ ]begin[|｜]>|<\|tool_calls?\|>"
-        r"|<\|python_(?:tag|start)\|>"
+        r"|<\|python_start\|>"
         r"|<\|action_start\|>\s{0,4}<\|plugin\|>|<\|function_call\|>|function call<\|role_sep\|>"
         r"|<\|START_ACTION\|>|<\|tools_prefix\|>|<\|tool_call_start\|>|functools(?=\[)"
         r"|<\|content_invoke_tool_json\|>",
         _marked,
     ),
+    (r"<\|python_tag\|>", _llama),
+    (r"^[ \t]*```tool_code[ \t]*\n\s*+", _tool_code),
     (r"\[TOOL_CALLS\]", _mistral),
     (
         r"(?<![\w=])to=(?P<space>functions\.)?(?P<recipient>[\w.-]{1,128}?)(?=(?:commentary)?(?![\w.-]))",

@@ -2,8 +2,8 @@
 # reasoning-gym: in gsm_symbolic minus 288 is 288, a negative answer is never right, and 1,288 is 1
 #
 # reasoning_gym 0.1.25. The pattern asks for a word boundary before the sign, which is there only behind a letter or
-# digit: a sign at the beginning, or behind a blank, is left out. A comma ends a number, and of several numbers the first is
-# compared, so that a right answer with its working in front of it is wrong.
+# digit: a sign at the beginning, or behind a blank, is left out. A comma ends a number, and of several numbers the
+# first is compared, so that a right answer with its working in front of it is wrong.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -38,6 +38,16 @@ PROBE: Final[Sequence[Message]] = ({"role": "user", "content": "How many are the
 PROBE_SYSTEMS: Final[Sequence[Sequence[Message]]] = tuple(
     ({"role": "system", "content": said}, *PROBE) for said in (_SAID, "Be brief.")
 )
+PROBE_LATE_SYSTEMS: Final[Sequence[Sequence[Message]]] = tuple(
+    (
+        {"role": "system", "content": "Count well."},
+        *PROBE,
+        {"role": "assistant", "content": "There are seven."},
+        {"role": "system", "content": said},
+        *PROBE,
+    )
+    for said in (_SAID, "Be brief.")
+)
 PROBE_TOOLS: Final[Sequence[Mapping[str, Any]]] = (
     {
         "type": "function",
@@ -166,9 +176,11 @@ class ChatTemplate:
         """What the template shows."""
         if self._plain:
             return ChatSupport(template=False, system=True, tools=False)
+        system = self._shows(_SAID, PROBE_SYSTEMS[0], None)
         return ChatSupport(
-            system=self._shows(_SAID, PROBE_SYSTEMS[0], None),
+            system=system,
             tools=self._shows(_TOOL, PROBE, PROBE_TOOLS),
+            late_system=not system or self._shows(_SAID, PROBE_LATE_SYSTEMS[0], None),
         )
 
     def _shows(

@@ -85,9 +85,11 @@ class ChatSupport:
     template: bool = True
     """Whether there is a template; else conversations are laid out plainly."""
     system: bool = True
-    """Whether what the system says is shown."""
+    """Whether what the system says first is shown."""
     tools: bool | None = None
     """Whether tools are shown; None: it is not known."""
+    late_system: bool = True
+    """Whether what the system says later is shown, where what it says first is."""
 
 
 @dataclass(frozen=True, slots=True)

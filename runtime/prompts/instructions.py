@@ -9,6 +9,7 @@ conversation asks for the form itself.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, Final
 
 import orjson
@@ -149,8 +150,22 @@ def _json(schema: Mapping[str, Any] | None) -> Instruction:
 
 def fitted(messages: Sequence[Message], chat: ChatSupport) -> Sequence[Message]:
     """``messages`` as the chat template shows them: where it shows nothing of what the system says,
-    that stands in front of the user's next message, or behind the last one."""
-    if chat.system or all(message["role"] != "system" for message in messages):
+    or only its first message, what is not shown stands in front of the user's next message, or
+    behind the last one; messages of the system that follow the first at once become one with it."""
+    if chat.system and chat.late_system:
+        return messages
+    first: list[Message] = []
+    if chat.system:
+        first = [*takewhile(lambda message: message["role"] == "system", messages)]
+        messages = messages[len(first) :]
+        if len(first) > 1:
+            first = [{**first[0], "content": _joined(*(said["content"] for said in first))}]
+    return [*first, *_told_by_users(messages)]
+
+
+def _told_by_users(messages: Sequence[Message]) -> Sequence[Message]:
+    """``messages`` in which users say what the system said."""
+    if all(message["role"] != "system" for message in messages):
         return messages
     fitting: list[Message] = []
     waiting: list[str] = []

@@ -97,6 +97,25 @@ async def test_three_turns_of_a_chat(tokenizer: Any) -> None:
             messages.append({"role": "assistant", "content": said.content})
 
 
+async def test_what_the_system_says_later_reaches_the_model(tokenizer: Any) -> None:
+    """Two models' templates do not show it where it stands: one drops it, the other refuses it."""
+    later = "Antworte nun auf Deutsch. 🇩🇪"
+    async with conversing(tokenizer) as talk:
+        await talk.chat(
+            REPLIES[1],
+            [
+                {"role": "system", "content": SYSTEM},
+                {"role": "user", "content": QUESTIONS[0]},
+                {"role": "assistant", "content": REPLIES[0]},
+                {"role": "developer", "content": later},
+                {"role": "user", "content": QUESTIONS[1]},
+            ],
+        )
+        text = tokenizer.decode(talk.prompt())
+        assert text.count(later) == text.count(SYSTEM) == 1
+        assert text.index(later) < text.index(QUESTIONS[1])
+
+
 async def test_three_turns_of_responses(tokenizer: Any) -> None:
     async with conversing(tokenizer) as talk:
         messages: list[dict[str, Any]] = [{"role": "system", "content": SYSTEM}]

@@ -13,6 +13,7 @@ from ...config import PromptSettings
 from ...errors import EngineError, EngineStartError, PromptTooLong
 from ..chat_template import (
     PROBE,
+    PROBE_LATE_SYSTEMS,
     PROBE_SYSTEMS,
     PROBE_TOOLS,
     ChatTemplate,
@@ -283,8 +284,11 @@ async def remote_support(tokenizer: RemoteTokenizer, arguments: Mapping[str, Any
         warn_of_plain_layout()
         return ChatSupport(template=False, system=True, tools=False)
     one, other = [await ids(messages) for messages in PROBE_SYSTEMS]
+    system = one is not None and one != other
+    late, other = [await ids(messages) if system else None for messages in PROBE_LATE_SYSTEMS]
     with_tools = await ids(PROBE, PROBE_TOOLS)
     return ChatSupport(
-        system=one is not None and one != other,
+        system=system,
         tools=with_tools is not None and with_tools != plain,
+        late_system=not system or (late is not None and late != other),
     )

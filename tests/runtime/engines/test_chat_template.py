@@ -47,6 +47,10 @@ DROPPING = (
     "{% for message in messages %}{% if message.role != 'system' %}[{{ message.role }}]"
     "{{ message.content }}{% endif %}{% endfor %}[assistant]"
 )
+#: Shows the first message of the system, and drops the others without a word, as gpt-oss's does.
+FIRST_ALONE = (
+    "{% if messages[0].role == 'system' %}[system]{{ messages[0].content }}{% endif %}" + DROPPING
+)
 #: Tells of tools, and refuses none.
 WITH_TOOLS = (
     "{% if tools %}Tools: {{ tools | tojson }}\n{% endif %}{% for message in messages %}"
@@ -87,6 +91,7 @@ def rendered(template: str, *messages: Any, **more: Any) -> str:
         (STRICT, ChatSupport(system=False, tools=False)),
         (MERGING, ChatSupport(system=True, tools=False)),
         (DROPPING, ChatSupport(system=False, tools=False)),
+        (FIRST_ALONE, ChatSupport(system=True, tools=False, late_system=False)),
         (WITH_TOOLS, ChatSupport(system=True, tools=True)),
         (None, ChatSupport(template=False, system=True, tools=False)),
     ],

@@ -100,6 +100,15 @@ async def test_it_is_found_out_by_what_makes_a_difference(system: bool, tools: b
         assert engine.info.chat == ChatSupport(system=system, tools=tools)
 
 
+async def test_a_template_may_show_only_what_the_system_says_first() -> None:
+    def template(body: dict[str, Any]) -> str:
+        first, *later = body["messages"]
+        return written({"messages": [first]}) + written({"messages": later}, system=False)
+
+    async with endpoint(template=template) as fake, engine_on(fake) as engine:
+        assert engine.info.chat == ChatSupport(system=True, tools=False, late_system=False)
+
+
 async def test_a_template_that_refuses_a_system_message_shows_none() -> None:
     def template(body: dict[str, Any]) -> str | None:
         return None if body["messages"][0]["role"] == "system" else written(body)

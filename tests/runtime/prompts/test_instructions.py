@@ -26,6 +26,7 @@ from frontrunner.runtime.prompts.tool_choice import tool_use
 
 AUTO = PromptSettings()
 SHOWS, HIDES = ChatSupport(), ChatSupport(system=False)
+HIDES_LATER = ChatSupport(late_system=False)
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
@@ -207,18 +208,32 @@ def test_what_the_system_says_is_not_lost_where_it_is_not_shown() -> None:
     assert fitted([system("Be brief.")], HIDES) == [user("Be brief.")]
 
 
+def test_what_the_system_says_later_is_not_lost_where_only_its_first_message_is_shown() -> None:
+    reply: Turn = {"role": "assistant", "content": "1"}
+    turns = [system("Be brief."), user("one"), reply, system("In French."), user("two")]
+    assert fitted(turns, SHOWS) == turns
+    assert fitted(turns, HIDES_LATER) == [*turns[:3], user("In French.\n\ntwo")]
+    assert fitted(turns[1:], HIDES_LATER) == [*turns[1:3], user("In French.\n\ntwo")]
+    assert fitted(turns[:4], HIDES_LATER) == [turns[0], user("one\n\nIn French."), reply]
+    two = [system("Be brief."), system("In French."), user("one")]
+    assert fitted(two, HIDES_LATER) == [system("Be brief.\n\nIn French."), user("one")]
+    assert fitted(turns[:3], HIDES_LATER) == turns[:3]
+
+
 ROLES = st.sampled_from(["system", "user", "assistant"])
 TEXTS = st.text("abc", min_size=1, max_size=5)
 TURNS = st.lists(st.builds(lambda r, t: {"role": r, "content": t}, ROLES, TEXTS), min_size=1)
 
 
-@given(TURNS)
+@given(TURNS, st.sampled_from([HIDES, HIDES_LATER]))
 def test_nothing_that_was_said_is_lost_or_reordered_among_users_and_assistants(
-    turns: list[Turn],
+    turns: list[Turn], chat: ChatSupport
 ) -> None:
-    fitting = fitted(turns, HIDES)
-    assert all(turn["role"] != "system" for turn in fitting)
+    fitting = fitted(turns, chat)
+    first = chat.system and turns[0]["role"] == "system"
+    assert (fitting[0]["role"] == "system") == first
+    assert all(turn["role"] != "system" for turn in fitting[first:])
     said = sorted(turn["content"] for turn in turns)
     assert sorted("\n\n".join(turn["content"] for turn in fitting).split("\n\n")) == said
     roles = [turn["role"] for turn in turns if turn["role"] != "system"]
-    assert [turn["role"] for turn in fitting][: len(roles)] == roles
+    assert [turn["role"] for turn in fitting[first:]][: len(roles)] == roles

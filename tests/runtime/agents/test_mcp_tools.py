@@ -18,6 +18,8 @@ from frontrunner.errors import EngineStartError
 
 from .calling import SETTINGS, CallingEngine, call, says
 
+pytestmark = pytest.mark.slow  # it starts processes of its own
+
 pytest.importorskip("mcp")
 SERVER = Path(__file__).with_name("mcp_server.py")
 

@@ -19,12 +19,16 @@ _PATIENCE = 1_800
 SERVER_KEY: Final = "the-key"
 SERVER_KEY_VARIABLE: Final = "FRONTRUNNER_TEST_SERVER_KEY"
 #: A plugin that vLLM loads in all its processes. Its core and its worker otherwise look for each
-#: other's messages for a second without a pause, on the cores that other tests need.
+#: other's messages without a pause, on the cores that other tests need. (That they wait to be told
+#: of one, which they do when none came for a second, loses some: those are found 5 seconds later.)
 _PAUSING = """
-def register():
-    from vllm.distributed.device_communicators.shm_broadcast import SpinCondition
+import time
 
-    SpinCondition.__init__.__defaults__ = (0.0005,)
+
+def register():
+    from vllm.distributed.device_communicators import shm_broadcast
+
+    shm_broadcast.sched_yield = lambda: time.sleep(0.0001)
 """
 #: What a core of vLLM's imports before it looks at a model.
 _PRELOADED = [

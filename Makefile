@@ -27,20 +27,24 @@ check: .venv/installed-dev  ## lint, formatting and types
 # Everything runs even if something complains, so that one run shows it all; any of it fails it. All
 # at the same time: tests of the real engine and the checks leave a core idle for most of theirs. The
 # engine's come one after the other, so they are two runs (in pytest's process, and in programs) that
-# go first, and the rest takes what they leave; else a core would be idle in the end. A test that
+# go first, and the rest takes what they leave; else a core would be idle in the end. Others that
+# import vLLM or PyTorch go with the engine's, since that takes each process seconds. A test that
 # hangs takes pytest down with it, before it wrote its report.
-# Tests without an engine wait more than they compute: for sockets, processes, timers.
-JOBS := 3
+# The slow ones of the rest, which come first, wait more than they compute: for sockets, processes,
+# timers.
+JOBS := 4
+WITH_ENGINE := tests/tokenizers tests/runtime/demo
 REPORT := .venv/tests
 PYTEST := $(BIN)/python -m pytest
 test: .venv/installed-dev  ## install everything, check, run the whole test suite
 	@rm -f $(REPORT)-*.xml; \
-	$(PYTEST) tests/engine -m "not program" --junit-xml=$(REPORT)-2.xml >$(REPORT)-2.log 2>&1 & \
+	$(PYTEST) $(WITH_ENGINE) tests/engine -m "not program" --junit-xml=$(REPORT)-2.xml >$(REPORT)-2.log 2>&1 & \
 	engine_run=$$!; \
 	$(PYTEST) tests/engine -m program --junit-xml=$(REPORT)-3.xml >$(REPORT)-3.log 2>&1 & \
 	programs_run=$$!; \
 	nice -n 5 $(MAKE) --no-print-directory check >$(REPORT)-0.log 2>&1 & checks_run=$$!; \
-	nice -n 5 $(PYTEST) --ignore=tests/engine -n $(JOBS) --dist worksteal --junit-xml=$(REPORT)-1.xml \
+	nice -n 5 $(PYTEST) $(addprefix --ignore=,$(WITH_ENGINE) tests/engine) -n $(JOBS) --dist worksteal \
+		--junit-xml=$(REPORT)-1.xml \
 		|| tests=failed; \
 	wait $$checks_run || checks=failed; \
 	cat $(REPORT)-0.log; \
@@ -50,7 +54,7 @@ test: .venv/installed-dev  ## install everything, check, run the whole test suit
 	cat $(REPORT)-3.log; \
 	test -z "$$checks" || echo "checks: 0 passed, 1 failed (ruff, pyright or tsc; see above)"; \
 	test -z "$$tests" || echo "tests without an engine: failed (see above)"; \
-	test -z "$$engine" || echo "tests of the engine: failed (see above)"; \
+	test -z "$$engine" || echo "tests of the engine, and with vLLM: failed (see above)"; \
 	test -z "$$programs" || echo "tests of the engine in programs: failed (see above)"; \
 	for part in 1 2 3; do \
 		test -e $(REPORT)-$$part.xml || echo "tests: 0 passed, 1 failed (pytest died before it could count)"; \

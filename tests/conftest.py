@@ -48,8 +48,17 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, object
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests on a real engine last: it lives, and holds its event loop, until the session ends."""
-    items.sort(key=lambda item: item.get_closest_marker("engine") is not None)
+    """Slow tests first: they wait while others of `make test` compute, and no worker is left with
+    one in the end, when the others have nothing to do.
+
+    Tests on a real engine last: it lives, and holds its event loop, until the session ends.
+    """
+    items.sort(
+        key=lambda item: (
+            item.get_closest_marker("engine") is not None,
+            item.get_closest_marker("slow") is None,
+        )
+    )
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -404,6 +404,7 @@ def test_every_strategy_and_parameter_is_described() -> None:
     assert not re.findall(r"^\| `\w+` \|.*\|\s*\|$", text, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     options = ["--config-file", ".mkdocs.yml", "--site-dir", str(tmp_path / "site")]
     done = subprocess.run(

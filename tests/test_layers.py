@@ -5,11 +5,14 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-pytest.importorskip("importlinter", reason="needs pip install 'frontrunner[dev]'")
+pytestmark = pytest.mark.skipif(
+    find_spec("importlinter") is None, reason="needs pip install 'frontrunner[dev]'"
+)
 
 ROOT = Path(__file__).parent.parent
 #: What ``import frontrunner`` must not load.

@@ -40,6 +40,7 @@ def test_every_module_is_reachable_through_the_package(folder: str) -> None:
     assert ours == shipped
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_every_file(tmp_path: Path) -> None:
     """Built from a copy, because a build leaves folders behind."""
     for name in ("pyproject.toml", "README.md", "LICENSE"):

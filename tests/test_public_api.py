@@ -222,6 +222,7 @@ assert run_race([BranchScript.answering("42", seconds=1.0)], deadline=2.0).votes
 """
 
 
+@pytest.mark.slow
 def test_a_program_that_holds_to_the_promise_passes_a_strict_type_checker(tmp_path: Path) -> None:
     pytest.importorskip("pyright")
     program = tmp_path / "program.py"

@@ -18,6 +18,18 @@ _PATIENCE = 1_800
 #: What vLLM's own server asks its callers for, and the variable that holds it for ours.
 SERVER_KEY: Final = "the-key"
 SERVER_KEY_VARIABLE: Final = "FRONTRUNNER_TEST_SERVER_KEY"
+#: A plugin that vLLM loads in all its processes. Its core and its worker otherwise look for each
+#: other's messages without a pause, on the cores that other tests need. (That they wait to be told
+#: of one, which they do when none came for a second, loses some: those are found 5 seconds later.)
+_PAUSING = """
+import time
+
+
+def register():
+    from vllm.distributed.device_communicators import shm_broadcast
+
+    shm_broadcast.sched_yield = lambda: time.sleep(0.0001)
+"""
 #: What a core of vLLM's imports before it looks at a model.
 _PRELOADED = [
     "vllm.v1.engine.core",
@@ -62,8 +74,11 @@ def _forked_cores(request: pytest.FixtureRequest) -> Iterator[None]:
     utils = pytest.importorskip("vllm.v1.engine.utils")
     forkserver = multiprocessing.get_context("forkserver")
     forkserver.set_forkserver_preload(_PRELOADED)
+    registry = pytest.importorskip("vllm.model_executor.models.registry")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(utils, "get_mp_context", lambda: forkserver)
+        # What it has not seen before it looks at in a process of its own, which imports vLLM again.
+        patch.setattr(registry, "_run_in_subprocess", lambda look: look())
         yield
 
 
@@ -103,6 +118,17 @@ def borrowed(runtime: Runtime) -> Engine:
     return cast(Engine, _Borrowed(runtime.engine))
 
 
+def _with_pausing(folder: Path) -> Path:
+    """A folder to import from, with the plugin as if it were installed there."""
+    (folder / "pausing.py").write_text(_PAUSING)
+    (installed := folder / "pausing-1.dist-info").mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: pausing\nVersion: 1\n")
+    (installed / "entry_points.txt").write_text(
+        "[vllm.general_plugins]\npausing = pausing:register\n"
+    )
+    return folder
+
+
 @pytest.fixture(scope="session")
 def own_server(
     free_tcp_port_factory: Any, tmp_path_factory: pytest.TempPathFactory
@@ -114,7 +140,13 @@ def own_server(
     folder = tmp_path_factory.mktemp("server")
     config = folder / "races.toml"
     config.write_text("[vllm_plugin]\nin_place = true\n")
-    environment = {"VLLM_PLUGINS": "frontrunner", "FRONTRUNNER_CONFIG": str(config)}
+    environment = {
+        "VLLM_PLUGINS": "frontrunner,pausing",
+        "FRONTRUNNER_CONFIG": str(config),
+        "PYTHONPATH": os.pathsep.join(
+            [str(_with_pausing(folder)), *filter(None, [os.environ.get("PYTHONPATH")])]
+        ),
+    }
     arguments = ["--api-key", SERVER_KEY, "--scheduling-policy", "priority"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(SERVER_KEY_VARIABLE, SERVER_KEY)

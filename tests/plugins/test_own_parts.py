@@ -62,6 +62,8 @@ from frontrunner.strategies.registry import STRATEGY_PLUGINS, load_plugins, merg
 from frontrunner.strategies.stop_rules import STOP_PLUGINS
 from frontrunner.testing import BranchScript, Piece, run_race
 
+pytestmark = pytest.mark.slow  # it starts processes of its own
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 ENTRY_POINTS = """\
 [frontrunner.strategies]

@@ -14,39 +14,39 @@ from frontrunner.runtime.errors import EngineStartError
 
 from .conftest import make_model_folder
 from .texts import LINES, TEXT, turned
-from .tokenized_engine import encode
+from .tokenized_engine import encode, local_tokenizer
 
 
 @pytest.mark.parametrize("text", [*LINES, TEXT])
 def test_tokens_are_those_of_the_library(tokenizer: Any, text: str) -> None:
-    assert list(LocalTokenizer(tokenizer).encode(text)) == encode(tokenizer, text)
+    assert list(local_tokenizer(tokenizer).encode(text)) == encode(tokenizer, text)
 
 
 def test_what_fits_is_never_refused_for_its_length(tokenizer: Any) -> None:
-    local, rng = LocalTokenizer(tokenizer), Random(4)
+    ours, rng = local_tokenizer(tokenizer), Random(4)
     longest = max(tokenizer.get_vocab(), key=len)
     runs = [" " * 500, "\n" * 500, "=" * 500, "\u1f82" * 99, "각" * 99, longest]
     for text in [*runs, *(turned(rng.randrange(len(TEXT)))[:200] for _ in range(99))]:
         # What the composed form makes of the longest is the shortest there is.
         ids = encode(tokenizer, text)
-        assert list(local.encode(text, at_most=len(ids))) == ids
+        assert list(ours.encode(text, at_most=len(ids))) == ids
 
 
 def test_a_raw_prompt_begins_as_the_model_wants_it(family: str, tokenizer: Any) -> None:
-    local = LocalTokenizer(tokenizer)
+    ours = local_tokenizer(tokenizer)
     starts = family in ("llama3.1", "gemma3")
     bare = encode(tokenizer, "Once upon a time")
     start = [tokenizer.bos_token_id] if starts else []
-    assert list(local.encode_prompt("Once upon a time")) == [*start, *bare]
+    assert list(ours.encode_prompt("Once upon a time")) == [*start, *bare]
     if starts:
-        assert list(local.encode_prompt(f"{tokenizer.bos_token}Once upon a time")) == [
+        assert list(ours.encode_prompt(f"{tokenizer.bos_token}Once upon a time")) == [
             *start,
             *bare,
         ]
 
 
 def test_a_conversation_begins_once(tokenizer: Any) -> None:
-    ids = LocalTokenizer(tokenizer).encode_chat([{"role": "user", "content": "Hi"}], None)
+    ids = local_tokenizer(tokenizer).encode_chat([{"role": "user", "content": "Hi"}], None)
     assert ids[0] != ids[1]
     if tokenizer.bos_token_id is not None:
         assert ids.count(tokenizer.bos_token_id) <= 1

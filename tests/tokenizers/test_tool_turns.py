@@ -7,11 +7,11 @@ import pytest
 
 from frontrunner.errors import BadRequest
 from frontrunner.runtime.engines.openai.placeholder_ids import Results, read_parts, spell_results
-from frontrunner.runtime.engines.openai.tokens import LocalTokenizer
 from frontrunner.runtime.engines.openai.tool_turns import results_between
 from frontrunner.runtime.engines.protocol import ToolTurn
 
 from .families import SHOW_CALLS
+from .tokenized_engine import local_tokenizer
 
 #: What ends a turn that makes calls.
 ENDS = {
@@ -51,7 +51,7 @@ def test_a_branch_and_its_results_are_the_conversation(
 ) -> None:
     if family not in ENDS or (len(results) > 1 and family not in SHOW_CALLS):
         pytest.skip("its template takes no tools, or one call a turn")
-    local = LocalTokenizer(tokenizer)
+    local = local_tokenizer(tokenizer)
     calls = [("count", {"where": f"canal {i}"}) for i in range(len(results))]
     last = tokenizer.convert_tokens_to_ids(ENDS[family])
     turn = local.tool_turn(ToolTurn(calls, results, last, TOOLS))
@@ -86,7 +86,7 @@ def test_an_endpoint_that_tokenizes_conversations_tells_the_same(
             for said, prompt in ((spelled.called, False), (spelled.answered, True))
         )  # fmt: skip
         found = results_between(called, answered, spelled.last_token)
-        assert found == LocalTokenizer(tokenizer).tool_turn(turn)
+        assert found == local_tokenizer(tokenizer).tool_turn(turn)
 
 
 def _with_data(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -101,4 +101,4 @@ def test_a_template_without_tools_is_told_so(family: str, tokenizer: Any) -> Non
     if family in ENDS:
         pytest.skip("its template takes tools")
     with pytest.raises(BadRequest, match="template"):
-        LocalTokenizer(tokenizer).tool_turn(ToolTurn([("count", {})], ["31"], None, TOOLS))
+        local_tokenizer(tokenizer).tool_turn(ToolTurn([("count", {})], ["31"], None, TOOLS))

@@ -4,6 +4,7 @@ by its encoder and its chat template, text by vLLM's own detokenizer."""
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from random import Random
 from types import SimpleNamespace
 from typing import Any
@@ -42,6 +43,12 @@ def detokenizer(tokenizer: Any, prompt: Sequence[int], *, special: bool = False)
         prompt_embeds=None,
     )
     return IncrementalDetokenizer.from_new_request(tokenizer, request)
+
+
+@lru_cache(maxsize=1)  # the tests of one family come one after the other
+def local_tokenizer(tokenizer: Any) -> LocalTokenizer:
+    """Ours, on one of the library's; it looks through the whole vocabulary as it is made."""
+    return LocalTokenizer(tokenizer)
 
 
 def encode(tokenizer: Any, text: str) -> list[int]:
@@ -130,7 +137,7 @@ class TokenizedEngine(WatchedEngine, _Writing):
         """
         super().__init__([BranchScript()], **more)
         self.tokenizer, self.write, self.pauses = tokenizer, write, pauses
-        self.local = LocalTokenizer(tokenizer)
+        self.local = local_tokenizer(tokenizer)
         self.told = defaultdict(list[int])
 
     @property

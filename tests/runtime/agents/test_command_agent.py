@@ -13,6 +13,8 @@ from frontrunner import Runtime
 from frontrunner.agents import AgentEngine, command_agent
 from frontrunner.strategies.protocol import BranchStatus
 
+pytestmark = pytest.mark.slow  # it starts processes of its own
+
 
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, Any]]:

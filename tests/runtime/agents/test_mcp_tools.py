@@ -4,6 +4,7 @@ import socket
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from subprocess import DEVNULL
 from typing import Any
@@ -18,7 +19,11 @@ from frontrunner.errors import EngineStartError
 
 from .calling import SETTINGS, CallingEngine, call, says
 
-pytest.importorskip("mcp")
+pytestmark = [
+    pytest.mark.slow,  # it starts processes of its own
+    pytest.mark.skipif(find_spec("mcp") is None, reason="mcp is not installed"),
+]
+
 SERVER = Path(__file__).with_name("mcp_server.py")
 
 

@@ -15,6 +15,8 @@ from frontrunner.runtime.runtime import Runtime
 
 from .conftest import RunCli, scripted
 
+pytestmark = pytest.mark.slow  # it starts processes of its own
+
 
 @pytest.fixture
 def anyio_backend() -> str:

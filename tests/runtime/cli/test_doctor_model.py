@@ -1,6 +1,7 @@
 """What the doctor sees in a model's tokenizer and template before anything is raced."""
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from frontrunner.runtime.cli.common.findings import Finding, Level
 from frontrunner.runtime.config import Settings
 from frontrunner.runtime.model_files.proposal import Machine
 
-tokenizers = pytest.importorskip("tokenizers")
-pytest.importorskip("transformers")
+pytestmark = pytest.mark.skipif(
+    find_spec("transformers") is None, reason="transformers is not installed"
+)
 
 CHATS = (
     "{{ bos_token }}{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}"
@@ -45,6 +47,8 @@ def model(
     folder: Path, template: str | None = CHATS, *, damaged: bool = False, **config: Any
 ) -> Path:
     """A folder with a tokenizer of bytes; a damaged one cannot turn its tokens back."""
+    import tokenizers
+
     alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {token: number for number, token in enumerate(alphabet)}
     made = tokenizers.Tokenizer(tokenizers.models.BPE(vocab=vocabulary, merges=[]))

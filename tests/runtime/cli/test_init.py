@@ -14,6 +14,8 @@ from frontrunner.runtime.runtime import Runtime
 
 from .conftest import RunCli, read_until, scripted, scripted_process
 
+pytestmark = pytest.mark.slow  # it starts processes of its own
+
 BOXED = BranchScript.answering("12", seconds=0.02)
 PROSE = BranchScript.answering("12", seconds=0.02, closing="The answer is {answer}.")
 SILENT = BranchScript.answering(None, seconds=0.02)

@@ -62,6 +62,7 @@ def profiled(
     return found
 
 
+@pytest.mark.slow
 def test_profile_pilot_and_plan(
     run_cli: RunCli, config: str, questions: str, tmp_path: Path
 ) -> None:

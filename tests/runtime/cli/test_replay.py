@@ -14,6 +14,8 @@ from ..experiments.data import probed_file, probed_question, scored_file, scored
 from .conftest import PATIENCE, RunCli, assert_they_end, cli_process, process, session_members
 from .test_bad_input import assert_one_sentence
 
+pytestmark = pytest.mark.slow  # it starts processes of its own
+
 KEYS = {
     "strategy",
     "branches",

@@ -9,6 +9,8 @@ import pytest
 
 from .conftest import assert_they_end, read_until, scripted_process
 
+pytestmark = pytest.mark.slow  # it starts processes of its own
+
 
 @pytest.mark.parametrize("to_group", [True, False])
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -10,6 +10,8 @@ import pytest
 
 from .conftest import RunCli, read_until, scripted_process, session_members
 
+pytestmark = pytest.mark.slow  # it starts processes of its own
+
 
 def test_a_short_soak(tmp_path: Path) -> None:
     arguments = ("soak", "--deadline", "20", "--sample-every", "0.2", "--pause", "0", "--json")

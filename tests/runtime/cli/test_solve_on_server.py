@@ -22,6 +22,11 @@ from frontrunner.runtime.traces.trace_files import read_traces
 
 from .conftest import Done, cli_process, read_until, scripted_process
 
+pytestmark = pytest.mark.slow  # it starts processes of its own
+
+
+CONFIG = "[server]\nport = 0\n\n[race]\nbranches = 4\n"
+
 
 class Asking:
     """The command line in this process, without an engine that it could start."""
@@ -52,7 +57,7 @@ def ask(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> A
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     path = tmp_path / "mine.toml"
-    path.write_text("[server]\nport = 0\n\n[race]\nbranches = 4\n")
+    path.write_text(CONFIG)
     return path
 
 
@@ -61,17 +66,31 @@ def address_of(process: subprocess.Popen[bytes]) -> str:
     return line.split(" on ")[1].strip().removesuffix("/v1")
 
 
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """A config and the address of its server, which all tests ask that only ask."""
+    path = tmp_path_factory.mktemp("served") / "mine.toml"
+    path.write_text(CONFIG)
+    with scripted_process("answers", "serve", "--config", str(path)) as process:
+        yield path, address_of(process)
+
+
 @pytest.fixture
-def address(config: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A server of the config, which the config's own port leads to."""
-    with scripted_process("answers", "serve", "--config", str(config)) as process:
-        found = address_of(process)
-        monkeypatch.setenv("FRONTRUNNER_SERVER_PORT", found.rpartition(":")[2])
-        yield found
+def served_config(served: tuple[Path, str]) -> Path:
+    return served[0]
 
 
-def test_a_server_on_the_same_config_is_asked(ask: Asking, config: Path, address: str) -> None:
-    done = ask("solve", "q", "--config", str(config), "--quiet")
+@pytest.fixture
+def address(served: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """The server's, which the config's own port leads to."""
+    monkeypatch.setenv("FRONTRUNNER_SERVER_PORT", served[1].rpartition(":")[2])
+    return served[1]
+
+
+def test_a_server_on_the_same_config_is_asked(
+    ask: Asking, served_config: Path, address: str
+) -> None:
+    done = ask("solve", "q", "--config", str(served_config), "--quiet")
     assert (done.status, done.out, done.err) == (0, "42\n", "")
 
 
@@ -109,10 +128,10 @@ def test_its_races_are_written_down(ask: Asking, address: str, tmp_path: Path) -
     ],
 )
 def test_what_that_server_does_not_do_is_raced_here(
-    ask: Asking, config: Path, address: str, more: tuple[str, ...]
+    ask: Asking, served_config: Path, address: str, more: tuple[str, ...]
 ) -> None:
     with pytest.raises(ExceptionGroup) as caught:
-        ask("solve", "q", "--config", str(config), *more)
+        ask("solve", "q", "--config", str(served_config), *more)
     assert caught.group_contains(StartsAnEngine)
 
 
@@ -169,10 +188,10 @@ def test_over_a_unix_socket_with_a_key(
     assert not path.exists()
 
 
-def test_none_of_an_engine_is_imported_for_it(config: Path, address: str) -> None:
+def test_none_of_an_engine_is_imported_for_it(served_config: Path, address: str) -> None:
     program = (
         "import sys; from frontrunner.runtime.cli import main; "
-        f"status = main(['solve', 'q', '--config', {str(config)!r}, '--quiet']); "
+        f"status = main(['solve', 'q', '--config', {str(served_config)!r}, '--quiet']); "
         "heavy = {'sympy', 'aiohttp', 'structlog', 'frontrunner.runtime.config'}; "
         "print(status, sorted(heavy & set(sys.modules)))"
     )

@@ -12,6 +12,8 @@ pytest.importorskip("numba")
 
 from frontrunner.runtime.drafting import compiling
 
+pytestmark = pytest.mark.slow  # it starts processes of its own
+
 START = """
 import time
 from types import SimpleNamespace as Namespace

@@ -1,6 +1,7 @@
 """Chat templates as models have them, rendered by the library: what they show, what they refuse,
 and what is done without one."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from frontrunner.runtime.engines.openai.tokens import LocalTokenizer
 from frontrunner.runtime.engines.protocol import ChatSupport
 from frontrunner.runtime.errors import BadRequest, EngineStartError
 
-tokenizers = pytest.importorskip("tokenizers")
-transformers = pytest.importorskip("transformers")
+pytestmark = pytest.mark.skipif(
+    find_spec("transformers") is None, reason="transformers is not installed"
+)
 
 #: Shows a system message, as ChatML models do, with a variable for their thinking.
 CHATML = (
@@ -64,6 +66,7 @@ TOOL: Any = {"type": "function", "function": {"name": "add", "parameters": {}}}
 def tokenizer(template: str | None, *, adds_bos: bool = False) -> Any:
     """A tokenizer of words, with a beginning of sequence."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
 
     words = ["<unk>", "<s>", "Question:", "Answer:", "What", "is", "3", "+", "5?", "once", "upon"]
     core = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="<unk>"))
@@ -72,7 +75,7 @@ def tokenizer(template: str | None, *, adds_bos: bool = False) -> Any:
         core.post_processor = processors.TemplateProcessing(
             single="<s> $A", pair="<s> $A $B", special_tokens=[("<s>", 1)]
         )
-    return transformers.PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(
         tokenizer_object=core, bos_token="<s>", unk_token="<unk>", chat_template=template
     )
 

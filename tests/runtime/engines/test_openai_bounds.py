@@ -21,7 +21,10 @@ from frontrunner.runtime.errors import EngineError
 from ...backends import until
 from .fake_endpoint import endpoint, engine_on
 
-pytestmark = pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
+pytestmark = [
+    pytest.mark.slow,  # it waits in real time
+    pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True),
+]
 
 HANGS = 60.0  # seconds after which something that is bounded counts as endless
 REQUEST = Generation("r", (1, 2, 3), 100, Sampling())

@@ -17,7 +17,10 @@ from frontrunner.strategies.protocol import BranchStatus, StopReason
 from ...backends import SteadyLoop, no_tasks_left, until
 from .fake_endpoint import FakeEndpoint, endpoint, engine_for
 
-pytestmark = pytest.mark.parametrize("anyio_backend", ["asyncio", "uvloop"], indirect=True)
+pytestmark = [
+    pytest.mark.slow,  # it waits in real time
+    pytest.mark.parametrize("anyio_backend", ["asyncio", "uvloop"], indirect=True),
+]
 
 SETTINGS = Settings.from_dict(
     {"answers": {"workers": 0}, "sampling": {"max_tokens": 8}, "race": {"return_margin": 0.02}}

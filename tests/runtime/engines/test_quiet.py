@@ -9,6 +9,8 @@ import pytest
 
 import frontrunner
 
+pytestmark = pytest.mark.slow  # it starts processes of its own
+
 #: A library that says what nobody asked for as soon as it is imported, and one error.
 NOISY = """
 import logging

@@ -4,6 +4,7 @@ shows the conformance suite."""
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
+from importlib.util import find_spec
 
 import anyio
 import pytest
@@ -19,7 +20,9 @@ from ...backends import until
 from .fake_ray import FakeHandle
 from .replicas import PROMPT, Replica
 
-pytest.importorskip("transformers")
+pytestmark = pytest.mark.skipif(
+    find_spec("transformers") is None, reason="transformers is not installed"
+)
 ASKED = Generation("r-b0", PROMPT, 1_000, Sampling(), race="r")
 
 

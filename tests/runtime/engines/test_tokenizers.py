@@ -2,6 +2,7 @@
 
 import threading
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 import anyio
@@ -12,12 +13,16 @@ from frontrunner.runtime.engines.openai.tokens import LocalTokenizer
 from frontrunner.runtime.errors import Overloaded, PromptTooLong
 from frontrunner.runtime.prompts.tokenizing import OffLoop
 
-transformers = pytest.importorskip("transformers")
+pytestmark = pytest.mark.skipif(
+    find_spec("transformers") is None, reason="transformers is not installed"
+)
 
 
 @pytest.fixture(scope="module")
 def plain() -> Any:
     """The demo's tokenizer, a byte-level one."""
+    import transformers
+
     from frontrunner.runtime.engines.vllm.start import model_folder
 
     return transformers.AutoTokenizer.from_pretrained(model_folder("demo"))

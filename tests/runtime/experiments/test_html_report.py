@@ -1,13 +1,16 @@
 """Plots for a light and for a dark ground."""
 
 import re
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
 
 from frontrunner.runtime.experiments.html_report import draw, drawn, line_style
 
-pytest.importorskip("matplotlib")
+pytestmark = pytest.mark.skipif(
+    find_spec("matplotlib") is None, reason="matplotlib is not installed"
+)
 
 
 def plot(axes: Any) -> None:

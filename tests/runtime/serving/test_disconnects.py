@@ -16,6 +16,8 @@ from frontrunner.runtime.serving.runs.run import RUNS
 
 from .conftest import ENDLESS, Serve, Served
 
+pytestmark = pytest.mark.slow  # it waits in real time
+
 
 async def ask(served: Served, path: str = "chat/completions", **body: Any) -> SocketStream:
     """Send a request on a connection of its own."""

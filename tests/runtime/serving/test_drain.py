@@ -21,6 +21,8 @@ from frontrunner.runtime.serving.runs.run import RUNS
 
 from .conftest import ENDLESS, Serve
 
+pytestmark = pytest.mark.slow  # it starts processes of its own
+
 QUESTION: Any = [{"role": "user", "content": "q"}]
 
 

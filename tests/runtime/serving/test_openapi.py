@@ -15,6 +15,8 @@ from frontrunner.runtime.config import reference
 
 from .conftest import Serve
 
+pytestmark = pytest.mark.slow  # it starts processes of its own
+
 CASES = int(os.environ.get("FRONTRUNNER_API_CASES", "150"))
 
 _SERVER = """

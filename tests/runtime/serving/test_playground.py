@@ -24,6 +24,8 @@ from .playground_page import Keys, Page, axe, chromium, driven, held
 from .test_thinking import CHANNELS, ON_CHANNELS, TAGS
 from .test_thinking import WRITTEN as THOUGHT_AND_SAID
 
+pytestmark = pytest.mark.slow  # it drives a browser
+
 #: Slow enough to be replayed.
 STEADY = BranchScript.answering("42", seconds=2.5, tokens=250)
 #: Seconds of a race that is to be ended by a person, however long that takes.

@@ -32,6 +32,8 @@ from frontrunner.runtime.serving.vllm_plugin.server_settings import (
 from .conftest import FORCED
 from .test_asgi import listening
 
+pytestmark = pytest.mark.slow  # it starts processes of its own
+
 MODEL = Path(server_settings.__file__).parents[2] / "demo" / "model" / "target"
 FACTS = EngineFacts("demo", str(MODEL), ("other",), max_requests=64, context_tokens=1024)
 ARGS = Namespace(host=None, api_key=None, default_chat_template_kwargs=None)

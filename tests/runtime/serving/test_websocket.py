@@ -24,6 +24,8 @@ from frontrunner.runtime.serving.runs.run import RUNS
 from .conftest import ENDLESS, Serve, Served
 from .sockets import TERMINAL, Client, Event, dial
 
+pytestmark = pytest.mark.slow  # it waits in real time
+
 #: Long enough for a test to come in between, and then it ends by itself.
 SLOW = BranchScript.answering("42", seconds=0.3, tokens=60)
 

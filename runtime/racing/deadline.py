@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from ..engines.loop_clock import loop_time
 from ..engines.timed_event import TimedEvent
+from .call_crowd import CallCrowd
 
 #: How often the call time is worked out anew while it draws near, in seconds.
 _CALL_TIME_STEP = 0.02
@@ -33,6 +34,7 @@ class Deadline:
         self._shortened = TimedEvent()
         self._called_at: float | None = None
         self._needed = 0.0  # seconds, from then on
+        self._crowd: tuple[CallCrowd, int, float] | None = None  # with branches, and seconds in all
 
     @property
     def at(self) -> float:
@@ -62,19 +64,42 @@ class Deadline:
         """
         if deadline >= self._deadline:
             return False
+        if self._crowd is not None:
+            crowd, branches, _ = self._crowd
+            crowd.leave(self._deadline, branches)
+            crowd.enter(deadline, branches)
         self._deadline = deadline
         self._shortened.set()
         self._shortened = TimedEvent()
         return True
 
+    def join(self, crowd: CallCrowd, branches: int, seconds: float) -> None:
+        """A race of so many branches, which has so many seconds in all, runs until then, and is
+        called earlier by what others need at about the same moment. ``quit`` must follow."""
+        self._crowd = crowd, branches, seconds
+        crowd.enter(self._deadline, branches)
+
+    def quit(self) -> None:
+        """It is over."""
+        if self._crowd is not None:
+            crowd, branches, _ = self._crowd
+            self._crowd = None
+            crowd.leave(self._deadline, branches)
+
+    def _others(self) -> float:
+        if self._crowd is None:
+            return 0.0
+        crowd, branches, seconds = self._crowd
+        return crowd.seconds(self._deadline, branches, seconds)
+
     async def wait_for_call_time(self, reserve: Callable[[], float]) -> float:
-        """Wait until only ``reserve`` seconds are left. The reserve follows the engine's load, so
-        the call time is worked out anew on the way.
+        """Wait until only ``reserve`` seconds are left, and what others need who are called at
+        about the same moment. Both follow the load, so the call time is worked out anew on the way.
 
         Returns:
             Seconds that are left.
         """
-        while (left := self._deadline - reserve() - loop_time()) > 0:
+        while (left := self._deadline - reserve() - self._others() - loop_time()) > 0:
             await self._pause(min(left, max(_CALL_TIME_STEP, left / 2)))
         return self._deadline - loop_time()
 

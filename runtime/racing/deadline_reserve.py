@@ -7,12 +7,13 @@ learned from past rounds corrects what they leave out. So it is with the way bac
 end at one moment, or the event loop is busy, it takes longer than the margin set aside for it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 
 import anyio
 
 from ..engines.protocol import EngineInfo, EngineLoad
+from .call_crowd import CallCrowd
 
 #: What the reserve is over the rounds seen: they vary.
 HEADROOM = 1.2
@@ -48,6 +49,8 @@ class DeadlineReserve:
     return_seconds: float = 0.0  # that handing back took, a high estimate
     lag: float = 0.0  # seconds that the event loop ran late what was due, a high estimate
     lag_at: float = 0.0  # when that was (anyio clock, seconds)
+    crowd: CallCrowd = field(default_factory=CallCrowd)
+    """Who else is called at about the same moment."""
 
     @property
     def margin(self) -> float:

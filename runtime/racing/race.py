@@ -185,6 +185,8 @@ class Race:
         return result
 
     async def _run_in(self, host: TaskHost) -> Result:
+        crowd, spec = self._services.reserve.crowd, self._spec
+        self._deadline.join(crowd, spec.max_branches, spec.time_limit)
         try:
             self._tasks.open(host)
             self._core.watched = self._events.watched
@@ -198,6 +200,7 @@ class Race:
             # Only a race cut short from outside still has requests here.
             await self._abort_all()
             self._tasks.cancel()
+            self._deadline.quit()
             left = self._deadline.at - self._clock()
             await self._tasks.wait_for_end(min(_LEAVING, max(_LEAST_LEAVING, left / 2)))
             self._incoming.close()

@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 import pytest
 from aiohttp import web
+from jinja2 import TemplateError
 from tests.backends import virtual_asyncio
 from tests.runtime.engines.fake_endpoint import FakeEndpoint, _event
 
@@ -40,12 +41,16 @@ class Endpoint(FakeEndpoint):
     async def _tokenize(self, request: web.Request) -> web.Response:
         body = await request.json()
         if "messages" in body:
-            text = self.tokenizer.apply_chat_template(
-                body["messages"],
-                tools=body.get("tools"),
-                tokenize=False,
-                add_generation_prompt=True,
-            )
+            try:
+                text = self.tokenizer.apply_chat_template(
+                    body["messages"],
+                    tools=body.get("tools"),
+                    tokenize=False,
+                    add_generation_prompt=True,
+                )
+            except TemplateError as error:  # as vLLM's server answers it
+                said = {"error": {"message": f"chat template: {error}"}}
+                return web.json_response(said, status=400)
         else:
             text = body["prompt"]
         special = body.get("add_special_tokens", False)

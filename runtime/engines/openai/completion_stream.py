@@ -46,12 +46,21 @@ _CHARS_PER_TOKEN, _TEXT_ROOM = 64, 2**14
 _MISCOUNT = 16
 
 
-def rest_seconds(left: float) -> float:
-    """How long a stream may be left alone whose pieces nobody waits for.
+def tokens_at_once(request: Generation, sink: TokenSink, token_seconds: float | None) -> int:
+    """Tokens in a piece of a stream: one where each is waited for, or counts when the time is up;
+    else as many as come while it may be left alone.
 
     Args:
-        left: seconds until the deadline.
+        token_seconds: for one token of one branch; None: it is not known.
     """
+    left = request.deadline - anyio.current_time()
+    if sink.immediate or request.forced or token_seconds is None or left <= 0:
+        return 1
+    return max(1, int(_rest_seconds(left) / token_seconds))
+
+
+def _rest_seconds(left: float) -> float:
+    """How long a stream may be left alone, so many seconds before the deadline."""
     return min(_MOST_REST, _REST_SHARE * left)
 
 
@@ -73,6 +82,7 @@ class LiveRequest:
     slots: RequestSlots
     aborted: bool = False
     holds_slot: bool = False
+    tokens_at_once: int = 1  # in a piece of its stream, if the server can do that
     response: aiohttp.ClientResponse | None = None
     scope: anyio.CancelScope | None = None  # around what it waits for
 
@@ -197,7 +207,7 @@ class DeltaStream:
         since what has not been read by then is not in it."""
         took = time.monotonic() - self._began
         left = self._deadline - anyio.current_time()
-        seconds = min(rest_seconds(left), _REST_SHARE * took)
+        seconds = min(_rest_seconds(left), _REST_SHARE * took)
         connection = self._response.connection
         protocol = connection.protocol if connection is not None else None
         if protocol is None or not protocol.connected:

@@ -25,7 +25,7 @@ an effect for certain on vLLM only. A request's priority is sent where the serve
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -50,7 +50,7 @@ from ..protocol import (
     ToolTurn,
 )
 from ..reasoning_parsers import reasoning_marks
-from .completion_stream import DeltaStream, Heard, LiveRequest, rest_seconds
+from .completion_stream import DeltaStream, Heard, LiveRequest, tokens_at_once
 from .discovery import EndpointInfo, discover
 from .http import NOT_TAKEN, EndpointClient, Refused
 from .prompt_ends import PromptEnds
@@ -58,6 +58,8 @@ from .prompts import EndpointPrompts, tokenize
 from .request_slots import RequestSlots
 from .tokens import Asked, LocalTokenizer, RemoteTokenizer
 from .wire import BadAnswer, Capabilities, Delta, read_scored
+
+T = TypeVar("T")
 
 #: Seconds for the questions of the start.
 _START_LIMIT = 60.0
@@ -158,9 +160,7 @@ class OpenAIEngine:
 
     @property
     def info(self) -> EngineInfo:
-        if self._info is None:
-            raise EngineClosed("the remote engine is not running")
-        return self._info
+        return _running(self._info)
 
     @property
     def failure(self) -> EngineError | None:
@@ -244,8 +244,8 @@ class OpenAIEngine:
         with self._request(request) as live:
 
             async def read() -> FinishReason:
-                at_once = 1 if sink.immediate or request.forced else self._tokens_at_once(request)
-                stream = await self._open(request, live, at_once)
+                live.tokens_at_once = tokens_at_once(request, sink, self._tokens.seconds)
+                stream = await self._open(request, live)
                 finish = await stream.put_into(sink, request.sampling.logprobs)
                 await _end(stream)
                 return finish
@@ -332,29 +332,20 @@ class OpenAIEngine:
             if self._live.get(request.request_id) is live:
                 del self._live[request.request_id]
 
-    def _tokens_at_once(self, request: Generation) -> int:
-        """Tokens in a piece of a stream whose pieces nobody waits for: as many as come while one
-        may be left alone."""
-        token, left = self._tokens.seconds, request.deadline - anyio.current_time()
-        return max(1, int(rest_seconds(left) / token)) if token and left > 0 else 1
-
-    async def _open(self, request: Generation, live: LiveRequest, at_once: int = 1) -> DeltaStream:
+    async def _open(self, request: Generation, live: LiveRequest) -> DeltaStream:
         client, found = self._client, self._started
         assert client is not None
-        path, body = await self._prompts.question(request)
-        if found.abilities.vllm and at_once > 1:
-            # An event costs the server as much as it costs us; the last tokens come at once.
-            body["stream_interval"] = at_once
+        path, body = await self._prompts.question(request, live.tokens_at_once)
         await self._slots.acquire(request.priority)
         live.holds_slot = True
         headers = {"X-Request-Id": request.request_id}
         if self._settings.session_header:
             headers[self._settings.session_header] = request.race or request.request_id
         live.response = await client.open(path, body, headers, until=request.deadline)
-        exact = found.abilities.token_ids
         # What follows a forcing suffix is reply, whatever the endpoint's parser takes it for.
         marks = None if request.forced else self._ends.marks()
         heard = Heard(self._took, client.breaker, client.redact)
+        exact = found.abilities.token_ids
         return DeltaStream(live.response, request, heard, token_ids=exact, marks=marks)
 
     async def _scored(self, request: Generation, live: LiveRequest, *, repeat: bool) -> ScoredChunk:
@@ -372,15 +363,22 @@ class OpenAIEngine:
 
     @property
     def _prompts(self) -> EndpointPrompts:
-        if self._endpoint_prompts is None:
-            raise EngineClosed("the remote engine is not running")
-        return self._endpoint_prompts
+        return _running(self._endpoint_prompts)
 
     @property
     def _started(self) -> EndpointInfo:
-        if self._found is None:
-            raise EngineClosed("the remote engine is not running")
-        return self._found
+        return _running(self._found)
+
+
+def _running(part: T | None) -> T:
+    """What there is while the engine runs.
+
+    Raises:
+        EngineClosed: it does not.
+    """
+    if part is None:
+        raise EngineClosed("the remote engine is not running")
+    return part
 
 
 async def _run_out(engine: OpenAIEngine, request: Generation) -> None:

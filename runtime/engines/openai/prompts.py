@@ -126,12 +126,24 @@ class EndpointPrompts:
 
     # ── sent ──────────────────────────────────────────────────────────────────────────────────
 
-    async def question(self, request: Generation) -> tuple[str, dict[str, Any]]:
+    async def question(
+        self, request: Generation, tokens_at_once: int = 1
+    ) -> tuple[str, dict[str, Any]]:
         """The path and the body of a request.
+
+        Args:
+            tokens_at_once: that a piece of its stream may hold.
 
         Raises:
             EngineError: the endpoint cannot take its prompt.
         """
+        path, body = await self._question(request)
+        if self._found.abilities.vllm and tokens_at_once > 1:
+            # A piece costs the server, and us, as much as many tokens. The last ones come at once.
+            body["stream_interval"] = tokens_at_once
+        return path, body
+
+    async def _question(self, request: Generation) -> tuple[str, dict[str, Any]]:
         abilities, model = self._found.abilities, self._found.model
         parts = read_parts(request.prompt)
         if abilities.token_ids:

@@ -21,6 +21,7 @@ from ..chat_template import (
 )
 from ..lost_text import check_spelling
 from ..protocol import ChatSupport, Message, ToolTurn
+from .http import Refused
 from .placeholder_ids import Conversation, Part, RawText, Results, conversation_json
 
 #: Tokens of texts and conversations that are remembered.
@@ -274,8 +275,9 @@ async def remote_support(tokenizer: RemoteTokenizer, arguments: Mapping[str, Any
         try:
             asked = conversation_json(messages, tools, arguments)
             return await tokenizer.ids([Conversation(asked)])
-        except TemplateRefused as error:
-            if messages is PROBE and tools is None and "template" not in str(error).lower():
+        except (TemplateRefused, Refused) as error:  # the latter where a template fails the server
+            told = isinstance(error, TemplateRefused) and "template" in str(error).lower()
+            if messages is PROBE and tools is None and not told:
                 raise
             return None
 

@@ -238,5 +238,5 @@ def test_races_are_held_up_by_no_full_garbage_collection(run_cli: RunCli) -> Non
         return Runtime(Watching(script), settings)
 
     assert run_cli("solve", "q", "--json", make_runtime=make).status == 0
-    assert (700, 3, 3500) in meanwhile
+    assert {thresholds[1] for thresholds in meanwhile} == {3}  # see test_collector.py
     assert gc.get_threshold() == before

@@ -160,7 +160,7 @@ async def run() -> None:
     async with Runtime.from_config(settings_of(args)) as runtime:
         for number, (question, gold) in enumerate(questions):
             checked = await runtime._races.maker.check(  # pyright: ignore[reportPrivateUsage]
-                question, {"branches": args.branches}
+                question, {"branches": args.branches}, anyio.current_time()
             )
             asking = Asking(runtime, replace(checked.spec, seed=args.seed), number)
             right = asking.spelled(gold)

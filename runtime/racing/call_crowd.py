@@ -11,7 +11,8 @@ from math import isfinite
 from typing import Final
 
 #: Microseconds of the event loop that a race takes from its call to its result, and each of its
-#: branches beside: whole numbers, which add up to nothing again.
+#: branches beside: whole numbers, which add up to nothing again. Chosen so that none is late of a
+#: hundred races with one deadline (`tests/benchmarks/cpu_per_token.py timed`).
 _RACE, _BRANCH = 1000, 130
 #: Deadlines that are no further apart (seconds) count as one moment.
 _MOMENT: Final = 0.05

@@ -197,10 +197,10 @@ class Race:
             await self._decided.wait_until(inf)
             await self._abort_all()
         finally:
+            self._deadline.quit()
             # Only a race cut short from outside still has requests here.
             await self._abort_all()
             self._tasks.cancel()
-            self._deadline.quit()
             left = self._deadline.at - self._clock()
             await self._tasks.wait_for_end(min(_LEAVING, max(_LEAST_LEAVING, left / 2)))
             self._incoming.close()

@@ -8,7 +8,7 @@ from typing import Final
 from ...runtime import Runtime
 
 #: Branches that full collections are as frequent for as Python has it; for twice as many they are
-#: half as frequent. A full collection takes about 0.1 ms a branch that runs.
+#: half as frequent, and take twice as long.
 _BRANCHES: Final = 32
 #: How much rarer they become at most.
 _RAREST: Final = 100

@@ -12,7 +12,8 @@ ones, set ``weight`` to ``none`` and choose ``max_flip_risk`` on recorded races.
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
 from functools import cache
-from typing import Any
+from math import inf
+from typing import Any, Final
 
 from frontrunner._suggestions import did_you_mean
 
@@ -54,6 +55,7 @@ from .weights import (
     WEIGHT_NAMES,
     ArrivalWeights,
     ConfidenceWeights,
+    LikelihoodWeights,
     OneEach,
     RewardWeights,
     Weighed,
@@ -62,7 +64,11 @@ from .weights import (
 )
 
 _RULE_PARAMETERS = frozenset[str]().union(*(rule_parameters(name) for name in STOP_NAMES))
-_CONFIDENCE_PARAMETERS = frozenset({"logprobs", "group"})
+#: Parameters that belong to a weight.
+_WEIGHT_PARAMETERS: Final = {
+    "confidence": frozenset({"logprobs", "group"}),
+    "likelihood": frozenset({"sharpness"}),
+}
 
 
 @cache
@@ -75,8 +81,8 @@ def _fields(cls: type[Any]) -> tuple[Field[Any], ...]:
 class Majority:
     """Majority vote.
 
-    Any stop rule goes with any weight, but for ``certified`` with confidences and with weights of a
-    user's own, which have no bound that a certificate could rest on. ``strategies.stop_rules``
+    Any stop rule goes with any weight, but for ``certified``, whose certificate rests on weights of
+    a known bound: it goes with ``none`` and ``reward``. ``strategies.stop_rules``
     describes the rules with their sources, ``strategies.weights`` the weights.
 
     Args:
@@ -88,10 +94,10 @@ class Majority:
             it is given by its own name, and its parameters beside these.
         weight: what a vote weighs: ``none`` (one each), ``arrival`` (the earlier the more),
             ``reward`` (the reward model's score; a vote counts once its score is in),
-            ``confidence`` (DeepConf's), or ``auto`` (default):
-            ``arrival`` with ``flip_risk``, and ``none`` with the other rules, which were published
-            for votes that are counted; or a weight of a user's own, an object with the method
-            ``weight``, given by its name as a stop rule is.
+            ``confidence`` (DeepConf's), ``likelihood`` (how likely the model found the branch's
+            tokens), or ``auto`` (default): ``arrival`` with ``flip_risk``, and ``none`` with the
+            other rules, which were published for votes that are counted; or a weight of a user's
+            own, an object with the method ``weight``, given by its name as a stop rule is.
         min_votes: finished votes needed before any rule but a clinch may stop the race. The first
             finisher alone is a hasty one: stopping on it loses 2 to 4 points.
         max_flip_risk: of ``flip_risk``: probability in [0, 1) of a changed leader that is still
@@ -104,6 +110,8 @@ class Majority:
         beta, alternative: of ``sprt``: see ``stop_rules.Sprt``.
         logprobs, group: of ``weight="confidence"``: k of the top-k log probabilities, and tokens a
             group.
+        sharpness: of ``weight="likelihood"``, above 0: a vote weighs e to ``sharpness`` times the
+            mean log probability of its branch's tokens.
         force_answers: whether branches without an answer are forced to give one at the call time,
             if no answer leads by then.
 
@@ -126,6 +134,7 @@ class Majority:
     alternative: float = 0.5001
     logprobs: int = 20
     group: int = 2048
+    sharpness: float = 10.0
     force_answers: bool = True
     _rule: StopRule = field(init=False, repr=False, compare=False)
     _weights: Weights = field(init=False, repr=False, compare=False)
@@ -148,6 +157,8 @@ class Majority:
                 "stop=certified needs weights that depend on their own branch only and have a "
                 "bound: weight none or reward"
             )
+        if not 0.0 < self.sharpness < inf:
+            raise ValueError("sharpness must be above 0")
         given = {f.name: getattr(self, f.name) for f in _fields(type(self)) if f.init}
         idle = self.idle_parameters(given)
         for f in _fields(type(self)):
@@ -165,6 +176,8 @@ class Majority:
                 self._weights = RewardWeights()
             case "confidence":
                 self._weights = ConfidenceWeights(self.logprobs, self.group)
+            case "likelihood":
+                self._weights = LikelihoodWeights(self.sharpness)
             case own:
                 self._weights = OwnWeights(own)
         self._closing = Closing(self.force_answers)
@@ -232,8 +245,9 @@ class Majority:
             idle = _RULE_PARAMETERS | (parameters.keys() - defaults.keys())
         elif not isinstance(stop, str):
             idle = _RULE_PARAMETERS
-        if weight != "confidence":
-            idle |= _CONFIDENCE_PARAMETERS
+        for name, belonging in _WEIGHT_PARAMETERS.items():
+            if weight != name:
+                idle |= belonging
         return idle - own
 
     @property

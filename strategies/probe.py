@@ -80,6 +80,8 @@ class Probing:
         max_flip_risk: probability in [0, 1) of a changed leader that is still acceptable.
         force_answers: whether branches without an answer are forced to give one at the call time,
             if no answer leads by then.
+        likelihoods: whether the engine is asked for the tokens' log probabilities. Nothing here
+            rests on them; a trace of the race holds them, for replays of ``weight=likelihood``.
 
     Raises:
         ValueError: for parameters out of range.
@@ -98,6 +100,7 @@ class Probing:
     max_flip_risk: float = 0.2
     agreement: float = 0.5
     force_answers: bool = True
+    likelihoods: bool = False
     _closing: Closing = field(init=False, repr=False)
     _asked: dict[int, int] = field(default_factory=dict[int, int], init=False, repr=False)
     """Last checkpoint, in multiples of ``every`` tokens, at which a branch was probed."""
@@ -124,7 +127,7 @@ class Probing:
 
     @property
     def needs(self) -> Needs:
-        return Needs(progress=True)
+        return Needs(progress=True, likelihoods=self.likelihoods)
 
     def start(self, view: RaceView) -> Sequence[Command]:
         return [Launch(self.branches)]

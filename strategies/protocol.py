@@ -119,8 +119,9 @@ class BranchView(Protocol):
 
     @property
     def confidences(self) -> Sequence[float]:
-        """(num_tokens,) DeepConf's token confidence, the negative mean of the top-k log
-        probabilities; empty unless ``Needs.logprobs`` asks for them."""
+        """(num_tokens,) what ``Needs`` asks for of each token: with ``logprobs`` DeepConf's
+        confidence, the negative mean of the top-k log probabilities; with ``likelihoods`` the
+        token's own log probability. Empty with neither."""
         ...
 
 
@@ -148,6 +149,9 @@ class Needs:
     which have replied, did so best. So much time as it takes is kept before the deadline."""
     logprobs: int = 0
     """k of the top-k log probabilities behind ``BranchView.confidences``."""
+    likelihoods: bool = False
+    """The tokens' own log probabilities in ``BranchView.confidences``, instead of what
+    ``logprobs`` says. They are the model's, at temperature 1, whatever the sampling."""
     continues: bool = False
     """Branches that go on from tokens that are there already: forks and extensions."""
 

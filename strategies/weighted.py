@@ -2,7 +2,7 @@
 
 Weighted best-of-N (Li et al., arXiv 2206.02336): the answer whose branches have the largest sum of
 rewards. With ``weight="confidence"`` the offline vote of DeepConf (arXiv 2508.15260), without its
-filter.
+filter; with ``weight="likelihood"`` that of CISC (arXiv 2502.06233).
 """
 
 from dataclasses import dataclass, field

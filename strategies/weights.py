@@ -1,4 +1,5 @@
-"""What a vote weighs: one, by when it came, the branch's reward, or its confidence.
+"""What a vote weighs: one, by when it came, the branch's reward, its confidence, or how likely
+the model found it.
 
 Weights are used relative to each other: they are divided by their mean over the votes that are
 in, so that n votes weigh n, a further vote is expected to weigh 1, and the stop rules, which are
@@ -6,19 +7,21 @@ made for counts, apply as they are. A vote whose weight could not be had weighs 
 Forced answers are not weighed: they only break ties.
 """
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import ceil, fsum
+from math import ceil, exp, fsum
 from typing import Any, Final, Literal, Protocol, get_args
 
 from .certificates import Released
 from .group_confidence import GroupConfidence
+from .likelihood import mean_logprob
 from .protocol import BranchStatus, BranchView, Command, Needs, RaceView, Score
 from .stop_rules import two_best
 from .votes import Tally, tally
 
-WeightName = Literal["auto", "none", "arrival", "reward", "confidence"]
+WeightName = Literal["auto", "none", "arrival", "reward", "confidence", "likelihood"]
 WEIGHT_NAMES: Final[tuple[WeightName, ...]] = get_args(WeightName)
 
 
@@ -261,20 +264,18 @@ class RewardWeights:
         return max(0.0, branch.score)
 
 
-class ConfidenceWeights:
-    """``confidence``: DeepConf's lowest group confidence of the branch (``group_confidence``).
-
-    Args:
-        logprobs: k of the top-k log probabilities; published 20.
-        group: tokens a group; published 2048. Shorter branches are one group.
-    """
+class TokenWeights(ABC):
+    """Weights that ``BranchView.confidences`` give: each branch's is worked out once."""
 
     pending: Collection[int] = ()
 
-    def __init__(self, logprobs: int, group: int) -> None:
-        self.needs = Needs(logprobs=logprobs)
-        self._group = group
+    def __init__(self, needs: Needs) -> None:
+        self.needs = needs
         self._known: dict[int, float | None] = {}
+
+    @abstractmethod
+    def _measure(self, branch: BranchView) -> float | None:
+        """What the vote of a finished branch weighs; None: that is not known."""
 
     def ask(self, branch: BranchView) -> list[Command]:
         return []
@@ -289,14 +290,53 @@ class ConfidenceWeights:
         return _answers(view, voters(view))
 
     def released(self, view: RaceView) -> list[Released]:
-        raise NotImplementedError("confidences have no bound, so they can prove nothing")
+        raise NotImplementedError("these weights are not certified")
 
     def _weight(self, branch: BranchView) -> float | None:
         if branch.index not in self._known:
-            group = GroupConfidence(self._group)
-            group.take(branch.confidences)
-            self._known[branch.index] = group.score
+            self._known[branch.index] = self._measure(branch)
         return self._known[branch.index]
+
+
+class ConfidenceWeights(TokenWeights):
+    """``confidence``: DeepConf's lowest group confidence of the branch (``group_confidence``).
+
+    Args:
+        logprobs: k of the top-k log probabilities; published 20.
+        group: tokens a group; published 2048. Shorter branches are one group.
+    """
+
+    def __init__(self, logprobs: int, group: int) -> None:
+        super().__init__(Needs(logprobs=logprobs))
+        self._group = group
+
+    def _measure(self, branch: BranchView) -> float | None:
+        group = GroupConfidence(self._group)
+        group.take(branch.confidences)
+        return group.score
+
+
+class LikelihoodWeights(TokenWeights):
+    """``likelihood``: e to ``sharpness`` times the mean log probability of the branch's tokens, by
+    the model itself at temperature 1: CISC's vote by response probability (arXiv 2502.06233, whose
+    temperature is 1 / ``sharpness``).
+
+    A branch that was drawn against the odds, a slip at some token, is less often right: of two
+    branches of one question, one right and one wrong, the likelier is the right one in 66 of 100
+    cases (Qwen2.5-0.5B on GSM8K) and 80 of 100 (the demo's model).
+
+    Args:
+        sharpness: above 0; at 10 a branch weighs a third of one whose tokens are 0.11 nats likelier
+            on average. Near 0 votes are counted; very high the likeliest branch decides alone.
+    """
+
+    def __init__(self, sharpness: float) -> None:
+        super().__init__(Needs(likelihoods=True))
+        self._sharpness = sharpness
+
+    def _measure(self, branch: BranchView) -> float | None:
+        mean = mean_logprob(branch.confidences)
+        return None if mean is None else exp(self._sharpness * mean)
 
 
 #: What is built in, but for ``auto``, which is one of them.
@@ -305,6 +345,7 @@ WEIGHTS: Final[Mapping[str, type[Weights]]] = {
     "arrival": ArrivalWeights,
     "reward": RewardWeights,
     "confidence": ConfidenceWeights,
+    "likelihood": LikelihoodWeights,
 }
 
 

@@ -309,5 +309,5 @@ class ToolEngine:
             f"[{call.name}] {result.replace(MARK, ' ')}"
             for call, result in zip(calls, results, strict=True)
         )
-        confidences = (branch.confidence,) * len(ids) if branch.request.sampling.logprobs else ()
+        confidences = (branch.confidence,) * len(ids) if branch.request.sampling.measured else ()
         return Chunk(f"\n{shown}\n{MARK}", ids, confidences=confidences)

@@ -45,8 +45,14 @@ class Sampling:
     top_k: int = 0  # 0: all
     stop: tuple[str, ...] = ()  # strings; kept in the text
     logprobs: int = 0  # k of the top-k log probabilities behind ``Chunk.confidences``; 0: none
+    likelihoods: bool = False  # whether ``Chunk.confidences`` are the tokens' own instead
     special_tokens: bool = False  # whether they are kept in the text, as far as the engine can
     thinking_tokens: int | None = None  # at most; None: any number
+
+    @property
+    def measured(self) -> bool:
+        """Whether ``Chunk.confidences`` are asked for."""
+        return self.likelihoods or bool(self.logprobs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,8 @@ class Chunk:
     finish: FinishReason | None = None  # set on the last chunk only
     confidences: tuple[float, ...] = ()
     """(num_tokens,) negative mean of each token's top-k log probabilities (DeepConf,
-    arXiv 2508.15260); empty unless ``Sampling.logprobs`` asked for them."""
+    arXiv 2508.15260) if ``Sampling.logprobs`` asked for them, each token's own log probability if
+    ``Sampling.likelihoods`` did; else empty."""
 
 
 @dataclass(frozen=True, slots=True)

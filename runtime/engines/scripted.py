@@ -28,6 +28,7 @@ from .protocol import (
     FinishReason,
     Generation,
     Message,
+    Sampling,
     TokenSink,
     ToolTurn,
 )
@@ -60,7 +61,7 @@ class BranchScript:
 
     After its pieces it ends with ``finish``; with ``error`` it raises that instead; with
     ``stall`` it never ends. ``ignores_abort`` keeps it emitting after an abort, as an engine does
-    that has tokens under way.
+    that has tokens under way. ``logprob`` is the log probability of each of its tokens.
     """
 
     pieces: tuple[Piece, ...] = ()
@@ -68,6 +69,13 @@ class BranchScript:
     error: str | None = None
     stall: bool = False
     ignores_abort: bool = False
+    logprob: float = -0.5
+
+    def measured(self, sampling: Sampling, tokens: int) -> tuple[float, ...]:
+        """What a request is told of so many tokens: ``Chunk.confidences``."""
+        if not sampling.measured:
+            return ()
+        return (self.logprob if sampling.likelihoods else 1.0,) * tokens
 
     @classmethod
     def answering(
@@ -77,12 +85,13 @@ class BranchScript:
         seconds: float,
         tokens: int = 10,
         closing: str = "\\boxed{{{answer}}}",
+        logprob: float = -0.5,
     ) -> "BranchScript":
         """A branch of ``tokens`` evenly spaced tokens that ends with ``answer`` in a box."""
         step = seconds / tokens
         last = closing.format(answer=answer) if answer is not None else "I do not know."
         words = [Piece(step, f"step{i} ") for i in range(tokens - 1)]
-        return cls((*words, Piece(step, last)))
+        return cls((*words, Piece(step, last)), logprob=logprob)
 
 
 @dataclass(slots=True)
@@ -224,7 +233,7 @@ class ScriptedEngine:
                 if last and emitted == request.max_tokens and tokens == piece.tokens:
                     finish = script.finish
                 ids = tuple(range(emitted - tokens, emitted))
-                confidences = (1.0,) * tokens if request.sampling.logprobs else ()
+                confidences = script.measured(request.sampling, tokens)
                 yield Chunk(piece.text, ids, finish, confidences)
                 if finish is not None:
                     return
@@ -401,7 +410,7 @@ class _Written:
         self._began, self._now = began, now
         self._place = 0  # pieces that were put
         self._room = request.max_tokens  # tokens that it may still write
-        self._logprobs = bool(request.sampling.logprobs)
+        self._sampling = request.sampling
         self._last = self._last_place()
         self.finish: FinishReason | None = None
 
@@ -440,7 +449,7 @@ class _Written:
             ids[-1] = self._cut(ids[-1], self._room - tokens)
             tokens += len(ids[-1])
         self._room -= tokens
-        self._sink.put_all(texts, ids, (1.0,) * tokens if self._logprobs else ())
+        self._sink.put_all(texts, ids, timeline.script.measured(self._sampling, tokens))
 
     def _due_by(self, now: float) -> int:
         """The first piece that is to come after ``now``."""

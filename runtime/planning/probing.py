@@ -66,7 +66,7 @@ class Prober:
 
     def __init__(self, engine: Engine, sampling: Sampling, forcing: Forcing) -> None:
         self._engine = engine
-        self._sampling = replace(sampling, logprobs=0)
+        self._sampling = replace(sampling, logprobs=0, likelihoods=False)
         self._forcing = forcing
         self._numbers = count()
         self._most_held = 0

@@ -7,6 +7,7 @@ from itertools import chain
 
 import anyio
 
+from frontrunner.strategies.likelihood import mean_logprob
 from frontrunner.strategies.protocol import BranchStatus
 
 from ..result import BranchReport
@@ -289,7 +290,11 @@ class Branch(CoreBranch):
     def tokens_generated(self) -> int:
         return self.tokens - self.inherited_tokens + self.forced_tokens
 
-    def report(self, now: float) -> BranchReport:
+    def report(self, now: float, *, likelihoods: bool = False) -> BranchReport:
+        """
+        Args:
+            likelihoods: whether ``confidences`` are its tokens' log probabilities.
+        """
         return BranchReport(
             index=self.index,
             status=self.status,
@@ -307,4 +312,5 @@ class Branch(CoreBranch):
             probe_tokens=self.probe_tokens,
             truncated=self.truncated,
             forced_at=len(self.text) if self.forced_text else None,
+            logprob=mean_logprob(self.confidences) if likelihoods else None,
         )

@@ -24,6 +24,7 @@ def summarise(
     """The result of a race that was decided."""
     now = loop_time()
     shown, text = _shown(decision, branches)
+    likelihoods = spec.sampling.likelihoods
     result = Result(
         race_id=spec.race_id,
         answer=decision.answer,
@@ -34,7 +35,7 @@ def summarise(
         deadline=spec.time_limit,
         votes=by_votes(votes.finished),
         forced_votes=by_votes(votes.forced),
-        branches=tuple(b.report(now) for b in branches.values()),
+        branches=tuple(b.report(now, likelihoods=likelihoods) for b in branches.values()),
         prompt_tokens=len(spec.prompt),
         tokens_generated=sum(
             b.tokens - b.inherited_tokens + b.forced_tokens + b.probe_tokens

@@ -12,7 +12,7 @@ from frontrunner.strategies.best_of_n import BestOfN
 from frontrunner.strategies.best_reply import BestReply
 from frontrunner.strategies.first_reply import FirstReply
 from frontrunner.strategies.lengths import LengthModel
-from frontrunner.strategies.protocol import Strategy, needs_of
+from frontrunner.strategies.protocol import Needs, Strategy, needs_of
 from frontrunner.strategies.registry import create_strategy, merge_parameters
 
 from ..agents.race_calls import Start
@@ -156,7 +156,7 @@ class RaceFactory:
             prompt=prompt,
             began=began,
             deadline=began + seconds,
-            sampling=_sampling(drawn, asked.stop, needs.logprobs),
+            sampling=_sampling(drawn, asked.stop, needs),
             max_tokens=min(self._room(prompt, forcing), drawn.max_tokens),
             max_branches=wanted,
             forcing=forcing,
@@ -417,10 +417,17 @@ def _suffix(settings: Settings, answers: Extractor, kind: str) -> str:
     return answers.suffix or ""
 
 
-def _sampling(drawn: SamplingSettings, stop: Sequence[str], logprobs: int) -> Sampling:
+def _sampling(drawn: SamplingSettings, stop: Sequence[str], needs: Needs) -> Sampling:
     """How tokens are drawn; ``stop`` ends a branch as well."""
     stops = (*drawn.stop, *stop)
-    return Sampling(drawn.temperature, drawn.top_p, drawn.top_k, stops, logprobs)
+    return Sampling(
+        drawn.temperature,
+        drawn.top_p,
+        drawn.top_k,
+        stops,
+        logprobs=needs.logprobs,
+        likelihoods=needs.likelihoods,
+    )
 
 
 def _make_strategy(name: str, parameters: Mapping[str, Any]) -> Strategy:

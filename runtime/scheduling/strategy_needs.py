@@ -48,9 +48,9 @@ def checked_needs(
             f"a token, not {needs.logprobs}",
             "parameters.logprobs",
         )
-    if needs.logprobs and not engine.logprobs:
+    if (needs.logprobs or needs.likelihoods) and not engine.logprobs:
         raise BadRequest(
-            f"{name} needs log probabilities, which this engine cannot give (vLLM does not "
-            "give them reliably with speculation)"
+            f"{name} needs log probabilities, which this engine does not give, or (with "
+            "speculation) not the right ones"
         )
     return needs

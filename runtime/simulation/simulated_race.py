@@ -47,6 +47,8 @@ def check_replayable(strategy: Strategy, records: Sequence[RecordedBranch]) -> N
     missing = None
     if needs.logprobs:
         missing = "the confidences of tokens (log probabilities)"
+    elif needs.likelihoods and any(b.logprob is None and _scorable(b) for b in records):
+        missing = "the mean log probability of each branch"
     elif needs.delimiter is not None:
         missing = "the ends of steps"
     elif needs.comparisons:
@@ -269,6 +271,8 @@ class SimulatedRace:
         cut = branch.record.truncated
         (self._cut if cut else self._finished).append(branch.tokens)
         ends_as = BranchStatus.TRUNCATED if cut else BranchStatus.FINISHED
+        if self._core.needs.likelihoods and branch.record.logprob is not None:
+            branch.confidences = [branch.record.logprob] * branch.tokens
         self._perform(self._core.arrived(branch, branch.record.answer, ends_as))
 
     def _advance(self, time: float) -> None:

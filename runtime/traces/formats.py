@@ -46,6 +46,7 @@ class OwnBranch(BaseModel):
     probes: list[tuple[Tokens, str | None]] | None = None  # tokens, answer; None: not asked
     forced: tuple[Tokens, str | None] | None = None  # tokens, answer
     scores: list[tuple[Tokens, FiniteFloat | None]] = []  # tokens that it has seen, score
+    logprob: FiniteFloat | None = None  # the mean of its tokens', in nats
     error: str | None = None
     text: str | None = None
 
@@ -107,6 +108,7 @@ def _own_branch(branch: OwnBranch, earliest: int) -> RecordedBranch:
         truncated=branch.truncated or branch.status is BranchStatus.TRUNCATED,
         lost=branch.status is BranchStatus.FAILED,
         seconds=branch.seconds,
+        logprob=branch.logprob,
         text=branch.text,
     )
 

@@ -33,6 +33,8 @@ class PlainQuestion(BaseModel):
     """A reward model's, for strategies that ask for rewards."""
     seconds: list[Annotated[FiniteFloat, Field(ge=0)] | None] | None = None
     """From a branch's launch to its end."""
+    logprobs: list[FiniteFloat | None] | None = None
+    """The mean log probability of a branch's tokens, in nats, for votes weighed by likelihood."""
     truncated: list[bool] | None = None
     """Whether a branch ran into its token limit. Without it those that did not answer did."""
 
@@ -41,7 +43,7 @@ def read_plain(path: Path, content: bytes) -> Iterator[RecordedQuestion]:
     """NDJSON, a question a line; see ``PlainQuestion``."""
     for place, line in lines_of(path, content, TypeAdapter(PlainQuestion)):
         count = len(line.answers)
-        for name in ("lengths", "right", "scores", "seconds", "truncated"):
+        for name in ("lengths", "right", "scores", "seconds", "logprobs", "truncated"):
             values = getattr(line, name)
             if values is not None and len(values) != count:
                 raise TraceError(path, f"{count} answers, but {name} has {len(values)}", place)
@@ -58,6 +60,7 @@ def read_plain(path: Path, content: bytes) -> Iterator[RecordedQuestion]:
                     correct=_at(line.right, i),
                     score=_at(line.scores, i),
                     seconds=_at(line.seconds, i),
+                    logprob=_at(line.logprobs, i),
                     truncated=readable(answer) is None
                     if line.truncated is None
                     else line.truncated[i],
@@ -89,6 +92,7 @@ def plain_line(question: RecordedQuestion) -> bytes:
         "right": right if known or question.gold is None else None,
         "scores": _unless_unknown([b.score for b in branches]),
         "seconds": _unless_unknown([b.seconds for b in branches]),
+        "logprobs": _unless_unknown([b.logprob for b in branches]),
         "truncated": [b.truncated for b in branches],
     }
     return orjson.dumps({key: value for key, value in line.items() if value is not None})
@@ -139,6 +143,7 @@ def read_trajectories(path: Path, content: bytes) -> Iterator[RecordedQuestion]:
                     truncated=one.finish_reason == "length",
                     score=None if one.logprob is None else exp(min(0.0, one.logprob)),
                     text=one.text,
+                    logprob=one.logprob,
                 )
                 for one in line.trajectories
             ),

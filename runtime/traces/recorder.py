@@ -7,6 +7,7 @@ One race is one line of JSON (``trace_formats.OwnRace`` describes what is read o
      "branches": [{"branch", "status", "tokens", "seconds", "answer", "truncated", "parent",
                    "error", "times": [[tokens, seconds], …], "probes": [[tokens, answer], …],
                    "scores": [[tokens, score], …], "forced": [tokens, answer], "extended",
+                   "logprob",
                    "calls": [{"name", "arguments", "shared", "outcome", "result", "at",
                               "seconds"}, …], "text"}, …],
      "commands": [{"at", "command", "branches", …}, …],
@@ -193,6 +194,8 @@ class TraceRecorder:
             said["probes"] = [(probe.tokens, probe.answer) for probe in probes]
         if known is not None and known.scores:
             said["scores"] = known.scores
+        if report.logprob is not None:
+            said["logprob"] = report.logprob
         if calls := self._calls.get(report.index):
             said["calls"] = calls
         if report.forced:

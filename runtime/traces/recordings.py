@@ -37,6 +37,8 @@ class RecordedBranch:
     """Whether it ended by an error instead: a missing vote."""
     seconds: float | None = None
     """From its launch to its end, as recorded."""
+    logprob: float | None = None
+    """The mean log probability of its tokens, in nats; None: not recorded."""
     text: str | None = None
 
     def forced_answer(self, tokens: int) -> str | None:

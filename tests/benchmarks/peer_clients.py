@@ -190,8 +190,10 @@ async def frontrunner(name: str, args: argparse.Namespace, stack: AsyncExitStack
 
     settings = Settings.from_toml(args.config or demo_config_path())
     changed: dict[str, Any] = {"max_branches": args.max_branches}
-    if name.endswith("cross_branch"):
+    if "cross_branch" in name:
         changed["speculation"] = CrossBranchSpeculation(tokens=8)
+    weighed = {"weight": "likelihood", "stop": "flip_risk", "max_flip_risk": 0.08, "min_votes": 2}
+    parameters = weighed if name.endswith("likelihood") else None
     engine = settings.engine.model_copy(update=changed)
     if name == "Frontrunner over the server":
         engine = OpenAISettings(url=args.url, model=args.model, max_branches=args.max_branches)
@@ -200,7 +202,11 @@ async def frontrunner(name: str, args: argparse.Namespace, stack: AsyncExitStack
 
     async def ask(line: dict[str, Any]) -> tuple[str, int]:
         result = await runtime.solve(
-            line["question"], branches=line["n"], deadline=line["deadline"], seed=line["seed"]
+            line["question"],
+            branches=line["n"],
+            deadline=line["deadline"],
+            seed=line["seed"],
+            parameters=parameters,
         )
         return boxed(result.answer or ""), result.tokens_generated
 

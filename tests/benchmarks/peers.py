@@ -3,7 +3,8 @@
 One vLLM server of the CPU build with the demo's model answers all rows but the one in process,
 which has an engine of its own with the same settings, and the one with ``cross_branch``, whose
 engine also drafts tokens from the other branches and from earlier races (speculative decoding: the
-text is distributed as without it). Each row is a process of its own (``peer_clients.py``) with the
+text is distributed as without it). In the last row votes weigh by likelihood besides, with a
+threshold chosen on the select split. Each row is a process of its own (``peer_clients.py``) with the
 same prompts, sampling, and reading of answers; the peers are driven through their own API, and live
 in an environment of their own::
 
@@ -66,8 +67,9 @@ OURS = (
     "Frontrunner over the server",
     "Frontrunner in vllm serve",
     "Frontrunner in process, cross_branch",
+    "Frontrunner in process, cross_branch, likelihood",
 )
-IN_PROCESS = (OURS[0], OURS[3])
+IN_PROCESS = (OURS[0], *OURS[3:])
 PEERS = (
     "single branch",
     "n in one request",

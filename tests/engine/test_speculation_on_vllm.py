@@ -1,6 +1,7 @@
 """Speculation changes the speed and nothing else: accuracy at temperature 1.0 stays."""
 
 import statistics
+from contextlib import aclosing
 
 import anyio
 import pytest
@@ -8,6 +9,8 @@ import torch
 
 from frontrunner.runtime.config import Settings
 from frontrunner.runtime.demo.problems import Problem, problems
+from frontrunner.runtime.engines.protocol import Generation, Sampling
+from frontrunner.runtime.engines.supervised import SupervisedEngine
 from frontrunner.runtime.engines.vllm.cpu_corrections import expand_batch_to_tokens
 from frontrunner.runtime.runtime import Runtime
 
@@ -45,6 +48,31 @@ async def share_right(runtime: Runtime) -> float:
     return 100.0 * statistics.fmean(right)
 
 
+async def check_likelihoods(engine: SupervisedEngine) -> None:
+    """What is written has the likelihoods with which it is read, for as many tokens."""
+    prompt = engine.encode_chat([{"role": "user", "content": easy_problems()[0].question}])
+    written: dict[int, tuple[list[int], list[float]]] = {}
+
+    async def write(index: int) -> None:
+        ids, told = written[index] = [], []
+        sampling = Sampling(likelihoods=True)
+        request = Generation(f"write-{index}", prompt, 60, sampling, seed=index, branch=index)
+        async with aclosing(engine.generate(request)) as chunks:
+            async for chunk in chunks:
+                assert len(chunk.confidences) == len(chunk.token_ids)
+                ids.extend(chunk.token_ids)
+                told.extend(chunk.confidences)
+
+    async with anyio.create_task_group() as tasks:
+        for index in range(6):
+            tasks.start_soon(write, index)
+    for index, (ids, told) in written.items():
+        request = Generation(f"read-{index}", (*prompt, *ids), 0, Sampling())
+        async with aclosing(engine.scored(request, prompt=True)) as chunks:
+            read = [token.logprob async for chunk in chunks for token in chunk.prompt]
+        assert told == pytest.approx(read[len(prompt) :], abs=0.05)
+
+
 @pytest.fixture(scope="module")
 async def without(runtime: Runtime) -> float:
     return await share_right(runtime)
@@ -64,6 +92,9 @@ async def test_accuracy_with_speculation_equals_accuracy_without(
     async with Runtime.from_config(Settings.from_dict(data)) as runtime:
         with_speculation = await share_right(runtime)
         acceptance = runtime.load().acceptance_length
+        assert runtime.engine.info.logprobs
+        assert isinstance(runtime.engine, SupervisedEngine)
+        await check_likelihoods(runtime.engine)
     assert acceptance is not None
     assert acceptance > 1.05
     assert without > 30.0

@@ -108,6 +108,7 @@ class WatchedEngine(ScriptedEngine):
         max_branches: int = 256,
         max_context_tokens: int = 100_000,
         prefill_tokens_per_step: int = 8192,
+        logprobs: bool = False,
         raises: Callable[[Generation], BaseException | None] = lambda request: None,
     ) -> None:
         super().__init__(
@@ -115,6 +116,7 @@ class WatchedEngine(ScriptedEngine):
             max_branches=max_branches,
             max_context_tokens=max_context_tokens,
             step_seconds=STEP,
+            logprobs=logprobs,
         )
         self._prefill = prefill_tokens_per_step
         self._raises = raises

@@ -223,6 +223,25 @@ async def test_answers_that_cannot_be_asked_for_are_refused_by_name(answers: Any
         assert any(word in str(caught.value) for word in ("unit", "tolerance", "kind"))
 
 
+async def test_votes_weigh_what_their_branches_were_likely_by() -> None:
+    def drawn(answer: str, seconds: float, logprob: float) -> BranchScript:
+        return BranchScript.answering(answer, seconds=seconds, logprob=logprob)
+
+    scripts = [drawn("7", 1, -0.9), drawn("42", 2, -0.1), drawn("7", 3, -0.8)]
+    weighed = {"weight": "likelihood", "stop": "none"}
+    engine = WatchedEngine(scripts, logprobs=True)
+    async with running(engine) as runtime:
+        result = await runtime.solve("?", branches=3, parameters=weighed)
+        assert result.answer == "42"
+        assert [b.logprob for b in result.branches] == pytest.approx([-0.9, -0.1, -0.8])
+        counted = await runtime.solve("?", branches=3, parameters={**COUNTED, "stop": "none"})
+        assert counted.answer == "7"
+        assert [b.logprob for b in counted.branches] == [None] * 3
+    async with running(WatchedEngine(scripts)) as runtime:
+        with pytest.raises(BadRequest, match="log probabilities"):
+            await runtime.solve("?", branches=3, parameters=weighed)
+
+
 async def test_a_call_of_a_tool_that_was_not_offered_is_no_vote() -> None:
     def calls(name: str, seconds: float) -> BranchScript:
         return BranchScript((Piece(seconds, f'{{"name": "{name}", "arguments": {{}}}}'),))

@@ -377,6 +377,15 @@ def test_a_parameter_of_confidence_is_refused_without_it(parameter: str) -> None
         create_strategy("majority", {"weight": "reward", parameter: 7})
 
 
+def test_a_parameter_of_likelihood_is_refused_without_it() -> None:
+    assert create_strategy("majority", {"weight": "likelihood", "sharpness": 7})
+    with pytest.raises(ValueError, match="sharpness has no meaning"):
+        create_strategy("majority", {"weight": "confidence", "sharpness": 7})
+    for wrong in (0.0, -1.0, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match="sharpness"):
+            create_strategy("majority", {"weight": "likelihood", "sharpness": wrong})
+
+
 # ── weighted votes ────────────────────────────────────────────────────────────────────────────
 
 
@@ -384,11 +393,13 @@ def test_it_says_what_its_weights_need() -> None:
     assert Majority().needs == Needs()
     assert Majority(weight="reward").needs == Weighted().needs == Needs(rewards=True)
     assert Majority(weight="confidence", logprobs=5).needs == Needs(logprobs=5)
+    assert Majority(weight="likelihood").needs == Needs(likelihoods=True)
 
 
-def test_no_certificate_rests_on_confidences() -> None:
+@pytest.mark.parametrize("weight", ["confidence", "likelihood"])
+def test_no_certificate_rests_on_confidences(weight: WeightName) -> None:
     with pytest.raises(ValueError, match="bound"):
-        Majority(stop="certified", weight="confidence")
+        Majority(stop="certified", weight=weight)
 
 
 def scored(
@@ -464,6 +475,20 @@ def test_the_surer_branches_win() -> None:
     (decision,) = after_finish(strategy, view)
     assert isinstance(decision, Decide)
     assert decision.answer == "b"  # 5.5 against 1 and 2
+
+
+def test_likelier_branches_win() -> None:
+    strategy = Majority(3, stop="none", weight="likelihood")
+    view = view_of(["a", "b", "a"])
+    for index, logprobs in enumerate([[-0.5, -0.3], [-0.1, -0.1, -0.1], [-0.4]]):
+        view.branches[index].confidences = logprobs
+    (decision,) = after_finish(strategy, view)
+    assert isinstance(decision, Decide)
+    assert decision.answer == "b"  # e^-1 against twice e^-4
+    view.branches[1].confidences = [-0.5]
+    (decision,) = after_finish(Majority(3, stop="none", weight="likelihood"), view)
+    assert isinstance(decision, Decide)
+    assert decision.answer == "a"
 
 
 def test_at_the_call_time_votes_that_wait_for_scores_count() -> None:

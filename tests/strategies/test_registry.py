@@ -59,6 +59,7 @@ def test_majority_is_known_with_its_parameters() -> None:
         "alternative",
         "logprobs",
         "group",
+        "sharpness",
         "force_answers",
     }
 

@@ -1,3 +1,4 @@
+from math import inf, isfinite
 from random import Random
 
 import pytest
@@ -5,9 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.profiles import examples
 
+from frontrunner.strategies.likelihood import mean_logprob
 from frontrunner.strategies.protocol import BranchStatus
 from frontrunner.strategies.votes import tally
-from frontrunner.strategies.weights import ConfidenceWeights, OneEach, RewardWeights, voters, weigh
+from frontrunner.strategies.weights import (
+    ConfidenceWeights,
+    LikelihoodWeights,
+    OneEach,
+    RewardWeights,
+    voters,
+    weigh,
+)
 
 from .views import FakeView, view_of
 
@@ -128,6 +137,36 @@ def test_confidences_are_read_once() -> None:
     }
     view.branches[0].confidences = []
     assert weights.weigh(view).tally.finished["a"] == pytest.approx(2 / 3)
+
+
+logprobs = st.lists(st.floats(-200.0, 0.0) | st.just(-inf), max_size=20)
+
+
+@THOROUGH
+@given(st.lists(logprobs, min_size=2, max_size=6), st.floats(0.1, 50.0))
+def test_the_likelier_a_branch_the_more_it_weighs(
+    told: list[list[float]], sharpness: float
+) -> None:
+    view = view_of([str(index) for index in range(len(told))])
+    for index, values in enumerate(told):
+        view.branches[index].confidences = values
+    weighed = LikelihoodWeights(sharpness).weigh(view).tally.finished
+    assert all(isfinite(weight) for weight in weighed.values())
+    assert weighed.keys() == {str(index) for index in range(len(told))}
+    means = {str(i): mean_logprob(values) for i, values in enumerate(told) if values}
+    for one, first in means.items():
+        for other, second in means.items():
+            assert first is not None
+            assert second is not None
+            if first >= second:
+                assert weighed[one] >= weighed[other] * (1 - 1e-9)
+
+
+def test_a_mean_log_probability_is_finite() -> None:
+    assert mean_logprob([]) is None
+    assert mean_logprob([-1.0, -2.0]) == -1.5
+    assert mean_logprob([-inf, 0.0]) == -50.0
+    assert mean_logprob([1e-9]) == 0.0  # rounded by an engine
 
 
 def test_a_branch_that_comes_back_with_a_forced_answer_is_counted_anew() -> None:

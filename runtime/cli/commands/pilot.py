@@ -49,16 +49,19 @@ def _options(command: PilotCommand, settings: Settings) -> RaceOptions:
     if command.probe_every < 0:
         raise BadRequest("--probe-every must be at least 0")
     if not command.probe_every:
-        return RaceOptions(
-            command.deadline, command.branches, command.seed, "majority", {"stop": "none"}
-        )
+        waiting: dict[str, Any] = {"stop": "none"}
+        if command.logprobs:
+            waiting["weight"] = "likelihood"
+        return RaceOptions(command.deadline, command.branches, command.seed, "majority", waiting)
     if 2 * command.branches > settings.engine.max_branches:
         raise BadRequest(
             f"probes run beside the branches: {command.branches} branches need "
             f"engine.max_branches of {2 * command.branches}, and it is "
             f"{settings.engine.max_branches} (or record without them: --probe-every 0)"
         )
-    parameters = {"every": command.probe_every, "stop": "none", "prune": False}
+    parameters: dict[str, Any] = {"every": command.probe_every, "stop": "none", "prune": False}
+    if command.logprobs:
+        parameters["likelihoods"] = True
     return RaceOptions(command.deadline, command.branches, command.seed, "probe", parameters)
 
 

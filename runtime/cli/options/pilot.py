@@ -61,6 +61,14 @@ class PilotCommand:
             help="How often a branch is asked what it would answer; 0: never.",
         ),
     ] = 32
+    logprobs: Annotated[
+        bool,
+        typer.Option(
+            "--logprobs",
+            help="Record the mean log probability of each branch's tokens too, to replay "
+            "[bold]weight=likelihood[/bold]; the engine must give them.",
+        ),
+    ] = False
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Which branches.")] = 0
     deadline: Annotated[
         float,

@@ -12,7 +12,7 @@ import anyio.lowlevel
 from ...common.http_endpoints import SHOWN_CHARS
 from ...errors import EngineError
 from ..breaker import Breaker
-from ..protocol import FinishReason, Generation, TokenSink
+from ..protocol import FinishReason, Generation, Sampling, TokenSink
 from .http import described
 from .request_slots import RequestSlots
 from .sse_decoder import EventDecoder, EventTooLong
@@ -181,16 +181,16 @@ class DeltaStream:
                 return deltas
             await self._bear_silence(len(data))
 
-    async def put_into(self, sink: TokenSink, logprobs: int) -> FinishReason:
-        """Put all that comes into ``sink``, with log probabilities as asked for; returns why it
-        ended.
+    async def put_into(self, sink: TokenSink, sampling: Sampling) -> FinishReason:
+        """Put all that comes into ``sink``, with log probabilities as ``sampling`` asked for them;
+        returns why it ended.
 
         Raises:
             EngineError: as ``read``.
         """
         while True:
             deltas = await self.read()
-            chunks = [delta.chunk(logprobs) for delta in deltas if delta.text or delta.tokens]
+            chunks = [delta.chunk(sampling) for delta in deltas if delta.text or delta.tokens]
             if chunks:
                 sink.put_all(
                     [chunk.text for chunk in chunks],

@@ -236,7 +236,7 @@ class OpenAIEngine:
     async def generate(self, request: Generation) -> AsyncGenerator[Chunk, None]:
         async with aclosing(self._deltas(request)) as deltas:
             async for delta in deltas:
-                yield delta.chunk(request.sampling.logprobs)
+                yield delta.chunk(request.sampling)
 
     async def feed(self, request: Generation, sink: TokenSink) -> FinishReason:
         """See ``SupportsFeeding``: what was read at once is put at once, and no task is woken
@@ -246,7 +246,7 @@ class OpenAIEngine:
             async def read() -> FinishReason:
                 live.tokens_at_once = tokens_at_once(request, sink, self._tokens.seconds)
                 stream = await self._open(request, live)
-                finish = await stream.put_into(sink, request.sampling.logprobs)
+                finish = await stream.put_into(sink, request.sampling)
                 await _end(stream)
                 return finish
 

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from ..logprobs import ScoredChunk, TokenLogprob, likeliest
-from ..protocol import Chunk, FinishReason, Generation
+from ..protocol import Chunk, FinishReason, Generation, Sampling
 from .placeholder_ids import Conversation, Part, RawText, spell_piece
 
 #: What other servers call an end of their own is taken as a stop.
@@ -47,6 +47,7 @@ class Delta:
     token_ids: tuple[int, ...] | None  # (tokens,); None: the endpoint does not give them
     finish: FinishReason | None = None
     top: tuple[Mapping[str, float], ...] = ()  # per token: the likeliest, with log probabilities
+    own: tuple[float, ...] = ()  # per token: its own log probability
 
     @classmethod
     def merged(cls, deltas: Sequence["Delta"]) -> "Delta":
@@ -60,15 +61,21 @@ class Delta:
             None if None in ids else tuple(i for each in ids for i in each or ()),
             deltas[-1].finish,
             tuple(top for delta in deltas for top in delta.top),
+            tuple(own for delta in deltas for own in delta.own),
         )
 
-    def chunk(self, logprobs: int) -> Chunk:
-        """The same for a race, which asked for ``logprobs`` of each token's likeliest."""
+    def chunk(self, sampling: Sampling) -> Chunk:
+        """The same for a race, with what ``sampling`` asked for of each token."""
         ids = self.token_ids
         if ids is None:
             ids = spell_piece(self.text, self.tokens)
-        found = tuple(_confidence(top, logprobs) for top in self.top) if logprobs else ()
-        return Chunk(self.text, ids, self.finish, found)
+        return Chunk(self.text, ids, self.finish, self._measured(sampling))
+
+    def _measured(self, sampling: Sampling) -> tuple[float, ...]:
+        if sampling.likelihoods:
+            return self.own
+        k = sampling.logprobs
+        return tuple(_confidence(top, k) for top in self.top) if k else ()
 
 
 def _confidence(top: Mapping[str, float], k: int) -> float:
@@ -91,8 +98,8 @@ def completion_body(
     """For ``/v1/completions``; ``raw``: of a text that begins as the endpoint's tokenizer would
     have it."""
     body = {"model": model, "prompt": prompt, **_sampling(request, abilities)}
-    if request.sampling.logprobs and abilities.logprobs:
-        body["logprobs"] = request.sampling.logprobs
+    if request.sampling.measured and abilities.logprobs:
+        body["logprobs"] = _asked_logprobs(request, abilities)
     if abilities.vllm and isinstance(prompt, str) and not raw:
         body["add_special_tokens"] = False  # those that belong there are in the text
     return body
@@ -147,9 +154,17 @@ def chat_body(
         messages.append({"role": "assistant", "content": begun})
         if abilities.prefill:
             body |= {"continue_final_message": True, "add_generation_prompt": False}
-    if request.sampling.logprobs and abilities.logprobs:
-        body |= {"logprobs": True, "top_logprobs": request.sampling.logprobs}
+    if request.sampling.measured and abilities.logprobs:
+        body |= {"logprobs": True, "top_logprobs": _asked_logprobs(request, abilities)}
     return body
+
+
+def _asked_logprobs(request: Generation, abilities: Capabilities) -> int:
+    """Of how many of the likeliest tokens at each place. The tokens' own come with any, and with
+    none where 0 is not taken for no log probabilities at all."""
+    if not request.sampling.likelihoods:
+        return request.sampling.logprobs
+    return 0 if abilities.vllm else 1
 
 
 def _sampling(request: Generation, abilities: Capabilities) -> dict[str, Any]:
@@ -255,11 +270,13 @@ def read_event(
     ids = _token_ids(choice.get("token_ids"), required=token_ids and bool(text))
     if not text and not ids and finish is None:
         return None
-    top = _top(choice.get("logprobs"))
+    found = choice.get("logprobs")
+    top = _top(found)
+    own = _own(found) if found is not None else ()
     if token_ids:
         ids = ids or ()
-        return Delta(text, len(ids), ids, finish, top)
-    return Delta(text, max(len(top), bool(text)), None, finish, top)
+        return Delta(text, len(ids), ids, finish, top, own)
+    return Delta(text, max(len(top), len(own), bool(text)), None, finish, top, own)
 
 
 def read_scored(answer: Any, request: Generation, *, repeated: bool) -> ScoredChunk:
@@ -348,6 +365,16 @@ def _top(found: Any) -> tuple[Mapping[str, float], ...]:
             {str(token): float(value) for token, value in (top or {}).items()}
             for top in found["top_logprobs"] or ()
         )
+    except (TypeError, KeyError, ValueError, AttributeError):
+        return ()
+
+
+def _own(found: Any) -> tuple[float, ...]:
+    """Those of the tokens themselves, in the same two forms; of none, if one cannot be read."""
+    try:
+        if "content" in found:
+            return tuple(float(token["logprob"]) for token in found["content"] or ())
+        return tuple(map(float, found["token_logprobs"] or ()))
     except (TypeError, KeyError, ValueError, AttributeError):
         return ()
 

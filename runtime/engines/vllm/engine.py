@@ -3,6 +3,7 @@ what the race relies on (see ``on_client``), and with priority scheduling by dea
 
 import gc
 import time
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -12,6 +13,7 @@ import structlog
 from ...config import DEMO_MODELS, PromptSettings, ThinkingSettings, VllmSettings
 from ...errors import EngineDead, EngineStartError
 from ..model_names import model_name
+from .likelihood_check import likelihoods_hold
 from .on_client import EngineOnClient, set_heap_aside
 from .prompt_characters import correct_prompt_ends
 from .reasoning import reasoning_arguments
@@ -76,11 +78,11 @@ class VllmEngine(EngineOnClient):
             # Building the engine takes seconds and blocks; it waits for its child processes.
             self._started = await anyio.to_thread.run_sync(self._build)
             self._run_on(self._started.llm)
-            # With speculation vLLM's were wrong, or missing, in several releases.
-            logprobs = self._settings.speculation.method == "none"
             name = model_name(self._settings.model)
-            self._info = self._describe(self._started.llm, name, logprobs=logprobs)
+            self._info = self._describe(self._started.llm, name, logprobs=True)
             await self._warm_up()
+            if self._settings.speculation.method != "none":
+                self._info = replace(self._info, logprobs=await likelihoods_hold(self))
             set_heap_aside()
         except BaseException as error:
             await self.aclose()

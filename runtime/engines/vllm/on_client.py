@@ -181,7 +181,7 @@ class EngineOnClient:
     async def generate(self, request: Generation) -> AsyncGenerator[Chunk, None]:
         from vllm import TokensPrompt
 
-        llm = self._running()
+        llm, confidences = self._running(), _measure(request.sampling)
 
         def ask() -> "AsyncGenerator[RequestOutput, None]":
             return llm.generate(
@@ -195,7 +195,7 @@ class EngineOnClient:
         with _translated():
             async with aclosing(self._asked(request, ask)) as outputs:
                 async for output in outputs:
-                    chunk = _chunk(output)
+                    chunk = _chunk(output, confidences)
                     finish = chunk.finish
                     yield chunk
         if finish is None:
@@ -205,13 +205,13 @@ class EngineOnClient:
         """See ``SupportsFeeding``."""
         from vllm import TokensPrompt
 
-        llm, begun = self._running(), False
+        llm, begun, confidences = self._running(), False, _measure(request.sampling)
 
         def take(output: "RequestOutput") -> FinishReason | None:
             nonlocal begun
             begun, completion = True, output.outputs[0]
             if completion.token_ids or completion.text:
-                sink.put(completion.text, completion.token_ids, _confidences(completion))
+                sink.put(completion.text, completion.token_ids, confidences(completion))
             return _finish(output)
 
         def ask() -> "Awaitable[RequestOutputCollector]":
@@ -407,7 +407,7 @@ def _sampling_params(request: Generation) -> "SamplingParams":
         include_stop_str_in_output=True,
         seed=request.seed,
         max_tokens=request.max_tokens,
-        logprobs=sampling.logprobs or None,
+        logprobs=0 if sampling.likelihoods else sampling.logprobs or None,
         skip_special_tokens=not sampling.special_tokens,
         spaces_between_special_tokens=not sampling.special_tokens,
         thinking_token_budget=None if request.forced else sampling.thinking_tokens,
@@ -415,16 +415,29 @@ def _sampling_params(request: Generation) -> "SamplingParams":
     )
 
 
-def _chunk(output: "RequestOutput") -> Chunk:
+def _chunk(
+    output: "RequestOutput", confidences: "Callable[[CompletionOutput], tuple[float, ...]]"
+) -> Chunk:
     completion = output.outputs[0]
     ids = tuple(completion.token_ids)
-    return Chunk(completion.text, ids, _finish(output), _confidences(completion))
+    return Chunk(completion.text, ids, _finish(output), confidences(completion))
 
 
 def _finish(output: "RequestOutput") -> FinishReason | None:
     if not output.finished:
         return None
     return _FINISHES.get(output.outputs[0].finish_reason or "", FinishReason.ERROR)
+
+
+def _measure(sampling: Sampling) -> "Callable[[CompletionOutput], tuple[float, ...]]":
+    """What ``Chunk.confidences`` are read with."""
+    return _likelihoods if sampling.likelihoods else _confidences
+
+
+def _likelihoods(completion: "CompletionOutput") -> tuple[float, ...]:
+    ids, found = completion.token_ids, completion.logprobs or ()
+    drawn = [top[token] if top else None for token, top in zip(ids, found, strict=True)]
+    return tuple(entry.logprob for entry in drawn if entry is not None)
 
 
 def _confidences(completion: "CompletionOutput") -> tuple[float, ...]:

@@ -11,6 +11,7 @@ import pytest
 from frontrunner.runtime.config import Settings
 from frontrunner.runtime.cost_model.acceptance import Acceptance
 from frontrunner.runtime.cost_model.step_time import StepTime
+from frontrunner.runtime.engines.scripted import BranchScript, Piece, Script, ScriptedEngine
 from frontrunner.runtime.engines.simulated import SimulatedEngine, SimulatedHardware, constant_k
 from frontrunner.runtime.engines.workloads import SampledWorkload
 from frontrunner.runtime.planning.profile import Profile
@@ -112,6 +113,33 @@ def test_profile_pilot_and_plan(
     assert said.status == 0, said.err
     for words in ("some/model", "branches, because", "forced answers", "a single branch"):
         assert words in said.out
+
+
+@pytest.mark.parametrize("every", ["0", "4"])
+def test_a_pilot_records_likelihoods(
+    run_cli: RunCli, config: str, questions: str, tmp_path: Path, every: str
+) -> None:
+    scripts = [
+        BranchScript.answering(answer, seconds=0.01, logprob=logprob)
+        for answer, logprob in (("8", -0.9), ("7", -0.1), ("8", -0.8))
+    ]
+    forced = [BranchScript((Piece(0.0, "7}", 2),))]
+
+    def scripted(settings: Settings) -> Runtime:
+        engine = ScriptedEngine(Script(scripts, forced), max_branches=16, logprobs=True)
+        return Runtime(engine, settings)
+
+    pilot = tmp_path / "pilot.ndjson"
+    arguments = ("--file", questions, "--config", config, "--branches", "3", "--out", str(pilot))
+    more = ("--probe-every", every, "--logprobs")
+    done = run_cli("pilot", *arguments, *more, make_runtime=scripted)
+    assert done.status == 0, done.err
+    rules = ("-s", "majority:stop=none,weight=likelihood", "-s", "majority:stop=none,weight=none")
+    done = run_cli("replay", str(pilot), "-b", "3", "-n", "4", "--processes", "1", *rules, "--json")
+    assert done.status == 0, done.err
+    right = {line["strategy"]: line["accuracy"] for line in done.lines()}
+    assert right["majority:stop=none,weight=likelihood"] == 1.0
+    assert right["majority:stop=none,weight=none"] == 0.0
 
 
 def test_a_profile_is_added_to_and_begun_anew(run_cli: RunCli, config: str, tmp_path: Path) -> None:

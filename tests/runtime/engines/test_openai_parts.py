@@ -26,7 +26,13 @@ from frontrunner.runtime.engines.openai.placeholder_ids import (
 )
 from frontrunner.runtime.engines.openai.request_slots import RequestSlots
 from frontrunner.runtime.engines.openai.sse_decoder import EventDecoder, EventTooLong
-from frontrunner.runtime.engines.openai.wire import BadAnswer, Delta, read_event
+from frontrunner.runtime.engines.openai.wire import (
+    BadAnswer,
+    Capabilities,
+    Delta,
+    completion_body,
+    read_event,
+)
 from frontrunner.runtime.engines.protocol import FinishReason, Generation, Sampling
 
 from ...backends import until
@@ -124,7 +130,7 @@ def test_whatever_an_event_says_it_is_read_or_refused(data: bytes, token_ids: bo
     except BadAnswer:
         return
     if delta is not None:
-        chunk = delta.chunk(5)
+        chunk = delta.chunk(Sampling(logprobs=5))
         assert (delta.token_ids is not None) == token_ids
         assert all(type(i) is int and i >= 0 for i in chunk.token_ids)
 
@@ -154,8 +160,42 @@ def test_confidences_are_those_of_the_likeliest_tokens() -> None:
     )
     delta = read_event(data, token_ids=True)
     assert delta is not None
-    assert delta.chunk(2).confidences == (1.0,)
-    assert delta.chunk(0).confidences == ()
+    assert delta.chunk(Sampling(logprobs=2)).confidences == (1.0,)
+    assert delta.chunk(Sampling()).confidences == ()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"text": "ab", "logprobs": {"token_logprobs": [-0.5, -2.0], "top_logprobs": None}},
+        {
+            "delta": {"content": "ab"},
+            "logprobs": {
+                "content": [
+                    {"token": "a", "logprob": -0.5, "top_logprobs": []},
+                    {"token": "b", "logprob": -2.0, "top_logprobs": []},
+                ]
+            },
+        },
+    ],
+)
+def test_likelihoods_are_those_of_the_tokens_themselves(said: dict[str, Any]) -> None:
+    data = orjson.dumps({"choices": [{"token_ids": [7, 8], **said}]})
+    delta = read_event(data, token_ids=True)
+    assert delta is not None
+    assert delta.chunk(Sampling(likelihoods=True)).confidences == (-0.5, -2.0)
+    both = Delta.merged([delta, delta])
+    assert both.chunk(Sampling(likelihoods=True)).confidences == (-0.5, -2.0, -0.5, -2.0)
+    assert delta.chunk(Sampling()).confidences == ()
+
+
+@pytest.mark.parametrize("vllm", [True, False])
+def test_of_likelihoods_no_others_are_asked_for_where_that_is_understood(vllm: bool) -> None:
+    request = Generation("r", (1,), 8, Sampling(likelihoods=True))
+    able = Capabilities(vllm=vllm, logprobs=True)
+    assert completion_body("m", "q", request, able)["logprobs"] == (0 if vllm else 1)
+    unable = Capabilities(vllm=vllm)
+    assert "logprobs" not in completion_body("m", "q", request, unable)
 
 
 # ── spelled ids ───────────────────────────────────────────────────────────────────────────────
@@ -332,7 +372,7 @@ async def test_a_stream_rests_only_once_all_that_came_is_read() -> None:
     async with anyio.create_task_group() as tasks:
 
         async def read() -> None:
-            assert await stream.put_into(sink, 0) is FinishReason.STOP  # type: ignore[arg-type]
+            assert await stream.put_into(sink, Sampling()) is FinishReason.STOP  # type: ignore[arg-type]
 
         tasks.start_soon(read)
         await until(lambda: bool(connection.rests))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from frontrunner.runtime.answers import Equivalence
 from frontrunner.runtime.traces.public_formats import plain_line
-from frontrunner.runtime.traces.recordings import RecordedQuestion, TraceError
+from frontrunner.runtime.traces.recordings import RecordedBranch, RecordedQuestion, TraceError
 from frontrunner.runtime.traces.trace_files import read_traces, unified
 
 from .data import real_data
@@ -60,6 +60,7 @@ async def test_numbers_are_answers_too(tmp_path: Path) -> None:
         ({"right": [True]}, "4 answers, but right has 1"),
         ({"scores": [1.0]}, "4 answers, but scores has 1"),
         ({"seconds": []}, "4 answers, but seconds has 0"),
+        ({"logprobs": [-1.0]}, "4 answers, but logprobs has 1"),
         ({"truncated": [True] * 5}, "4 answers, but truncated has 5"),
         ({"gold": None}, "gold or right must say what is right"),
         ({"lengths": [1, 2, 0, 4]}, "lengths.2"),
@@ -103,16 +104,17 @@ async def test_what_is_written_in_the_plain_form_is_read_as_it_was(
         "truncated": each(st.booleans()),
         "scores": each(st.none() | st.floats(-5, 5)),
         "seconds": each(st.none() | st.floats(0, 100)),
+        "logprobs": each(st.none() | st.floats(-9, 0)),
     }
     folder = tmp_path_factory.mktemp("plain")
     (once,) = await read(written(folder, line))
     (again,) = await read(written(folder, orjson.loads(plain_line(once))))
 
+    def plainly(b: RecordedBranch) -> tuple[Any, ...]:
+        return b.tokens, b.answer, b.truncated, b.score, b.seconds, b.logprob
+
     def seen(question: RecordedQuestion) -> list[Any]:
-        return [
-            (b.tokens, b.answer, b.answer in question.right, b.truncated, b.score, b.seconds)
-            for b in question.branches
-        ]
+        return [(*plainly(b), b.answer in question.right) for b in question.branches]
 
     assert seen(once) == seen(again)
 

@@ -1,6 +1,7 @@
 """Reading recorded branches, and writing them."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,15 @@ import orjson
 import pytest
 
 from frontrunner.runtime.answers import Equivalence
+from frontrunner.runtime.engines.protocol import Sampling
+from frontrunner.runtime.engines.scripted import BranchScript
 from frontrunner.runtime.events.types import BranchProbed, BranchScored, Event
+from frontrunner.runtime.simulation.simulated_race import (
+    CannotReplay,
+    SimulatedRace,
+    Timing,
+    check_replayable,
+)
 from frontrunner.runtime.traces.formats import read_own
 from frontrunner.runtime.traces.recorder import TraceRecorder
 from frontrunner.runtime.traces.trace_files import (
@@ -185,6 +194,31 @@ async def test_what_was_written_is_read_but_for_branches_that_were_cut(tmp_path:
         (1, None, True),
         (8, "7", False),
     ]
+
+
+async def test_likelihoods_are_written_down_and_replayed(tmp_path: Path) -> None:
+    scripts = [
+        BranchScript.answering("3", seconds=1, logprob=-0.9),
+        BranchScript.answering("7", seconds=2, logprob=-0.2),
+        BranchScript.answering("3", seconds=3, logprob=-0.8),
+    ]
+    recorder = TraceRecorder(question="q", gold="7")
+    strategy = Majority(3, stop="none", weight="likelihood")
+    sampling = Sampling(likelihoods=True)
+    setup = Setup(WatchedEngine(scripts), strategy, publish=recorder.push, sampling=sampling)
+    assert (await (await setup.race()).run()).answer == "7"
+    path = tmp_path / "trace.ndjson"
+    path.write_bytes(recorder.line())
+    (question,) = await read(path)
+    assert [b.logprob for b in question.branches] == pytest.approx([-0.9, -0.2, -0.8])
+    replayed = Majority(3, stop="none", weight="likelihood")
+    check_replayable(replayed, question.branches)
+    for strategy, answer in ((replayed, "7"), (Majority(3, stop="none", weight="none"), "3")):
+        outcome = SimulatedRace(strategy, question.branches, Timing()).run()
+        assert outcome.decision.answer == answer
+    without = [replace(branch, logprob=None) for branch in question.branches]
+    with pytest.raises(CannotReplay, match="mean log probability"):
+        check_replayable(replayed, without)
 
 
 async def test_forced_branches_are_left_out_too(tmp_path: Path) -> None:

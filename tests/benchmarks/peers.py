@@ -4,9 +4,9 @@ One vLLM server of the CPU build with the demo's model answers all rows but the 
 which has an engine of its own with the same settings, and the one with ``cross_branch``, whose
 engine also drafts tokens from the other branches and from earlier races (speculative decoding: the
 text is distributed as without it). In the last row votes weigh by likelihood besides, with a
-threshold chosen on the select split. Each row is a process of its own (``peer_clients.py``) with the
-same prompts, sampling, and reading of answers; the peers are driven through their own API, and live
-in an environment of their own::
+threshold chosen on the select split. Each row is a process of its own (``peer_clients.py``) with
+the same prompts, sampling, and reading of answers; the peers are driven through their own API, and
+live in an environment of their own::
 
     python -m venv build/peers
     build/peers/bin/pip install 'its_hub[lm]==1.2.0' openai sympy z3-solver math-verify PyYAML \\

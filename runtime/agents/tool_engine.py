@@ -13,6 +13,7 @@ import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from typing import Any, Final
 
 import anyio
@@ -75,7 +76,8 @@ class _Branch:
     generated: int = 0
     turns: int = 0
     broken: int = 0  # calls that could not be read
-    confidence: float = 0.0  # of its last token
+    measured: int = 0  # tokens behind ``confidence``
+    confidence: float = 0.0  # the mean of its own tokens'
     aborted: bool = False
     waiting: anyio.CancelScope | None = None  # around the tools that it waits for
 
@@ -90,8 +92,9 @@ class _Branch:
     def take(self, chunk: Chunk) -> None:
         self.ids.extend(chunk.token_ids)
         self.generated += len(chunk.token_ids)
-        if chunk.confidences:
-            self.confidence = chunk.confidences[-1]
+        for confidence in filter(isfinite, chunk.confidences):
+            self.measured += 1
+            self.confidence += (confidence - self.confidence) / self.measured
 
 
 class ToolEngine:
@@ -309,5 +312,6 @@ class ToolEngine:
             f"[{call.name}] {result.replace(MARK, ' ')}"
             for call, result in zip(calls, results, strict=True)
         )
+        # What a tool wrote says nothing of how sure the model was.
         confidences = (branch.confidence,) * len(ids) if branch.request.sampling.measured else ()
         return Chunk(f"\n{shown}\n{MARK}", ids, confidences=confidences)

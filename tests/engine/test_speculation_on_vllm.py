@@ -73,6 +73,22 @@ async def check_likelihoods(engine: SupervisedEngine) -> None:
         assert told == pytest.approx(read[len(prompt) :], abs=0.05)
 
 
+async def check_confidences(engine: SupervisedEngine) -> None:
+    """The likeliest token is as likely where a token is written as where it is read."""
+    prompt = engine.encode_chat([{"role": "user", "content": easy_problems()[1].question}])
+    ids: list[int] = []
+    told: list[float] = []
+    request = Generation("sure", prompt, 60, Sampling(logprobs=1), seed=1)
+    async with aclosing(engine.generate(request)) as chunks:
+        async for chunk in chunks:
+            ids.extend(chunk.token_ids)
+            told.extend(chunk.confidences)
+    request = Generation("sure-read", (*prompt, *ids), 0, Sampling(logprobs=1))
+    async with aclosing(engine.scored(request, prompt=True)) as chunks:
+        read = [-max(t.top.values(), default=0.0) async for chunk in chunks for t in chunk.prompt]
+    assert told == pytest.approx(read[len(prompt) :], abs=0.05)
+
+
 @pytest.fixture(scope="module")
 async def without(runtime: Runtime) -> float:
     return await share_right(runtime)
@@ -95,6 +111,7 @@ async def test_accuracy_with_speculation_equals_accuracy_without(
         assert runtime.engine.info.logprobs
         assert isinstance(runtime.engine, SupervisedEngine)
         await check_likelihoods(runtime.engine)
+        await check_confidences(runtime.engine)
     assert acceptance is not None
     assert acceptance > 1.05
     assert without > 30.0

@@ -14,6 +14,7 @@ from frontrunner.runtime.config import Settings, demo_config_path
 from frontrunner.runtime.config.engine import OpenAISettings
 from frontrunner.runtime.demo.problems import Problem, hard_problems
 from frontrunner.runtime.engines.factory import make_engine
+from frontrunner.runtime.engines.logprobs import SupportsLogprobs
 from frontrunner.runtime.engines.openai.engine import OpenAIEngine
 from frontrunner.runtime.engines.protocol import Engine, Generation, Sampling
 from frontrunner.runtime.errors import DeadlineTooShort
@@ -108,6 +109,19 @@ async def test_log_probabilities_come_one_a_token(engine_under_test: Engine) -> 
     chunks = await run(engine_under_test, generation)  # noqa: F405
     assert sum(len(chunk.confidences) for chunk in chunks) == 12
     assert all(c > 0 for chunk in chunks for c in chunk.confidences)
+
+
+async def test_likelihoods_are_the_tokens_own(engine_under_test: Engine) -> None:
+    prompt = engine_under_test.encode_chat([{"role": "user", "content": "What is 3 + 4?"}])
+    request = Generation("likely", prompt, 12, Sampling(likelihoods=True), seed=1)
+    chunks = [chunk async for chunk in engine_under_test.generate(request)]
+    ids = [i for chunk in chunks for i in chunk.token_ids]
+    told = [c for chunk in chunks for c in chunk.confidences]
+    assert isinstance(engine_under_test, SupportsLogprobs)
+    whole = Generation("read", (*prompt, *ids), 0, Sampling(logprobs=1))
+    scored = engine_under_test.scored(whole, prompt=True)
+    read = [token.logprob async for chunk in scored for token in chunk.prompt]
+    assert told == pytest.approx(read[len(read) - len(ids) :], abs=0.05)
 
 
 async def test_aborts_reach_the_server(engine_under_test: Engine, server: str) -> None:

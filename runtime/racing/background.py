@@ -18,7 +18,7 @@ import anyio
 import structlog
 from anyio.abc import TaskGroup
 
-from ..engines.loop_clock import asyncio_loop
+from ..common.loop_clock import asyncio_loop
 from ..errors import EngineClosed
 
 _log = structlog.get_logger("frontrunner.runtime")

@@ -27,8 +27,8 @@ from frontrunner.strategies.votes import tally
 
 from .. import events
 from ..answers import Clusters
-from ..engines.loop_clock import loop_clock
-from ..engines.timed_event import TimedEvent
+from ..common.loop_clock import loop_clock
+from ..common.timed_event import TimedEvent
 from ..events.event_stream import EventSink
 from ..result import Result
 from . import effects as e

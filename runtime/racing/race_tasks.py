@@ -13,8 +13,8 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 
-from ..engines.loop_clock import asyncio_loop, loop_time
-from ..engines.timed_event import TimedEvent
+from ..common.loop_clock import asyncio_loop, loop_time
+from ..common.timed_event import TimedEvent
 from ..errors import EngineClosed
 from .background import Background
 

@@ -43,7 +43,7 @@ from .event_publisher import EventPublisher
 from .incoming import Incoming
 from .judgements import Judgements
 from .observers import RaceWatcher
-from .race_tasks import RaceTasks, TaskHost
+from .race_tasks import GroupHost, RaceTasks, TaskHost
 from .result_builder import summarise
 from .result_notes import comparison_note
 from .rounds import Rounds
@@ -180,7 +180,7 @@ class Race:
             return await self._run_in(host)
         result: Result | None = None
         async with anyio.create_task_group() as own:
-            result = await self._run_in(own)
+            result = await self._run_in(GroupHost(own))
         assert result is not None
         return result
 

@@ -27,12 +27,15 @@ check: .venv/installed-dev  ## lint, formatting and types
 # Everything runs even if something complains, so that one run shows it all; any of it fails it. All
 # at the same time: tests of the real engine and the checks leave a core idle for most of theirs. The
 # engine's come one after the other, so they are two runs (in pytest's process, and in programs) that
-# go first, and the rest takes what they leave; else a core would be idle in the end. Others that
-# import vLLM or PyTorch go with the engine's, since that takes each process seconds. A test that
-# hangs takes pytest down with it, before it wrote its report.
+# go first, and the rest takes what they leave; else a core would be idle in the end. They are the
+# longest even so: with five processes beside them that were as important, they would take twice as
+# long as alone. Others that import vLLM or PyTorch go with the engine's, since that takes each
+# process seconds. A test that hangs takes pytest down with it, before it wrote its report.
 # The slow ones of the rest, which come first, wait more than they compute: for sockets, processes,
 # timers.
 JOBS := 4
+# Five that compute take a fifth of the cores from two at priority 0.
+BEHIND := nice -n 10
 WITH_ENGINE := tests/tokenizers tests/runtime/demo
 REPORT := .venv/tests
 PYTEST := $(BIN)/python -m pytest
@@ -42,8 +45,8 @@ test: .venv/installed-dev  ## install everything, check, run the whole test suit
 	engine_run=$$!; \
 	$(PYTEST) tests/engine -m program --junit-xml=$(REPORT)-3.xml >$(REPORT)-3.log 2>&1 & \
 	programs_run=$$!; \
-	nice -n 5 $(MAKE) --no-print-directory check >$(REPORT)-0.log 2>&1 & checks_run=$$!; \
-	nice -n 5 $(PYTEST) $(addprefix --ignore=,$(WITH_ENGINE) tests/engine) -n $(JOBS) --dist worksteal \
+	$(BEHIND) $(MAKE) --no-print-directory check >$(REPORT)-0.log 2>&1 & checks_run=$$!; \
+	$(BEHIND) $(PYTEST) $(addprefix --ignore=,$(WITH_ENGINE) tests/engine) -n $(JOBS) --dist worksteal \
 		--junit-xml=$(REPORT)-1.xml \
 		|| tests=failed; \
 	wait $$checks_run || checks=failed; \

@@ -21,13 +21,13 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-from transformers.utils import logging as transformers_logging
 
 from ..common.whole_files import staged
 from .corpus import FINISHING, TRAINING, Document, Mix, batches
 from .problems import LEVELS, draw_problem
 from .solutions import draw_style, write_solution
 from .tokenizer import BOS, END, VOCABULARY, train_tokenizer
+from .training_options import add_trainer_options, begin_training, training_parser
 
 #: transformers' own annotations do not describe its models well enough to be checked against.
 Model = Any
@@ -247,37 +247,21 @@ def export(model: Model, tokenizer: PreTrainedTokenizerFast, folder: Path) -> No
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", required=True, help="folder for checkpoints, log and models")
+    parser = training_parser(__doc__, out="checkpoints, log and models", lr=2.5e-3)
+    add_trainer_options(parser, tokens=MICROBATCH_TOKENS, save_every=100, muon=True)
     parser.add_argument("--steps", type=int, default=2200, help="length of the target's schedule")
     parser.add_argument("--stop", type=int, default=1700, help="optimizer steps of the target")
     parser.add_argument("--finishing-steps", type=int, default=240, help="... on slips and cuts")
     parser.add_argument("--draft-steps", type=int, default=420, help="... of the draft model")
     parser.add_argument("--target", help="begin with this target, after its first stage")
-    parser.add_argument("--tokens", type=int, default=MICROBATCH_TOKENS, help="of a microbatch")
-    parser.add_argument("--accumulate", type=int, default=1, help="microbatches a step")
-    parser.add_argument("--lr", type=float, default=2.5e-3, help="peak learning rate")
-    parser.add_argument("--finishing-lr", type=float, default=5e-4, help="... on slips and cuts")
-    parser.add_argument("--draft-lr", type=float, default=4e-3, help="... of the draft model")
-    parser.add_argument(
-        "--muon",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="Muon for the layers' matrices; AdamW for all is half the work of a small batch",
-    )
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--save-every", type=int, default=100, help="steps between checkpoints")
-    parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--finishing-lr", type=float, default=5e-4, help="--lr on slips and cuts")
+    parser.add_argument("--draft-lr", type=float, default=4e-3, help="--lr of the draft model")
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_arguments()
-    out = Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    out = begin_training(args)
     torch.manual_seed(args.seed)
     if args.target:
         tokenizer = PreTrainedTokenizerFast.from_pretrained(args.target)

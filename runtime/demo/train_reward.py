@@ -22,7 +22,6 @@ from typing import Any, Final
 import torch
 from torch import nn
 from transformers import PreTrainedTokenizerFast
-from transformers.utils import logging as transformers_logging
 
 from ..engines.vllm.start import model_folder
 from .problems import Problem, hard_problems
@@ -31,6 +30,7 @@ from .reward_model import Judge, begin_comparing, build_model, digit_tokens, exp
 from .sampling import Sample, demo_settings, sampled
 from .selection import Scored, Selection, select
 from .train import Model, learning_rate, optimizers
+from .training_options import begin_training, training_parser
 
 #: What the log calls them: of the labels, and of the surprises.
 LOSSES: Final = ("loss", "surprise")
@@ -105,8 +105,7 @@ def report(
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", required=True, help="folder for samples, log and model")
+    parser = training_parser(__doc__, out="samples, log and model", lr=2e-3)
     parser.add_argument("--target", default="demo", help="the checkpoint whose branches it judges")
     parser.add_argument("--body", help="the checkpoint that it is built on (default: the target)")
     parser.add_argument("--comparing-steps", type=int, default=300, help="on spoilt solutions")
@@ -115,20 +114,13 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--select-problems", type=int, default=40, help="of the select split")
     parser.add_argument("--branches", type=int, default=16, help="a problem")
     parser.add_argument("--epochs", type=int, default=4, help="over the sampled branches")
-    parser.add_argument("--lr", type=float, default=2e-3, help="peak learning rate")
-    parser.add_argument("--sampled-lr", type=float, default=1e-3, help="... on sampled branches")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--sampled-lr", type=float, default=1e-3, help="--lr on sampled branches")
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_arguments()
-    out = Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    out = begin_training(args)
     began = time.monotonic()
     # Another seed than the evaluation's: its select problems are not chosen on.
     train = hard_problems("train", args.problems, seed=args.seed + 1)

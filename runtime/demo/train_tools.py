@@ -7,46 +7,29 @@ with the same ``--out``. It takes half an hour on a quarter of two CPU cores, wh
 """
 
 import argparse
-from pathlib import Path
 
 import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
-from transformers.utils import logging as transformers_logging
 
 from ..engines.vllm.engine import model_folder
 from .corpus import TOOLS
 from .tokenizer import TOOL_TEMPLATE
 from .train import Model, Schedule, Trainer, export
+from .training_options import add_trainer_options, begin_training, training_parser
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", required=True, help="folder for checkpoints, log and model")
+    parser = training_parser(__doc__, out="checkpoints, log and model", lr=1.2e-3)
+    add_trainer_options(parser, tokens=4096, save_every=20, muon=False)
     parser.add_argument("--target", default="demo", help="the checkpoint to go on from")
     parser.add_argument("--steps", type=int, default=480, help="optimizer steps")
-    parser.add_argument("--tokens", type=int, default=4096, help="of a microbatch")
-    parser.add_argument("--accumulate", type=int, default=1, help="microbatches a step")
-    parser.add_argument("--lr", type=float, default=1.2e-3, help="peak learning rate")
-    parser.add_argument(
-        "--muon",
-        action=argparse.BooleanOptionalAction,
-        default=False,
-        help="Muon for the layers' matrices; AdamW for all is half the work of a small batch",
-    )
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--save-every", type=int, default=20, help="steps between checkpoints")
     parser.add_argument("--threads", type=int, help="of torch (default: all cores)")
-    parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_arguments()
-    out = Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    out = begin_training(args)
     if args.threads:
         torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)

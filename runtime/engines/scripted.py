@@ -17,9 +17,10 @@ from zlib import crc32
 import anyio
 import anyio.lowlevel
 
+from ..common.loop_clock import loop_clock
+from ..common.timed_event import TimedEvent
 from ..errors import EngineClosed, EngineDead, EngineError
 from .logprobs import ScoredChunk, TokenLogprob, likeliest
-from .loop_clock import loop_clock
 from .protocol import (
     ChatSupport,
     Chunk,
@@ -32,7 +33,6 @@ from .protocol import (
     TokenSink,
     ToolTurn,
 )
-from .timed_event import TimedEvent
 
 #: Scripts whose timelines are kept.
 _TIMELINES = 1024

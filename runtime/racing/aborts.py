@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import anyio
 import structlog
 
-from ..engines.loop_clock import loop_time
+from ..common.loop_clock import loop_time
 from ..engines.protocol import Engine
 from ..errors import EngineError
 

@@ -12,13 +12,13 @@ import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import anyio
 import structlog
-from anyio.abc import TaskGroup
 
-from ..engines.loop_clock import asyncio_loop
+from ..common.loop_clock import asyncio_loop
 from ..errors import EngineClosed
 
 _log = structlog.get_logger("frontrunner.runtime")
@@ -30,7 +30,7 @@ class Background:
     """A task group for whoever wants its tasks to outlive theirs. Started and closed once."""
 
     def __init__(self) -> None:
-        self._tasks: TaskGroup | asyncio.TaskGroup | None = None
+        self._start: Callable[..., object] | None = None  # a task, by its function and arguments
         self._scopes: set[anyio.CancelScope] = set()  # of the tasks that have not ended
         self._task: object = None  # held here, since event loops hold their tasks weakly
         self._post: Callable[[Callable[[], object]], object] = lambda call: None
@@ -53,7 +53,7 @@ class Background:
     @property
     def open(self) -> bool:
         """Whether it takes tasks."""
-        return self._tasks is not None and not self._closing.is_set()
+        return self._start is not None and not self._closing.is_set()
 
     def start_soon(
         self, function: Callable[..., Coroutine[Any, Any, None]], *arguments: object
@@ -75,13 +75,10 @@ class Background:
     ) -> None:
         """The same for who starts many: ``function`` enters ``scope``, by which it is cancelled,
         and ends with ``release``."""
-        if self._tasks is None or self._closing.is_set():
+        if self._start is None or self._closing.is_set():
             raise EngineClosed("the runtime was left")
         self._scopes.add(scope)
-        if isinstance(self._tasks, asyncio.TaskGroup):
-            self._tasks.create_task(function(*arguments), name=_NAME)
-        else:
-            self._tasks.start_soon(function, *arguments, name=_NAME)
+        self._start(function, *arguments)
 
     def release(self, scope: anyio.CancelScope) -> None:
         """The task that was started in ``scope`` has left it."""
@@ -118,10 +115,11 @@ class Background:
 
     async def _live(self) -> None:
         try:
-            async with anyio.create_task_group() as self._tasks:
+            async with anyio.create_task_group() as group:
+                self._start = partial(group.start_soon, name=_NAME)
                 await self._wait_for_close()
         finally:
-            self._tasks = None
+            self._start = None
             self._ended.set()
 
     async def _live_on_asyncio(self) -> None:
@@ -129,10 +127,12 @@ class Background:
         # many objects; of what the group is for, these tasks need that it waits for them. Each is
         # cancelled by its scope, as anyio's shields would not hold against asyncio's own way.
         try:
-            async with asyncio.TaskGroup() as self._tasks:
+            async with asyncio.TaskGroup() as group:
+                create = group.create_task
+                self._start = lambda function, *arguments: create(function(*arguments), name=_NAME)
                 await self._wait_for_close()
         finally:
-            self._tasks = None
+            self._start = None
             self._ended.set()
 
     async def _wait_for_close(self) -> None:

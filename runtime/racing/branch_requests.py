@@ -17,7 +17,7 @@ import structlog
 from frontrunner.strategies.protocol import BranchStatus
 
 from ..answers import Clusters
-from ..engines.loop_clock import loop_time
+from ..common.loop_clock import loop_time
 from ..engines.protocol import (
     Chunk,
     Engine,

@@ -3,8 +3,8 @@ stop, when the race is called with whatever there is."""
 
 from collections.abc import Callable
 
-from ..engines.loop_clock import loop_time
-from ..engines.timed_event import TimedEvent
+from ..common.loop_clock import loop_time
+from ..common.timed_event import TimedEvent
 from .call_crowd import CallCrowd
 
 #: How often the call time is worked out anew while it draws near, in seconds.

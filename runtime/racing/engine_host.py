@@ -5,7 +5,7 @@ from statistics import median
 from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.protocol import BranchStatus
 
-from ..engines.loop_clock import loop_clock
+from ..common.loop_clock import loop_clock
 from ..rewards.protocol import Scoring, ScoringBudget
 from .branch import BackgroundForcing, Branch, Kept, ProbeRequest
 from .branch_requests import RaceServices, ScoringTask

@@ -27,8 +27,8 @@ from frontrunner.strategies.votes import tally
 
 from .. import events
 from ..answers import Clusters
-from ..engines.loop_clock import loop_clock
-from ..engines.timed_event import TimedEvent
+from ..common.loop_clock import loop_clock
+from ..common.timed_event import TimedEvent
 from ..events.event_stream import EventSink
 from ..result import Result
 from . import effects as e
@@ -43,7 +43,7 @@ from .event_publisher import EventPublisher
 from .incoming import Incoming
 from .judgements import Judgements
 from .observers import RaceWatcher
-from .race_tasks import RaceTasks, TaskHost
+from .race_tasks import GroupHost, RaceTasks, TaskHost
 from .result_builder import summarise
 from .result_notes import comparison_note
 from .rounds import Rounds
@@ -180,7 +180,7 @@ class Race:
             return await self._run_in(host)
         result: Result | None = None
         async with anyio.create_task_group() as own:
-            result = await self._run_in(own)
+            result = await self._run_in(GroupHost(own))
         assert result is not None
         return result
 

@@ -8,19 +8,60 @@ later than the runtime is left.
 """
 
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import anyio
 from anyio.abc import TaskGroup
 
-from ..engines.loop_clock import asyncio_loop, loop_time
-from ..engines.timed_event import TimedEvent
+from ..common.loop_clock import asyncio_loop, loop_time
+from ..common.timed_event import TimedEvent
 from ..errors import EngineClosed
-from .background import Background
 
 _NAME = "a race's"
-#: Whatever tasks can be started in.
-TaskHost = TaskGroup | Background
+
+
+class TaskHost(Protocol):
+    """Whatever a race's tasks run in: the runtime's ``Background``, or a group of the caller's."""
+
+    @property
+    def open(self) -> bool:
+        """Whether it takes tasks, and has not cancelled those that it has."""
+        ...
+
+    def start_in(
+        self,
+        scope: anyio.CancelScope,
+        function: Callable[..., Coroutine[Any, Any, None]],
+        *arguments: object,
+    ) -> None:
+        """Start a task that enters ``scope`` itself, and ends with ``release``."""
+        ...
+
+    def release(self, scope: anyio.CancelScope) -> None:
+        """The task that was started in ``scope`` has left it."""
+        ...
+
+
+class GroupHost:
+    """A task group as a host, which is left no earlier than the tasks have ended."""
+
+    def __init__(self, group: TaskGroup) -> None:
+        self._group = group
+
+    @property
+    def open(self) -> bool:
+        return not self._group.cancel_scope.cancel_called
+
+    def start_in(
+        self,
+        scope: anyio.CancelScope,
+        function: Callable[..., Coroutine[Any, Any, None]],
+        *arguments: object,
+    ) -> None:
+        # Named: anyio would put a name together for each.
+        self._group.start_soon(function, *arguments, name=_NAME)
+
+    def release(self, scope: anyio.CancelScope) -> None: ...
 
 
 def cancel_each(scopes: Sequence[anyio.CancelScope]) -> None:
@@ -77,7 +118,7 @@ class RaceTasks:
         Raises:
             EngineClosed: the host takes none.
         """
-        if isinstance(host, Background) and not host.open:
+        if not host.open:
             raise EngineClosed("the runtime was left")
         self._host = host
 
@@ -98,11 +139,7 @@ class RaceTasks:
         if host is None or self._cancelled or self._host_cancels:
             return
         self._scopes[scope] = None
-        if isinstance(host, Background):
-            host.start_in(scope, self._run, scope, function, *arguments)
-        else:
-            # Named: anyio would put a name together for each.
-            host.start_soon(self._run, scope, function, *arguments, name=_NAME)
+        host.start_in(scope, self._run, scope, function, *arguments)
 
     async def _run(
         self,
@@ -119,7 +156,7 @@ class RaceTasks:
             self._failures.append(error)
         finally:
             del self._scopes[scope]
-            if isinstance(self._host, Background):
+            if self._host is not None:
                 self._host.release(scope)
             if not alone:
                 self._give_up()
@@ -129,10 +166,7 @@ class RaceTasks:
     @property
     def _host_cancels(self) -> bool:
         """Whether all tasks of the host are cancelled, those of the race among them."""
-        host = self._host
-        if isinstance(host, Background):
-            return not host.open
-        return host is not None and host.cancel_scope.cancel_called
+        return self._host is not None and not self._host.open
 
     def _give_up(self) -> None:
         if not self._cancelled:

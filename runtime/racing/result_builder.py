@@ -7,7 +7,7 @@ from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.protocol import BranchStatus, Decide
 from frontrunner.strategies.votes import Tally, by_votes
 
-from ..engines.loop_clock import loop_time
+from ..common.loop_clock import loop_time
 from ..result import Result
 from .branch import Branch
 from .result_notes import notes_of

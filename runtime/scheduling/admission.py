@@ -29,7 +29,7 @@ from typing import Self
 
 import anyio
 
-from ..engines.loop_clock import loop_time
+from ..common.loop_clock import loop_time
 from ..errors import EngineClosed, Overloaded
 
 #: Slots given back sooner (seconds) were never used: the race launched fewer branches.

@@ -20,8 +20,8 @@ from ..agents.tool_races import ToolOffer, with_tools
 from ..answers import ComparisonRules, Equivalence, Extractor, make_extractor
 from ..answers.combined import make_clusters
 from ..answers.extraction.forced_slots import opens_box
+from ..common.loop_clock import loop_time
 from ..config import AnswerSettings, SamplingSettings, Settings
-from ..engines.loop_clock import loop_time
 from ..engines.protocol import Engine, Sampling
 from ..errors import (
     MAX_DEADLINE,

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from math import inf
 
-from ..engines.loop_clock import loop_time, next_turn
-from ..engines.timed_event import TimedEvent
+from ..common.loop_clock import loop_time, next_turn
+from ..common.timed_event import TimedEvent
 from ..errors import MAX_DEADLINE, Overloaded
 
 #: Seconds in which races begin as they come, in one turn of the event loop.

@@ -9,9 +9,9 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from .atoms import atom, by_spelling
 from .canonical import Canonical
 from .nodes import Formula, Items, Leaf, Node
-from .numerals import numeral_key
 from .ranges import (
     ALL_BUT,
     LEFT_OPEN,
@@ -29,14 +29,6 @@ from .sequences import encloses, split_top_level
 from .spelling import END
 from .words import is_words
 
-# What a parser may be given. It keeps the plainest attacks from
-# costing a worker, but it is no bound on a parser's work: only killing the worker is.
-MAX_PARSED_CHARS: Final = 512
-MAX_PARSED_NESTING: Final = 16
-MAX_PARSED_DIGITS: Final = 64
-MAX_PARSED_FACTORIALS: Final = 4
-MAX_PARSED_POWERS: Final = 32
-MAX_TOWER: Final = 3  # powers of powers
 # Deeper structures, and longer ones, are compared by their spelling.
 MAX_DEPTH: Final = 6
 MAX_ITEMS: Final = 64
@@ -93,28 +85,9 @@ def structure_of(canonical: Canonical, order: Order = "brackets") -> Node:
         return Leaf(spelled(canonical.number))
     structure = _Reader(order).read(canonical.form, 0)
     many = sum(1 for _ in formulas(structure)) > MAX_FORMULAS
-    return _spelled(canonical.form) if many else structure
+    return by_spelling(canonical.form) if many else structure
 
 
-_OPAQUE: Final = re.compile(
-    r"#.*"  # a digest
-    r"|\d+(?:\.\d+)?(?:-\d+(?:\.\d+)?)+"  # scores, ranges, dates: `2-1`
-    r"|\d+(?:/\d+){2,}"
-    r"|\d+(?: \d+)+"
-    r"|[A-Z](?:-[A-Z]){1,}"
-    r"|[A-Z](?: [A-Z])+"
-)
-_NAMES: Final = re.compile(
-    r"(?<![\\A-Za-z])[A-Za-z]{1,3}\d"  # `F2`, `H2O`, `a1b`
-    r"|[A-Z]{3}"  # triangles
-    r"|\d'|\d_|^0x|[A-Za-z] \d"  # minutes of arc, numbers in another base, `4h 5m`
-    r"|\\(?:vec|nabla).*\\(?:times|cdot)|[A-Z] ?\\times ?[A-Z]"  # products whose kind matters
-    r"|[A-Z]\^(?:\{-1\}|\{?T\}?)[A-Z]|(?<![A-Za-z])[A-Z]{2}\^(?:\{-1\}|\{?T\}?(?![A-Za-z]))"
-    r"|\\(?:mathbb|langle)"
-    r"|[#@?\"`~;]"
-    r"|[-+*/^_=<>]$"  # `B+`, `C++`
-)
-_MEASURED: Final = re.compile(r"([^A-Za-z]*[\d})\]]) ([A-Za-z].*)")
 _MATRIX: Final = re.compile(r"\\begin\{([pbBvV]?|small)matrix\}(.*)\\end\{\1matrix\}")
 _LABELLED: Final = re.compile(
     r"((?:\\[a-z]+ ?)?[A-Za-z]{1,24}(?:_\w|_\{\w+\})?'?(?:\([^()=]{1,8}\))?)=(?!=)"
@@ -137,8 +110,6 @@ _WITHOUT: Final = re.compile(r"\(-\\infty,\\infty\)(?:\\setminus|\\backslash|-)\
 _UNEQUAL: Final = re.compile(r"[A-Za-z]\\ne ?")
 _RELATION: Final = re.compile(rf"=|{_COMPARISON.pattern}")
 _FLIPPED: Final = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le", "\\ne": "\\ne"}
-_PARSEABLE: Final = re.compile(r"[A-Za-z0-9\\+\-*/^_(){}\[\]|!.,=<>'& ]+")
-_LONG_LITERAL: Final = re.compile(rf"[\d.]{{{MAX_PARSED_DIGITS + 1}}}")
 _EMPTY: Final = Formula("\\emptyset")
 
 
@@ -153,7 +124,7 @@ class _Reader:
         if number is not None:
             return Leaf(spelled(number))
         if depth > MAX_DEPTH or not form:
-            return _spelled(form)
+            return by_spelling(form)
         for reader in (
             self._range,
             self._builder,
@@ -167,7 +138,7 @@ class _Reader:
         ):
             if (node := reader(form, depth)) is not None:
                 return node
-        return _atom(form)
+        return atom(form)
 
     # ── lists and brackets ────────────────────────────────────────────────────────────────────
 
@@ -271,7 +242,7 @@ class _Reader:
             return self.read(right, depth + 1)
         if not _letters(left) and _is_label(right):
             return self.read(left, depth + 1)
-        return _atom(form)
+        return atom(form)
 
     def _range(self, form: str, depth: int) -> Node | None:
         """``x<1 or x>2`` and ``x\\ge1 and x\\le3``."""
@@ -347,7 +318,7 @@ class _Reader:
                 low, high = (self.read(sides[i], depth + 1) for i in (0, 2))
                 opening = "(" if signs[0] == "<" else "["
                 return Items(opening, (low, high), ")" if signs[1] == "<" else "]", ordered=True)
-        return _atom(form)
+        return atom(form)
 
     def _bounded(self, bound: Node, sign: str, value: str, depth: int) -> Node:
         if sign == "\\ne":
@@ -384,71 +355,3 @@ def _is_label(side: str) -> bool:
 
 def _is_symbol(side: str) -> bool:
     return re.fullmatch(r"(?:\\[a-z]+|[A-Za-z])(?:_\w)?", side) is not None and side != "\\infty"
-
-
-def _spelled(form: str) -> Leaf:
-    return Leaf(f"'{form}'")
-
-
-def _atom(form: str) -> Node:
-    """A part that is no list, range or equation."""
-    if form in ("\\infty", "-\\infty"):
-        return Leaf(form.replace("\\infty", "oo"))
-    if (key := numeral_key(form)) is not None:
-        return Leaf(key)
-    if _OPAQUE.fullmatch(form) or _NAMES.search(form) or is_words(form):
-        return _measured(form) or _spelled(form)
-    return Formula(form) if _may_be_parsed(form) else _spelled(form)
-
-
-def _measured(form: str) -> Node | None:
-    """A number with a word that counts, such as `10 north`."""
-    match = _MEASURED.fullmatch(form)
-    number = exact_number(match[1]) if match else None
-    return Leaf(f"'{spelled(number)} {match[2]}'") if match and number is not None else None
-
-
-def _may_be_parsed(form: str) -> bool:
-    return (
-        len(form) <= MAX_PARSED_CHARS
-        and _PARSEABLE.fullmatch(form) is not None
-        and form.count("!") <= MAX_PARSED_FACTORIALS
-        and form.count("^") + form.count("**") <= MAX_PARSED_POWERS
-        and _LONG_LITERAL.search(form) is None
-        and _nesting(form) <= MAX_PARSED_NESTING
-        and _tower(form) < MAX_TOWER
-    )
-
-
-def _nesting(form: str) -> int:
-    """Return how deep brackets of any kind are nested."""
-    depth = deepest = 0
-    for character in form:
-        if character in "([{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif character in ")]}":
-            depth = max(0, depth - 1)
-    return deepest
-
-
-def _tower(form: str) -> int:
-    """Return how many powers stand one above the other at most."""
-    highest = height = base = 0
-    outside: list[tuple[int, int]] = []
-    raised = False  # whether what comes next is an exponent
-    for character in form:
-        if character == "^":
-            height += 1
-            highest = max(highest, height)
-            raised = True
-            continue
-        if character in "})]":
-            height, base = outside.pop() if outside else (0, 0)
-        else:
-            height = height if raised else base
-            if character in "{([":
-                outside.append((height, base))
-                base = height
-        raised = False
-    return highest

@@ -7,7 +7,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from frontrunner.runtime.engines.loop_clock import asyncio_loop
+from frontrunner.runtime.common.loop_clock import asyncio_loop
 from frontrunner.runtime.engines.scripted import BranchScript, Piece, Script, ScriptedEngine
 from frontrunner.runtime.errors import Overloaded
 from frontrunner.runtime.runtime import Runtime

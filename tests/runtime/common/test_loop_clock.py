@@ -7,7 +7,7 @@ import pytest
 from tests.backends import SteadyLoop, run_virtual
 
 from frontrunner._virtual_time import VirtualLoop
-from frontrunner.runtime.engines.loop_clock import loop_clock, loop_time
+from frontrunner.runtime.common.loop_clock import loop_clock, loop_time
 
 
 async def _agrees() -> bool:

@@ -5,7 +5,7 @@ from math import inf
 import anyio
 import pytest
 
-from frontrunner.runtime.engines.timed_event import TimedEvent
+from frontrunner.runtime.common.timed_event import TimedEvent
 
 both = pytest.mark.parametrize("anyio_backend", ["virtual", "virtual-asyncio"], indirect=True)
 

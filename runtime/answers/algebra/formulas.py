@@ -55,6 +55,10 @@ _ARGUMENT = re.compile(
     r"(\\(?:sin|cos|tan|cot|sec|csc|ln|log)(?:\^\{?\d\}?)?) ?(\\[a-z]+|[A-Za-z])"
     r"(?= ?(?:\\cdot|\\times|\*|/))"
 )
+_BRACED_ARGUMENT = re.compile(
+    r"(\\(?:ln|lg|log(?:_(?:\w|\{[^{}]*\}))?|(?:sin|cos|tan|cot|sec|csc)(?:\^\{?\d\}?)?)) ?"
+    r"\{([^{}]*)\}"
+)
 # What an equation in several variables is solved for, if it is linear in it: the first of these.
 _SOLVED_FOR = ("z", "y", "r")
 _SIGNS = {"StrictGreaterThan": ">", "GreaterThan": ">=", "StrictLessThan": "<", "LessThan": "<="}
@@ -84,6 +88,7 @@ def _read(latex: str) -> Any:
     text = _DOUBLE_FACTORIAL.sub(lambda m: str(prod(range(int(m[1]), 0, -2))), text)
     text = _NO_CONSTANT.sub(lambda m: r"\iota " if m[0] == "I" else r"\varepsilon ", text)
     text = _TRANSPOSED.sub(r"\1_{T}", text)
+    text = _BRACED_ARGUMENT.sub(r"\1(\2)", text)
     text = _ARGUMENT.sub(r"\1(\2)", text)
     return latex2sympy(text, normalization_config=None, conversion_config=_CONFIG)
 
@@ -116,9 +121,19 @@ def _value_key(expression: Any) -> str:
     values = [_constant_key(value) for value in at_points]
     if not symbols:
         return values[0]
+    if not expression.has(sympy.I):
+        values = _real(values)
     if all(value == values[0] for value in values):
         return values[0]  # its variables cancel out
     return f"f({';'.join(values)})"
+
+
+def _real(values: list[str]) -> list[str]:
+    r"""The values without those that are not real, if another one is: a formula of real numbers
+    has none there, so `\sqrt{1/n}` is `\frac{1}{\sqrt{n}}`."""
+    real = [not value.endswith("i") for value in values]
+    pairs = zip(values, real, strict=True)
+    return [value if is_real else "none" for value, is_real in pairs] if any(real) else values
 
 
 def _prepared(expression: Any) -> Any:
@@ -223,6 +238,8 @@ def _relation_key(relation: Any) -> str:
             and (solution := _linear_solution(difference, variable)) is not None
         ):
             return _value_key(solution)
+        if _vanishes(difference, symbols):
+            return f"identity({_value_key(relation.lhs)})"
         return f"eq({_ratios(difference, symbols, lambda first: first)})"
     if sign is None:
         raise UnknownFormula
@@ -232,6 +249,11 @@ def _relation_key(relation: Any) -> str:
     if sign in ("<", "<="):
         difference, sign = -difference, _FLIPPED[sign]
     return f"{sign}({_ratios(difference, symbols, sympy.Abs)})"
+
+
+def _vanishes(difference: Any, symbols: list[Any]) -> bool:
+    """Whether both sides of an equation are equal whatever its variables are."""
+    return all(_constant_key(difference.subs(_point(symbols, k))) == "0" for k in range(POINTS))
 
 
 def _linear_solution(difference: Any, variable: Any) -> Any:

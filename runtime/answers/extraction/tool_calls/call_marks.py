@@ -11,6 +11,7 @@ from typing import Final
 from ....thinking import is_function
 from ..json_values import NoValueError
 from .calls import Call, Offered
+from .elements import INVOCATION, read_elements
 from .literals import invocation_at, object_at
 from .markup import ELEMENT, read_element, read_keys
 from .payload import Read, arguments_at, read_payload, skip_space
@@ -143,6 +144,7 @@ def _react(text: str, match: re.Match[str], tools: Offered) -> Read | None:
 
 #: Marks, as patterns without groups of their own but for named ones; more exact ones first.
 _FORMATS: Final[tuple[tuple[str, Reader], ...]] = (
+    (INVOCATION, read_elements),
     (ELEMENT, _element),
     (
         r"<(?:(?:longcat_|seed:|minimax:|ifm\|)?tool_calls?|TOOLCALL|tools"

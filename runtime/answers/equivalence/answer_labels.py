@@ -4,6 +4,7 @@ import re
 from typing import Final
 
 from .spelling import END, TEXT_MACRO, Rule, replacing
+from .words import is_words
 
 # One symbol, an application of a function, or a macro with its argument: what an answer is called.
 _SYMBOL: Final = r"(?:\\(?:alpha|beta|gamma|delta|theta|lambda|mu|phi|omega|sigma|rho)|[A-Za-z])"
@@ -125,7 +126,7 @@ _CHOICE: Final = re.compile(
 
 # What holds for any value of a letter needs not to say so: `x+c for any c`.
 _FOR_ANY: Final = re.compile(
-    r"(?:(?<=[\d)}\]])|(?<=(?<![A-Za-z])[A-Za-z]))(?<!\\[a-z]),? for (?:any|all|every|each|arbitrary)"
+    r",? for (?:any|all|every|each|arbitrary)"
     r"(?: (?:arbitrary|real|complex|constants?|numbers?|values? of)){0,3} \$?[A-Za-z]"
     r"(?: ?\\in ?\\mathbb ?\{?[RC]\}?)?\$?$"
 )
@@ -192,6 +193,11 @@ def _drop_lead(text: str) -> str:
     return text[match.end() :]
 
 
+def _drop_any(text: str) -> str:
+    match = _FOR_ANY.search(text)
+    return text if match is None or is_words(text[: match.start()]) else text[: match.start()]
+
+
 def _choose(text: str) -> str:
     match = _CHOICE.match(text)
     return next(letter for letter in match.groups() if letter).upper() if match else text
@@ -209,7 +215,7 @@ LABELS: Final[tuple[Rule, ...]] = (
     _drop_lead,
     replacing(_LED.pattern, ""),
     _drop_remark,
-    replacing(_FOR_ANY.pattern, ""),
+    _drop_any,
     replacing(_RATIO.pattern, ""),
     _name_first,
     _drop_unknown,

@@ -27,8 +27,8 @@ _UNION_OF_RANGES: Final = re.compile(
 _DIFFERENTIAL: Final = re.compile(r"(?<=[\d)}]) +d([a-z])(?![A-Za-z])")
 _INTEGER: Final = re.compile(r", ?([a-z]) ?\\in ?(?:\\mathbb ?)?\{?[ZN]\}?$")
 _EXCEPTED: Final = re.compile(
-    r"(?:the set of )?all (?:real (?:numbers?|values?|[a-z])|reals|numbers)(?: (?:of )?[a-z])?,? "
-    r"(?:except(?: for| when)?|excluding|other than|but|besides) (?:not )?(?:[a-z] ?= ?)?"
+    r" ?(?:the set of )?all (?:real (?:numbers?|values?|[a-z])|reals|numbers)(?: (?:of )?[a-z])?,? "
+    r"(?:except(?: for| when)?|excluding|other than|but|besides) ?(?:not )?(?:[a-z] ?= ?)?"
     r"(?P<but>(?:[-+\d.,/ {}^\\]|and|or|\b[a-z]\b|frac|sqrt|pi|pm)+)",
     re.IGNORECASE,
 )
@@ -139,11 +139,11 @@ MACROS: Final[tuple[Rule, ...]] = (
         r"\\\1{\2\3\4}",
     ),
     replacing(
-        rf"(\\(?:frac|binom)\{{[^{{}}]*\}})\s*(\d|[A-Za-z]|{_LONE})",
+        rf"(\\(?:frac|binom)\{{(?:[^{{}}]|\{{[^{{}}]*\}})*\}})\s*(\d|[A-Za-z]|{_LONE})",
         r"\1{\2}",
     ),
     replacing(
-        rf"(\\frac(?:\{{[^{{}}]*\}}){{2}}|(?<![A-Za-z\]}}_^])(?<![A-Za-z\]}}_^] ))"
+        r"(\\frac(?:\{[^{}]*\}){2}|(?<![A-Za-z\]}_^])(?<![A-Za-z\]}_^] ))"
         r" ?\{([A-Za-z])\}(?=[_^])",
         r"\1\2",
     ),

@@ -47,9 +47,7 @@ _FRACTION_OF_UNITS: Final = re.compile(
     r"(?:\^\d)?\}$"
 )
 _GROUP: Final = r"(?:[^{}]|\{[^{}]*\})*"
-_FRACTION: Final = re.compile(
-    rf"\\[dtc]?frac *\{{(?P<top>{_GROUP})\}} *\{{(?P<bottom>{_GROUP})\}}"
-)
+_FRACTION: Final = re.compile(rf"\\[dtc]?frac *\{{(?P<top>{_GROUP})\}} *\{{(?P<bottom>{_GROUP})\}}")
 # Ohms, and units with a micro sign.
 _SIGNED_UNIT: Final = re.compile(
     rf"(?<=\d) *(?:[kM]?\\Omega|\\mu *(?:[A-Za-z]{{1,2}}|{TEXT_MACRO}\{{[A-Za-z]{{1,2}}\}})) *$"

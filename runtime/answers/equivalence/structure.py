@@ -370,9 +370,9 @@ class _Reader:
 
 
 def _as_set(form: str) -> str:
-    """A list in braces is a set where sets are joined, as LaTeX shows no such braces."""
+    """What stands in braces is a set where sets are joined, as LaTeX shows no such braces."""
     braces = form[:1] == "{" and form[-1:] == "}" and encloses(form)
-    return f"\\{form[:-1]}\\}}" if braces and "," in form else form
+    return f"\\{form[:-1]}\\}}" if braces else form
 
 
 def _both_signs(form: str) -> tuple[str, ...]:

@@ -50,6 +50,17 @@ _DOUBLE_FACTORIAL = re.compile(r"(?<![\w.!)}^_])(\d{1,3})!!(?!!)")
 _NO_CONSTANT = re.compile(
     r"(?<![A-Za-z\\\d*])I(?![A-Za-z])|(?<![A-Za-z\\])I(?=_)|(?<![A-Za-z\\])e(?=_)"
 )
+# The parser takes `d` before a letter or a number for a differential (`d \cdot 2` is its variable
+# `d2`). It is one where something is integrated or derived, and else a variable. One that a sum
+# runs over keeps its name in all of the formula.
+_KEEPS_D = re.compile(
+    r"\\i*int(?![a-z])|\\oint|\\partial|_\{d[^\w{}]"
+    r"|\\[dt]?frac ?\{d(?:[^{}]|\{[^{}]*\})*\} ?\{d ?\\?[A-Za-z]"
+    r"|d(?:\^\{?\d\}?)? ?[A-Za-z]? ?/ ?d ?[A-Za-z]"
+)
+_VARIABLE_D = re.compile(
+    r"\\(?:text|mathrm|mathit|operatorname)\{[^{}]*\}|\\[A-Za-z]+|_\{[^{}]*\}|_d|d(?!_)"
+)
 # The parser takes all that is multiplied after `\sin B \cdot` for the argument.
 _ARGUMENT = re.compile(
     r"(\\(?:sin|cos|tan|cot|sec|csc|ln|log)(?:\^\{?\d\}?)?) ?(\\[a-z]+|[A-Za-z])"
@@ -88,6 +99,8 @@ def _read(latex: str) -> Any:
     text = _DOUBLE_FACTORIAL.sub(lambda m: str(prod(range(int(m[1]), 0, -2))), text)
     text = _NO_CONSTANT.sub(lambda m: r"\iota " if m[0] == "I" else r"\varepsilon ", text)
     text = _TRANSPOSED.sub(r"\1_{T}", text)
+    if not _KEEPS_D.search(text):
+        text = _VARIABLE_D.sub(lambda m: "d_{d}" if m[0] == "d" else m[0], text)
     text = _BRACED_ARGUMENT.sub(r"\1(\2)", text)
     text = _ARGUMENT.sub(r"\1(\2)", text)
     return latex2sympy(text, normalization_config=None, conversion_config=_CONFIG)

@@ -5,7 +5,16 @@ cut is closed. ``any_format`` reads whole texts of any model.
 """
 
 from .any_format import END_OF_THINKING, without_thinking
-from .format import Part, PartKind, Position, Said, ThinkingFormat, ThinkingReader, is_quoted
+from .format import (
+    Part,
+    PartKind,
+    Position,
+    Said,
+    ThinkingFormat,
+    ThinkingReader,
+    is_function,
+    is_quoted,
+)
 
 __all__ = [
     "END_OF_THINKING",
@@ -15,6 +24,7 @@ __all__ = [
     "Said",
     "ThinkingFormat",
     "ThinkingReader",
+    "is_function",
     "is_quoted",
     "without_thinking",
 ]

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from .format import CHANNEL, LOOKED_BACK, MESSAGE_ENDS, is_quoted
+from .format import LOOKED_BACK, MESSAGE_ENDS, calls_function, is_quoted
 
 #: The tags between which model families think: what opens, and what closes it. Some are written in
 #: capitals, or with a blank before the end.
@@ -54,6 +54,10 @@ _GRANITE_REPLY: Final = re.compile(r"Here(?:'s| is) my response:\s?")
 # OpenAI's harmony format: messages on channels, of which only `final` is for the reader.
 # `commentary` holds calls of tools and what is said about them.
 _THOUGHT_CHANNEL: Final = "analysis"
+_MESSAGE_HEADER: Final = re.compile(
+    rf"(?:<\|start\|>[^<]{{0,{LOOKED_BACK}}})?(?P<from><\|channel\|>)\s*(?P<channel>\w+)"
+    rf"(?:[^<]|<\|constrain\|>){{0,{LOOKED_BACK}}}"
+)
 # What is left of it where an engine drops special tokens: `analysisWe add.assistantfinal5`.
 _BARE_ANALYSIS: Final = re.compile(r"analysis(?=[A-Z\d\"'(\\$])")
 _BARE_FINAL: Final = "assistantfinal"
@@ -104,13 +108,15 @@ def _quoted(text: str, position: int) -> bool:
 
 
 def _without_analysis(text: str) -> str:
-    """``text`` without the messages on harmony's channel for thinking."""
+    """``text`` without the messages on harmony's channel for thinking. A call of a function that
+    is made there is none of them: the model makes it, it does not think of one."""
     said: list[str] = []
     kept_to = 0
-    for match in CHANNEL.finditer(text):
-        if match.start() < kept_to or match[1] != _THOUGHT_CHANNEL:
+    for match in _MESSAGE_HEADER.finditer(text):
+        start = match.start("from")
+        if start < kept_to or match["channel"] != _THOUGHT_CHANNEL or calls_function(match[0]):
             continue
-        said.append(text[kept_to : match.start()])
+        said.append(text[kept_to:start])
         end = _MESSAGE_END.search(text, match.end())
         if end is None:
             kept_to = len(text)

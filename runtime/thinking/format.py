@@ -4,7 +4,7 @@ closed.
 Two ways are known. Most families write their thinking between two marks, ``<think>`` and
 ``</think>`` say, and their chat template may write the first of them into the prompt. Models of
 OpenAI's harmony format write messages on channels (``channels``): ``analysis`` is thought,
-``final`` is for the reader, ``commentary`` holds calls of tools
+``final`` is for the reader, ``commentary`` holds calls of tools, which may stand on any channel
 (https://cookbook.openai.com/articles/openai-harmony).
 
 Text is whatever a model wrote: time is linear in its length.
@@ -33,6 +33,13 @@ _MIN_MARK_CHARS: Final = 2
 _MESSAGE: Final = "<|message|>"
 MESSAGE_ENDS: Final = ("<|end|>", "<|return|>", "<|call|>", "<|start|>", "<|channel|>")
 CHANNEL: Final = re.compile(r"<\|channel\|>\s*(\w+)")
+# Whom a message is for, in its header before or behind the channel.
+_RECIPIENT: Final = re.compile(r"(?<![\w=])to=(?P<name>[\w.-]{1,128})")
+_FUNCTIONS: Final = "functions."
+# Those that are no functions of the caller's: people, and the tools that such models come with.
+_NO_FUNCTIONS: Final = frozenset(
+    {"user", "self", "assistant", "all", "python", "browser", "container"}
+)
 _BEGIN_FINAL: Final = "<|start|>assistant<|channel|>final<|message|>"
 _ANALYSIS: Final = "<|channel|>analysis<|message|>"
 
@@ -234,11 +241,13 @@ class ThinkingReader:
         header = self._header or ""
         self._header = None
         channel = CHANNEL.search(header)
-        if channel is None or channel[1] == "final":
+        if calls_function(header):
+            self._channel, self.position = "call", "inside"
+        elif channel is None or channel[1] == "final":
             self._channel, self.position = "content", "after"
         else:
-            calls = channel[1] != "analysis" and " to=" in header
-            self._channel, self.position = "call" if calls else "reasoning", "inside"
+            built_in = channel[1] != "analysis" and _RECIPIENT.search(header) is not None
+            self._channel, self.position = "call" if built_in else "reasoning", "inside"
 
     # ── where it was cut ──────────────────────────────────────────────────────────────────────
 
@@ -284,6 +293,20 @@ class ThinkingReader:
         if header in ("<|return|>", "<|call|>", *self.form.turn_ends):
             return _BEGIN_FINAL
         return _MESSAGE + closing
+
+
+def is_function(recipient: str) -> bool:
+    """Whether a message of harmony's format that is for ``recipient`` calls a function."""
+    if recipient.startswith(_FUNCTIONS):
+        return recipient != _FUNCTIONS
+    return recipient.partition(".")[0] not in _NO_FUNCTIONS
+
+
+def calls_function(header: str) -> bool:
+    """Whether ``header`` is of a message that calls a function. That its recipient says, whatever
+    the channel: models make calls while they think, on ``analysis``, too."""
+    recipient = _RECIPIENT.search(header)
+    return recipient is not None and is_function(recipient["name"])
 
 
 def is_quoted(line: str) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from frontrunner.runtime.answers.extraction.tool_calls import last_tool_call
 
-from ..runtime.answers.test_tool_calls import ANSWER, CALL, FORMATS, OTHER
+from ..runtime.answers.test_tool_calls import ANSWER, CALL, FORMATS, M3, OTHER
 
 TOOLS: list[dict[str, Any]] = [
     {
@@ -97,3 +97,32 @@ def test_a_call_is_what_vllms_parser_takes_it_for(name: str) -> None:
     assert answer is not None
     assert answer.count(ANSWER) == 1
     assert json.loads(answer) == (read if len(read) > 1 else read[0])
+
+
+@pytest.mark.parametrize(
+    "elements",
+    [
+        "",
+        f"{M3}<n>42{M3}</n>{M3}<s>42{M3}</s>",
+        f"{M3}<list>{M3}<item>a{M3}</item>\n{M3}<item>b{M3}</item>{M3}</list>",
+        f"{M3}<list>{M3}</list>{M3}<o>{M3}</o>",
+        f"{M3}<o>{M3}<n>1{M3}</n>{M3}<s><b>x</b>\ny{M3}</s>{M3}</o>",
+        f"{M3}<objects>{M3}<item>{M3}<s>a{M3}</s>{M3}</item>{M3}</objects>",
+        f"{M3}<t>a{M3}</t>{M3}<t>b{M3}</t>",
+    ],
+)
+def test_nested_elements_are_what_vllms_parser_takes_them_for(elements: str) -> None:
+    parser = pytest.importorskip("vllm.parser.minimax_m3")
+    entry = {"type": "object", "properties": {"n": {"type": "integer"}, "s": {"type": "string"}}}
+    properties = {
+        **entry["properties"],
+        "list": {"type": "array", "items": {"type": "string"}},
+        "objects": {"type": "array", "items": entry},
+        "o": entry,
+    }
+    schema = {"type": "object", "properties": properties}
+    tool = {"type": "function", "function": {"name": "f", "parameters": schema}}
+    answer = last_tool_call(f'{M3}<invoke name="f">{elements}{M3}</invoke>', [tool])
+    read = json.loads(parser._minimax_m3_arg_converter(elements, False, properties))
+    assert answer is not None
+    assert json.loads(answer)["arguments"] == read

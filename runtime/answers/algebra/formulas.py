@@ -50,10 +50,25 @@ _DOUBLE_FACTORIAL = re.compile(r"(?<![\w.!)}^_])(\d{1,3})!!(?!!)")
 _NO_CONSTANT = re.compile(
     r"(?<![A-Za-z\\\d*])I(?![A-Za-z])|(?<![A-Za-z\\])I(?=_)|(?<![A-Za-z\\])e(?=_)"
 )
+# The parser takes `d` before a letter or a number for a differential (`d \cdot 2` is its variable
+# `d2`). It is one where something is integrated or derived, and else a variable. One that a sum
+# runs over keeps its name in all of the formula.
+_KEEPS_D = re.compile(
+    r"\\i*int(?![a-z])|\\oint|\\partial|_\{d[^\w{}]"
+    r"|\\[dt]?frac ?\{d(?:[^{}]|\{[^{}]*\})*\} ?\{d ?\\?[A-Za-z]"
+    r"|d(?:\^\{?\d\}?)? ?[A-Za-z]? ?/ ?d ?[A-Za-z]"
+)
+_VARIABLE_D = re.compile(
+    r"\\(?:text|mathrm|mathit|operatorname)\{[^{}]*\}|\\[A-Za-z]+|_\{[^{}]*\}|_d|d(?!_)"
+)
 # The parser takes all that is multiplied after `\sin B \cdot` for the argument.
 _ARGUMENT = re.compile(
     r"(\\(?:sin|cos|tan|cot|sec|csc|ln|log)(?:\^\{?\d\}?)?) ?(\\[a-z]+|[A-Za-z])"
     r"(?= ?(?:\\cdot|\\times|\*|/))"
+)
+_BRACED_ARGUMENT = re.compile(
+    r"(\\(?:ln|lg|log(?:_(?:\w|\{[^{}]*\}))?|(?:sin|cos|tan|cot|sec|csc)(?:\^\{?\d\}?)?)) ?"
+    r"\{([^{}]*)\}"
 )
 # What an equation in several variables is solved for, if it is linear in it: the first of these.
 _SOLVED_FOR = ("z", "y", "r")
@@ -84,6 +99,9 @@ def _read(latex: str) -> Any:
     text = _DOUBLE_FACTORIAL.sub(lambda m: str(prod(range(int(m[1]), 0, -2))), text)
     text = _NO_CONSTANT.sub(lambda m: r"\iota " if m[0] == "I" else r"\varepsilon ", text)
     text = _TRANSPOSED.sub(r"\1_{T}", text)
+    if not _KEEPS_D.search(text):
+        text = _VARIABLE_D.sub(lambda m: "d_{d}" if m[0] == "d" else m[0], text)
+    text = _BRACED_ARGUMENT.sub(r"\1(\2)", text)
     text = _ARGUMENT.sub(r"\1(\2)", text)
     return latex2sympy(text, normalization_config=None, conversion_config=_CONFIG)
 
@@ -116,9 +134,19 @@ def _value_key(expression: Any) -> str:
     values = [_constant_key(value) for value in at_points]
     if not symbols:
         return values[0]
+    if not expression.has(sympy.I):
+        values = _real(values)
     if all(value == values[0] for value in values):
         return values[0]  # its variables cancel out
     return f"f({';'.join(values)})"
+
+
+def _real(values: list[str]) -> list[str]:
+    r"""The values without those that are not real, if another one is: a formula of real numbers
+    has none there, so `\sqrt{1/n}` is `\frac{1}{\sqrt{n}}`."""
+    real = [not value.endswith("i") for value in values]
+    pairs = zip(values, real, strict=True)
+    return [value if is_real else "none" for value, is_real in pairs] if any(real) else values
 
 
 def _prepared(expression: Any) -> Any:
@@ -223,6 +251,8 @@ def _relation_key(relation: Any) -> str:
             and (solution := _linear_solution(difference, variable)) is not None
         ):
             return _value_key(solution)
+        if _vanishes(difference, symbols):
+            return f"identity({_value_key(relation.lhs)})"
         return f"eq({_ratios(difference, symbols, lambda first: first)})"
     if sign is None:
         raise UnknownFormula
@@ -232,6 +262,11 @@ def _relation_key(relation: Any) -> str:
     if sign in ("<", "<="):
         difference, sign = -difference, _FLIPPED[sign]
     return f"{sign}({_ratios(difference, symbols, sympy.Abs)})"
+
+
+def _vanishes(difference: Any, symbols: list[Any]) -> bool:
+    """Whether both sides of an equation are equal whatever its variables are."""
+    return all(_constant_key(difference.subs(_point(symbols, k))) == "0" for k in range(POINTS))
 
 
 def _linear_solution(difference: Any, variable: Any) -> Any:

@@ -4,6 +4,7 @@ import re
 from typing import Final
 
 from .spelling import END, TEXT_MACRO, Rule, replacing
+from .words import is_words
 
 # One symbol, an application of a function, or a macro with its argument: what an answer is called.
 _SYMBOL: Final = r"(?:\\(?:alpha|beta|gamma|delta|theta|lambda|mu|phi|omega|sigma|rho)|[A-Za-z])"
@@ -24,7 +25,13 @@ _ANSWER_ELSEWHERE: Final = (
 # What somebody or something does with the number that follows.
 _VERB: Final = (
     "(?:has|have|had|needs?|takes?|took|costs?|weighs?|gets?|got|earns?|earned|pays?|paid|spends?"
-    "|spent|makes?|made|holds?|contains?|sells?|sold|buys|bought|receives?|received|requires?|travels?|travell?ed)"
+    "|spent|makes?|made|holds?|contains?|sells?|sold|buys|bought|receives?|received|requires?|travels?|travell?ed"
+    "|walk(?:s|ed)?|runs?|ran|drives?|drove|rides?|rode|flies|flew|works?|worked|plays?|played|reads?|writes?|wrote"
+    "|eats?|ate|drinks?|drank|bakes?|baked|cooks?|cooked|plants?|planted|picks?|picked|collects?|collected"
+    "|counts?|counted|finds?|found|sees?|saw|visits?|visited|saves?|saved|scores?|scored|solves?"
+    "|solved|produces?|produced|covers?|covered|measures?|lasts?|lasted|arrives?|arrived|meets?|met|finish(?:es|ed)?"
+    "|waits?|waited|brings?|brought|charges?|charged|invested|invests?)"
+    "(?: (?:after|for|about|exactly|only|roughly|approximately|around|a total of))?"
 )
 _HEDGE: Final = (
     "[Tt]hus|[Ss]o|[Hh]ence|[Tt]herefore|[Aa]bout|[Aa]pproximately|[Aa]pprox\\.?|[Rr]oughly"
@@ -74,10 +81,11 @@ _REMARK: Final = re.compile(
     rf"|\(\s*(?!mod|base)[A-Za-z]{{3,}}[A-Za-z ,.'\-]*\)"
     rf"|{TEXT_MACRO}\{{\s*,?\s*\(?{_PRECISION}\)?\s*\}}|,?\s*\({_PRECISION}\)|,? {_PRECISION_SAID}"
     r"|\(\s*(?:since|because|as)\b[^()]*\)"
+    r"| is (?:the|our|my) (?:final |correct )?(?:answer|result|solution)"
     r"|,? (?:only|approximately|approx\.?|exactly)|です|である|입니다|이다"
     rf"|,?\s*{TEXT_MACRO}\{{\s*(?:only|approximately|approx\.?|exactly)\s*\}}"
-    rf"|,?\s*{TEXT_MACRO}\{{\s*,?\s*(?:since|because|as|so|where)\b[^{{}}]*\}}.*"
-    r"|,? (?:since|because) .*)\s*$"
+    rf"|,?\s*{TEXT_MACRO}\{{\s*,?\s*(?:since|because|as|so|where(?!.*=))\b[^{{}}]*\}}.*"
+    r"|,? (?:since|because|where(?!.*=)) .*)\s*$"
 )
 # An answer in words, with or without a macro around it, and its reason.
 _ALL_WORDS: Final = re.compile(rf"\s*{TEXT_MACRO}\{{\s*([^\W\d_][^{{}}\\]*)\}}\s*")
@@ -116,6 +124,14 @@ _CHOICE: Final = re.compile(
 )
 
 
+# What holds for any value of a letter needs not to say so: `x+c for any c`.
+_FOR_ANY: Final = re.compile(
+    r",? for (?:any|all|every|each|arbitrary)"
+    r"(?: (?:arbitrary|real|complex|constants?|numbers?|values? of)){0,3} \$?[A-Za-z]"
+    r"(?: ?\\in ?\\mathbb ?\{?[RC]\}?)?\$?$"
+)
+# Where a formula ends and a condition of its letters begins.
+_CONDITION: Final = re.compile(r"\b(?:for (?:some|any|all|every|each)|where|with|such that)\b")
 # Coordinates, and those that a curve is rather solved for.
 _COORDINATES: Final = "xyz"
 _LATER: Final = {"x": "yz", "y": "z"}
@@ -138,7 +154,9 @@ def _occurs(name: str, text: str) -> bool:
 def _drop_unknown(text: str) -> str:
     """Return what follows `x =`, unless it is more than one statement or speaks of `x` itself."""
     match = _UNKNOWN.match(text)
-    if match is None or match.end() == len(text) or _RELATION.search(text, match.end()):
+    condition = _CONDITION.search(text)
+    end = condition.start() if condition else len(text)
+    if match is None or match.end() >= end or _RELATION.search(text, match.end(), end):
         return text
     symbol = match[1]
     rest = text[match.end() :]
@@ -175,6 +193,11 @@ def _drop_lead(text: str) -> str:
     return text[match.end() :]
 
 
+def _drop_any(text: str) -> str:
+    match = _FOR_ANY.search(text)
+    return text if match is None or is_words(text[: match.start()]) else text[: match.start()]
+
+
 def _choose(text: str) -> str:
     match = _CHOICE.match(text)
     return next(letter for letter in match.groups() if letter).upper() if match else text
@@ -192,6 +215,7 @@ LABELS: Final[tuple[Rule, ...]] = (
     _drop_lead,
     replacing(_LED.pattern, ""),
     _drop_remark,
+    _drop_any,
     replacing(_RATIO.pattern, ""),
     _name_first,
     _drop_unknown,

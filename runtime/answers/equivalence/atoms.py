@@ -25,7 +25,7 @@ _OPAQUE: Final = re.compile(
     r"#.*"  # a digest
     r"|\d+(?:\.\d+)?(?:-\d+(?:\.\d+)?)+"  # scores, ranges, dates: `2-1`
     r"|\d+(?:/\d+){2,}"
-    r"|\d+(?: \d+)+"
+    r"|\d+(?: \d+)+|-?\d+ \d+/\d+"
     r"|[A-Z](?:-[A-Z]){1,}"
     r"|[A-Z](?: [A-Z])+"
 )

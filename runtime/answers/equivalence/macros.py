@@ -26,6 +26,13 @@ _UNION_OF_RANGES: Final = re.compile(
 )
 _DIFFERENTIAL: Final = re.compile(r"(?<=[\d)}]) +d([a-z])(?![A-Za-z])")
 _INTEGER: Final = re.compile(r", ?([a-z]) ?\\in ?(?:\\mathbb ?)?\{?[ZN]\}?$")
+_EXCEPTED: Final = re.compile(
+    r" ?(?:the set of )?all (?:real (?:numbers?|values?|[a-z])|reals|numbers)(?: (?:of )?[a-z])?,? "
+    r"(?:except(?: for| when)?|excluding|other than|but|besides) ?(?:not )?(?:[a-z] ?= ?)?"
+    r"(?P<but>(?:[-+\d.,/ {}^\\]|and|or|\b[a-z]\b|frac|sqrt|pi|pm)+)",
+    re.IGNORECASE,
+)
+_BOTH: Final = re.compile(r",? (?:and|or) ")
 _SEPARATOR: Final = re.compile(r" *(?:,? \b(?:or|and) |; ?)(?! )")
 _AMPERSAND: Final = re.compile(r"(?<=\S) *\\?& *(?=\S)")
 _OR: Final = re.compile(r"\\(?:lor|vee)(?![A-Za-z])")
@@ -72,6 +79,12 @@ def _joined_conditions(text: str) -> str:
     return _AND.sub(" and ", _OR.sub(" or ", text))
 
 
+def _all_but(text: str) -> str:
+    r"""Write `all real numbers except 0 and 1` as `x \\ne 0, 1`."""
+    match = _EXCEPTED.fullmatch(text)
+    return f"x\\ne {_BOTH.sub(', ', match['but'])}" if match else text
+
+
 def _differential(text: str) -> str:
     """Join `x^2 dx`, which is no word behind a number, in integrals."""
     return _DIFFERENTIAL.sub(r"d\1", text) if "\\int" in text else text
@@ -107,6 +120,8 @@ _PLAIN: Final = (
     "arcsin|arccos|arctan|sinh|cosh|tanh|sin|cos|tan|cot|ln|log|exp|pi|theta|alpha|beta|gamma|delta"
     "|lambda|sigma|omega|phi|infinity|infty"
 )
+# A macro that takes no argument.
+_LONE: Final = r"\\[A-Za-z]+(?![A-Za-z{\[])"
 _FACTORS: Final = "pi|sqrt|theta|alpha|beta|gamma|lambda|omega|phi|rho|sin|cos|tan|ln|log"
 _CALLED: Final = "sec|csc|max|min|gcd|lcm|det"
 
@@ -118,14 +133,26 @@ MACROS: Final[tuple[Rule, ...]] = (
     replacing(r"^\\ce\{([^{}]*(?:\{[^{}]*\}[^{}]*){0,8})\}$", r"\1"),
     replacing(r"\{([^{}\\]*)\\over(?![A-Za-z])([^{}\\]*)\}", r"\\frac{\1}{\2}"),
     replacing(r"\{([^{}\\]*)\\choose(?![A-Za-z])([^{}\\]*)\}", r"\\binom{\1}{\2}"),
-    replacing(r"\\(frac|binom)\s*(\d)\s*([\dA-Za-z])", r"\\\1{\2}{\3}"),
-    replacing(r"\\frac\s*(\d)\s*\{", r"\\frac{\1}{"),
-    replacing(r"(\\frac\{[^{}]*\})\s*(\d)", r"\1{\2}"),
+    # Arguments without braces: a digit, a letter, or a macro.
+    replacing(
+        rf"\\(frac|binom)(?:\s*(\d)|\s+([A-Za-z])|\s*({_LONE}))\s*(?=[\dA-Za-z\\{{])",
+        r"\\\1{\2\3\4}",
+    ),
+    replacing(
+        rf"(\\(?:frac|binom)\{{(?:[^{{}}]|\{{[^{{}}]*\}})*\}})\s*(\d|[A-Za-z]|{_LONE})",
+        r"\1{\2}",
+    ),
+    replacing(
+        r"(\\frac(?:\{[^{}]*\}){2}|(?<![A-Za-z\]}_^])(?<![A-Za-z\]}_^] ))"
+        r" ?\{([A-Za-z])\}(?=[_^])",
+        r"\1\2",
+    ),
     replacing(r"(?<=[a-z\]}]\{)(\d{1,3}),(\d{3})(?=\})", r"\1\2"),  # `\sqrt{1,024}`
     _closing(_CUBE_ROOT, r"\sqrt[3]{", "}"),
     _closing(_FOURTH_ROOT, r"\sqrt[4]{", "}"),
     _closing(_ROOT, r"\sqrt{", "}"),
     replacing(r"\\sqrt(?: +([A-Za-z])| *(\\[a-z]+))(?![A-Za-z{\[])", r"\\sqrt{\1\2}"),
+    replacing(rf"(\\sqrt\[[^\[\]]{{1,8}}\])\s*(\d+|[A-Za-z]|{_LONE})", r"\1{\2}"),
     replacing(r"\\sqrt *(\\(?:frac|sqrt)(?:\{[^{}]*\}){1,2})", r"\\sqrt{\1}"),
     replacing(_CIS_OF.pattern, r"\1(\2)"),
     _closing(_CIS, r"e^{i\cdot (", ")}"),
@@ -143,6 +170,7 @@ MACROS: Final[tuple[Rule, ...]] = (
     replacing(r"!=", r"\\ne "),
     replacing(rf"\\lt{END}", "<"),
     replacing(rf"\\gt{END}", ">"),
+    replacing(r"(?<=[\w)}]) *\+ +-(?=[\d.\\A-Za-z(])", "-"),  # as programs write sums
     replacing(r"\+ ?/ ?-|\+-(?=[ \d\\A-Za-z])", r"\\pm "),
     _joined_conditions,
     replacing(rf"\\(?:long)?rightarrow{END}", r"\\to"),
@@ -170,6 +198,8 @@ MACROS: Final[tuple[Rule, ...]] = (
     replacing(r"(?<![A-Za-z\\])P[Ii](?![A-Za-z])", "pi"),
     replacing(rf"(?<![A-Za-z\\])({_PLAIN})(?![A-Za-z])", r"\\\1 "),
     replacing(rf"(?<![A-Za-z\\])({_CALLED})(?=\()", r"\\\1"),
+    replacing(r"(?<![A-Za-z\\])(Theta|Omega|Gamma)(?=\()", r"\\\1"),
+    _all_but,
     replacing(r"(?<=[(\[,+\- ])(?:inf|oo)(?=[)\],])|^inf$|(?<=^[-+])(?:inf|oo)$", r"\\infty "),
     replacing(r"(?<=[)\]]) ?U ?(?=[(\[])", r"\\cup "),
     replacing(r"^([a-z]) in (?=[\[(\\])", r"\1\\in "),

@@ -46,6 +46,8 @@ _FRACTION_OF_UNITS: Final = re.compile(
     rf"(?<=[\d}})]) *\\frac\{{ *{TEXT_MACRO}\{{[A-Za-z ]*\}}\}}\{{ *{TEXT_MACRO}\{{[A-Za-z ]*\}}"
     r"(?:\^\d)?\}$"
 )
+_GROUP: Final = r"(?:[^{}]|\{[^{}]*\})*"
+_FRACTION: Final = re.compile(rf"\\[dtc]?frac *\{{(?P<top>{_GROUP})\}} *\{{(?P<bottom>{_GROUP})\}}")
 # Ohms, and units with a micro sign.
 _SIGNED_UNIT: Final = re.compile(
     rf"(?<=\d) *(?:[kM]?\\Omega|\\mu *(?:[A-Za-z]{{1,2}}|{TEXT_MACRO}\{{[A-Za-z]{{1,2}}\}})) *$"
@@ -89,7 +91,7 @@ _BESIDE: Final = re.compile(rf"({_NUMBER}) ?([{''.join(ZEROS_BESIDE)}])(.*)")
 _COUNTED: Final = re.compile(
     rf"^({_NUMBER})\s?(?![^\W\d_]{{0,3}}[{_CHANGING}])[\u2e80-\u9fff\uac00-\ud7af]{{1,4}}$"
 )
-_PERCENT: Final = re.compile(r"\\?%|(?<=\d) ?per cent\b")
+_PERCENT: Final = re.compile(r"\\?%|(?<=[\d})]) ?(?:per ?cent|percentage|pct)\b")
 _DEGREES: Final = re.compile(
     r"\^\s*(?:\\circ(?![A-Za-z])|\{\s*\\circ\s*\}|o(?![A-Za-z]))"
     r"(?: *(?:\\(?:text|mathrm|mbox)\{ *[CFK] *\}|[CFK](?![A-Za-z])))?"
@@ -181,10 +183,23 @@ def _plain_parts(match: re.Match[str]) -> str:
 def drop_unit(text: str) -> str:
     r"""Drop the unit of `5\text{ cm}^2`, `5 apples` and `60 km/h`; leave words that count.
 
-    Also that of each item of a list, if it is the same known unit for all.
+    Also that of each item of a list, if it is the same known unit for all, and those above and
+    below the line of a fraction.
     """
     core, _ = _split_unit(text)
-    return core if core != text else _drop_common_unit(text)
+    return core if core != text else _drop_common_unit(_drop_units_in_fraction(text))
+
+
+def _drop_units_in_fraction(text: str) -> str:
+    match = _FRACTION.fullmatch(text)
+    if match is None:
+        return text
+    parts = [_split_unit(match[name].strip()) for name in ("top", "bottom")]
+    # A letter alone may as well be a factor, unless a macro says that it is a unit.
+    if not all(len(unit) != 1 or "\\" in match[0][5:] for _, unit in parts):
+        return text
+    top, bottom = (core for core, _ in parts)
+    return f"\\frac{{{top}}}{{{bottom}}}"
 
 
 def _drop_common_unit(text: str) -> str:

@@ -75,8 +75,8 @@ def _plain(match: re.Match[str]) -> Fraction | None:
     value = Fraction(int(part["top"]), int(part["bottom"]))
     if len(part["top_sign"] + part["bottom_sign"]) == 1:
         value = -value
-    if part["whole"] and value < 0:
-        return None
+    if part["whole"] and (value < 0 or (value >= 1 and not part["macro"])):
+        return None  # `11 7/6` is no mixed number
     return value + int(part["whole"] or 0)
 
 

@@ -14,7 +14,9 @@ _MARKS_OF_GROUPS: Final = re.compile(r"[, '_]")
 _DOTTED: Final = re.compile(r"[-+]?\d{1,3}(?:\.\d{3}){2,}")
 # Inside a formula: `1,000x`, `3 \times 1,000`, where nothing else is separated by commas.
 _IN_FORMULA: Final = re.compile(r"(?<![\d,._])(\d{1,3}(?:,\d{3})+)(?![\d,])")
-_SPACED: Final = re.compile(r"[-+]?[1-9]\d{0,2}(?: \d{3})+(?:\.\d*)?")
+_SPACED: Final = re.compile(
+    r"(?P<whole>[-+]?[1-9]\d{0,2}(?: \d{3})+(?:\.\d*)?)(?P<fraction> \d{1,3}/\d{1,3})?"
+)
 _INTEGERS: Final = re.compile(r"\d{1,3}(?:, ?\d{1,3})+")
 
 
@@ -75,8 +77,8 @@ def group_thousands(text: str) -> str:
         return text
     if match := _EUROPEAN.fullmatch(text):
         return f"{match[1].replace('.', '')}.{match[2]}"
-    if _SPACED.fullmatch(text):
-        return text.replace(" ", "")
+    if match := _SPACED.fullmatch(text):
+        return match["whole"].replace(" ", "") + (match["fraction"] or "")
     if _SWISS.fullmatch(text):
         return text.replace("'", "").replace("_", "")
     if _DOTTED.fullmatch(text):

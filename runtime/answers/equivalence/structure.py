@@ -261,7 +261,10 @@ class _Reader:
         return self._union_of(parts, depth) if 1 < len(parts) <= MAX_ITEMS else None
 
     def _union_of(self, parts: list[str], depth: int) -> Node:
-        read = [self.read(part, depth + 1) for part in parts]
+        read = [self.read(_as_set(part), depth + 1) for part in parts]
+        if all(isinstance(node, Items) and node.distinct for node in read):
+            members = [item for node in read if isinstance(node, Items) for item in node.items]
+            return self._items("{", members, "}", ordered=False, distinct=True)
         read = merged(read) or read
         if len(read) == 1:
             return read[0]
@@ -318,7 +321,16 @@ class _Reader:
                 low, high = (self.read(sides[i], depth + 1) for i in (0, 2))
                 opening = "(" if signs[0] == "<" else "["
                 return Items(opening, (low, high), ")" if signs[1] == "<" else "]", ordered=True)
-        return atom(form)
+        return self._chain(sides, signs, depth) or atom(form)
+
+    def _chain(self, sides: list[str], signs: list[str], depth: int) -> Node | None:
+        """``f(2)<f(1)<f(4)``, which is ``f(4)>f(1)>f(2)``."""
+        if len(sides) < 3 or "\\ne" in signs:
+            return None
+        if all(sign in (">", "\\ge") for sign in signs):
+            sides, signs = sides[::-1], [_FLIPPED[sign] for sign in signs[::-1]]
+        read = tuple(self.read(side, depth + 1) for side in sides)
+        return Items(f"chain{' '.join(signs)}[", read, "]", ordered=True)
 
     def _bounded(self, bound: Node, sign: str, value: str, depth: int) -> Node:
         if sign == "\\ne":
@@ -326,6 +338,12 @@ class _Reader:
         if sign in ("<", "\\le"):
             return interval(None, bound, open_ended=sign == "<")
         return interval(bound, None, open_ended=sign == ">")
+
+
+def _as_set(form: str) -> str:
+    """What stands in braces is a set where sets are joined, as LaTeX shows no such braces."""
+    braces = form[:1] == "{" and form[-1:] == "}" and encloses(form)
+    return f"\\{form[:-1]}\\}}" if braces else form
 
 
 def _both_signs(form: str) -> tuple[str, ...]:

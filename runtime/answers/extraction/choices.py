@@ -66,6 +66,8 @@ _LABEL: Final = re.compile(
     r"|(?<=\*)([A-J])(?=\*{1,2}[ \t]?[–—-]{1,2}[ \t]))[*_]{0,3}(?=\s)"
     r"(?:[ \t]*\S.*)"
 )
+# A reply that is nothing but an option with a small letter as its label.
+_OPTION_ALONE: Final = re.compile(r"\s*[*_]{0,3}([a-d])\.[*_]{0,3}[ \t]+(?![a-z]\.)\S[^\n]*\s*")
 # What a label's line may say of its option.
 _REFUSED: Final = re.compile(
     r"\b(?:is|are)\s(?:wrong|incorrect|false|not|too)\b|[.):\]][*_\s]{1,4}(?:wrong|incorrect|false|no)\b",
@@ -270,6 +272,9 @@ def _line_of_a_letter(text: str) -> str:
 
 def _only_label(text: str) -> str:
     """The label that the first line begins with, if no other option has one."""
+    alone = _OPTION_ALONE.fullmatch(text)
+    if alone is not None and not _REFUSED.search(text):
+        return alone[1].upper()
     labels = {label for label in map(_labelled, text.split("\n")) if label}
     line = _first_line(text)
     if len(labels) != 1 or not _labelled(line) or _REFUSED.search(line):

@@ -21,6 +21,7 @@ _END: Final = re.compile(
     r"|\s?,\s(?:which|who|whose|where|whereas|but|although|though|while|hence|thus|therefore|so|if|provided"
     r"|when|however|that\sis|not|rather|instead|as|for|obtained|after|by|right|correct|or\s"
     r"(?:approximately|about|equivalently|roughly))\b"
+    r"|\s?,\s(?:in\stotal|in\sall|altogether|all\stold)\b"
     r"|\s?,\s(?:i\.e\.|e\.g\.)(?!\w)"
     r"|\s[—–]\s|\s--\s|(?<=\w)—(?=\w)"
     r"|\s\((?:since|because|see|which|approx\w*|about|or|i\.e|e\.g|rounded|not|where|from|by|as"

@@ -20,7 +20,7 @@ from frontrunner.runtime.answers.equivalence.structure import Formula, Leaf, str
         (r"2\,x", "2x"),
         (r"\begin{pmatrix} 1 \\ 2 \end{pmatrix}", r"\begin{pmatrix}1\\2\end{pmatrix}"),
         (r"\dfrac{x}{2}", r"\frac{x}{2}"),
-        (r"\tfrac x2", r"\frac x2"),
+        (r"\tfrac x2", r"\frac{x}{2}"),
         (r"\sqrt2", r"\sqrt{2}"),
         (r"√2", r"\sqrt{2}"),
         (r"2 \pi r", r"2\pi r"),

@@ -284,6 +284,8 @@ def test_an_article_is_no_letter(words: str) -> None:
         ("so\n\nb", "B"),
         ("(a) 20\n(b) 30", None),
         ("a) 20\nb) 30\nc) 40", None),
+        ("b. 30 metres", "B"),
+        ("a. 20\nb. 30", None),
         ("n = a + b\n\ne", None),
         ("Hence option b is correct.", "B"),
         ("Vitamin b is correct", None),

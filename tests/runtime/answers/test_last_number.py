@@ -309,3 +309,8 @@ def test_a_number_cut_anywhere_is_settled_as_what_the_whole_text_says(
     text = cue + number + more
     settled = {settled_number(text[:end]) for end in range(len(text) + 1)} - {None}
     assert settled <= {last_number(text)}
+
+
+@pytest.mark.parametrize("currency", ["€", " €", "$", " $"])
+def test_a_comma_before_a_currency_behind_the_number_is_decimal(currency: str) -> None:
+    assert last_number(f"En tout 12,75{currency}.") == "12.75"

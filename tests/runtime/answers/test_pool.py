@@ -153,6 +153,15 @@ async def test_equal_formulas_have_equal_keys() -> None:
                 ("A^T", "A", False),
                 ("X", "x", False),
                 (r"\frac{dy}{dx}", r"\frac{dx}{dy}", False),
+                (r"\frac{dy}{dx}", r"\frac{y}{x}", False),
+                (r"\frac{d}{dx}x^2", "2x", True),
+                (r"\int_0^1 x\,dx", "1/2", True),
+                (r"\sum_{d=1}^3 d", "6", True),
+                (r"d\cdot 2", "2d", True),
+                ("ad-bc", "da-cb", True),
+                ("a_1+(n-1)d", "a_1+nd-d", True),
+                (r"\frac{\pi d^2}{4}", r"\pi(\frac{d}{2})^2", True),
+                ("d_1", "d", False),
             ]:
                 same = await pool.key(a, PATIENT_S) == await pool.key(b, PATIENT_S)
                 assert same is equal, (a, b)

@@ -501,6 +501,37 @@ SAME = [
     (r"\lVert u\rVert", r"\|u\|"),
     ("equal-sided", "equal sided"),
     (r"x \in \emptyset", r"\emptyset"),
+    # Arguments of one token need no braces.
+    (r"\frac pq", r"\frac{p}{q}"),
+    (r"\frac\pi 6", r"\frac{\pi}{6}"),
+    (r"\frac{\sqrt5}2", r"\frac{\sqrt{5}}{2}"),
+    (r"\binom n3", r"\binom{n}{3}"),
+    (r"t\sqrt[3]t", r"t\sqrt[3]{t}"),
+    (r"\frac{a}{b}{c}_{1}", r"\frac{a}{b}c_1"),
+    ("7pct", "7%"),
+    ("2 3/4 percent", r"2\frac34\%"),
+    ("6 000 2/3", r"\frac{18002}{3}"),
+    (r"\frac{8\text{ m}}{6\text{ m}}", r"\frac43"),
+    (r"\frac{90 miles}{2 hours}", "45"),
+    ("6 + -5i", "6-5i"),
+    ("Theta(n)", r"\Theta(n)"),
+    ("g(1) < g(3) < g(2)", "g(2) > g(3) > g(1)"),
+    (r"p \ge 2q \ge r", r"r \le 2q \le p"),
+    (r"{4,5}\cup{5,6}", r"\{4,5,6\}"),
+    (r"\{a\}\cup\{b,c\}", r"\{a,b,c\}"),
+    ("all real numbers except 4 and 6", r"x\ne4, 6"),
+    (r"\text{all reals except } -4", r"\mathbb{R}\setminus\{-4\}"),
+    # A formula of real numbers has no value where another one has none.
+    (r"\sqrt{1/t}", r"\frac{1}{\sqrt{t}}"),
+    (r"\frac{\sqrt t}{t}", "t^{-1/2}"),
+    (r"(u-v)^2 = u^2-2uv+v^2", r"u^2-2uv+v^2 = (v-u)^2"),
+    (r"\log_3{9} / (t+2)", r"\frac{2}{t+2}"),
+    (r"3t+c \text{ for any real } c", "3t+c"),
+    (r"h(t) = ct \text{ for some } c>0", r"ct \text{ for some } c>0"),
+    (r"qt, \text{ where } q=2", "$qt$, where $q=2$"),
+    (r"\text{Tina walked } 27 \text{ km}", "27"),
+    ("The bus arrived after 27 minutes", "27"),
+    ("27 is the final answer", "27"),
 ]
 
 DIFFERENT = [
@@ -710,6 +741,28 @@ DIFFERENT = [
     ),
     ("2**3**2", "232"),
     (r"(-1,4)\cup(4,6)", "(-1,6)"),
+    (r"\frac pq", r"\frac qp"),
+    (r"t\sqrt[3]tu", r"t\sqrt[3]{tu}"),
+    ("6 5/3", r"\frac{23}{3}"),
+    ("6 000 2/3", "6000"),
+    (r"\frac{3m}{4}", r"\frac{3}{4}"),
+    ("6 + -5i", "6+5i"),
+    ("Theta(n)", "Omega(n)"),
+    ("g(1) < g(3) < g(2)", "g(1) < g(2) < g(3)"),
+    (r"p \ge 2q \ge r", r"p \ge 2q > r"),
+    (r"{4,5}\cup{6}", r"\{4,6\}"),
+    ("all real numbers except 4", "all real numbers except 6"),
+    ("all integers except 4", "all real numbers except 4"),
+    (r"\sqrt{-t}", r"\sqrt{-2t}"),
+    (r"\sqrt{-1-t^2}", r"\sqrt{-2-t^2}"),
+    (r"\ln|t|", r"\ln t"),
+    (r"i\sqrt{t}", r"-i\sqrt{t}"),
+    (r"(u-v)^2 = u^2-2uv+v^2", r"\cos^2 u + \sin^2 u = 1"),
+    (r"\log_3{9} / (t+2)", r"\log_3(9/(t+2))"),
+    ("t^2 for t>0", "t^2 for t<0"),
+    ("qt, where q=2", "qt, where q=3"),
+    ("The price decreased 27", "27"),
+    ("Louis 14", "14"),
 ]
 
 
@@ -898,7 +951,23 @@ def words_for_numbers(draw: st.DrawFn) -> list[str]:
     ]
 
 
+@st.composite
+def mixed_numbers(draw: st.DrawFn) -> list[str]:
+    """A whole number with a proper fraction behind it."""
+    whole, bottom = draw(st.integers(1, 9_999)), draw(st.integers(2, 99))
+    top = draw(st.integers(1, bottom - 1))
+    return [
+        f"{whole * bottom + top}/{bottom}",
+        f"{whole} {top}/{bottom}",
+        f"{f'{whole:,}'.replace(',', ' ')} {top}/{bottom}",
+        rf"{whole}\frac{{{top}}}{{{bottom}}}",
+        f"+{whole} {top}/{bottom}",
+        f"{whole} {top}/{bottom} percent",
+    ]
+
+
 FAMILIES = st.one_of(
+    mixed_numbers(),
     numbers(),
     lists(),
     points(),

@@ -11,6 +11,8 @@ from frontrunner.runtime.answers.extraction.statements import first_clause, stat
         (" 18.", "18"),
         (" 2.75. More follows", "2.75"),
         (": 18", "18"),
+        (" 18 hens, all told.", "18 hens"),
+        (" 18, altogether, as was asked.", "18"),
         (" 18, since 9 + 9 = 18.", "18"),
         (" 18 because it is", "18"),
         (" 0.25, i.e. 1/4.", "0.25"),

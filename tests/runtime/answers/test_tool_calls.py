@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from frontrunner.runtime.answers.extraction.tool_calls import MAX_TOOL_CALLS, last_tool_call
 
+#: What MiniMax-M3 writes before each of its tags.
+M3 = "]<]minimax[>["
 ARGUMENTS = '{"x": 1, "y": "a"}'
 CALL = f'{{"name": "f", "arguments": {ARGUMENTS}}}'
 ANSWER = '{"arguments":{"x":1,"y":"a"},"name":"f"}'
@@ -27,6 +29,8 @@ FORMATS = {
     "<parameter=y>a</parameter></function></seed:tool_call>",
     "minimax-m2": '<minimax:tool_call><invoke name="f"><parameter name="x">1</parameter>'
     '<parameter name="y">a</parameter></invoke></minimax:tool_call>',
+    "minimax-m3": f'{M3}<tool_call>\n{M3}<invoke name="f">\n{M3}<x>1{M3}</x>\n'
+    f"{M3}<y>a{M3}</y>\n{M3}</invoke>\n{M3}</tool_call>",
     "minimax-m1": f"<tool_calls>\n{CALL}\n</tool_calls>",
     "deepseek-v3.2": '<｜DSML｜function_calls>\n<｜DSML｜invoke name="f">\n'
     '<｜DSML｜parameter name="x" string="false">1</｜DSML｜parameter>\n'
@@ -47,6 +51,8 @@ FORMATS = {
     f"{ARGUMENTS}<|call|>",
     "gpt-oss, recipient first": "<|start|>assistant to=functions.f<|channel|>commentary json"
     f"<|message|>{ARGUMENTS}<|call|>",
+    "gpt-oss, while thinking": "<|channel|>analysis to=functions.f code<|message|>"
+    f"{ARGUMENTS}<|call|>",
     "gpt-oss, no tokens": f"assistantcommentary to=functions.f json{ARGUMENTS}",
     "mistral": f"[TOOL_CALLS][{CALL}]",
     "mistral, name": f"[TOOL_CALLS]f{ARGUMENTS}",
@@ -154,6 +160,12 @@ def test_more_calls_than_a_turn_has_are_no_answer() -> None:
          {"to": ["a", {"b": 1}]}),
         ("[rename(to=['it\\'s', -1.50, None, True, {'a': (1, 2)}])]",
          {"to": ["it's", -1.5, None, True, {"a": [1, 2]}]}),
+        ('<|tool_call_begin|>rename<|tool_call_argument_begin|>"{\\"to\\": [1]}"<|tool_call_end|>',
+         {"to": [1]}),
+        (f'{M3}<invoke name="rename">{M3}<to><i>a</i>\n{M3}</to>{M3}</invoke>',
+         {"to": "<i>a</i>\n"}),
+        (f'{M3}<invoke name="rename">{M3}<to>{M3}<item>1{M3}</item>{M3}<item>{M3}<a>b{M3}</a>'
+         f"{M3}</item>{M3}</to>{M3}</invoke>", {"to": [1, {"a": "b"}]}),
     ],
 )  # fmt: skip
 def test_arguments_are_the_calls_own(text: str, answer: dict[str, Any]) -> None:
@@ -357,7 +369,7 @@ def test_any_text_has_calls_or_none(text: str) -> None:
 
 
 #: Formats that write each argument between tags.
-TAGGED = ["glm", "qwen3-coder", "seed-oss", "minimax-m2", "deepseek-v3.2", "step-3"]
+TAGGED = ["glm", "qwen3-coder", "seed-oss", "minimax-m2", "minimax-m3", "deepseek-v3.2", "step-3"]
 
 
 @pytest.mark.parametrize("name", TAGGED)

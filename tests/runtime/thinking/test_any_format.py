@@ -44,6 +44,10 @@ from frontrunner.runtime.thinking import without_thinking
         ("<|channel|>analysis<|message|>a<|end|><|channel|>final<|message|>b",
          "<|channel|>final<|message|>b"),
         ("<|channel|>analysis<|message|>a", ""),
+        ("<|channel|>analysis to=functions.f code<|message|>{}<|call|>",
+         "<|channel|>analysis to=functions.f code<|message|>{}<|call|>"),
+        ("<|channel|>analysis to=python code<|message|>1<|call|>", "<|call|>"),
+        ("<|channel|>analysis<|message|>to=functions.f is next<|end|>b", "b"),
     ],
 )  # fmt: skip
 def test_what_was_only_thought_is_set_aside(text: str, said: str) -> None:

@@ -64,6 +64,9 @@ def test_between_marks(position: Position, text: str, reasoning: str, content: s
         (f"{ANALYSIS}a<|end|>{START}<|channel|>commentary<|message|>b<|end|>", "ab", ""),
         (f"{ANALYSIS}a<|end|>{START}<|channel|>commentary to=functions.f<|message|>{{}}<|call|>",
          "a", ""),
+        ("<|channel|>analysis to=functions.f<|message|>{}<|call|>", "", ""),
+        ("<|channel|>analysis to=python code<|message|>1<|call|>", "1", ""),
+        ("<|channel|>commentary to=browser.open<|message|>{}<|call|>", "", ""),
         ("b", "", "b"),
     ],
 )  # fmt: skip

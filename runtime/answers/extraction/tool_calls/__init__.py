@@ -16,6 +16,7 @@ from ..json_values import NoValueError, canonical_json, depth_fits, only_value
 from .bare import read_bare
 from .call_marks import MARKS, read_marked
 from .calls import Call, Offered, calls_in, offered
+from .elements import without_namespace
 
 __all__ = ["MAX_TOOL_CALLS", "Offered", "announces_call", "last_tool_call", "offered"]
 
@@ -27,8 +28,6 @@ _CUT_MARK: Final = re.compile(
     r"<[|｜]?(?:\w{1,12}:)?(?:tool|func|invoke|｜?DSML)[^>]{0,40}\Z|\[TOOL_\w{0,5}\Z"
 )
 _CUT_MARK_CHARS: Final = 64
-# A namespace that MiniMax-M3 puts before its tags.
-_NAMESPACE: Final = "]<]minimax[>["
 
 
 def last_tool_call(text: str, tools: Sequence[Mapping[str, Any]] | Offered = ()) -> str | None:
@@ -56,7 +55,7 @@ def last_tool_call(text: str, tools: Sequence[Mapping[str, Any]] | Offered = ())
 
 def announces_call(text: str, tools: Sequence[Mapping[str, Any]] | Offered = ()) -> bool:
     """Whether a mark says that there is a call, whole or broken, offered or not."""
-    said = _unquoted(text[-JSON_SCAN_CHARS:].replace(_NAMESPACE, ""))
+    said = _unquoted(without_namespace(text[-JSON_SCAN_CHARS:]))
     return _marked_calls(said, offered(tools)).seen
 
 
@@ -66,7 +65,7 @@ def _calls(said: str, tools: Offered, cut: bool) -> list[Call] | None:
         return calls_in(only_value(said), tagged=bool(tools))
     except NoValueError:
         pass
-    said = _unquoted(said.replace(_NAMESPACE, ""))
+    said = _unquoted(without_namespace(said))
     marked = _marked_calls(said, tools)
     if not marked.seen:
         return read_bare(said[marked.mentioned_to :], tools, cut=cut)
@@ -122,7 +121,7 @@ def _marked_calls(text: str, tools: Offered) -> _Marked:
 
 def _is_certain(match: re.Match[str]) -> bool:
     """Whether it can be nothing else: harmony's header and Kimi's name occur in prose, too."""
-    return match[0][0] in "<["
+    return match[0][0] in "<[]"
 
 
 def _is_mentioned(text: str, start: int) -> bool:

@@ -8,8 +8,10 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+from ....thinking import is_function
 from ..json_values import NoValueError
 from .calls import Call, Offered
+from .elements import INVOCATION, read_elements
 from .literals import invocation_at, object_at
 from .markup import ELEMENT, read_element, read_keys
 from .payload import Read, arguments_at, read_payload, skip_space
@@ -18,7 +20,7 @@ from .payload import Read, arguments_at, read_payload, skip_space
 Reader = Callable[[str, re.Match[str], Offered], Read | None]
 
 _HEADER: Final = re.compile(
-    r"(?:\s|<\|(?:channel|constrain|message)\|>|(?:commentary|analysis|code|json)\b){1,16}"
+    r"(?:\s|<\|(?:channel|constrain|message)\|>|(?:commentary|analysis|final|code|json)\b){1,16}"
 )
 _KIMI_HEAD: Final = re.compile(
     r"\s*+(?:functions?\.)?(?P<name>[\w.-]{1,128}?)(?::\d{1,6})?\s*+<\|tool_call_argument_begin\|>"
@@ -112,7 +114,7 @@ def _harmony(text: str, match: re.Match[str], tools: Offered) -> Read | None:
     header = _HEADER.match(text, match.end())
     start = header.end() if header is not None else match.end()
     certain = match["space"] or (header is not None and "<|" in header[0])
-    if not certain or match["recipient"] in ("user", "self", "assistant", "all"):
+    if not certain or not is_function((match["space"] or "") + match["recipient"]):
         return Read([], match.end())  # prose, or no tool
     return arguments_at(text, start, match["recipient"])
 
@@ -142,6 +144,7 @@ def _react(text: str, match: re.Match[str], tools: Offered) -> Read | None:
 
 #: Marks, as patterns without groups of their own but for named ones; more exact ones first.
 _FORMATS: Final[tuple[tuple[str, Reader], ...]] = (
+    (INVOCATION, read_elements),
     (ELEMENT, _element),
     (
         r"<(?:(?:longcat_|seed:|minimax:|ifm\|)?tool_calls?|TOOLCALL|tools"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ..json_values import NoValueError, value_at
-from .calls import Call, Offered, calls_in
+from .calls import Call, Offered, calls_in, value_of
 from .literals import invocation_at, invocations_at, literal_at
 
 
@@ -56,15 +56,18 @@ def read_payload(text: str, start: int, tools: Offered) -> Read | None:
 
 
 def arguments_at(text: str, start: int, name: str) -> Read | None:
-    """A call of ``name`` with the object at ``start``, which may stand in a code block."""
+    """A call of ``name`` with the object at ``start``, which may stand in a code block, or in a
+    string as JSON of its own."""
     fence = _FENCE.match(text, start)
     position = fence.end() if fence is not None else skip_space(text, start)
-    if not text.startswith("{", position):
+    if not text.startswith(("{", '"{'), position):
         return None
     try:
         arguments, end = value_or_literal(text, position)
     except NoValueError:
         return None
+    if isinstance(arguments, str):
+        arguments = value_of(arguments)
     if not isinstance(arguments, dict) or _LEFT_OVER.match(text, end):
         return None
     return Read([{"name": name, "arguments": arguments}], end)

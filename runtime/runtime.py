@@ -63,7 +63,7 @@ class Runtime:
             observers: who hears of every race; ``runtime.observers`` takes more later.
             tools: for races that are given no others; ``runtime.tools`` takes more later.
         """
-        self._warm = warm_up
+        self._warm, self._in_use = warm_up, False
         self.settings, rewards = set_up(engine, settings or Settings(), rewards)
         configure_logs(self.settings.log.level, self.settings.log.format)
         self.engine = engine
@@ -105,9 +105,16 @@ class Runtime:
 
         Raises:
             EngineStartError: with the reason and what to do.
+            RuntimeError: it is entered already.
 
         Cancelling it leaves no process behind.
         """
+        if self._in_use:  # two starts of one engine, of which the first end closes it for both
+            raise RuntimeError(
+                "this runtime is entered already: enter it once, where the program starts, and "
+                "hand it to whoever races on it"
+            )
+        self._in_use = True
         try:
             await self._start()
             await self._races.start()
@@ -130,7 +137,10 @@ class Runtime:
         Cancelling it does not cut that short. It may be called in another task than entered it.
         """
         self._races.close()
-        await self._close()
+        try:
+            await self._close()
+        finally:
+            self._in_use = False
 
     async def _start(self) -> None:
         failure: ConfigError | EngineStartError | None = None

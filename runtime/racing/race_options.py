@@ -108,6 +108,7 @@ _CHECKED_LATER: Final[Mapping[str, tuple[UnionType | type, str]]] = {
     "tools": (list | tuple, "a list of tools in OpenAI's form"),
     "tool_choice": (str | Mapping, "auto, none, required, or a dictionary"),
 }
+_FLOATS: Final = ("deadline", "temperature", "top_p")
 #: Characters of a race's name.
 _MAX_NAME_CHARS: Final = 256
 
@@ -130,8 +131,12 @@ def check_options(options: Mapping[str, Any]) -> None:
         first = error.errors(include_url=False)[0]
         # Of a sequence's items the path goes on; the names of a union's members are none of it.
         name = str(first["loc"][0])
-        message = f"{name}: {first['msg']}, not {first['input']!r:.100}"
+        wrong = "a list is expected" if first["type"] == "sequence_str" else first["msg"]
+        message = f"{name}: {wrong}, not {first['input']!r:.100}"
         raise BadRequest(message, name) from None
+    for name in _FLOATS:  # pydantic takes a Decimal, which no time can be added to, for one
+        if not isinstance(value := options.get(name), float | int | None):
+            raise BadRequest(f"{name}: Input should be a valid number, not {value!r:.100}", name)
     for name, value in options.items():
         check_value(value, name)
     for name, (kinds, what) in _CHECKED_LATER.items():

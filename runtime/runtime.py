@@ -32,6 +32,11 @@ from .scheduling.admission import AdmissionLoad
 from .scheduling.race_runner import RaceRunner
 from .scheduling.scoring import ScoredSink, ScoreOptions, Scorer
 
+_ENTERED = (
+    "this runtime is entered already: enter it once, where the program starts, and hand it to "
+    "whoever races on it"
+)
+
 
 class Runtime:
     """Races questions on an engine. Enter it with ``async with``; any number of races at once.
@@ -110,10 +115,7 @@ class Runtime:
         Cancelling it leaves no process behind.
         """
         if self._in_use:  # two starts of one engine, of which the first end closes it for both
-            raise RuntimeError(
-                "this runtime is entered already: enter it once, where the program starts, and "
-                "hand it to whoever races on it"
-            )
+            raise RuntimeError(_ENTERED)
         self._in_use = True
         try:
             await self._start()
@@ -137,10 +139,7 @@ class Runtime:
         Cancelling it does not cut that short. It may be called in another task than entered it.
         """
         self._races.close()
-        try:
-            await self._close()
-        finally:
-            self._in_use = False
+        await self._close()
 
     async def _start(self) -> None:
         failure: ConfigError | EngineStartError | None = None
@@ -171,6 +170,7 @@ class Runtime:
         races = self._races
         with anyio.CancelScope(shield=True):
             async with AsyncExitStack() as closing:  # from the last to the first
+                closing.callback(setattr, self, "_in_use", False)
                 if self._workers is not None:
                     closing.push_async_callback(self._workers.aclose)
                 # After the engine, whose end brings those that are awaited to theirs.
@@ -212,8 +212,9 @@ class Runtime:
 
         Args:
             question: see ``solve``.
-            on_event: called where things happen, in order, nothing joined; must be quick, and raise
-                nothing. The last event comes just before the result is returned.
+            on_event: an object whose ``push`` and ``push_progress`` are called where things happen,
+                in order, nothing joined; they must be quick, and raise nothing. The last event
+                comes just before the result is returned.
             options: see ``solve``.
 
         Raises:

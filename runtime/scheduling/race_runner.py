@@ -44,6 +44,12 @@ _LEAVING = 1.0
 _MAX_LINGERING = 256
 #: Finished branches needed before their lengths say something about the next ones.
 _MIN_LENGTHS = 8
+#: A task waits in vain for wake-ups of another event loop than its own, or for long.
+_ELSEWHERE = (
+    "the runtime was entered in another event loop, and races only there. From another thread: "
+    "asyncio.run_coroutine_threadsafe(runtime.solve(…), loop).result(). asyncio.run makes a new "
+    "event loop each time: enter and race in one asyncio.run"
+)
 
 
 class RaceRunner:
@@ -199,17 +205,12 @@ class RaceRunner:
     def check_entered(self) -> None:
         """
         Raises:
-            EngineClosed: the runtime is not entered, or was entered in another event loop, whose
-                wake-ups a task of this one would wait for in vain.
+            EngineClosed: the runtime is not entered, or not in this event loop.
         """
         if not self.entered:
             raise EngineClosed("enter the runtime first: async with Runtime.from_config(…)")
         if current_loop() is not self._loop:
-            raise EngineClosed(
-                "the runtime was entered in another event loop, and races only there. From another "
-                "thread: asyncio.run_coroutine_threadsafe(runtime.solve(…), loop).result(). "
-                "asyncio.run makes a new event loop each time: enter and race in one asyncio.run"
-            )
+            raise EngineClosed(_ELSEWHERE)
 
     def check_up(self) -> None:
         """Races on an engine that is down would each be lost, with nothing to say when to come

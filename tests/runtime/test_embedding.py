@@ -16,6 +16,7 @@ import sniffio
 from anyio.abc import TaskGroup
 
 from frontrunner.runtime.errors import EngineClosed
+from frontrunner.runtime.events.event_stream import EventStream
 from frontrunner.runtime.events.types import BranchProgressed, Event, RaceDecided
 from frontrunner.runtime.racing.race_options import RawPrompt
 from frontrunner.runtime.racing.race_stream import RaceStream
@@ -583,7 +584,7 @@ async def test_a_race_in_another_event_loop_is_refused(call: str) -> None:
             case "stream":
                 await read_a_stream(runtime)
             case "race":
-                await runtime.race("?", lambda event: None)
+                await runtime.race("?", EventStream())
             case "score":
                 await runtime.score([RawPrompt("?")], lambda *chunk: None)
             case _:

@@ -62,6 +62,9 @@ def test_an_option_like_no_other_is_refused_with_a_list() -> None:
         ({"answers": "number"}, "answers.kind"),
         ({"answers": {"tolerance": 2}}, "answers.tolerance"),
         ({"answers": {"kin": "text"}}, "answers"),
+        ({"tools": [{}]}, "tools"),
+        ({"tools": [{"type": "function", "function": {"description": "d"}}]}, "tools"),
+        ({"tools": [{"type": "function", "name": "f", "parameters": [1]}]}, "tools"),
     ],
 )
 async def test_an_option_that_does_not_go_is_named(options: Any, param: str) -> None:

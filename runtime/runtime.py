@@ -212,9 +212,8 @@ class Runtime:
 
         Args:
             question: see ``solve``.
-            on_event: an object whose ``push`` and ``push_progress`` are called where things happen,
-                in order, nothing joined; they must be quick, and raise nothing. The last event
-                comes just before the result is returned.
+            on_event: its ``push`` and ``push_progress`` are called where things happen, in order;
+                they must be quick, and raise nothing. The last event comes just before the result.
             options: see ``solve``.
 
         Raises:

@@ -32,6 +32,11 @@ from .scheduling.admission import AdmissionLoad
 from .scheduling.race_runner import RaceRunner
 from .scheduling.scoring import ScoredSink, ScoreOptions, Scorer
 
+_ENTERED = (
+    "this runtime is entered already: enter it once, where the program starts, and hand it to "
+    "whoever races on it"
+)
+
 
 class Runtime:
     """Races questions on an engine. Enter it with ``async with``; any number of races at once.
@@ -63,7 +68,7 @@ class Runtime:
             observers: who hears of every race; ``runtime.observers`` takes more later.
             tools: for races that are given no others; ``runtime.tools`` takes more later.
         """
-        self._warm = warm_up
+        self._warm, self._in_use = warm_up, False
         self.settings, rewards = set_up(engine, settings or Settings(), rewards)
         configure_logs(self.settings.log.level, self.settings.log.format)
         self.engine = engine
@@ -105,9 +110,13 @@ class Runtime:
 
         Raises:
             EngineStartError: with the reason and what to do.
+            RuntimeError: it is entered already.
 
         Cancelling it leaves no process behind.
         """
+        if self._in_use:  # two starts of one engine, of which the first end closes it for both
+            raise RuntimeError(_ENTERED)
+        self._in_use = True
         try:
             await self._start()
             await self._races.start()
@@ -161,6 +170,7 @@ class Runtime:
         races = self._races
         with anyio.CancelScope(shield=True):
             async with AsyncExitStack() as closing:  # from the last to the first
+                closing.callback(setattr, self, "_in_use", False)
                 if self._workers is not None:
                     closing.push_async_callback(self._workers.aclose)
                 # After the engine, whose end brings those that are awaited to theirs.
@@ -202,8 +212,8 @@ class Runtime:
 
         Args:
             question: see ``solve``.
-            on_event: called where things happen, in order, nothing joined; must be quick, and raise
-                nothing. The last event comes just before the result is returned.
+            on_event: its ``push`` and ``push_progress`` are called where things happen, in order;
+                they must be quick, and raise nothing. The last event comes just before the result.
             options: see ``solve``.
 
         Raises:

@@ -19,6 +19,18 @@ def asyncio_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
+def current_loop() -> object:
+    """The event loop that runs now, of whichever library, to be told from others by identity.
+
+    Raises:
+        RuntimeError: none runs.
+    """
+    trio = sys.modules.get("trio")
+    if trio is not None and trio.lowlevel.in_trio_task():
+        return trio.lowlevel.current_trio_token()
+    return asyncio.get_running_loop()
+
+
 def loop_clock() -> Callable[[], float]:
     """Tells the time as ``anyio.current_time`` does (seconds), in the event loop that runs now and
     in no other. anyio finds out anew at each call which library runs, which takes twenty times as

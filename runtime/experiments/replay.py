@@ -78,7 +78,7 @@ class Job:
                 left = f" ({question.left_out} more were cut)" if question.left_out else ""
                 raise BadRequest(
                     f"{question.name} has {len(question.branches)} whole branches{left}, and "
-                    f"{most} are asked for"
+                    f"{most} are asked for: ask for fewer (--branches)"
                 )
         worker = _Worker(self)
         records = [branch for question in self.questions for branch in question.branches]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from ..answers import Extractor
 from ..answers.combined import call_extractor, with_calls
@@ -94,6 +94,23 @@ def tool_name(tool: Any) -> str | None:
     inner = tool.get("function", tool) if isinstance(tool, Mapping) else None
     name = inner.get("name") if isinstance(inner, Mapping) else None
     return name if isinstance(name, str) else None
+
+
+def function_fault(function: object, place: str) -> tuple[str, str] | None:
+    """Why this describes no function that a model can be told of: its place, and what is wrong.
+
+    Args:
+        function: name, description and parameters, without a tool around it.
+        place: of ``function`` in the request.
+    """
+    if not isinstance(function, Mapping):
+        return place, "name, description and parameters of the function are expected, as an object"
+    told = cast(Mapping[str, Any], function)
+    if not isinstance(name := told.get("name"), str) or not name:
+        return f"{place}.name", "the name of the function is missing"
+    if not isinstance(told.get("parameters"), Mapping | None):
+        return f"{place}.parameters", "a JSON Schema is expected, as an object"
+    return None
 
 
 def _named(offered: Sequence[Tool], choice: Any) -> Tool:

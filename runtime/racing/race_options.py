@@ -15,6 +15,7 @@ from ..config.prompting import argument_fault
 from ..errors import BadRequest
 from ..prompts.messages import ChatMessage
 from ..prompts.plain_values import check_value
+from ..prompts.tool_choice import function_fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,7 @@ _CHECKED_LATER: Final[Mapping[str, tuple[UnionType | type, str]]] = {
     "tools": (list | tuple, "a list of tools in OpenAI's form"),
     "tool_choice": (str | Mapping, "auto, none, required, or a dictionary"),
 }
+_FLOATS: Final = ("deadline", "temperature", "top_p")
 #: Characters of a race's name.
 _MAX_NAME_CHARS: Final = 256
 
@@ -130,15 +132,18 @@ def check_options(options: Mapping[str, Any]) -> None:
         first = error.errors(include_url=False)[0]
         # Of a sequence's items the path goes on; the names of a union's members are none of it.
         name = str(first["loc"][0])
-        message = f"{name}: {first['msg']}, not {first['input']!r:.100}"
+        wrong = "a list is expected" if first["type"] == "sequence_str" else first["msg"]
+        message = f"{name}: {wrong}, not {first['input']!r:.100}"
         raise BadRequest(message, name) from None
+    for name in _FLOATS:  # pydantic takes a Decimal, which no time can be added to, for one
+        if not isinstance(value := options.get(name), float | int | None):
+            raise BadRequest(f"{name}: Input should be a valid number, not {value!r:.100}", name)
     for name, value in options.items():
         check_value(value, name)
     for name, (kinds, what) in _CHECKED_LATER.items():
         if not isinstance(value := options.get(name), kinds | None):
             raise BadRequest(f"{name}: {what} is expected, not {type(value).__name__}", name)
-    if (fault := _tools_fault(options.get("tools") or ())) is not None:
-        raise BadRequest(fault, "tools")
+    _check_tools(options.get("tools") or ())
     if len(options.get("race_id") or "") > _MAX_NAME_CHARS:
         raise BadRequest(f"race_id: at most {_MAX_NAME_CHARS} characters", "race_id")
     arguments = options.get("template_arguments")
@@ -146,16 +151,21 @@ def check_options(options: Mapping[str, Any]) -> None:
         raise BadRequest(f"template_arguments: {fault}", "template_arguments")
 
 
-def _tools_fault(tools: Sequence[object]) -> str | None:
-    """Why these are no tools; None: they are plain data, at least."""
+def _check_tools(tools: Sequence[object]) -> None:
     for index, tool in enumerate(tools):
+        place = f"tools[{index}]"
         if not isinstance(tool, Mapping):
-            return f"tools[{index}]: a dictionary is expected, not {type(tool).__name__}"
+            kind = type(tool).__name__
+            raise BadRequest(f"{place}: a dictionary is expected, not {kind}", "tools")
+        inner = cast(Mapping[str, Any], tool)
+        if "name" not in inner:  # else the flat form of the Responses API
+            place, inner = f"{place}.function", inner.get("function")
+        if (fault := function_fault(inner, place)) is not None:
+            raise BadRequest(": ".join(fault), "tools")
     try:
         orjson.dumps([dict(cast(Mapping[str, Any], tool)) for tool in tools])
     except (TypeError, ValueError) as error:
-        return f"tools: must be plain data, as JSON has it ({error})"
-    return None
+        raise BadRequest(f"tools: must be plain data, as JSON has it ({error})", "tools") from None
 
 
 @cache

@@ -13,7 +13,7 @@ from frontrunner.strategies.best_reply import BestReply
 from frontrunner.strategies.first_reply import FirstReply
 from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.protocol import Needs, Strategy, needs_of
-from frontrunner.strategies.registry import create_strategy, merge_parameters
+from frontrunner.strategies.registry import create_strategy, merge_parameters, strategy_factory
 
 from ..agents.race_calls import Start
 from ..agents.tool_races import ToolOffer, with_tools
@@ -303,7 +303,9 @@ class RaceFactory:
     ) -> Mapping[str, Any]:
         race = self._settings.race
         if parameters and "branches" in parameters:
-            raise BadRequest("branches is an argument of its own, not one of the parameters")
+            raise BadRequest(
+                "branches is an argument of its own, not one of the parameters", "parameters"
+            )
         given = dict(race.parameters) if name == race.strategy else {}
         given = {**self.thinking.parameters(name), **given}
         return merge_parameters(name, given, {**(parameters or {}), "branches": branches})
@@ -334,7 +336,7 @@ class RaceFactory:
         settings = self._settings.answers
         said: dict[str, Any] = {"kind": asked} if isinstance(asked, str) else dict(asked or {})
         if unknown := said.keys() - AnswerOptions.__annotations__.keys():
-            raise BadRequest(f"answers: unknown key {min(unknown)!r}")
+            raise BadRequest(f"answers: unknown key {min(unknown)!r}", "answers")
         optional = bool(said.pop("optional", False))
         if said.get("kind", settings.kind) == settings.kind:
             kept = settings.model_dump(exclude_unset=True)
@@ -344,9 +346,9 @@ class RaceFactory:
             chosen = AnswerSettings.model_validate({**kept, **said})
         except ValidationError as error:
             first = error.errors()[0]
-            raise BadRequest(
-                f"answers.{'.'.join(map(str, first['loc']))}: {first['msg']}"
-            ) from error
+            path = ".".join(("answers", *map(str, first["loc"])))
+            wrong = first["msg"].removeprefix("Value error, ")
+            raise BadRequest(f"{path}: {wrong}", path) from error
         kind = chosen.kind
         if kind == "tool_call" and use.callable:
             use = replace(use, required=True)
@@ -431,10 +433,13 @@ def _sampling(drawn: SamplingSettings, stop: Sequence[str], needs: Needs) -> Sam
 
 
 def _make_strategy(name: str, parameters: Mapping[str, Any]) -> Strategy:
+    wrong = "strategy"
     try:
+        strategy_factory(name)
+        wrong = "parameters"
         return create_strategy(name, parameters)
     except (ValueError, TypeError) as error:
-        raise BadRequest(str(error)) from error
+        raise BadRequest(str(error), wrong) from error
 
 
 def _cannot_start(*_: object) -> None:

@@ -16,6 +16,7 @@ from ..agents.tools import Tool
 from ..answers import Equivalence, WorkerPool
 from ..answers.registry import Extractor
 from ..config import Settings
+from ..engines.loop_clock import current_loop
 from ..engines.protocol import Engine, shared_slots
 from ..errors import BadRequest, EngineClosed, EngineError, EngineRestarting, Overloaded
 from ..events.event_stream import EventSink
@@ -43,6 +44,12 @@ _LEAVING = 1.0
 _MAX_LINGERING = 256
 #: Finished branches needed before their lengths say something about the next ones.
 _MIN_LENGTHS = 8
+#: A task waits in vain for wake-ups of another event loop than its own, or for long.
+_ELSEWHERE = (
+    "the runtime was entered in another event loop, and races only there. From another thread: "
+    "asyncio.run_coroutine_threadsafe(runtime.solve(…), loop).result(). asyncio.run makes a new "
+    "event loop each time: enter and race in one asyncio.run"
+)
 
 
 class RaceRunner:
@@ -92,6 +99,7 @@ class RaceRunner:
         """Seconds that tasks are waited for which have been cancelled."""
         self.entered = False
         """Whether races may begin."""
+        self._loop: object = None  # the event loop that the runtime was entered in
 
     def _make_sharing(self, models: str | None) -> BranchRebalancer | None:
         if models is None:
@@ -106,7 +114,8 @@ class RaceRunner:
     async def start(self) -> None:
         """Start what runs beside races."""
         self.background, self.race_tasks = Background(), Background()
-        self._starts = RaceStarts()  # another event loop than before, perhaps
+        self._starts = RaceStarts()
+        self._loop = current_loop()  # another one than before, perhaps
         await self.background.start()
         await self.race_tasks.start()
 
@@ -196,10 +205,12 @@ class RaceRunner:
     def check_entered(self) -> None:
         """
         Raises:
-            EngineClosed: the runtime is not entered.
+            EngineClosed: the runtime is not entered, or not in this event loop.
         """
         if not self.entered:
             raise EngineClosed("enter the runtime first: async with Runtime.from_config(…)")
+        if current_loop() is not self._loop:
+            raise EngineClosed(_ELSEWHERE)
 
     def check_up(self) -> None:
         """Races on an engine that is down would each be lost, with nothing to say when to come

@@ -5,7 +5,7 @@ A deadline is no error: it brings the best answer there is, never a 408 or 504.
 
 from collections.abc import Mapping
 from math import ceil
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -22,6 +22,8 @@ from .reply_bodies import Error, ErrorObject
 
 #: How a body may be compressed, as the header says it.
 ENCODINGS = "gzip, deflate"
+#: Options of a race that stand in the ``frontrunner`` object and nowhere else.
+_OPTIONS: Final = ("answers", "branches", "min_branches", "parameters", "strategy")
 #: Characters of a message, and of a field's name, that are told: both may quote the request.
 _TOLD, _NAMED = 1_000, 200
 
@@ -147,6 +149,8 @@ def error_object(error: FrontrunnerError) -> ErrorObject:
     """``{message, type, param, code}``, as in an error's body or event."""
     _, kind, code = _kind(error)
     param: str | None = getattr(error, "param", None)
+    if param is not None and param.partition(".")[0] in _OPTIONS:
+        param = f"frontrunner.{param}"  # where a request says what the runtime calls so
     return {
         "message": _cut(str(error), _TOLD),
         "type": kind,

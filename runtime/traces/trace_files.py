@@ -111,6 +111,8 @@ def _read(path: Path, content: bytes, name: str | None) -> Iterable[RecordedQues
             continue
         if read is not None:
             return read
+    if content.lstrip().startswith(b"[") and all(key in content for key in _KEYS[-1][0]):
+        raise TraceError(path, "is a list: a line of JSON for each question is expected")
     raise TraceError(path, _UNKNOWN + "".join(f"; {error}" for error in broken))
 
 
@@ -227,7 +229,8 @@ def _reader_of(path: Path, content: bytes) -> Reader | None:
     if not content:
         raise TraceError(path, "is empty")
     if content.startswith(b"["):
-        return read_probed
+        known = b'"each_branch"' in content or content.rstrip() == b"[]"
+        return read_probed if known else None
     if content.startswith(b"{"):
         # The first line, however long: texts may stand in front of what tells. An object that is
         # laid out over many lines tells in its beginning.

@@ -544,8 +544,9 @@ def test_a_registered_reader_is_asked_about_what_no_other_reads(tmp_path: Path) 
         "mine", lambda path, content: [question(1)] if b"mine" in content else None
     )
     file = tmp_path / "file"
-    file.write_text("mine")
-    assert [found.name for found in read_traces([file])] == ["question 1"]
+    for others in ("mine", '[{"question": "mine"}]'):
+        file.write_text(others)
+        assert [found.name for found in read_traces([file])] == ["question 1"]
     file.write_text('{"answers": ["mine"], "lengths": [3], "gold": "mine"}')
     assert [found.gold for found in read_traces([file])] == ["mine"]  # a form that is built in
     assert [found.gold for found in read_traces([file], "mine")] == ["7"]  # unless it is named

@@ -8,13 +8,17 @@ from threading import Thread
 from typing import Any
 
 import anyio
+import anyio.from_thread
 import anyio.lowlevel
+import anyio.to_thread
 import pytest
 import sniffio
 from anyio.abc import TaskGroup
 
 from frontrunner.runtime.errors import EngineClosed
+from frontrunner.runtime.events.event_stream import EventStream
 from frontrunner.runtime.events.types import BranchProgressed, Event, RaceDecided
+from frontrunner.runtime.racing.race_options import RawPrompt
 from frontrunner.runtime.racing.race_stream import RaceStream
 from frontrunner.runtime.runtime import Runtime
 
@@ -559,6 +563,52 @@ async def test_a_runtime_may_be_entered_again() -> None:
         for _ in range(2):
             async with runtime:
                 assert [event async for event in a_stream(runtime)]
+
+
+@every_backend
+async def test_a_runtime_that_is_entered_cannot_be_entered_once_more() -> None:
+    engine = WatchedEngine([says("a", 0.001)] * BRANCHES)
+    async with running(engine) as runtime:
+        with pytest.raises(RuntimeError, match="entered already"):
+            async with runtime:
+                pass
+        assert (await runtime.solve("?", branches=BRANCHES, deadline=60.0)).answer == "a"
+
+
+@pytest.mark.parametrize("call", ["solve", "stream", "race", "act", "score"])
+async def test_a_race_in_another_event_loop_is_refused(call: str) -> None:
+    engine = WatchedEngine([says("a", 0.001)] * BRANCHES)
+
+    async def elsewhere() -> None:
+        match call:
+            case "stream":
+                await read_a_stream(runtime)
+            case "race":
+                await runtime.race("?", EventStream())
+            case "score":
+                await runtime.score([RawPrompt("?")], lambda *chunk: None)
+            case _:
+                await getattr(runtime, call)("?")
+
+    async with running(engine) as runtime:
+        with pytest.raises(EngineClosed, match="another event loop"):
+            await anyio.to_thread.run_sync(lambda: asyncio.run(elsewhere()))
+        result = await anyio.to_thread.run_sync(lambda: anyio.from_thread.run(runtime.solve, "?"))
+    assert result.answer == "a"
+
+
+def test_a_runtime_whose_event_loop_has_ended_says_so_and_can_be_entered_anew() -> None:
+    runtime = Runtime(WatchedEngine([says("a", 0.001)] * BRANCHES), settings())
+
+    async def race() -> str | None:
+        async with runtime:
+            return (await runtime.solve("?", branches=BRANCHES)).answer
+
+    asyncio.run(runtime.__aenter__())
+    with pytest.raises(EngineClosed, match="another event loop"):
+        asyncio.run(runtime.solve("?"))
+    asyncio.run(runtime.__aexit__())
+    assert asyncio.run(race()) == "a"
 
 
 async def test_cancelling_the_rehearsal_closes_what_was_started() -> None:

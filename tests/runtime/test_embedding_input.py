@@ -1,6 +1,8 @@
 """What programs hand to a runtime: options by name, and messages as they have them."""
 
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any, cast
 
 import pytest
@@ -52,11 +54,35 @@ def test_an_option_like_no_other_is_refused_with_a_list() -> None:
 
 
 @pytest.mark.parametrize(
+    ("options", "param"),
+    [
+        ({"strategy": "majorty"}, "strategy"),
+        ({"parameters": {"stp": 1}}, "parameters"),
+        ({"parameters": {"branches": 1}}, "parameters"),
+        ({"answers": "number"}, "answers.kind"),
+        ({"answers": {"tolerance": 2}}, "answers.tolerance"),
+        ({"answers": {"kin": "text"}}, "answers"),
+        ({"tools": [{}]}, "tools"),
+        ({"tools": [{"type": "function", "function": {"description": "d"}}]}, "tools"),
+        ({"tools": [{"type": "function", "name": "f", "parameters": [1]}]}, "tools"),
+    ],
+)
+async def test_an_option_that_does_not_go_is_named(options: Any, param: str) -> None:
+    async with running(WatchedEngine([says("a", 1)])) as runtime:
+        with pytest.raises(BadRequest) as caught:
+            await runtime.solve("?", **options)
+    assert caught.value.param == param
+    assert "Value error" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("option", "value"),
     [
         ("deadline", "5"),
         ("deadline", True),
         ("deadline", [5]),
+        ("deadline", Decimal(5)),
+        ("temperature", Fraction(1, 2)),
         ("branches", 2.5),
         ("branches", "4"),
         ("min_branches", "1"),

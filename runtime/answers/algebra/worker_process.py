@@ -43,6 +43,7 @@ class WorkerProcess:
     asked: int = 0  # how many formulas; the id of the last one
     answered: int = 0  # the id of the last one whose key has been read
     due: float = inf  # when the last one must be answered (`anyio.current_time()`)
+    killed: bool = False
 
     @classmethod
     async def start(cls) -> Self:
@@ -124,8 +125,12 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """Kill the process; `aclose` must follow."""
-        with suppress(ProcessLookupError):  # it has ended already
-            self.process.kill()
+        # Once: before it sends a signal, subprocess asks whether the process has ended, and so
+        # takes its status from asyncio, which complains of an unknown child in the log.
+        if not self.killed:
+            self.killed = True
+            with suppress(ProcessLookupError):  # it has ended already
+                self.process.kill()
 
     async def aclose(self) -> None:
         """Kill the process, close its pipes and wait for its end.

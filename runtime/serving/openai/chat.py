@@ -38,7 +38,7 @@ from ..reply_bodies import (
     Function,
 )
 from ..requests.bounds import Items
-from ..requests.hosted_tools import left_out, tool_types
+from ..requests.hosted_tools import check_functions, left_out, tool_types
 from ..requests.ignored_fields import CHAT, ignored_fields
 from ..requests.request_body import read_messages, read_request
 from ..requests.request_options import (
@@ -127,10 +127,16 @@ class ChatRequest(Sampled):
         return bool(self.functions) and not self.tools
 
     def offered_tools(self) -> list[dict[str, Any]] | None:
-        """The functions that may be called, as tools."""
+        """The functions that may be called, as tools.
+
+        Raises:
+            BadParameter: one of them is none.
+        """
         if self.legacy:
+            check_functions(self.functions or (), "functions")
             return [{"type": "function", "function": function} for function in self.functions or ()]
         kinds = tool_types(self.tools)
+        check_functions(self.tools or ())
         tools = [t for t, kind in zip(self.tools or (), kinds, strict=True) if kind == "function"]
         return tools or None
 

@@ -4,6 +4,7 @@ text (``custom``). There are none here; they are left out where the model may do
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from ...prompts.tool_choice import function_fault
 from ..errors import BadParameter
 
 _WHY: Final = "only functions can be called here, which the client runs itself"
@@ -21,6 +22,26 @@ def tool_types(tools: Sequence[Mapping[str, Any]] | None) -> list[str]:
             param = f"tools[{place}].type"
             raise BadParameter(f"{param}: must be a string, such as function", param)
     return kinds
+
+
+def check_functions(tools: Sequence[Mapping[str, Any]], field: str = "tools") -> None:
+    """See that those of ``tools`` that are functions can be told to a model.
+
+    Args:
+        field: of the request; ``functions`` is a list without tools around them.
+
+    Raises:
+        BadParameter: one has no name, or parameters that are no schema.
+    """
+    for index, tool in enumerate(tools):
+        place, function = f"{field}[{index}]", tool
+        if field == "tools":
+            if tool.get("type", "function") != "function":
+                continue
+            place, function = f"{place}.function", tool.get("function")
+        if (fault := function_fault(function, place)) is not None:
+            path, wrong = fault
+            raise BadParameter(f"{path}: {wrong}", path)
 
 
 def left_out(types: Sequence[str], choice: str | Mapping[str, Any] | None) -> tuple[str, ...]:

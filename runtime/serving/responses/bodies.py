@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapt
 from ...engines.protocol import Message
 from ...prompts.history import History, custom_call, function_call, read_text, turn
 from ..app_keys import RUNTIME
-from ..errors import NotFound
+from ..errors import BadParameter, NotFound
 from ..replies.reply_kinds import Asked, ReplyKind, reply_kind
 from ..reply_bodies import ResponseEcho
 from ..requests.bounds import Items
@@ -253,8 +253,14 @@ class ResponseBody(Sampled):
         Raises:
             BadRequest: the arguments of a call are none.
             ItemNotFound: a reference leads nowhere.
+            BadParameter: nothing is asked.
         """
         if isinstance(self.input, str):
+            begins = not (self.instructions or self.previous_response_id or self.only_prepares)
+            if begins and not self.input.strip():
+                misplaced = "messages" in (self.model_extra or {})
+                advice = ", not messages, which is of chat completions" if misplaced else ""
+                raise BadParameter(f"input: text or a list of items is expected{advice}", "input")
             return [turn("user", self.input)]
         history = History()
 

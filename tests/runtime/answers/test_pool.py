@@ -565,3 +565,18 @@ async def test_workers_do_not_see_the_environment(
 def test_a_pool_without_workers_or_kills_is_refused(arguments: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         WorkerPool(**arguments)
+
+
+async def test_a_process_is_sent_one_signal_however_often_it_is_killed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A second one would take its status from asyncio, which says so in the log."""
+    worker = await process.WorkerProcess.start()
+    sent: list[int] = []
+    kill, kind = worker.process.kill, type(worker.process)
+    monkeypatch.setattr(kind, "kill", lambda self: (sent.append(self.pid), kill()))
+    worker.kill()
+    worker.kill()
+    await worker.aclose()
+    assert sent == [worker.process.pid]
+    assert worker.has_died

@@ -110,7 +110,12 @@ def test_a_branch_is_forced_to_say_what_it_last_said() -> None:
         (b"", "is empty"),
         (b"hello", "of no known format"),
         (b'{"question": "q"}\n', "of no known format"),
-        (b"[", "EOF"),
+        (b'[{"each_branch"', "EOF"),
+        (b'[{"question": "q"}]', "of no known format"),
+        (
+            b'[{"question": "q", "gold": "1", "answers": ["1"], "lengths": [1]}]',
+            "is a list: a line of JSON for each question",
+        ),
         (b"[]", "holds no question"),
         (orjson.dumps([probed_question(), probed_question(probe_freq=0)]), "question 2: probe_fr"),
         (

@@ -258,7 +258,9 @@ async def test_what_cannot_go_on(serve: Serve) -> None:
 @pytest.mark.parametrize(
     ("body", "param"),
     [
-        ({"input": ""}, None),
+        ({}, "input"),
+        ({"input": ""}, "input"),
+        ({"messages": [{"role": "user", "content": "x"}]}, "input"),
         ({"input": []}, "input"),
         ({"input": 5}, "input"),
         ({"input": "x", "temperature": 3}, "temperature"),
@@ -266,7 +268,7 @@ async def test_what_cannot_go_on(serve: Serve) -> None:
         ({"input": "x", "conversation": "c"}, "conversation"),
         ({"input": "x", "prompt": {"id": "p"}}, "prompt"),
         ({"input": "x", "frontrunner": {"deadlines": 1}}, "frontrunner.deadlines"),
-        ({"input": "x", "frontrunner": {"strategy": "no such"}}, None),
+        ({"input": "x", "frontrunner": {"strategy": "no such"}}, "frontrunner.strategy"),
         ({"input": "x", "tools": [{"type": "function"}]}, "tools[0].name"),
         ({"input": "x", "tools": [{"type": 5}]}, "tools[0].type"),
         ({"input": "x", "tools": [{}]}, "tools[0].type"),

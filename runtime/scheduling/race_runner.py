@@ -15,8 +15,8 @@ from frontrunner.strategies.protocol import BranchStatus, StopReason
 from ..agents.tools import Tool
 from ..answers import Equivalence, WorkerPool
 from ..answers.registry import Extractor
+from ..common.loop_clock import current_loop
 from ..config import Settings
-from ..engines.loop_clock import current_loop
 from ..engines.protocol import Engine, shared_slots
 from ..errors import BadRequest, EngineClosed, EngineError, EngineRestarting, Overloaded
 from ..events.event_stream import EventSink

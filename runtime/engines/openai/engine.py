@@ -35,6 +35,7 @@ from ...config import OpenAISettings, PromptSettings, ThinkingSettings
 from ...errors import BadRequest, EngineClosed, EngineError, EngineStartError
 from ..chat_template import PROBE
 from ..logprobs import ScoredChunk
+from ..loop_clock import loop_time
 from ..model_names import model_name
 from ..protocol import (
     Chunk,
@@ -101,7 +102,7 @@ class OpenAIEngine:
         self._endpoint_prompts: EndpointPrompts | None = None  # of ``_found``
         self._slots = RequestSlots(settings.max_branches)
         self._live: dict[str, LiveRequest] = {}
-        self._steps, self._tokens = StepTimes(clock=anyio.current_time), TokenTimes()
+        self._steps, self._tokens = StepTimes(clock=loop_time), TokenTimes()
 
     # ── life ──────────────────────────────────────────────────────────────────────────────────
 

@@ -62,13 +62,19 @@ class Delta:
             tuple(top for delta in deltas for top in delta.top),
         )
 
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """(tokens,) those that the endpoint gives, or ids that spell the text."""
+        ids = self.token_ids
+        return spell_piece(self.text, self.tokens) if ids is None else ids
+
+    def confidences(self, logprobs: int) -> tuple[float, ...]:
+        """For a race that asked for ``logprobs`` of each token's likeliest; see ``Chunk``."""
+        return tuple(_confidence(top, logprobs) for top in self.top) if logprobs else ()
+
     def chunk(self, logprobs: int) -> Chunk:
         """The same for a race, which asked for ``logprobs`` of each token's likeliest."""
-        ids = self.token_ids
-        if ids is None:
-            ids = spell_piece(self.text, self.tokens)
-        found = tuple(_confidence(top, logprobs) for top in self.top) if logprobs else ()
-        return Chunk(self.text, ids, self.finish, found)
+        return Chunk(self.text, self.ids, self.finish, self.confidences(logprobs))
 
 
 def _confidence(top: Mapping[str, float], k: int) -> float:

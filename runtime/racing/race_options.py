@@ -135,9 +135,10 @@ def check_options(options: Mapping[str, Any]) -> None:
     for name, value in options.items():
         check_value(value, name)
     for name, (kinds, what) in _CHECKED_LATER.items():
-        if not isinstance(value := options.get(name), kinds | None):
+        value = options.get(name)
+        if value is not None and not isinstance(value, kinds):
             raise BadRequest(f"{name}: {what} is expected, not {type(value).__name__}", name)
-    if (fault := _tools_fault(options.get("tools") or ())) is not None:
+    if (tools := options.get("tools")) and (fault := _tools_fault(tools)) is not None:
         raise BadRequest(fault, "tools")
     if len(options.get("race_id") or "") > _MAX_NAME_CHARS:
         raise BadRequest(f"race_id: at most {_MAX_NAME_CHARS} characters", "race_id")

@@ -77,6 +77,12 @@ def _fields(cls: type[Any]) -> tuple[Field[Any], ...]:
     return fields(cls)
 
 
+@cache
+def _defaults(cls: type[Any]) -> Mapping[str, Any]:
+    """Likewise."""
+    return {f.name: f.default for f in fields(cls)}
+
+
 @dataclass(slots=True)
 class Majority:
     """Majority vote.
@@ -229,12 +235,12 @@ class Majority:
     @classmethod
     def idle_parameters(cls, parameters: Mapping[str, Any]) -> frozenset[str]:
         """Names of the parameters that have no meaning with this choice of rule and weight."""
-        defaults = {f.name: f.default for f in _fields(cls)}
+        defaults = _defaults(cls)
         stop = parameters.get("stop", defaults["stop"])
         weight = parameters.get("weight", defaults["weight"])
         own = frozenset[str]()
         idle = frozenset[str]()
-        if weight in weight_names() and weight not in WEIGHT_NAMES:
+        if weight not in WEIGHT_NAMES and weight in weight_names():
             own = WEIGHT_PLUGINS.parameters(weight)
         # Of a rule or a weight of a user's own, which was given up for this one, are those that are
         # unknown here.

@@ -208,15 +208,17 @@ class RaceState:
 
     def apply(self, event: events.Event) -> None:
         """Take in what happened."""
-        self.at = max(self.at, event.at)
+        if event.at > self.at:
+            self.at = event.at
+        if type(event) is events.BranchProgressed:  # by far the most frequent one
+            self._of(event).progress(event.text, event.tokens, forced=event.forced)
+            return
         match event:
             case events.RaceStarted():
                 self.race_id, self.deadline = event.race_id, event.deadline
                 self.max_branches = event.branches
             case events.BranchStarted():
                 self._start(event)
-            case events.BranchProgressed(_, _, text, tokens, forced):
-                self._of(event).progress(text, tokens, forced=forced)
             case events.BranchForcing(_, _, tokens, beside):
                 self._of(event).ask(tokens, beside=beside)
             case events.BranchProbed(_, _, tokens, answer):

@@ -350,5 +350,7 @@ def _result(
     assert isinstance(decision, Decide)
     result = summarise(spec, decision, core.branches, tally(core), lengths)
     note = comparison_note(clusters.undecided)
+    if note is None and not scoring_tokens:
+        return result
     notes = result.notes if note is None else (*result.notes, note)
     return replace(result, scoring_tokens=scoring_tokens, notes=notes)

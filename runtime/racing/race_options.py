@@ -141,9 +141,11 @@ def check_options(options: Mapping[str, Any]) -> None:
     for name, value in options.items():
         check_value(value, name)
     for name, (kinds, what) in _CHECKED_LATER.items():
-        if not isinstance(value := options.get(name), kinds | None):
+        value = options.get(name)
+        if value is not None and not isinstance(value, kinds):
             raise BadRequest(f"{name}: {what} is expected, not {type(value).__name__}", name)
-    _check_tools(options.get("tools") or ())
+    if tools := options.get("tools"):
+        _check_tools(tools)
     if len(options.get("race_id") or "") > _MAX_NAME_CHARS:
         raise BadRequest(f"race_id: at most {_MAX_NAME_CHARS} characters", "race_id")
     arguments = options.get("template_arguments")

@@ -76,6 +76,9 @@ def _tokens_saved(
     spec: RaceSpec, branches: Mapping[int, Branch], lengths: LengthModel | None
 ) -> int:
     """What the cut branches would still have generated, expected of their length so far."""
+    running = [b.tokens for b in branches.values() if b.status is BranchStatus.CANCELLED]
+    if not running:
+        return 0
     finished = [b.tokens for b in branches.values() if b.status is BranchStatus.FINISHED]
     if lengths is None and finished:
         cut = [b.tokens for b in branches.values() if b.status is BranchStatus.TRUNCATED]
@@ -83,7 +86,6 @@ def _tokens_saved(
     if lengths is None:
         return 0
     return sum(
-        max(0, min(spec.max_tokens, round(lengths.expected_length(b.tokens))) - b.tokens)
-        for b in branches.values()
-        if b.status is BranchStatus.CANCELLED
+        max(0, min(spec.max_tokens, round(lengths.expected_length(tokens))) - tokens)
+        for tokens in running
     )

@@ -150,7 +150,7 @@ class RaceFactory:
         needs = checked_needs(name, strategy, answers, self._engine.info, self._rewards)
         forcing = make_forcing(self._settings, self._engine, answers, kind)
         forcible = answers.forcible and bool(forcing.suffix) and self._engine.info.continues
-        answers = replace(answers, forcible=forcible)
+        answers = answers if answers.forcible == forcible else replace(answers, forcible=forcible)
         spec = RaceSpec(
             race_id=options.get("race_id") or uuid4().hex[:12],
             prompt=prompt,
@@ -338,17 +338,7 @@ class RaceFactory:
         if unknown := said.keys() - AnswerOptions.__annotations__.keys():
             raise BadRequest(f"answers: unknown key {min(unknown)!r}", "answers")
         optional = bool(said.pop("optional", False))
-        if said.get("kind", settings.kind) == settings.kind:
-            kept = settings.model_dump(exclude_unset=True)
-        else:  # a pattern or a schema belongs to the kind that it was set for
-            kept = {key: getattr(settings, key) for key in ("units", "tolerance", "order")}
-        try:
-            chosen = AnswerSettings.model_validate({**kept, **said})
-        except ValidationError as error:
-            first = error.errors()[0]
-            path = ".".join(("answers", *map(str, first["loc"])))
-            wrong = first["msg"].removeprefix("Value error, ")
-            raise BadRequest(f"{path}: {wrong}", path) from error
+        chosen = _with_said(settings, said) if said else settings
         kind = chosen.kind
         if kind == "tool_call" and use.callable:
             use = replace(use, required=True)
@@ -367,6 +357,8 @@ class RaceFactory:
             for key in ("temperature", "top_p", "top_k", "max_tokens", "stop")
             if (value := options.get(key)) is not None
         }
+        if not said:
+            return self._settings.sampling
         try:
             return SamplingSettings.model_validate(
                 self._settings.sampling.model_dump(exclude_unset=True) | said
@@ -375,6 +367,25 @@ class RaceFactory:
             first = error.errors()[0]
             name = str(first["loc"][0])
             raise BadRequest(f"{name}: {first['msg']}", name) from error
+
+
+def _with_said(usual: AnswerSettings, said: Mapping[str, Any]) -> AnswerSettings:
+    """The settings of answers with what a race says of its own.
+
+    Raises:
+        BadRequest: something in it is wrong.
+    """
+    if said.get("kind", usual.kind) == usual.kind:
+        kept = usual.model_dump(exclude_unset=True)
+    else:  # a pattern or a schema belongs to the kind that it was set for
+        kept = {key: getattr(usual, key) for key in ("units", "tolerance", "order")}
+    try:
+        return AnswerSettings.model_validate({**kept, **said})
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = ".".join(("answers", *map(str, first["loc"])))
+        wrong = first["msg"].removeprefix("Value error, ")
+        raise BadRequest(f"{path}: {wrong}", path) from error
 
 
 def _with_replies(

@@ -10,6 +10,7 @@ import anyio
 import anyio.lowlevel
 
 from ...common.http_endpoints import SHOWN_CHARS
+from ...common.loop_clock import loop_time
 from ...errors import EngineError
 from ..breaker import Breaker
 from ..protocol import FinishReason, Generation, Sampling, TokenSink
@@ -53,7 +54,7 @@ def tokens_at_once(request: Generation, sink: TokenSink, token_seconds: float | 
     Args:
         token_seconds: for one token of one branch; None: it is not known.
     """
-    left = request.deadline - anyio.current_time()
+    left = request.deadline - loop_time()
     if sink.immediate or request.forced or token_seconds is None or left <= 0:
         return 1
     return max(1, int(_rest_seconds(left) / token_seconds))
@@ -190,12 +191,13 @@ class DeltaStream:
         """
         while True:
             deltas = await self.read()
-            chunks = [delta.chunk(sampling) for delta in deltas if delta.text or delta.tokens]
-            if chunks:
+            if said := [delta for delta in deltas if delta.text or delta.tokens]:
                 sink.put_all(
-                    [chunk.text for chunk in chunks],
-                    [chunk.token_ids for chunk in chunks],
-                    [c for chunk in chunks for c in chunk.confidences],
+                    [delta.text for delta in said],
+                    [delta.ids for delta in said],
+                    [c for delta in said for c in delta.confidences(sampling)]
+                    if sampling.measured
+                    else (),
                 )
             if (finish := deltas[-1].finish) is not None:
                 return finish
@@ -205,8 +207,10 @@ class DeltaStream:
     async def _rest(self) -> None:
         """Let some more come before the next read; less so where the race is about to be called,
         since what has not been read by then is not in it."""
+        if self._tokens * _REST_SHARE < _LEAST_REST:
+            return  # as below, of the longest rest
         took = time.monotonic() - self._began
-        left = self._deadline - anyio.current_time()
+        left = self._deadline - loop_time()
         seconds = min(_rest_seconds(left), _REST_SHARE * took)
         connection = self._response.connection
         protocol = connection.protocol if connection is not None else None

@@ -31,6 +31,7 @@ import anyio
 import anyio.lowlevel
 
 from ...common.http_endpoints import SHOWN_CHARS, authorization
+from ...common.loop_clock import loop_time
 from ...config import OpenAISettings, PromptSettings, ThinkingSettings
 from ...errors import BadRequest, EngineClosed, EngineError, EngineStartError
 from ..chat_template import PROBE
@@ -101,7 +102,7 @@ class OpenAIEngine:
         self._endpoint_prompts: EndpointPrompts | None = None  # of ``_found``
         self._slots = RequestSlots(settings.max_branches)
         self._live: dict[str, LiveRequest] = {}
-        self._steps, self._tokens = StepTimes(clock=anyio.current_time), TokenTimes()
+        self._steps, self._tokens = StepTimes(clock=loop_time), TokenTimes()
 
     # ── life ──────────────────────────────────────────────────────────────────────────────────
 

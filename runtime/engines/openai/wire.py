@@ -64,18 +64,22 @@ class Delta:
             tuple(own for delta in deltas for own in delta.own),
         )
 
-    def chunk(self, sampling: Sampling) -> Chunk:
-        """The same for a race, with what ``sampling`` asked for of each token."""
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """(tokens,) those that the endpoint gives, or ids that spell the text."""
         ids = self.token_ids
-        if ids is None:
-            ids = spell_piece(self.text, self.tokens)
-        return Chunk(self.text, ids, self.finish, self._measured(sampling))
+        return spell_piece(self.text, self.tokens) if ids is None else ids
 
-    def _measured(self, sampling: Sampling) -> tuple[float, ...]:
+    def confidences(self, sampling: Sampling) -> tuple[float, ...]:
+        """For a race, with what ``sampling`` asked for of each token; see ``Chunk``."""
         if sampling.likelihoods:
             return self.own
         k = sampling.logprobs
         return tuple(_confidence(top, k) for top in self.top) if k else ()
+
+    def chunk(self, sampling: Sampling) -> Chunk:
+        """The same for a race."""
+        return Chunk(self.text, self.ids, self.finish, self.confidences(sampling))
 
 
 def _confidence(top: Mapping[str, float], k: int) -> float:

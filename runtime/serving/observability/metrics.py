@@ -98,13 +98,16 @@ class Metrics:
         self._make_of_requests(registry)
         self._make_of_server(registry)
         # What can happen is there from the start: a rate needs a first value to rise from.
-        for reason in StopReason:
-            self._requests.labels(reason.value)
-        for status in BranchStatus:
-            if not status.active:
-                self._branches.labels(status.value)
-        for fate in ("kept", "wasted", "saved"):
-            self._tokens.labels(fate)
+        # Each is kept: a counter looks one up in the time of several increments.
+        self._by_reason = {reason: self._requests.labels(reason.value) for reason in StopReason}
+        self._by_status = {
+            status: self._branches.labels(status.value)
+            for status in BranchStatus
+            if not status.active
+        }
+        self._kept, self._wasted, self._saved = (
+            self._tokens.labels(fate) for fate in ("kept", "wasted", "saved")
+        )
 
     def _make_of_requests(self, registry: CollectorRegistry) -> None:
         """Of aborts and of calls of tools."""
@@ -165,21 +168,21 @@ class Metrics:
 
     def count(self, result: Result) -> None:
         """Count a race that was not watched: by hand, from its result."""
-        self._requests.labels(result.stop_reason.value).inc()
+        self._by_reason[result.stop_reason].inc()
         self._decision.observe(result.elapsed)
         self._overshoot.observe(max(0.0, result.elapsed - result.deadline))
         self._prompt_tokens.inc(result.prompt_tokens)
         self._scoring_tokens.inc(result.scoring_tokens)
-        self._tokens.labels("saved").inc(result.tokens_saved)
+        self._saved.inc(result.tokens_saved)
         for branch in result.branches:
             answered = branch.answer is not None
             self.count_branch(branch.status, _generated(branch), answered=answered)
 
     def count_branch(self, status: BranchStatus, tokens: int, *, answered: bool) -> None:
         """For a race that ends: one of its branches."""
-        self._branches.labels(status.value).inc()
+        self._by_status[status].inc()
         kept = answered and status in _KEPT
-        self._tokens.labels("kept" if kept else "wasted").inc(tokens)
+        (self._kept if kept else self._wasted).inc(tokens)
 
     def count_abort(self, seconds: float, *, acknowledged: bool) -> None:
         """An abort was sent to the engine, which took it or did not."""
@@ -195,7 +198,7 @@ class Metrics:
 
     def abandoned(self, prompt_tokens: int, ends: Iterable[BranchEnded]) -> None:
         """A race was given up by its caller."""
-        self._requests.labels(StopReason.CANCELLED.value).inc()
+        self._by_reason[StopReason.CANCELLED].inc()
         self._prompt_tokens.inc(prompt_tokens)
         for end in ends:
             self.count_branch(end.status, end.tokens, answered=end.answer is not None)

@@ -1,7 +1,7 @@
 """What the two completion APIs share: choices, reasons, usage, and how a request becomes a race."""
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import anyio
@@ -193,7 +193,11 @@ def usage(results: Sequence[Result], choices: int, account: Account) -> Usage:
     """The tokens that the client received in so many choices of each race, its prompt's once. What
     the races cost stands in ``frontrunner``."""
     parts = [spent_on(result, choices, account) for result in results]
-    spent = Spent(*(sum(part) for part in zip(*map(astuple, parts), strict=True)))
+    spent = Spent(
+        sum(part.prompt for part in parts),
+        sum(part.completion for part in parts),
+        sum(part.reasoning for part in parts),
+    )
     return {**spent.as_usage(), "frontrunner": account.summary(*results)}
 
 

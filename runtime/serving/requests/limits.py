@@ -3,7 +3,7 @@
 import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Final
 
 import anyio
@@ -37,7 +37,9 @@ async def read_body(request: web.Request, settings: ServerSettings) -> bytes:
         raise TooLarge(limit)
     plain = _decoder(request)
     body = bytearray()
-    with anyio.move_on_after(settings.header_timeout):
+    # Mostly it is there already, and nothing below waits.
+    waiting = not request.content.is_eof()
+    with anyio.move_on_after(settings.header_timeout) if waiting else nullcontext():
         try:
             while chunk := await request.content.readany():
                 for piece in plain(chunk):

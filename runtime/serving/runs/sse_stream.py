@@ -80,7 +80,7 @@ async def stream_frames(
             while (batch := await _next(request, silence, frames)) is not None:
                 piece = b"".join([_event(frame, number, ids) for number, frame in batch])
                 if not batch or batch[-1][1].terminal:
-                    await _write_end(response, piece + _done(done), settings)
+                    await _write_end(request, response, piece + _done(done), settings)
                     return response
                 if not await _write(request, response, piece, settings):
                     frames.waited = True
@@ -103,10 +103,7 @@ async def _write(
     Raises:
         TimeoutError: the client makes no room for it.
     """
-    transport = request.transport
-    if transport is not None and (
-        transport.get_write_buffer_size() + len(piece) < settings.writer_limit
-    ):
+    if _has_room(request, piece, settings):
         await response.write(piece)  # there is room: it does not wait
         return True
     with anyio.fail_after(settings.stall_limit):
@@ -114,13 +111,26 @@ async def _write(
     return False
 
 
-async def _write_end(response: web.StreamResponse, piece: bytes, settings: ServerSettings) -> None:
+async def _write_end(
+    request: web.Request, response: web.StreamResponse, piece: bytes, settings: ServerSettings
+) -> None:
     """
     Raises:
         TimeoutError: as ``_write``.
     """
+    if _has_room(request, piece, settings):
+        await response.write_eof(piece)  # likewise
+        return
     with anyio.fail_after(settings.stall_limit):
         await response.write_eof(piece)
+
+
+def _has_room(request: web.Request, piece: bytes, settings: ServerSettings) -> bool:
+    """Whether the connection takes a piece at once."""
+    transport = request.transport
+    if transport is None:
+        return False
+    return transport.get_write_buffer_size() + len(piece) < settings.writer_limit
 
 
 def streamed(frames: Iterable[Frame]) -> web.Response:

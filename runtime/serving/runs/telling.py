@@ -80,8 +80,8 @@ class Telling:
             begin()
         # Joined progress came before this event and must be told before it.
         self._join()
-        if type(event) is RaceDecided:
-            event = replace(event, result=plain_result(event.result))
+        if type(event) is RaceDecided and (plain := plain_result(event.result)) is not event.result:
+            event = replace(event, result=plain)
         self._events.append(event)
         if self._all or type(event) in _MOVING:
             self._log.notify()

@@ -42,6 +42,14 @@ _NO_LABEL: Final = (
     r"[^:=]*\b(?:not|no|never|unless|except|if|than|least|most|sqrt|cbrt|choose|floor|ceil|mod"
     r"|(?:arc|a)?(?:sin|cos|tan)h?|cot|sec|csc|log|ln|exp|alpha|beta|gamma|theta|lambda|sigma|omega)\b"
 )
+# What an answer may be called without more: `Total 5`, `maximum value 9`.
+_NOUN: Final = (
+    "[Aa]nswer|[Rr]esult|[Tt]otal|[Vv]alue|[Ss]um|[Aa]rea|[Vv]olume|[Pp]erimeter|[Pp]robability"
+)
+_CALLED: Final = (
+    r"(?:[Tt]he )?(?:(?:[Ff]inal|[Cc]orrect|[Tt]otal|[Mm]ax(?:imum|imal)|[Mm]in(?:imum|imal)"
+    rf"|[Ll]argest|[Ss]mallest|[Gg]reatest) )?(?:{_NOUN})"
+)
 # All that follows: a number, and what is counted.
 _ONLY_NUMBER: Final = r"\$?-?\d[\d,]*(?:\.\d+|/\d+)?(?: [^\d,;:=<>]*)?"
 _LEADING: Final = re.compile(
@@ -49,6 +57,7 @@ _LEADING: Final = re.compile(
     rf"|{TEXT_MACRO}\{{\s*[A-Za-z][A-Za-z ,'\-]*?\s*\}}\s*(?:=|:)(?!=)"
     rf"|{TEXT_MACRO}\{{\s*(?:[A-Za-z][A-Za-z'\-]* ){{1,4}}?{_VERB}\s*\}}"
     rf"|{TEXT_MACRO}\{{\s*(?:{_HEDGE}),?\s*\}}"
+    rf"|(?:{TEXT_MACRO}\{{\s*{_CALLED}\s*\}}|{_CALLED} )(?=\s*{_ONLY_NUMBER}$)"
     rf"|(?:(?:[Ll]a|[Dd]ie|[Aa]|[Hh]et) )?(?:{_ANSWER_ELSEWHERE})"
     r"(?: ?[:：]| (?:ist|lautet|est|es|é|è|is|är|to|adalah|este|это) |[은는は是为] ?)"
     r"|(?:[Aa]ns(?:[.:]|wer(?::| [–—-](?= )))|(?:[Ss]olution|[Ll]ösung):)"
@@ -58,7 +67,7 @@ _LEADING: Final = re.compile(
     rf"|(?:{_HEDGE}),? (?=[-\d\\.(])|(?:[Tt]hus|[Ss]o|[Hh]ence|[Tt]herefore),? (?=[a-z] ?=)"
     r"|(?:答案|答|结果|結果|解)(?:是|为|為|[:：=])|(?:大?约|大?約)(?:为|為|是)?(?=[\d.\\-])"
     r"|(?:(?:[Tt]he|[Mm]y|[Oo]ur) )?(?:(?:[Ff]inal|[Cc]orrect) )?"
-    r"(?:[Aa]nswer|[Rr]esult|[Tt]otal|[Vv]alue|[Ss]um|[Aa]rea|[Vv]olume|[Pp]erimeter|[Pp]robability)\s*(?:is|:|=))\s*(?=\S)"
+    rf"(?:{_NOUN})\s*(?:is|:|=))\s*(?=\S)"
 )
 _LED: Final = re.compile(
     rf"^\s*(?:=|\\(?:to|approx|cdot){END}|\\sim{END}(?=\s*[-\d.])|\\(?:therefore|implies|iff|[Rr]ightarrow|Leftrightarrow"

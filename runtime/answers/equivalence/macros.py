@@ -3,6 +3,7 @@ r"""One spelling for each macro of LaTeX and its arguments, and for mathematics 
 import re
 from typing import Final
 
+from .rational import exact_number
 from .spelling import END, Rule, alone, close_arguments, replacing
 
 _ROOT: Final = re.compile(r"(?:\\|(?<![A-Za-z\\]))sqrt\s*(?=[(\d]|-\d)")
@@ -33,6 +34,7 @@ _EXCEPTED: Final = re.compile(
     re.IGNORECASE,
 )
 _BOTH: Final = re.compile(r",? (?:and|or) ")
+_OTHERWISE: Final = re.compile(r",? or ")
 _SEPARATOR: Final = re.compile(r" *(?:,? \b(?:or|and) |; ?)(?! )")
 _AMPERSAND: Final = re.compile(r"(?<=\S) *\\?& *(?=\S)")
 _OR: Final = re.compile(r"\\(?:lor|vee)(?![A-Za-z])")
@@ -59,6 +61,10 @@ def _listed(text: str) -> str:
         conditions = _CONDITION.search(text) is not None or _ranges(text)
         return ", " if fits and follows and not (conditions and ";" not in match[0]) else match[0]
 
+    first, *others = _OTHERWISE.split(text)
+    number = exact_number(first) if others else None
+    if number is not None and all(exact_number(other) == number for other in others):
+        return first  # `3/4 or 0.75`
     return _SEPARATOR.sub(comma, text)
 
 
@@ -205,8 +211,12 @@ MACROS: Final[tuple[Rule, ...]] = (
     replacing(r"^([a-z]) in (?=[\[(\\])", r"\1\\in "),
     _ranges_with_turned_brackets,
     replacing(r"^([a-z]) ?\\in ?\\mathbb\{R\} ?, ?(?=\1)", ""),
+    replacing(r"^([a-z]) ?\\notin ?\\?\{([^{}]*[^{}\\])\\?\}$", r"\1\\ne \2"),
     _any_integer,
-    replacing(r"\\mathbb ?\{?R\}?(?= ?(?:\\setminus|\\backslash|-) ?\\\{)", r"(-\\infty,\\infty)"),
+    replacing(
+        r"\\mathbb ?\{?R\}?(?= ?(?:(?:\\setminus|\\backslash|-) ?\\\{|\\setminus ?[(\[]))",
+        r"(-\\infty,\\infty)",
+    ),
     replacing(rf"\\infinity{END}|\+\s*\\infty{END}", r"\\infty "),
     replacing(
         r"\(?(?:\\[pb]?mod|(?<=[\d( ])mod(?= ?\d))\s*(?:\{\s*(\w+)\s*\}|(\w+))\)?", r"\\pmod{\1\2}"

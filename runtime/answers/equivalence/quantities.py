@@ -67,7 +67,9 @@ _UNIT_WORDS: Final = re.compile(
 _FORMULA_WORDS: Final = re.compile(
     r"(?<![A-Za-z\\])[A-Za-z]{3}|\\(?:text|mbox|mathrm)|\d [A-Za-z]+,? \d"
 )
-_PLAIN_NUMBER: Final = re.compile(rf"{_NUMBER}(?:/\d+)?|[-+]?\\frac\{{\d+\}}\{{\d+\}}")
+_PLAIN_NUMBER: Final = re.compile(
+    rf"{_NUMBER}(?:(?: \d+)?/\d+)?|[-+]?\d* ?\\[dt]?frac(?: ?\d ?\d|\{{\d+\}}\{{\d+\}})"
+)
 _CLOCK: Final = re.compile(r"^(\d{1,2}(?::\d{2}){0,2}) *([AaPp])\.? ?[Mm]\.?$")
 _MAGNIFIED: Final = re.compile(rf"({_NUMBER}) *({'|'.join(ZEROS)})\b\.? *(.*)", re.IGNORECASE)
 _DOZENS: Final = re.compile(r"([-+]?\d{1,9}) dozen\b *(.*)", re.IGNORECASE)

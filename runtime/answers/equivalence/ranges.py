@@ -9,6 +9,8 @@ from .nodes import Items, Leaf, Node
 from .rational import exact_number, spelled
 
 ALL_BUT: Final = "all but{"
+UNION: Final = "union{"
+_SETS: Final = ("{", UNION)
 LEFT_OPEN: Final = Leaf("-oo")
 RIGHT_OPEN: Final = Leaf("oo")
 
@@ -33,9 +35,30 @@ _Place = tuple[Fraction | float, int]
 def merged(parts: Sequence[Node]) -> list[Node] | None:
     """The fewest ranges and single numbers that are together what ``parts`` are: (1,2] and (2,3)
     are (1,3). None: an end is no number."""
+    spans = _spans(parts)
+    return None if spans is None else [_range_of(*span) for span in spans]
+
+
+def difference(parts: Sequence[Node], holes: Sequence[Node]) -> list[Node] | None:
+    """What ``parts`` are without ``holes``: (1,3) without 2 is (1,2) and (2,3). None: an end is no
+    number, or nothing is left."""
+    spans, cuts = _spans(parts), _spans(holes)
+    if spans is None or cuts is None:
+        return None
+    for cut_begin, cut_end in cuts:
+        pieces = [
+            piece
+            for begin, end in spans
+            for piece in ((begin, min(end, cut_begin)), (max(begin, cut_end), end))
+        ]
+        spans = [(begin, end) for begin, end in pieces if begin < end]
+    return [_range_of(*span) for span in spans] or None
+
+
+def _spans(parts: Sequence[Node]) -> list[tuple[_Place, _Place]] | None:
     spans: list[tuple[_Place, _Place]] = []
     for part in parts:
-        items = part.items if isinstance(part, Items) and part.opening == "{" else (part,)
+        items = part.items if isinstance(part, Items) and part.opening in _SETS else (part,)
         for found in map(_span, items):
             if found is None:
                 return None
@@ -46,7 +69,7 @@ def merged(parts: Sequence[Node]) -> list[Node] | None:
             joined[-1] = (joined[-1][0], max(joined[-1][1], end))
         else:
             joined.append((begin, end))
-    return [_range_of(*span) for span in joined]
+    return joined
 
 
 def _span(node: Node) -> tuple[_Place, _Place] | None:
@@ -105,7 +128,7 @@ def within(low: Node, high: Node, sign: str) -> Node | None:
     if sign == "\\ne":
         return None
     outside = interval(None, low, sign == ">"), interval(high, None, sign == ">")
-    return Items("union{", outside, "}", ordered=False)
+    return Items(UNION, outside, "}", ordered=False)
 
 
 def is_empty(low: Node, high: Node) -> bool:

@@ -16,6 +16,8 @@ from .ranges import (
     ALL_BUT,
     LEFT_OPEN,
     RIGHT_OPEN,
+    UNION,
+    difference,
     gaps,
     interval,
     is_empty,
@@ -107,6 +109,7 @@ _PLAIN_ABSOLUTE: Final = re.compile(r"\|([A-Za-z])\|")
 _COMPARISON: Final = re.compile(rf"<|>|\\(?:le|ge|ne){END} ?")
 _BUILDER: Final = re.compile(r"\\\{([A-Za-z])(?:\\in ?\\mathbb\{R\})?(?:\\mid|\||:)(.+)\\\}")
 _WITHOUT: Final = re.compile(r"\(-\\infty,\\infty\)(?:\\setminus|\\backslash|-)\\\{(.+)\\\}")
+_MINUS: Final = re.compile(rf"\\(?:setminus|backslash){END} ?")
 _UNEQUAL: Final = re.compile(r"[A-Za-z]\\ne ?")
 _RELATION: Final = re.compile(rf"=|{_COMPARISON.pattern}")
 _FLIPPED: Final = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le", "\\ne": "\\ne"}
@@ -257,6 +260,14 @@ class _Reader:
     def _union(self, form: str, depth: int) -> Node | None:
         if match := _WITHOUT.fullmatch(form):
             return self._all_but(match[1], depth)
+        sides = split_top_level(form, _MINUS)
+        if len(sides) == 2 and all(sides):
+            base, holes = (self.read(_as_set(side), depth + 1) for side in sides)
+            left = difference([base], [holes])
+            if left is None:
+                return None
+            finite = isinstance(base, Items) and base.opening == "{"
+            return self._items("{", left, "}", False, True) if finite else self._together(left)
         parts = split_top_level(form, re.compile(r"\\cup ?"))
         return self._union_of(parts, depth) if 1 < len(parts) <= MAX_ITEMS else None
 
@@ -265,11 +276,13 @@ class _Reader:
         if all(isinstance(node, Items) and node.distinct for node in read):
             members = [item for node in read if isinstance(node, Items) for item in node.items]
             return self._items("{", members, "}", ordered=False, distinct=True)
-        read = merged(read) or read
-        if len(read) == 1:
-            return read[0]
-        left_out = gaps(read)
-        return Items("union{", tuple(read), "}", False) if left_out is None else without(left_out)
+        return self._together(merged(read) or read)
+
+    def _together(self, parts: list[Node]) -> Node:
+        if len(parts) == 1:
+            return parts[0]
+        left_out = gaps(parts)
+        return Items(UNION, tuple(parts), "}", False) if left_out is None else without(left_out)
 
     def _all_but(self, value: str, depth: int) -> Node:
         """All numbers without some, which are separated by commas."""
@@ -282,12 +295,21 @@ class _Reader:
         pierced = [node for node in read if isinstance(node, Items) and node.opening == ALL_BUT]
         if len(pierced) == len(read):
             return without([at for node in pierced for at in node.items])
+        if pierced:  # `x>1, x\\ne2`
+            base = self._all_of([node for node in read if node not in pierced])
+            left = difference([base], [at for node in pierced for at in node.items])
+            return self._all_of(read) if left is None else self._together(left)
+        return self._all_of(read)
+
+    def _all_of(self, read: list[Node]) -> Node:
+        if len(read) == 1:
+            return read[0]
         if len(read) == 2:
             bounds = [n for n in read if isinstance(n, Items) and len(n.items) == 2]
             low = next((n for n in bounds if n.items[1] == RIGHT_OPEN), None)
             high = next((n for n in bounds if n.items[0] == LEFT_OPEN), None)
             if low is not None and high is not None and is_empty(low.items[0], high.items[1]):
-                return Items("union{", tuple(read), "}", ordered=False)
+                return Items(UNION, tuple(read), "}", ordered=False)
             if low is not None and high is not None:
                 ends = (low.items[0], high.items[1])
                 return Items(low.opening, ends, high.closing, ordered=True)

@@ -28,13 +28,13 @@ check: .venv/installed-dev  ## lint, formatting and types
 # at the same time: tests of the real engine and the checks leave a core idle for most of theirs. The
 # engine's come one after the other, so they are two runs (in pytest's process, and in programs) that
 # go first, and the rest takes what they leave; else a core would be idle in the end. They are the
-# longest even so: with five processes beside them that were as important, they would take twice as
+# longest even so: with processes beside them that were as important, they would take twice as
 # long as alone. Others that import vLLM or PyTorch go with the engine's, since that takes each
 # process seconds. A test that hangs takes pytest down with it, before it wrote its report.
 # The slow ones of the rest, which come first, wait more than they compute: for sockets, processes,
-# timers.
-JOBS := 4
-# Five that compute take a fifth of the cores from two at priority 0.
+# timers. Each process looks for all tests before it runs its share, which takes seconds.
+JOBS := 3
+# Four that compute take a sixth of the cores from two at priority 0.
 BEHIND := nice -n 10
 WITH_ENGINE := tests/tokenizers tests/runtime/demo
 REPORT := .venv/tests

@@ -321,9 +321,9 @@ class LikelihoodWeights(TokenWeights):
     the model itself at temperature 1: CISC's vote by response probability (arXiv 2502.06233, whose
     temperature is 1 / ``sharpness``).
 
-    A branch that was drawn against the odds, a slip at some token, is less often right: of two
-    branches of one question, one right and one wrong, the likelier is the right one in 66 of 100
-    cases (Qwen2.5-0.5B on GSM8K) and 80 of 100 (the demo's model).
+    A branch that was drawn against the odds, a slip at some token, is less often right. That is
+    worth most where few branches vote: two that differ decide nothing by numbers
+    (``docs/benchmarks.md``).
 
     Args:
         sharpness: above 0; at 10 a branch weighs a third of one whose tokens are 0.11 nats likelier

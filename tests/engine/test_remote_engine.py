@@ -105,8 +105,10 @@ async def test_all_that_vllm_can_do_is_found_out(engine_under_test: Engine) -> N
 
 
 async def test_log_probabilities_come_one_a_token(engine_under_test: Engine) -> None:
-    generation = request(engine_under_test, LONG, 12, sampling=Sampling(logprobs=5))  # noqa: F405
+    greedy = Sampling(temperature=0.0, logprobs=5)  # a random one may end before
+    generation = request(engine_under_test, LONG, 12, sampling=greedy)  # noqa: F405
     chunks = await run(engine_under_test, generation)  # noqa: F405
+    assert sum(len(chunk.token_ids) for chunk in chunks) == 12
     assert sum(len(chunk.confidences) for chunk in chunks) == 12
     assert all(c > 0 for chunk in chunks for c in chunk.confidences)
 

@@ -1,13 +1,17 @@
-"""What the command line adds to a race, and how long a server takes to start and to end.
+"""What the command line adds to a race, and how long an engine takes to start and a server to end.
 
 Starts ``frontrunner serve`` with a config, on a port of its own, and measures, in one run:
 
 * the seconds until it is ready, from the shell;
 * ``solve --url`` asking it, a process each: the seconds over what the race itself took;
-* the seconds from SIGTERM, while it is idle, until its process has ended.
+* the seconds from SIGTERM, while it is idle, until its process has ended;
+* ``solve`` that starts an engine of its own: the seconds from the shell to the first branch's first
+  text. With ``--against``, the environment of another checkout, in turns with that; with ``--cold``
+  each time after the kernel forgot all files that it had read (which takes root).
 
     python tests/benchmarks/command_line.py
     python tests/benchmarks/command_line.py --config engine.toml --count 30
+    python tests/benchmarks/command_line.py --starts 0 --firsts 5 --against ../other/.venv
 """
 
 import argparse
@@ -33,6 +37,9 @@ ARGUMENTS = argparse.ArgumentParser(
 ARGUMENTS.add_argument("--config", type=Path, help="TOML file; the demo's if left out")
 ARGUMENTS.add_argument("--count", type=int, default=15, help="times that it is asked")
 ARGUMENTS.add_argument("--starts", type=int, default=3, help="times that it is started and ended")
+ARGUMENTS.add_argument("--firsts", type=int, default=3, help="times that solve starts an engine")
+ARGUMENTS.add_argument("--against", type=Path, help="another checkout's environment, for --firsts")
+ARGUMENTS.add_argument("--cold", action="store_true", help="--firsts without what files are cached")
 ARGUMENTS.add_argument("--question", default=hard_problems("select", 1)[0].question)
 
 PROGRAM = str(Path(sys.executable).with_name("frontrunner"))
@@ -82,6 +89,41 @@ def ended(server: subprocess.Popen[bytes]) -> float:
     return time.perf_counter() - began
 
 
+def until_first_text(program: str, question: str, config: Path | None, *, cold: bool) -> float:
+    """Seconds from the shell to the first text of a branch, of ``solve`` with its own engine."""
+    if cold:
+        subprocess.run(["sync"], check=True)
+        Path("/proc/sys/vm/drop_caches").write_text("3")
+    told = ["--config", str(config)] if config is not None else []
+    began = time.perf_counter()
+    command = [program, "solve", *told, "--json", question]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
+    ) as process:
+        assert process.stdout is not None
+        took = 0.0
+        for line in process.stdout:
+            if not took and orjson.loads(line).get("text"):
+                took = time.perf_counter() - began
+    return took or sys.exit(f"no branch wrote anything: run {program} doctor")
+
+
+def firsts(arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """By environment, and their ratio; in turns."""
+    programs = {"first_text": PROGRAM}
+    if arguments.against:
+        programs["first_text_against"] = str(arguments.against / "bin" / "frontrunner")
+    seen: dict[str, list[float]] = {name: [] for name in programs}
+    for _ in range(arguments.firsts):
+        for name, program in programs.items():
+            seen[name].append(
+                until_first_text(program, arguments.question, arguments.config, cold=arguments.cold)
+            )
+    if arguments.against and arguments.firsts:
+        seen["first_text_ratio"] = [a / b for a, b in zip(*seen.values(), strict=True)]
+    return {name: summary(seconds) for name, seconds in seen.items() if seconds}
+
+
 def summary(seconds: Sequence[float]) -> dict[str, float]:
     return {
         "median": round(statistics.median(seconds), 3),
@@ -104,13 +146,13 @@ def main() -> None:
             asked += [over_the_race(arguments.question, port) for _ in range(arguments.count)]
         finally:
             end.append(ended(server))
-    report(
-        {
-            "seconds_until_ready": summary(ready),
-            "solve_seconds_over_the_race": summary(asked),
-            "seconds_to_end_when_idle": summary(end),
-        }
-    )
+    served = {
+        "seconds_until_ready": ready,
+        "solve_seconds_over_the_race": asked,
+        "seconds_to_end_when_idle": end,
+    }
+    told = {name: summary(seconds) for name, seconds in served.items() if seconds}
+    report({**told, **firsts(arguments)})
 
 
 if __name__ == "__main__":

@@ -102,6 +102,10 @@ def set_environment(log_level: str, *, offline: bool) -> None:
     os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # As vLLM's own server has it. Forked, which is the default of its engine where there is a GPU,
+    # the core would inherit the event loop and sockets of this process, and load no plugins of its
+    # own: nothing would end it with this process (``parent_watchdog``).
+    os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
     if offline:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
     keep_quiet()

@@ -1,10 +1,10 @@
-"""Where a CPU's model runs."""
+"""Where a CPU's model runs, and how vLLM's processes are begun."""
 
 import os
 
 import pytest
 
-from frontrunner.runtime.engines.vllm.start import FEW_CORES, runs_in_core
+from frontrunner.runtime.engines.vllm.start import FEW_CORES, runs_in_core, set_environment
 
 
 def has_cores(patch: pytest.MonkeyPatch, cores: int) -> None:
@@ -32,3 +32,15 @@ def test_who_binds_threads_gets_vllms_own_worker(monkeypatch: pytest.MonkeyPatch
     has_cores(monkeypatch, 2)
     monkeypatch.setenv("VLLM_CPU_OMP_THREADS_BIND", "0-1")
     assert not runs_in_core({})
+
+
+def test_vllms_processes_are_begun_anew_and_not_forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", {})
+    set_environment("WARNING", offline=True)
+    assert os.environ["VLLM_WORKER_MULTIPROC_METHOD"] == "spawn"
+
+
+def test_who_wants_forks_gets_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", {"VLLM_WORKER_MULTIPROC_METHOD": "fork"})
+    set_environment("WARNING", offline=True)
+    assert os.environ["VLLM_WORKER_MULTIPROC_METHOD"] == "fork"

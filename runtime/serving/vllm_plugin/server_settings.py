@@ -47,8 +47,13 @@ class EngineFacts:
         served: str | list[str] | None = config.model_config.served_model_name
         names = [served] if isinstance(served, str) else served or []
         names = [*names, config.model_config.model]
-        requests = config.scheduler_config.max_num_seqs
-        requests *= config.parallel_config.data_parallel_size
+        parallel, requests = config.parallel_config, config.scheduler_config.max_num_seqs
+        # Behind a balancer of its own each server has only the ranks beside it.
+        requests *= (
+            parallel.data_parallel_size_local
+            if parallel.local_engines_only
+            else parallel.data_parallel_size
+        )
         return cls(
             model=names[0],
             files=config.model_config.model,

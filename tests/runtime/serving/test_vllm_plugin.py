@@ -186,6 +186,31 @@ def test_a_small_engine_has_smaller_races_unless_they_were_asked_for() -> None:
         for_server(asked, ARGS, small)
 
 
+@pytest.mark.parametrize(
+    ("ranks", "beside", "own_balancer", "servers", "requests"),
+    [
+        (1, 1, False, 1, 64),
+        (4, 4, False, 1, 256),  # one server over all ranks
+        (4, 4, False, 4, 64),
+        (4, 1, True, 1, 64),  # --data-parallel-external-lb: a server beside each rank
+        (4, 2, True, 1, 128),  # --data-parallel-hybrid-lb: one on each machine
+    ],
+)
+def test_a_server_races_on_the_ranks_that_it_sends_requests_to(
+    ranks: int, beside: int, own_balancer: bool, servers: int, requests: int
+) -> None:
+    parallel = Namespace(
+        data_parallel_size=ranks, data_parallel_size_local=beside, local_engines_only=own_balancer
+    )
+    config = Namespace(
+        model_config=Namespace(served_model_name="demo", model=str(MODEL), max_model_len=1024),
+        scheduler_config=Namespace(max_num_seqs=64),
+        parallel_config=parallel,
+    )
+    client: Any = Namespace(vllm_config=config, _client_count=servers)
+    assert EngineFacts.read(client).max_requests == requests
+
+
 def test_engine_max_branches_is_the_share_of_races() -> None:
     settings = Settings.from_dict({"engine": {"max_branches": 20}})
     assert for_server(settings, ARGS, FACTS).engine.max_branches == 20

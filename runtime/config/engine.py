@@ -71,7 +71,8 @@ class VllmSettings(EngineSection):
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     """The number format of weights and activations; ``auto`` is the one the model was saved in."""
     cache_gib: Gibibytes | None = None
-    """The size of the KV cache. Not set: 1 GiB on a CPU, else what vLLM finds free."""
+    """The size of the KV cache. Not set: on a CPU twice what ``max_branches`` of the longest
+    context take, at most 1 GiB; else what vLLM finds free."""
     gpu_memory_utilization: Share | None = None
     """The share of the GPU's memory that vLLM may fill with weights and KV cache. Not set: vLLM's
     default."""

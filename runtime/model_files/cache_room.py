@@ -12,8 +12,13 @@ from typing import Final
 from ..config import VllmSettings
 from .inspection import ModelFiles
 
-#: Of the KV cache on a CPU where ``engine.cache_gib`` is not set.
+#: Of the KV cache on a CPU where ``engine.cache_gib`` is not set, at most.
 DEFAULT_CACHE_GIB: Final = 1.0
+#: How many times the longest contexts of all branches are kept then: once for those that run, and
+#: as much again for what later requests share with them.
+_KEPT: Final = 2
+#: Steps in which that is rounded up, a GiB.
+_STEPS: Final = 64
 _GIB: Final = 2**30
 _NUMBER_BYTES: Final = {"float32": 4}
 #: A context that is proposed is a multiple of this.
@@ -70,8 +75,16 @@ def cache_room(engine: VllmSettings, files: ModelFiles) -> CacheRoom | None:
         return None
     saved = files.dtype if engine.dtype == "auto" else engine.dtype
     a_token = a_token * _NUMBER_BYTES.get(saved or "", 2) // 2
-    gib = engine.cache_gib or DEFAULT_CACHE_GIB
+    gib = engine.cache_gib or _default_gib(engine, a_token * context)
     return CacheRoom(context, int(a_token * context * _full_share(files, context)), a_token, gib)
+
+
+def _default_gib(engine: VllmSettings, a_context: int) -> float:
+    """What is enough for an engine whose longest context takes ``a_context`` bytes. vLLM clears all
+    of it at its start, which takes seconds a GiB on some machines."""
+    models = 2 if engine.speculation.method == "draft_model" else 1
+    enough = models * _KEPT * engine.max_branches * a_context
+    return min(DEFAULT_CACHE_GIB, ceil(enough / _GIB * _STEPS) / _STEPS)
 
 
 def _full_share(files: ModelFiles, context: int) -> float:

@@ -23,6 +23,7 @@ import structlog
 
 from ..config import DEMO_REWARD_MODEL, PoolingRewards, VllmSettings
 from ..engines.protocol import EngineLoad, StepTimes
+from ..engines.vllm.imports import import_vllm
 from ..engines.vllm.start import (
     StartedVllm,
     build,
@@ -144,6 +145,7 @@ class PoolingReward:
             self._started.fail_requests()
 
     def _build(self) -> StartedVllm:
+        import_vllm()
         from vllm.platforms import current_platform
 
         on_cpu = current_platform.is_cpu()

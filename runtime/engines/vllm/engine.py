@@ -13,6 +13,7 @@ import structlog
 from ...config import DEMO_MODELS, PromptSettings, ThinkingSettings, VllmSettings
 from ...errors import EngineDead, EngineStartError
 from ..model_names import model_name
+from .imports import import_vllm
 from .likelihood_check import likelihoods_hold
 from .on_client import EngineOnClient, set_heap_aside
 from .prompt_characters import correct_prompt_ends
@@ -21,8 +22,8 @@ from .speculative_config import check_speculation, speculation_arguments
 from .start import (
     StartedVllm,
     build,
-    check_cache_room,
     check_model,
+    cpu_cache_gib,
     model_folder,
     require_vllm,
     set_environment,
@@ -112,12 +113,11 @@ class VllmEngine(EngineOnClient):
             self._started.fail_requests()
 
     def _build(self) -> StartedVllm:
+        import_vllm()
         from vllm.platforms import current_platform
 
         correct_prompt_ends()
         on_cpu = current_platform.is_cpu()
-        if on_cpu:
-            check_cache_room(self._settings)
         arguments = engine_arguments(self._settings, on_cpu=on_cpu)
         arguments |= reasoning_arguments(self._thinking)
         return build(arguments, [self._stats.logger])
@@ -147,5 +147,5 @@ def engine_arguments(settings: VllmSettings, *, on_cpu: bool) -> dict[str, Any]:
 
 
 def _cache_bytes(settings: VllmSettings, on_cpu: bool) -> int | None:
-    gib = settings.cache_gib or (1.0 if on_cpu else None)
+    gib = cpu_cache_gib(settings) if on_cpu else settings.cache_gib
     return int(gib * 2**30) if gib is not None else None

@@ -6,10 +6,12 @@ has names of its own.
 """
 
 from . import cpu_corrections, parent_watchdog
+from .imports import collect_as_usual
 
 
 def register() -> None:
     """A ``vllm.general_plugins`` entry point; vLLM calls it in every process it starts. Safe to
     call twice."""
+    collect_as_usual()
     cpu_corrections.register()
     parent_watchdog.register()

@@ -5,19 +5,15 @@ prints warnings as they are. The engine's processes do so before any plugin is l
 """
 
 import logging
-import multiprocessing
 import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
 _LEVEL: Final = "VLLM_LOGGING_LEVEL"
 #: Levels at which nobody wants to know of warnings.
 _QUIET: Final = ("ERROR", "CRITICAL")
 #: Whose warnings of what will change are for themselves to read.
 _THEIRS: Final = r"(vllm|torch|transformers)(\.|$)"
-_KEY: Final = "frontrunner_quiet"
 
 
 def keep_quiet() -> None:
@@ -31,25 +27,3 @@ def keep_quiet() -> None:
         logger.setLevel(level)
     for category in (FutureWarning, DeprecationWarning):
         warnings.filterwarnings("ignore", category=category, module=_THEIRS)
-
-
-@contextmanager
-def quiet_children() -> Iterator[None]:
-    """Processes that are started meanwhile keep quiet from their beginning: what a process is told
-    of itself is unpickled there before what it is to do, and so before vLLM is imported."""
-    told: dict[str, Any] | None = getattr(multiprocessing.current_process(), "_config", None)
-    if told is None:
-        yield
-        return
-    told[_KEY] = _Begin()
-    try:
-        yield
-    finally:
-        told.pop(_KEY, None)
-
-
-class _Begin:
-    """Unpickled, it has kept that process quiet."""
-
-    def __reduce__(self) -> Any:
-        return keep_quiet, ()

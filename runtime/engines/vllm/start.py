@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from multiprocessing import resource_tracker
 from pathlib import Path
@@ -20,11 +21,12 @@ from ...config import (
     VllmSettings,
 )
 from ...errors import BadRequest, EngineStartError
-from ...model_files.cache_room import cache_room
+from ...model_files.cache_room import DEFAULT_CACHE_GIB, cache_room
 from ...model_files.inspection import GGUF_ADVICE, inspect
+from .children import prepared_children
 from .folder import EngineFolder
 from .processes import EngineProcesses
-from .quiet import keep_quiet, quiet_children
+from .quiet import keep_quiet
 
 if TYPE_CHECKING:
     from vllm.v1.engine.async_llm import AsyncLLM
@@ -79,21 +81,22 @@ def check_model(key: str, model: str) -> None:
         )
 
 
-def check_cache_room(settings: VllmSettings) -> None:
-    """See that the longest context fits into the KV cache of a CPU, whose size the settings give.
+def cpu_cache_gib(settings: VllmSettings) -> float:
+    """The size of the KV cache on a CPU, in GiB.
 
     Raises:
-        EngineStartError: naming the keys to change.
+        EngineStartError: the longest context does not fit into it; naming the keys to change.
     """
     folder = Path(model_folder(settings.model))
-    if not folder.is_dir():
-        return
-    try:
-        room = cache_room(settings, inspect(folder))
-    except BadRequest:  # whatever is wrong with it is for vLLM to say
-        return
-    if room is not None and not room.fits:
+    room = None
+    if folder.is_dir():
+        with suppress(BadRequest):  # whatever is wrong with it is for vLLM to say
+            room = cache_room(settings, inspect(folder))
+    if room is None:
+        return settings.cache_gib or DEFAULT_CACHE_GIB
+    if not room.fits:
         raise EngineStartError(f"engine.max_context_tokens: {room.problem}: {room.advice}")
+    return room.cache_gib
 
 
 def set_environment(log_level: str, *, offline: bool) -> None:
@@ -172,7 +175,7 @@ def _build(arguments: Mapping[str, Any], stat_loggers: Sequence[Any]) -> "AsyncL
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
-        with quiet_children():
+        with prepared_children():
             return AsyncLLM.from_engine_args(
                 AsyncEngineArgs(**arguments), stat_loggers=list(stat_loggers) or None
             )

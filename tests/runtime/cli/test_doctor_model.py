@@ -83,7 +83,7 @@ async def test_a_model_in_order(tmp_path: Path) -> None:
     assert found["prompt"].detail.endswith("How many apples has he now?<|assistant|>”")
     assert "Time is up. The final answer is \\boxed{" in found["tokenizer"].detail
     assert found["start of text"].detail == "prompts begin with <s>, once"
-    assert found["context"].detail == "2,048 tokens; the KV cache holds 2,097,152"
+    assert found["context"].detail == "2,048 tokens; the KV cache holds 262,144"
 
 
 async def test_what_is_added_is_shown_where_it_stands(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from frontrunner.runtime.config import OpenAISettings, VllmSettings
+from frontrunner.runtime.config.speculation import DraftModelSpeculation
 from frontrunner.runtime.engines.openai.served_model import inspect_endpoint
-from frontrunner.runtime.engines.vllm.start import check_cache_room, check_model, model_folder
+from frontrunner.runtime.engines.vllm.start import check_model, cpu_cache_gib, model_folder
 from frontrunner.runtime.errors import BadRequest, EngineStartError
 from frontrunner.runtime.model_files.cache_room import cache_room
 from frontrunner.runtime.model_files.inspection import inspect
@@ -171,7 +172,7 @@ def test_a_context_that_does_not_fit_into_a_cpus_cache(tmp_path: Path) -> None:
     long = {**CONFIG, "max_position_embeddings": 2**20}
     model = str(folder(tmp_path / "long", config__json=long))
     with pytest.raises(EngineStartError, match=r"engine\.max_context_tokens.*engine\.cache_gib"):
-        check_cache_room(VllmSettings(model=model))
+        cpu_cache_gib(VllmSettings(model=model))
     room = cache_room(VllmSettings(model=model), inspect(model))
     assert room is not None
     # Half of it is kept at most, of 2,048 bytes a token.
@@ -179,9 +180,9 @@ def test_a_context_that_does_not_fit_into_a_cpus_cache(tmp_path: Path) -> None:
     # What is advised does fit.
     least = int(room.advice.split()[3])
     assert least <= room.tokens
-    check_cache_room(VllmSettings(model=model, max_context_tokens=least))
+    cpu_cache_gib(VllmSettings(model=model, max_context_tokens=least))
     gib = float(room.advice.split()[-3])
-    check_cache_room(VllmSettings(model=model, cache_gib=gib))
+    cpu_cache_gib(VllmSettings(model=model, cache_gib=gib))
 
 
 def test_layers_with_a_window_keep_no_more(tmp_path: Path) -> None:
@@ -193,8 +194,32 @@ def test_layers_with_a_window_keep_no_more(tmp_path: Path) -> None:
     assert room.context_bytes == 2048 * 4096 * (1 + 3 * 0.25) / 4
 
 
+def test_a_cpus_cache_is_what_all_branches_can_use() -> None:
+    settings = VllmSettings(max_branches=64, max_context_tokens=1024)
+    room = cache_room(settings, inspect(model_folder("demo")))
+    assert room is not None
+    assert room.tokens == 2 * 64 * 1024
+    assert cpu_cache_gib(settings) == room.cache_gib
+    more = settings.model_copy(update={"max_branches": 1024})
+    assert cpu_cache_gib(more) == 1  # at most, unless it is asked for
+    assert cpu_cache_gib(more.model_copy(update={"cache_gib": 3.0})) == 3
+
+
+def test_a_draft_model_keeps_a_cache_too() -> None:
+    speculation = DraftModelSpeculation(model="demo-draft", tokens=3)
+    alone = VllmSettings(max_branches=16, max_context_tokens=1024)
+    assert cpu_cache_gib(alone.model_copy(update={"speculation": speculation})) == 2 * (
+        cpu_cache_gib(alone)
+    )
+
+
+def test_what_a_token_takes_may_not_be_known(tmp_path: Path) -> None:
+    model = str(folder(tmp_path, config__json={"model_type": "unheard-of"}))
+    assert cpu_cache_gib(VllmSettings(model=model)) == 1
+
+
 def test_the_demo_fits() -> None:
-    check_cache_room(VllmSettings())
+    cpu_cache_gib(VllmSettings())
     assert inspect(model_folder("demo")).chat_template
 
 

@@ -1,5 +1,6 @@
-"""What an engine's libraries print at its start is kept out of sight, in its processes as well."""
+"""What an engine's processes do before all else: they are quiet, and import without collections."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -11,8 +12,10 @@ import frontrunner
 
 pytestmark = pytest.mark.slow  # it starts processes of its own
 
-#: A library that says what nobody asked for as soon as it is imported, and one error.
+#: A library that says what nobody asked for as soon as it is imported, and one error; and whether
+#: the garbage collector runs then, and later.
 NOISY = """
+import gc
 import logging
 import warnings
 
@@ -22,15 +25,23 @@ logger.error("an error")
 warnings.warn("will change", FutureWarning)
 
 
+imported = gc.get_threshold()
+usual = (%d, %d, %d)
+
+
 def work():
-    print("worked", flush=True)
+    from frontrunner.runtime.engines.vllm.imports import collect_as_usual
+
+    print(imported[0] > 100_000, gc.get_freeze_count() > 0)
+    collect_as_usual()
+    print(gc.get_threshold() == usual, gc.get_freeze_count() > 0, flush=True)
 """
 PROGRAM = """
 import importlib
 import multiprocessing
 import os
 import pickle
-from frontrunner.runtime.engines.vllm.quiet import quiet_children
+from frontrunner.runtime.engines.vllm.children import prepared_children
 
 
 class Work:
@@ -44,7 +55,7 @@ class Imported:
 
 
 if __name__ == "__main__":
-    with quiet_children():
+    with prepared_children():
         process = multiprocessing.get_context("spawn").Process(target=Work())
         process.start()
     process.join()
@@ -60,7 +71,7 @@ def test_a_process_of_the_engine_is_quiet_from_its_beginning(
 ) -> None:
     (tmp_path / "vllm").mkdir()  # in the place of the real one
     (tmp_path / "vllm" / "__init__.py").touch()
-    (tmp_path / "vllm" / "noisy.py").write_text(NOISY)
+    (tmp_path / "vllm" / "noisy.py").write_text(NOISY % gc.get_threshold())
     (tmp_path / "program.py").write_text(PROGRAM)
     source = str(Path(frontrunner.__file__).parents[1])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), source])}
@@ -75,7 +86,32 @@ def test_a_process_of_the_engine_is_quiet_from_its_beginning(
         text=True,
         timeout=120,
     )
-    assert done.stdout == "worked\n", done.stderr
+    assert done.stdout == "True False\nTrue True\n", done.stderr
     assert "an error" in done.stderr
     assert ("a warning" in done.stderr) is told
     assert ("FutureWarning" in done.stderr) is told
+
+
+def test_vllm_is_imported_without_collections(tmp_path: Path) -> None:
+    for name in ("vllm", "vllm/engine", "vllm/v1", "vllm/v1/engine"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").touch()
+    (tmp_path / "vllm/engine/arg_utils.py").touch()
+    (tmp_path / "vllm/v1/engine/async_llm.py").write_text("import gc\ncollected = gc.isenabled()\n")
+    program = """
+import gc
+import sys
+from frontrunner.runtime.engines.vllm.imports import import_vllm
+
+import_vllm()
+print(sys.modules["vllm.v1.engine.async_llm"].collected, gc.isenabled(), gc.get_freeze_count() > 0)
+gc.unfreeze()
+import_vllm()
+print(gc.get_freeze_count())
+"""
+    source = str(Path(frontrunner.__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), source])}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True
+    )
+    assert done.stdout == "False True True\n0\n", done.stderr

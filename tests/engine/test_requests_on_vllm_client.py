@@ -30,14 +30,25 @@ class Client:
     errored = False
     logger_manager = None
 
-    def __init__(self, turns_away: Callable[[int], Exception | None]) -> None:
+    def __init__(self, turns_away: Callable[[int], Exception | None], ranks: int = 1) -> None:
         self.asked: list[int] = []  # priorities
+        self.ranks: list[int | None] = []
+        self.vllm_config = SimpleNamespace(
+            parallel_config=SimpleNamespace(local_engines_only=False, data_parallel_size=ranks)
+        )
         self.aborted: list[str] = []
         self._turns_away = turns_away
 
     async def generate(
-        self, prompt: Any, params: Any, request_id: str, *, priority: int
+        self,
+        prompt: Any,
+        params: Any,
+        request_id: str,
+        *,
+        priority: int,
+        data_parallel_rank: int | None,
     ) -> AsyncGenerator[Any, None]:
+        self.ranks.append(data_parallel_rank)
         self.asked.append(priority)
         if (error := self._turns_away(len(self.asked))) is not None:
             raise error
@@ -100,7 +111,18 @@ async def test_a_caller_that_leaves_a_paused_engine_is_let_go() -> None:
     engine = engine_on(Client(paused(10**6)))
     with anyio.move_on_after(0.2):
         await chunks(engine)
-    assert not engine._turned_away
+    assert not engine._turned_away._waiting
+
+
+async def test_a_branch_goes_on_at_the_rank_that_has_its_tokens() -> None:
+    client = Client(lambda _: None, ranks=3)
+    engine = engine_on(client)
+    for branch in (0, 1, 2, 1, 0):
+        asked = Generation(f"{branch}", (1,), 4, Sampling(), branch=branch, race="race")
+        assert [chunk async for chunk in engine.generate(asked)]
+    first, second, third = client.ranks[:3]
+    assert {first, second, third} == {0, 1, 2}
+    assert client.ranks[3:] == [second, first]
 
 
 async def test_other_errors_lose_the_request() -> None:

@@ -33,6 +33,7 @@ from ..protocol import (
 from ..reasoning_parsers import reasoning_marks
 from .feeding import read_by_call
 from .logprobs import TokenTexts, vllm_scored
+from .ranks import BranchRanks, rank_count
 from .reasoning import keeps_budgets
 from .start import first_line
 from .step_stats import StepStats
@@ -73,8 +74,8 @@ class EngineOnClient:
         self._local: LocalTokenizer | None = None  # of ``_llm``
         self._token_texts: TokenTexts | None = None  # likewise
         self._failure: EngineError | None = EngineClosed("the vLLM engine is not running")
-        # Requests that vLLM has turned away for the moment, and what ends their waiting.
-        self._turned_away: dict[str, anyio.Event] = {}
+        self._turned_away = _TurnedAway()
+        self._ranks = BranchRanks()
 
     # ── for those that start and end ──────────────────────────────────────────────────────────
 
@@ -189,10 +190,11 @@ class EngineOnClient:
                 _sampling_params(request),
                 request.request_id,
                 priority=self._priority(request.priority),
+                data_parallel_rank=rank,
             )
 
         finish: FinishReason | None = None
-        with _translated():
+        with _translated(), self._ranks.chosen(request, rank_count(llm.vllm_config)) as rank:
             async with aclosing(self._asked(request, ask)) as outputs:
                 async for output in outputs:
                     chunk = _chunk(output, confidences)
@@ -220,9 +222,10 @@ class EngineOnClient:
                 TokensPrompt(prompt_token_ids=list(request.prompt)),
                 _sampling_params(request),
                 priority=self._priority(request.priority),
+                data_parallel_rank=rank,
             )
 
-        with _translated():
+        with _translated(), self._ranks.chosen(request, rank_count(llm.vllm_config)) as rank:
             while True:
                 try:
                     return await read_by_call(llm, ask, take)
@@ -230,7 +233,7 @@ class EngineOnClient:
                     if begun or not _is_transient(error):
                         await self._forget(request.request_id)
                         raise
-                if await self._aborted_meanwhile(request.request_id):
+                if await self._turned_away.aborted(request.request_id):
                     return FinishReason.ABORT
 
     async def next_tokens(
@@ -262,9 +265,7 @@ class EngineOnClient:
     async def abort(self, request_ids: Sequence[str]) -> None:
         if self._llm is None or not request_ids:
             return
-        for request_id in request_ids:
-            if (waiting := self._turned_away.get(request_id)) is not None:
-                waiting.set()
+        self._turned_away.abort(request_ids)
         try:
             await self._llm.abort(list(request_ids))
         except Exception as error:
@@ -323,7 +324,7 @@ class EngineOnClient:
                 if begun or not _is_transient(error):
                     await self._forget(request.request_id)
                     raise
-            if await self._aborted_meanwhile(request.request_id):
+            if await self._turned_away.aborted(request.request_id):
                 return
 
     async def _forget(self, request_id: str) -> None:
@@ -332,16 +333,6 @@ class EngineOnClient:
         if llm is not None and not llm.errored:
             with anyio.CancelScope(shield=True), suppress(Exception):
                 await llm.abort(request_id)
-
-    async def _aborted_meanwhile(self, request_id: str) -> bool:
-        """Wait until a request that was turned away may be asked again, or is aborted."""
-        aborted = self._turned_away[request_id] = anyio.Event()
-        try:
-            with anyio.move_on_after(_TRY_AGAIN):
-                await aborted.wait()
-        finally:
-            del self._turned_away[request_id]
-        return aborted.is_set()
 
     @property
     def _texts(self) -> TokenTexts:
@@ -356,6 +347,29 @@ class EngineOnClient:
             check_spelling(tokenizer)
             self._local = LocalTokenizer(tokenizer, self._prompt)
         return self._local
+
+
+class _TurnedAway:
+    """Requests that vLLM has turned away for the moment."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, anyio.Event] = {}
+
+    async def aborted(self, request_id: str) -> bool:
+        """Wait until a request may be asked again, or is aborted; returns whether it is."""
+        aborted = self._waiting[request_id] = anyio.Event()
+        try:
+            with anyio.move_on_after(_TRY_AGAIN):
+                await aborted.wait()
+        finally:
+            del self._waiting[request_id]
+        return aborted.is_set()
+
+    def abort(self, request_ids: Sequence[str]) -> None:
+        """End the waiting of those that wait."""
+        for request_id in request_ids:
+            if (waiting := self._waiting.get(request_id)) is not None:
+                waiting.set()
 
 
 def set_heap_aside() -> None:

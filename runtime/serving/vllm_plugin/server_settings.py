@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import structlog
 
 from ...config import CONFIG_VARIABLE, ServerSettings, Settings, VllmSettings
+from ...engines.vllm.ranks import rank_count
 from ...errors import ConfigError
 from ...model_files.families import with_family
 
@@ -47,13 +48,7 @@ class EngineFacts:
         served: str | list[str] | None = config.model_config.served_model_name
         names = [served] if isinstance(served, str) else served or []
         names = [*names, config.model_config.model]
-        parallel, requests = config.parallel_config, config.scheduler_config.max_num_seqs
-        # Behind a balancer of its own each server has only the ranks beside it.
-        requests *= (
-            parallel.data_parallel_size_local
-            if parallel.local_engines_only
-            else parallel.data_parallel_size
-        )
+        requests = config.scheduler_config.max_num_seqs * rank_count(config)
         return cls(
             model=names[0],
             files=config.model_config.model,

@@ -2,12 +2,14 @@
 
 import fcntl
 import os
+import sys
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
 import pytest
 
+from frontrunner.runtime.cli.common.console import print_lines
 from frontrunner.runtime.cli.common.output import Output, OutputClosed, OutputFailed
 
 from .conftest import RunCli, read_until, scripted_process
@@ -69,13 +71,23 @@ def test_head_ends_the_command_quietly() -> None:
         assert started.stderr.read() == b""
 
 
-def test_a_full_disk_is_one_sentence() -> None:
-    with Path("/dev/full").open("wb") as full:
-        arguments = ("answers", "solve", "q", "--deadline", "5")
-        with scripted_process(*arguments, stdout=full) as started:
-            _, err = started.communicate()
-            assert started.returncode == 1
-            assert err == b"error: cannot write the output (No space left on device)\n"
+@pytest.mark.parametrize("command", ["solve q --deadline 5", "config", "strategies --json"])
+def test_a_full_disk_is_one_sentence(command: str) -> None:
+    with (
+        Path("/dev/full").open("wb") as full,
+        scripted_process("answers", *command.split(), stdout=full) as started,
+    ):
+        _, err = started.communicate()
+        assert started.returncode == 1
+        assert err == b"error: cannot write the output (No space left on device)\n"
+
+
+def test_a_command_without_standard_output_says_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(OutputClosed):
+        print_lines(["the answer"])
 
 
 def test_standard_output_is_given_back(run_cli: RunCli, capfd: pytest.CaptureFixture[str]) -> None:

@@ -4,13 +4,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from shutil import copyfileobj
 from tempfile import NamedTemporaryFile
 
 from ..errors import BadRequest
 
 
 class StagedFile:
-    """A file beside the one that it is to become."""
+    """A file beside the one that it is to become; beside none for what is no file."""
 
     def __init__(self, target: Path, path: Path) -> None:
         self.target = target
@@ -32,7 +33,8 @@ class StagedFile:
             raise _unwritable(self.target, error) from error
 
     def publish(self) -> None:
-        """Put the file in the target's place, in one step.
+        """Put the file in the target's place, in one step; where a link points to, and into what is
+        no file (a pipe, ``/dev/stdout``), which must stay what it is.
 
         Raises:
             BadRequest: that cannot be done.
@@ -40,7 +42,11 @@ class StagedFile:
         try:
             with open(self.path, "rb") as file:
                 os.fsync(file.fileno())
-            os.replace(self.path, self.target)
+                if _takes_a_stream(self.target):
+                    with open(self.target, "wb") as stream:
+                        copyfileobj(file, stream)
+                    return
+            os.replace(self.path, self.target.resolve())
         except OSError as error:
             raise _unwritable(self.target, error) from error
 
@@ -53,8 +59,9 @@ def staged(target: Path) -> Iterator[StagedFile]:
         BadRequest: there is no such folder, or nothing can be written there.
     """
     try:
+        folder = None if _takes_a_stream(target) else target.resolve().parent
         with NamedTemporaryFile(
-            dir=target.parent, prefix=f".{target.name}.", suffix=".part", delete=False
+            dir=folder, prefix=f".{target.name}.", suffix=".part", delete=False
         ) as made:
             path = Path(made.name)
         path.chmod(0o666 & ~_umask())
@@ -76,6 +83,10 @@ def write_whole(target: Path, *content: str | bytes) -> None:
     with staged(target) as file:
         file.write(*content)
         file.publish()
+
+
+def _takes_a_stream(target: Path) -> bool:
+    return target.exists() and not (target.is_file() or target.is_dir())
 
 
 def _umask() -> int:

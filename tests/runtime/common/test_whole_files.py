@@ -1,5 +1,6 @@
 """Files that are there whole, or not at all."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,25 @@ def test_where_nothing_can_be_written_the_file_is_named(tmp_path: Path) -> None:
         with pytest.raises(BadRequest, match=f"cannot write {path}"):
             write_whole(path, "x")
     assert [entry.name for entry in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_link_stays_one(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    link = tmp_path / "link"
+    link.symlink_to(elsewhere / "file")
+    for text in ("new", "newer"):
+        write_whole(link, text)
+        assert link.is_symlink()
+        assert (elsewhere / "file").read_text() == text
+
+
+def test_what_is_no_file_is_written_to(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # opened first, so that no writer waits
+    write_whole(path, "first\n", b"and more\n")
+    assert os.read(reader, 100) == b"first\nand more\n"
+    os.close(reader)
+    assert path.is_fifo()
+    assert list(tmp_path.iterdir()) == [path]

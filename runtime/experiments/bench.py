@@ -8,7 +8,7 @@ a benchmark that was broken off goes on where it was.
 
 import fcntl
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +69,8 @@ class BenchRace(BaseModel):
     forced: bool = False
     """Whether the answer stood in forced answers only."""
     error: str | None = None
+    identity: str = ""
+    """What its cell was raced with (``RaceFile``); empty: not written down."""
 
     @property
     def cell(self) -> BenchCell:
@@ -136,16 +138,25 @@ def tasks_of(
 class RaceFile:
     """The file of a benchmark's races: a line that says what is asked, and a line a race."""
 
-    def __init__(self, path: Path, questions: Sequence[tuple[str, str]]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        questions: Sequence[tuple[str, str]],
+        identities: Mapping[tuple[str, str], str],
+    ) -> None:
         """
         Args:
             path: it is made if it is not there.
             questions: with their right answers.
+            identities: by the names of a config and a strategy a text, another one wherever their
+                cells would give other races than before.
 
         Raises:
-            BadRequest: it cannot be read or written, or holds races on other questions.
+            BadRequest: it cannot be read or written, or holds races on other questions, or of a
+                cell that has another identity now.
         """
         self.path = path
+        self._identities = identities
         digest = hashlib.blake2b(orjson.dumps(list(questions)), digest_size=8).hexdigest()
         self._head = {"frontrunner_bench": VERSION, "questions": len(questions), "digest": digest}
         self._lock()
@@ -188,7 +199,7 @@ class RaceFile:
                 if number == 1:
                     self._check_head(orjson.loads(line))
                 else:
-                    races.append(BenchRace.model_validate_json(line))
+                    races.append(self._known(BenchRace.model_validate_json(line)))
             except (orjson.JSONDecodeError, ValidationError) as error:
                 problem = "not a race of frontrunner bench"
                 raise BadRequest(f"{self.path}, line {number}: {problem}") from error
@@ -200,12 +211,25 @@ class RaceFile:
                 f"{self.path} holds races on other questions: name another folder, or remove it"
             )
 
+    def _known(self, race: BenchRace) -> BenchRace:
+        if race.identity and self._identity(race) not in ("", race.identity):
+            raise BadRequest(
+                f"{self.path} holds races of {race.config}, {race.strategy} from before "
+                "the config, --set, --seed, a strategy's code or Frontrunner was changed: "
+                "name another folder, or remove it"
+            )
+        return race
+
+    def _identity(self, race: BenchRace) -> str:
+        return self._identities.get((race.config, race.strategy), "")
+
     def add(self, race: BenchRace) -> None:
         """Write a race down.
 
         Raises:
             BadRequest: it cannot be written.
         """
+        race = race.model_copy(update={"identity": self._identity(race)})
         self._append(race.model_dump_json().encode())
         self.races.append(race)
 

@@ -4,11 +4,16 @@ import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 
+from frontrunner import __version__
+
 from ...answers import Equivalence, WorkerPool
+from ...common.config_identity import RACING_TABLES
+from ...common.json_bytes import json_bytes
 from ...common.plotting import pyplot
 from ...common.whole_files import write_whole
 from ...config import Settings, config_path
@@ -25,6 +30,7 @@ from ..common.command_races import RaceOptions, load_settings
 from ..common.console import plain_lines, print_json, print_lines, progress_bar
 from ..common.engine_startup import RuntimeFactory, started
 from ..common.lists import numbers
+from ..common.own_sources import own_sources
 from ..common.questions import Asked, read_file
 from ..common.report_file import write_report
 from ..common.running import ExitStatus, Interrupted, run, warn
@@ -119,9 +125,26 @@ def _checked(command: BenchCommand) -> _Bench:
     except OSError as error:
         raise BadRequest(f"cannot make the folder {command.out} ({error.strerror})") from error
     file = RaceFile(
-        command.out / "races.jsonl", [(asked.text, asked.answer or "") for asked in questions]
+        command.out / "races.jsonl",
+        [(asked.text, asked.answer or "") for asked in questions],
+        {
+            (name, strategy): _identity(of, strategy, command.seed)
+            for name, of in settings.items()
+            for strategy in strategies
+        },
     )
     return _Bench(command, settings, cells, questions, file)
+
+
+def _identity(settings: Settings, strategy: str, seed: int) -> str:
+    """The same only for what races a cell of this strategy alike."""
+    said = settings.model_dump(mode="json", include=set(RACING_TABLES))
+    for key in ("branches", "deadline"):  # each cell's own
+        del said["race"][key]
+    digest = sha256(json_bytes([__version__, seed, said]))
+    for source in own_sources(f"{strategy} {said}"):
+        digest.update(sha256(source).digest())
+    return digest.hexdigest()[:16]
 
 
 def race_options(cell: BenchCell, seed: int) -> RaceOptions:

@@ -1,6 +1,5 @@
 """``frontrunner replay``: strategies on recorded branches."""
 
-import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -32,6 +31,7 @@ from ...simulation.simulated_race import Timing
 from ...traces.recordings import RecordedQuestion
 from ..common.console import plain_lines, print_json, print_lines, progress_bar
 from ..common.output import is_terminal, width_of_output
+from ..common.own_sources import own_sources
 from ..common.recording_files import load_recordings, warn_of_cut_branches
 from ..common.report_file import write_report
 from ..common.running import ExitStatus, Interrupted
@@ -108,17 +108,9 @@ def _identity(command: ReplayCommand) -> str:
     for path in command.traces:
         digest.update(sha256(path.read_bytes()).digest())
     for name in (*(command.strategies or ()), command.baseline):
-        for source in _own_sources(name):  # it may have been changed meanwhile
+        for source in own_sources(name):  # it may have been changed meanwhile
             digest.update(source)
     return digest.hexdigest()
-
-
-def _own_sources(strategy: str) -> Iterator[bytes]:
-    """The source of the modules of a user's own that a strategy's text names."""
-    for module in re.findall(r"([^\W\d][\w.]*):[^\W\d]\w*", strategy):
-        found = sys.modules.get(module)
-        if found is not None and (path := getattr(found, "__file__", None)) is not None:
-            yield Path(path).read_bytes()
 
 
 def _checked(command: ReplayCommand) -> Callable[[list[RecordedQuestion]], Job]:

@@ -129,6 +129,41 @@ def test_other_questions_are_another_benchmark(run_cli: RunCli, questions: Path)
     assert_one_sentence(done.err, "holds races on other questions")
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [("--seed", "1"), ("--set", "sampling.temperature=0.5"), ("--set", "engine.model='other'")],
+)
+def test_races_of_before_a_change_are_not_taken_for_those_after_it(
+    run_cli: RunCli, questions: Path, changed: tuple[str, ...]
+) -> None:
+    assert bench(run_cli, questions, "--branches", "2").status == 0
+    done = bench(run_cli, questions, "--branches", "2", *changed)
+    assert done.status == 2
+    assert_one_sentence(done.err, "holds races of demo, config from before")
+
+
+def test_nor_those_of_a_strategy_before_its_code_was_changed(
+    run_cli: RunCli, questions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(questions.parent)
+    module = questions.parent / "changing_strategy.py"
+    code = "from frontrunner.strategies.majority import Majority\n\nclass Own(Majority): pass\n"
+    grid = ("--branches", "2", "--strategy", "changing_strategy:Own")
+    module.write_text(code)
+    assert bench(run_cli, questions, *grid).status == 0
+    module.write_text(code + "# changed\n")
+    done = bench(run_cli, questions, *grid)
+    assert done.status == 2
+    assert_one_sentence(done.err, "a strategy's code")
+
+
+def test_what_does_not_change_races_keeps_them(run_cli: RunCli, questions: Path) -> None:
+    grid = ("--branches", "2", "--deadlines", "5")
+    assert bench(run_cli, questions, *grid).status == 0
+    done = bench(run_cli, questions, *grid, "--set", "race.deadline=7", "--set", "server.port=99")
+    assert (done.status, "6 races are in" in done.err) == (0, True)
+
+
 def test_configs_are_raced_in_turns(run_cli: RunCli, questions: Path, tmp_path: Path) -> None:
     paths: list[str] = []
     for name, branches in (("few", 2), ("many", 4)):
@@ -151,7 +186,7 @@ def test_configs_are_raced_in_turns(run_cli: RunCli, questions: Path, tmp_path: 
 def test_nobody_else_may_race_in_the_folder(run_cli: RunCli, questions: Path) -> None:
     folder = questions.parent / "bench"
     folder.mkdir()
-    file = RaceFile(folder / "races.jsonl", [])
+    file = RaceFile(folder / "races.jsonl", [], {})
     done = bench(run_cli, questions, "--branches", "2")
     assert done.status == 2
     assert_one_sentence(done.err, "another benchmark runs in")

@@ -166,7 +166,7 @@ def _questions(command: BenchCommand) -> list[Asked]:
         split = "select" if command.file == "demo:select" else "test"
         problems = hard_problems(split, command.count)
         return [Asked(problem.question, str(problem.answer)) for problem in problems]
-    questions = [asked.with_final_answer() for asked in read_file(Path(command.file))]
+    questions = read_file(Path(command.file))
     silent = sum(asked.answer is None for asked in questions)
     if silent:
         raise BadRequest(f'{silent} questions of {command.file} have no "answer"')

@@ -20,7 +20,7 @@ from ..common.engine_startup import RuntimeFactory, started
 from ..common.output import Output
 from ..common.questions import Asked, read_file
 from ..common.running import ExitStatus, run, warn
-from ..common.trace_recording import TracingDisplay, trace_file
+from ..common.trace_recording import TracingDisplay, trace_file, whole_lines
 from ..options.pilot import PilotCommand
 
 
@@ -89,7 +89,7 @@ def _recorded(out: Path) -> set[str]:
     if not out.exists():
         return set()
     found: set[str] = set()
-    for number, line in enumerate(out.read_bytes().splitlines(), 1):
+    for number, line in enumerate(whole_lines(out.read_bytes()).splitlines(), 1):
         try:
             race: Any = orjson.loads(line)
             found.add(str(race["question"]))

@@ -110,7 +110,7 @@ def _load(command: SoakCommand, settings: Settings) -> Load:
 
 def _questions(command: SoakCommand) -> Sequence[Asked]:
     if command.file is not None:
-        return [asked.with_final_answer() for asked in read_file(command.file)]
+        return read_file(command.file)
     from ...demo.problems import hard_problems
 
     # The split that nothing was trained on, and that is not kept for reported numbers.

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 #: The line between two questions of several lines each.
 _BETWEEN = "---"
+#: How the names of files with a JSON object a line end.
+_JSON = (".jsonl", ".ndjson", ".json")
 #: The fields of a JSON line that may hold the question, in the order in which they are looked for.
 _FIELDS = ("question", "problem", "messages")
 
@@ -32,13 +34,6 @@ class Asked:
         if isinstance(self.question, str):
             return self.question
         return str(self.question[-1].get("content") or "")
-
-    def with_final_answer(self) -> "Asked":
-        """The same question; of an answer that is a solution, as GSM8K has them, only what follows
-        its ``####``."""
-        if self.answer is None or "####" not in self.answer:
-            return self
-        return Asked(self.question, self.answer.rpartition("####")[2].strip())
 
 
 def read_question(argument: str | None) -> Asked:
@@ -61,7 +56,7 @@ def read_question(argument: str | None) -> Asked:
 
 def read_file(path: Path) -> list[Asked]:
     """The questions of a file: one a line; or each between lines of three dashes, if there is such
-    a line; or a JSON object a line, if its name ends in .jsonl.
+    a line; or a JSON object a line, if its name says that it is JSON.
 
     Raises:
         BadRequest: naming the file, and the line if it is about one.
@@ -72,7 +67,7 @@ def read_file(path: Path) -> list[Asked]:
         raise BadRequest(f"cannot read {path} ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise BadRequest(f"cannot read {path}: it is not UTF-8 text") from error
-    is_json = path.suffix == ".jsonl"
+    is_json = path.suffix.lower() in _JSON
     read = _from_json if is_json else lambda text: _asked(text.strip(), None)
     questions: list[Asked] = []
     for number, text in _lines(lines) if is_json else _texts(lines):
@@ -120,7 +115,8 @@ def _from_json(line: str) -> Asked:
     question, answer = data[field], data.get("answer")
     if isinstance(answer, bool) or not isinstance(answer, str | int | float | None):
         raise BadRequest('"answer" must be a text or a number')
-    answer = None if answer is None else str(answer)
+    # Of a solution, as GSM8K has them, its end.
+    answer = None if answer is None else str(answer).rpartition("####")[2].strip()
     if field == "messages":
         return _conversation(question, answer)
     if not isinstance(question, str):

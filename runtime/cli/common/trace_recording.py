@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+import orjson
+
 from ...common.json_bytes import json_bytes
 from ...errors import BadRequest
 from ...events.types import Event, RaceDecided
@@ -11,6 +13,9 @@ from ...traces.recorder import TraceRecorder
 from .command_races import Display, Outcome
 from .output import Output
 from .questions import Asked
+
+#: How a line of a trace begins.
+_BEGINNING = b'{"frontrunner_trace":'
 
 
 class TracingDisplay(Display):
@@ -44,15 +49,38 @@ class TracingDisplay(Display):
         await self._shown.refused(index, asked, error)
 
 
+def whole_lines(content: bytes) -> bytes:
+    """What a trace holds but for a line at its end that was broken off while it was written."""
+    *_, last = content.rpartition(b"\n")
+    return content.removesuffix(last) if _is_broken(last) else content
+
+
+def _is_broken(line: bytes) -> bool:
+    try:
+        orjson.loads(line)
+    except orjson.JSONDecodeError:
+        # Nothing is cut from a file that holds something else.
+        return line.startswith(_BEGINNING) or (line != b"" and _BEGINNING.startswith(line))
+    return False
+
+
 @contextmanager
 def trace_file(path: Path) -> Iterator[Output]:
-    """A file that races are appended to.
+    """A file that races are appended to, in lines of their own: what was broken off in it is cut.
 
     Raises:
         BadRequest: it cannot be written.
     """
     try:
         file = path.open("ab")
+        if path.is_file():  # else a pipe
+            content = path.read_bytes()
+            whole = whole_lines(content)
+            if len(whole) < len(content):
+                file.truncate(len(whole))
+            elif content and not content.endswith(b"\n"):
+                file.write(b"\n")
+                file.flush()
     except OSError as error:
         raise BadRequest(f"cannot write the trace {path} ({error.strerror})") from error
     with file:

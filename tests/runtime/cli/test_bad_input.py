@@ -117,6 +117,8 @@ def test_a_question_that_the_model_cannot_hold(run_cli: RunCli) -> None:
         ("a.jsonl", b'{"question": "q"}\nnonsense', "line 2: not JSON"),
         ("a.jsonl", b'{"query": "q"}', 'line 1: an object with "question"'),
         ("a.jsonl", b'["q"]', 'line 1: an object with "question"'),
+        ("a.NDJSON", b'["q"]', 'line 1: an object with "question"'),
+        ("a.json", b"[\n{}]", "line 1: not JSON"),
         ("a.jsonl", b'{"question": ""}', "line 1: the question is empty"),
         ("a.jsonl", b'{"question": 3}', '"question" must be a text'),
         ("a.jsonl", b'{"question": "q", "answer": [3]}', '"answer" must be'),

@@ -115,6 +115,43 @@ def test_profile_pilot_and_plan(
         assert words in said.out
 
 
+def test_a_pilot_that_was_killed_goes_on(run_cli: RunCli, config: str, tmp_path: Path) -> None:
+    questions, pilot = tmp_path / "gsm8k.jsonl", tmp_path / "pilot.ndjson"
+    lines = [{"question": f"{n}?", "answer": "3 + 4 = <<3+4=7>>7\n#### 7"} for n in range(3)]
+    questions.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
+
+    def scripted(settings: Settings) -> Runtime:
+        return Runtime(
+            ScriptedEngine(Script((BranchScript.answering("7", seconds=0.0),))), settings
+        )
+
+    arguments = ("--file", str(questions), "--config", config, "--branches", "2", "-o", str(pilot))
+    done = run_cli("pilot", *arguments, "--probe-every", "0", make_runtime=scripted)
+    assert "3 races right" in done.err  # by what stands behind the ####
+    content = pilot.read_bytes()
+    for broken, left in ((content[:-30], 2), (content[:-1], 3), (content + b'{"fron', 3)):
+        pilot.write_bytes(broken)
+        again = run_cli("pilot", *arguments, "--probe-every", "0", make_runtime=scripted)
+        assert again.status == 0, again.err
+        assert f"{left} questions are in" in again.err
+        races = [orjson.loads(line) for line in pilot.read_bytes().splitlines()[:3]]
+        assert [race["question"] for race in races] == ["0?", "1?", "2?"]
+
+
+def test_a_trace_is_added_to_in_a_line_of_its_own(run_cli: RunCli, tmp_path: Path) -> None:
+    trace = tmp_path / "trace.ndjson"
+    arguments = ("solve", "q", "--quiet", "--branches", "2", "--trace", str(trace))
+    assert run_cli(*arguments).status == 0
+    (first,) = trace.read_bytes().splitlines(keepends=True)
+    for before, kept in ((first + first[:50], first), (first[:-1], first), (b"mine", b"mine\n")):
+        trace.write_bytes(before)
+        assert run_cli(*arguments).status == 0
+        content = trace.read_bytes()
+        assert content.startswith(kept)
+        (added,) = content.removeprefix(kept).splitlines()
+        assert orjson.loads(added)["question"] == "q"
+
+
 @pytest.mark.parametrize("every", ["0", "4"])
 def test_a_pilot_records_likelihoods(
     run_cli: RunCli, config: str, questions: str, tmp_path: Path, every: str

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError
 
+from frontrunner._suggestions import did_you_mean
 from frontrunner.strategies.protocol import BranchStatus, ProbeAnswer
 
 from .recordings import RecordedBranch, RecordedQuestion, TraceError
@@ -20,6 +21,9 @@ CHARACTERS_PER_TOKEN = 3.0
 _UNREADABLE = ("ERR", "")
 #: How a branch ends whose own end is known.
 _WHOLE = (BranchStatus.FINISHED, BranchStatus.TRUNCATED, BranchStatus.FAILED)
+
+#: What a file is told whose JSON is laid out in another way.
+EACH_ON_A_LINE = "a line of JSON for each question is expected"
 
 Tokens = Annotated[int, Field(ge=0)]
 Length = Annotated[int, Field(ge=1, le=10**12)]
@@ -211,6 +215,8 @@ def read_scored(path: Path, content: bytes) -> Iterator[RecordedQuestion]:
 def lines_of(path: Path, content: bytes, model: TypeAdapter[Model]) -> Iterator[tuple[str, Model]]:
     """The lines of an NDJSON file that are not empty, with where they are."""
     for number, line in enumerate(content.split(b"\n"), 1):
+        if line.strip() == b"{":
+            raise TraceError(path, EACH_ON_A_LINE, f"line {number}")
         if line.strip():
             yield f"line {number}", parse(path, line, model, "", f"line {number}")
 
@@ -236,5 +242,9 @@ def parse(
             place = f"{item} {where[0] + 1}"
             del where[0]
         field = ".".join(str(part) for part in where)
+        if first["type"] == "extra_forbidden":
+            known = model.json_schema()["properties"]
+            problem = f"there is no field {field!r}; known: {', '.join(known)}"
+            raise TraceError(path, problem + did_you_mean(field, known), place) from error
         message = first["msg"][0].lower() + first["msg"][1:]
         raise TraceError(path, f"{field}: {message}" if field else message, place) from error

@@ -30,7 +30,7 @@ from frontrunner.strategies.protocol import ProbeAnswer
 
 from ..answers import AnswerClusters, Equivalence
 from ..errors import BadRequest
-from .formats import read_own, read_probed, read_scored
+from .formats import EACH_ON_A_LINE, read_own, read_probed, read_scored
 from .public_formats import read_agent_runs, read_plain, read_step_scored, read_trajectories
 from .recordings import RecordedBranch, RecordedQuestion, TraceError
 
@@ -112,7 +112,9 @@ def _read(path: Path, content: bytes, name: str | None) -> Iterable[RecordedQues
         if read is not None:
             return read
     if content.lstrip().startswith(b"[") and all(key in content for key in _KEYS[-1][0]):
-        raise TraceError(path, "is a list: a line of JSON for each question is expected")
+        raise TraceError(path, f"is a list: {EACH_ON_A_LINE}")
+    if b"\0" in content[:_BEGINNING]:
+        raise TraceError(path, _NO_TEXT)
     raise TraceError(path, _UNKNOWN + "".join(f"; {error}" for error in broken))
 
 
@@ -215,6 +217,11 @@ _KEYS: Final[Sequence[tuple[tuple[bytes, ...], Reader]]] = (
 )
 
 
+#: What a file of bytes is told.
+_NO_TEXT: Final = (
+    "is no text in UTF-8: unpack it if it is packed; a table is read by a trace reader of your own "
+    "(docs/write-your-own.md)"
+)
 #: What a file of no known form is told.
 _UNKNOWN: Final = (
     "of no known format: a trace of frontrunner solve --trace, a list of questions with "

@@ -28,8 +28,8 @@ EPILOG = """[bold]Examples[/bold]
 
 {"question": "6 times 7?", "gold": "42", "answers": ["42", "48", null], "lengths": [120, 310, 512]}
 
-Of answers, lengths, right, scores, seconds, logprobs and truncated each is a list with a value for each \
-branch; answers and lengths are needed, and gold or right. Lengths are in tokens.
+Of answers, lengths, right, scores, seconds, logprobs and truncated each is a list with a value \
+for each branch; answers and lengths are needed, and gold or right. Lengths are in tokens.
 
 
 [bold]Exit status[/bold]

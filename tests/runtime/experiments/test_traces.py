@@ -1,5 +1,6 @@
 """Reading recorded branches, and writing them."""
 
+import gzip
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -116,6 +117,14 @@ def test_a_branch_is_forced_to_say_what_it_last_said() -> None:
             b'[{"question": "q", "gold": "1", "answers": ["1"], "lengths": [1]}]',
             "is a list: a line of JSON for each question",
         ),
+        (
+            orjson.dumps(
+                {"gold": "1", "answers": ["1"], "lengths": [1]}, option=orjson.OPT_INDENT_2
+            ),
+            "line 1: a line of JSON for each question",
+        ),
+        (gzip.compress(scored_line()), "unpack it"),
+        ('{"answers": [], "lengths": []}'.encode("utf-16"), "is no text in UTF-8"),
         (b"[]", "holds no question"),
         (orjson.dumps([probed_question(), probed_question(probe_freq=0)]), "question 2: probe_fr"),
         (

@@ -54,6 +54,7 @@ def run_plan(command: PlanCommand) -> int:
         raise BadRequest("--load must be at least 0")
     settings = load_settings(command.config, command.sets)
     profile = Profile.read(_there(command.profile, "frontrunner profile --out"))
+    _warn_of_another_model(profile, settings)
     models = engine_models(profile)
     pilots = command.pilot or [Path("pilot.ndjson")]
     there = [_there(path, "frontrunner pilot --out") for path in pilots]
@@ -103,6 +104,17 @@ def _there(path: Path, made_by: str) -> Path:
     if not path.exists():
         raise BadRequest(f"there is no {path} yet: {made_by} {path} makes it")
     return path
+
+
+def _warn_of_another_model(profile: Profile, settings: Settings) -> None:
+    model = settings.engine.model
+    # A data sheet's model has no folder or hub name.
+    same = profile.model.lower() in model.lower() if profile.modelled else profile.model == model
+    if not same:
+        warn(
+            f"the profile is of {profile.model}, and the config's engine has {model or 'another'}: "
+            "name the config that the profile is of (--config)"
+        )
 
 
 class _Evaluate:

@@ -110,9 +110,11 @@ def test_profile_pilot_and_plan(
     assert (solved.status, solved.out) in [(0, "7\n"), (0, "8\n")]
 
     said = run_cli("plan", "--deadline", "2", *inputs, "--search", "greedy", "--load", "4")
-    assert said.status == 0, said.err
+    assert (said.status, said.err) == (0, "")
     for words in ("some/model", "branches, because", "forced answers", "a single branch"):
         assert words in said.out
+    other = run_cli("plan", "--deadline", "2", *inputs, "--set", "engine.model='other/model'")
+    assert "the profile is of some/model, and the config's engine has other/model" in other.err
 
 
 def test_a_pilot_that_was_killed_goes_on(run_cli: RunCli, config: str, tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ The client sends JSON objects:
 ``response.resume``
     sends the events of ``response_id`` after the number ``starting_after`` (all, if it is left
     out), on any connection, for as long as they are kept; an ``error`` event with the code
-    ``events_expired`` if they are not. A response outlives its connection if it was asked for with
+    ``events_expired`` if they are not, or about ``starting_after`` if there is none and never will
+    be. A response outlives its connection if it was asked for with
     ``frontrunner.on_disconnect: "continue"`` or ``background: true``.
 
 It is sent the events of the response, each with ``sequence_number`` (from 0, without a gap, per
@@ -256,7 +257,10 @@ class ResponseSocket:
 
     async def _repeat(self, run: Run, message: Resume) -> None:
         try:
-            await self._stream(run, message.starting_after, message.stream_id)
+            after = message.starting_after
+            if not await self._stream(run, after, message.stream_id):
+                # Silence could as well be a response that thinks.
+                raise BadParameter(f"the response ended before event {after + 1}", "starting_after")
         except FrontrunnerError as error:
             await self._tell(error, message)
         finally:
@@ -289,18 +293,22 @@ class ResponseSocket:
 
     # ── events ────────────────────────────────────────────────────────────────────────────────
 
-    async def _stream(self, run: Run, after: int, lane: str | None) -> None:
+    async def _stream(self, run: Run, after: int, lane: str | None) -> bool:
         """Send a response's events.
+
+        Returns:
+            Whether there was any.
 
         Raises:
             EventsExpired: the first of them is not kept any more.
         """
-        place = _opening(run.id, lane)
+        place, found = _opening(run.id, lane), False
         self._streams[run.id] = lane
         try:
             with run.frames(after) as frames:
                 try:
                     while batch := await frames.batch():
+                        found = True
                         await self._send_all(place, batch, frames)
                     if not frames.waited:
                         run.delivered()
@@ -311,6 +319,7 @@ class ResponseSocket:
                     self.end(WSCloseCode.GOING_AWAY, "")
         finally:
             self._streams.pop(run.id, None)
+        return found
 
     async def _send_all(
         self, place: bytes, batch: Sequence[tuple[int, Frame]], frames: LogReader

@@ -457,6 +457,22 @@ async def test_resuming_what_has_gone(serve: Serve) -> None:
         assert (await served.openai.responses.retrieve(response_id)).output_text == "7"
 
 
+@pytest.mark.parametrize("beyond", [0, 1000])
+async def test_resuming_behind_the_end_is_answered(serve: Serve, beyond: int) -> None:
+    async with serve(SLOW) as served, dial(served) as client:
+        await client.create(frontrunner={"deadline": 60})
+        last = (await client.until("response.completed"))[-1]
+        await client.send(
+            "response.resume",
+            response_id=last["response_id"],
+            starting_after=last["sequence_number"] + beyond,
+        )
+        await client.create(frontrunner={"deadline": 60})  # or nothing would come without it
+        error = await client.next()
+        assert (error["type"], error["param"]) == ("error", "starting_after")
+        assert error["response_id"] == last["response_id"]
+
+
 async def test_resuming_what_is_being_sent(serve: Serve) -> None:
     async with serve(ENDLESS) as served, dial(served) as client:
         await client.create(frontrunner={"deadline": 60})

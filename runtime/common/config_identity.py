@@ -73,7 +73,7 @@ class ConfigIdentity:
         environ = os.environ if environ is None else environ
         file = config_path(path, environ)
         try:
-            data = tomllib.loads(file.read_text(encoding="utf-8"))
+            data = tomllib.loads(file.read_text(encoding="utf-8-sig"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
             return None
         said = _said_beside(sets, environ)

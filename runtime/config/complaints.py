@@ -59,7 +59,7 @@ def _meant(path: list[str], tables: Mapping[str, Table]) -> str:
     else:
         here = _keys(tables[place]) if place in tables else set[str]()
     found = closest(key, here)
-    if found is None and place:
+    if found is None:
         found = next((f"{t.path}.{key}" for t in tables.values() if key in _keys(t)), None)
     return f"; did you mean {found}?" if found is not None else ""
 

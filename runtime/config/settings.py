@@ -256,7 +256,7 @@ def read_file(path: Path) -> dict[str, Any]:
         ConfigError: it cannot be read.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # editors may write the mark
     except OSError as error:
         raise ConfigError("", f"cannot read it ({error.strerror})", str(path)) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:

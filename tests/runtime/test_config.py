@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from frontrunner.runtime.common.config_identity import ConfigIdentity
 from frontrunner.runtime.config import DEMO_MODEL, Settings
 from frontrunner.runtime.errors import ConfigError, FrontrunnerError
 
@@ -57,6 +58,21 @@ def test_an_unknown_key_is_refused_by_its_path(section: str) -> None:
 
 def test_an_unknown_section_is_refused_by_its_name() -> None:
     assert refusal({"enginee": {}}) == "enginee: unknown key; did you mean engine?"
+
+
+def test_a_key_outside_of_its_table_is_told_where_it_belongs() -> None:
+    assert refusal({"deadline": 5}) == "deadline: unknown key; did you mean race.deadline?"
+    assert refusal({"race": {"temperature": 1}}).endswith("did you mean sampling.temperature?")
+
+
+def test_a_file_with_a_mark_of_its_encoding_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_bytes(b"\xef\xbb\xbf[race]\r\ndeadline = 5\r\n")
+    assert Settings.from_toml(file).race.deadline == 5
+    known = ConfigIdentity.read(file, environ={})
+    file.write_bytes(b"[race]\ndeadline = 5\n")
+    assert known is not None
+    assert ConfigIdentity.read(file, environ={}) == known
 
 
 @pytest.mark.parametrize(

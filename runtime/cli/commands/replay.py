@@ -3,7 +3,7 @@
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from hashlib import sha256
 from math import inf, isfinite
@@ -17,7 +17,7 @@ from frontrunner import __version__
 from frontrunner.strategies.lengths import LengthModel
 from frontrunner.strategies.stop_rules import STOP_NAMES
 
-from ...common.whole_files import write_whole
+from ...common.whole_files import staged, write_whole
 from ...errors import BadRequest
 from ...experiments.checkpoint import read_parts, write_parts
 from ...experiments.comparison import Row, rows_of
@@ -97,7 +97,8 @@ def _resumed(command: ReplayCommand, replay: Replay) -> Replayed:
         write_parts(kept, identity, replay.parts)
         print(f"kept in {kept}: the same command goes on from there", file=sys.stderr)
         raise
-    kept.unlink(missing_ok=True)
+    with suppress(OSError):
+        kept.unlink()
     return replayed
 
 
@@ -257,6 +258,8 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadRequest(f"cannot make the folder {folder} ({error.strerror})") from error
+    with staged(folder / _KEPT):  # that nothing can be written there is said before the work
+        pass
 
 
 @contextmanager

@@ -29,8 +29,12 @@ class OutputFailed(FrontrunnerError):
 class Output:
     """Bytes for a file descriptor, written without blocking the event loop."""
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+    def __init__(self, descriptor: int, name: str = "the output") -> None:
+        """
+        Args:
+            name: what it is called in an error.
+        """
+        self._descriptor, self._name = descriptor, name
         mode = os.fstat(descriptor).st_mode
         # Files and devices always take what is written, and cannot be waited for.
         self._waits = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(descriptor)
@@ -54,7 +58,7 @@ class Output:
             except BrokenPipeError as error:
                 raise OutputClosed from error
             except OSError as error:
-                raise OutputFailed(f"cannot write the output ({error.strerror})") from error
+                raise OutputFailed(f"cannot write {self._name} ({error.strerror})") from error
 
     async def line(self, text: str = "") -> None:
         """Write a line of text; see ``write``."""

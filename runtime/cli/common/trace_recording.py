@@ -42,8 +42,9 @@ class TracingDisplay(Display):
         await self._shown.happened(index, event)
 
     async def decided(self, outcome: Outcome, event: RaceDecided) -> None:
-        await self._trace.write(json_bytes(self._recorder.record()) + b"\n")
+        # Shown first: an answer is not lost with a trace that cannot be written.
         await self._shown.decided(outcome, event)
+        await self._trace.write(json_bytes(self._recorder.record()) + b"\n")
 
     async def refused(self, index: int, asked: Asked, error: BadRequest) -> None:
         await self._shown.refused(index, asked, error)
@@ -84,4 +85,4 @@ def trace_file(path: Path) -> Iterator[Output]:
     except OSError as error:
         raise BadRequest(f"cannot write the trace {path} ({error.strerror})") from error
     with file:
-        yield Output(file.fileno())
+        yield Output(file.fileno(), f"the trace {path}")

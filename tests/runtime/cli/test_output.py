@@ -82,6 +82,12 @@ def test_a_full_disk_is_one_sentence(command: str) -> None:
         assert err == b"error: cannot write the output (No space left on device)\n"
 
 
+def test_an_answer_is_not_lost_with_its_trace(run_cli: RunCli) -> None:
+    done = run_cli("solve", "q", "--quiet", "--trace", "/dev/full")
+    assert (done.status, done.out) == (1, "42\n")
+    assert done.err == "error: cannot write the trace /dev/full (No space left on device)\n"
+
+
 def test_a_command_without_standard_output_says_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

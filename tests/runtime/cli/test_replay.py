@@ -173,6 +173,16 @@ def test_what_solve_wrote_down_is_replayed(run_cli: RunCli, tmp_path: Path) -> N
     assert {row["accuracy"] for row in done.lines()} == {1.0}
 
 
+def test_a_folder_that_takes_nothing_is_refused_before_the_work(
+    run_cli: RunCli, tmp_path: Path
+) -> None:
+    done = run_cli(
+        "replay", str(probed_file(tmp_path)), "-b", "4", "-n", "2", "--out", "/proc/self"
+    )
+    assert (done.status, done.out) == (2, "")
+    assert_one_sentence(done.err, "cannot write /proc/self/")
+
+
 def test_a_trace_that_cannot_be_written_is_refused(run_cli: RunCli, tmp_path: Path) -> None:
     done = run_cli("solve", "q", "--trace", str(tmp_path))
     assert (done.status, done.out) == (2, "")

@@ -36,8 +36,12 @@ def complaint(
             key = of.told_by.key if of is not None and of.told_by is not None else "kind"
             message = f"input should be one of {context['expected_tags']}"
             return ".".join([*path, key]), message
+        case "model_type" | "dict_type":  # pydantic names the class, which nobody has heard of
+            return ".".join(path), "a table is expected"
+        case "tuple_type":
+            return ".".join(path), "a list is expected"
         case _:
-            message = str(fault["msg"]).removeprefix("Value error, ")
+            message = str(fault["msg"]).removeprefix("Value error, ").replace("Tuple", "list")
             return ".".join(path), message[:1].lower() + message[1:]
 
 

@@ -65,6 +65,27 @@ def test_a_key_outside_of_its_table_is_told_where_it_belongs() -> None:
     assert refusal({"race": {"temperature": 1}}).endswith("did you mean sampling.temperature?")
 
 
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ({"race": 3}, "race: a table is expected"),
+        ({"race": {"parameters": 3}}, "race.parameters: a table is expected"),
+        ({"engine": 3}, "engine: a table is expected"),
+        ({"engine": {"speculation": 3}}, "engine.speculation: a table is expected"),
+        ({"engine": {"kind": "pool", "members": [3]}}, "engine.members.0: a table is expected"),
+        ({"engine": {"kind": "pool", "members": 3}}, "engine.members: a list is expected"),
+        (
+            {"engine": {"kind": "pool", "members": []}},
+            "engine.members: list should have at least 1 item after validation, not 0",
+        ),
+    ],
+)
+def test_what_is_no_table_and_no_list_is_told_in_the_words_of_the_file(
+    data: dict[str, Any], said: str
+) -> None:
+    assert refusal(data).startswith(said)
+
+
 def test_a_file_with_a_mark_of_its_encoding_is_read(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_bytes(b"\xef\xbb\xbf[race]\r\ndeadline = 5\r\n")

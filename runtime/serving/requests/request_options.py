@@ -218,6 +218,8 @@ def _told(fault: ErrorDetails, path: str) -> tuple[str, str]:
             return f"{path}.type", f"{context['tag'][:100]} is not supported, only {known}"
         case "literal_error" if isinstance(fault["input"], str):
             return path, f"{fault['input'][:100]} is not supported, only {context['expected']}"
+        case "model_type" | "dict_type":  # pydantic names the class, which nobody has heard of
+            return path, "an object is expected"
         case _:
             return path, str(fault["msg"])
 

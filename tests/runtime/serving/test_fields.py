@@ -172,6 +172,17 @@ async def test_what_is_refused_is_named(serve: Serve, path: str, name: str) -> N
         assert not served.engine.requests
 
 
+@pytest.mark.parametrize("path", APIS)
+async def test_what_is_no_object_is_told_so(serve: Serve, path: str) -> None:
+    async with serve() as served:
+        async with served.http.post(path, json=[]) as response:
+            error = (await response.json())["error"]
+            assert (response.status, error["message"]) == (400, "an object is expected")
+        status, told = await post(served, path, {"frontrunner": 5})
+        assert (status, told["error"]["param"]) == (400, "frontrunner")
+        assert told["error"]["message"] == "frontrunner: an object is expected"
+
+
 async def test_what_is_ignored_is_reported(serve: Serve) -> None:
     async with serve() as served:
         for path, name in with_fate("ignored"):

@@ -16,8 +16,9 @@ from frontrunner.runtime.runtime import Runtime
 
 _SLEEPER = [sys.executable, "-c", "import signal; signal.pause()"]
 # Talks on and on, so that a test always finds it at it.
-_ENDLESS = BranchScript(tuple(Piece(0.01, "and then ") for _ in range(100_000)))
-
+_ENDLESS = BranchScript((Piece(0.01, "and then "),) * 100_000)
+# The same, but a hundred such branches leave a server a core that it can drain on.
+_SLOW_ENDLESS = BranchScript((Piece(0.1, "and then "),) * 100_000)
 _FORCED = BranchScript((Piece(0.001, "7}", 2),))
 
 
@@ -86,7 +87,7 @@ _ENGINES = {
     "answers": (ScriptedEngine, BranchScript.answering("42", seconds=0.05, tokens=20)),
     "forgets": (Forgets, BranchScript.answering("42", seconds=0.3, tokens=20)),
     "endless": (ScriptedEngine, _ENDLESS),
-    "forces": (ScriptedEngine, _ENDLESS),
+    "forces": (ScriptedEngine, _SLOW_ENDLESS),
     "quick": (ScriptedEngine, BranchScript.answering("42", seconds=0.0, tokens=4)),
     "noisy": (Noisy, BranchScript.answering("42", seconds=0.05, tokens=20)),
     "never-starts": (NeverStarts, _ENDLESS),

@@ -7,7 +7,7 @@ import pytest
 
 from frontrunner.runtime.rewards import FunctionReward, Scoring
 
-from ...backends import every_backend, no_tasks_left
+from ...backends import every_backend, no_tasks_left, until
 
 
 def items(*texts: str) -> list[Scoring]:
@@ -75,12 +75,13 @@ async def test_the_time_spent_waiting_for_a_place_is_not_counted() -> None:
 
 @every_backend
 async def test_a_race_that_is_over_cancels_its_calls_and_frees_their_places() -> None:
-    cancelled = 0
+    called = cancelled = 0
 
     async def function(question: str, text: str) -> float:
-        nonlocal cancelled
+        nonlocal called, cancelled
         if text == "quick":
             return 1.0
+        called += 1
         try:
             await anyio.sleep_forever()
         finally:
@@ -89,9 +90,11 @@ async def test_a_race_that_is_over_cancels_its_calls_and_frees_their_places() ->
 
     reward = FunctionReward(function, concurrency=2, timeout=None)
     async with no_tasks_left():
-        with anyio.move_on_after(0.01):
-            await reward.score(items("a", "b", "c"))
-        assert cancelled == 2
+        async with anyio.create_task_group() as race:
+            race.start_soon(reward.score, items("a", "b", "c"))
+            await until(lambda: called == 2)
+            race.cancel_scope.cancel()
+        assert (called, cancelled) == (2, 2)
         assert await reward.score(items("quick")) == [1.0]
 
 

@@ -30,12 +30,6 @@ def register():
 
     shm_broadcast.sched_yield = lambda: time.sleep(0.0001)
 """
-#: What a core of vLLM's imports before it looks at a model.
-_PRELOADED = [
-    "vllm.v1.engine.core",
-    "vllm.v1.worker.cpu_worker",
-    "vllm.model_executor.models.llama",
-]
 
 
 @pytest.fixture(scope="session")
@@ -73,7 +67,7 @@ def _forked_cores(request: pytest.FixtureRequest) -> Iterator[None]:
         return
     utils = pytest.importorskip("vllm.v1.engine.utils")
     forkserver = multiprocessing.get_context("forkserver")
-    forkserver.set_forkserver_preload(_PRELOADED)
+    forkserver.set_forkserver_preload(["tests.engine.preloaded"])  # from this checkout's folder
     registry = pytest.importorskip("vllm.model_executor.models.registry")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(utils, "get_mp_context", lambda: forkserver)

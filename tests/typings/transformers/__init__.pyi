@@ -1,5 +1,5 @@
 """What is used of ``transformers``, where it is: its own ``__init__`` names all of its models, and
-the type checker would read each of them."""
+the type checker would read each of them. What is used anew is added here."""
 
 from transformers.models.auto.configuration_auto import AutoConfig as AutoConfig
 from transformers.models.auto.modeling_auto import AutoModel as AutoModel

@@ -156,6 +156,12 @@ def _prepared(expression: Any) -> Any:
         for part in expression.atoms(AppliedUndef, sympy.Derivative)
         if isinstance(part, AppliedUndef) or not part.args[0].has(part.args[1][0])
     }
+    # What a function has to do with the variable that a limit or a sum binds cannot be seen.
+    replaced |= {
+        part: sympy.Symbol(f"[{part}]")
+        for part in expression.atoms(sympy.Limit, sympy.Sum, sympy.Product, sympy.Integral)
+        if part.has(AppliedUndef)
+    }
     replaced |= {number: sympy.Rational(str(number)) for number in expression.atoms(sympy.Float)}
     bound = {
         limits[0] for part in expression.atoms(sympy.Sum, sympy.Product) for limits in part.limits

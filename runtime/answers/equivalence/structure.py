@@ -120,6 +120,7 @@ _SAID_BEFORE: Final = re.compile(r"[-+$(]*\d|.*\d\S* (?:\w+ ){0,3}(?:at|when|for
 _RELATION: Final = re.compile(rf"=|{_COMPARISON.pattern}")
 _FLIPPED: Final = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le", "\\ne": "\\ne"}
 _EMPTY: Final = Formula("\\emptyset")
+_LETTER: Final = re.compile(r"(?<![A-Za-z\\])[A-Za-z]")
 # The letters of unknowns, where others are parameters.
 _UNKNOWNS: Final = "xyzt"
 
@@ -402,7 +403,12 @@ def _unknown(condition: str) -> str | None:
     """The one symbol that a condition is about."""
     if match := _IN_RANGE.match(condition):
         return match[0][0]
-    return _asked_for(split_top_level(condition, _RELATION))
+    sides = split_top_level(condition, _RELATION)
+    found = _asked_for(sides)
+    if found is None and len(sides) > 1:  # `2x>4`, `|x|<2`
+        letters = set(_LETTER.findall(re.sub(r"\\[A-Za-z]+", " ", condition)))
+        return letters.pop() if len(letters) == 1 else None
+    return found
 
 
 def _asked_for(sides: list[str]) -> str | None:
@@ -425,7 +431,7 @@ def _both_signs(form: str) -> tuple[str, ...]:
 
 def _letters(form: str) -> bool:
     """Whether a form has variables: letters that are neither macros nor words for numbers."""
-    return re.search(r"(?<![A-Za-z\\])[A-Za-z]", re.sub(r"\\[A-Za-z]+", " ", form)) is not None
+    return _LETTER.search(re.sub(r"\\[A-Za-z]+", " ", form)) is not None
 
 
 def _is_label(side: str) -> bool:

@@ -66,7 +66,7 @@ _ALONE: Final = re.compile(
 _SENTENCE_END: Final = re.compile(r"[*_]{0,3}\s{0,3}(?:[.!](?:\s|[*_]|\Z)|\Z|\n)")
 # Labels at the beginning of a line: "B) 12 meters", "- **(B)** Paris", "c) 5".
 _LABEL: Final = re.compile(
-    r"[ \t>#*_•-]{0,8}(?:\(([A-Ja-j])\)|\[([A-J])\]|([A-J])[.):]|([a-j])\)"
+    r"[ \t>#*_•-]{0,8}(?:\(([A-Ja-j])\)\.?|\[([A-J])\]|([A-J])[.):]|([a-j])\)"
     r"|([A-J])(?=[ \t](?:because|since)\b)"
     r"|(?<=\*)([A-J])(?=\*{1,2}[ \t]?[–—-]{1,2}[ \t]))[*_]{0,3}(?=\s)"
     r"(?:[ \t]*\S.*)"
@@ -111,10 +111,11 @@ def last_choice(text: str) -> str | None:
         return boxed
     tail = "\n" + in_latin_letters(text[-PATTERN_SCAN_CHARS:].translate(_PLAIN))
     stated = [*_after_cues(tail), *_before_verdicts(tail), *_last_line(tail)]
-    chosen = max(stated)[1] if stated else ""
+    last = max(stated, default=(0, ""))
+    chosen = last[1] if last[0] >= 0 else ""
     for find in (_alone, _matched, _line_of_a_letter, _first_label, _last_label, _only_label):
         chosen = chosen or find(tail)
-    return chosen or None
+    return chosen or last[1] or None
 
 
 def settled_choice(text: str) -> str | None:

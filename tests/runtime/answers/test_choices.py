@@ -224,6 +224,11 @@ def test_the_subject_of_the_next_sentence_is_not_among_them() -> None:
     assert last_choice(r"\boxed{CAB}") is None
 
 
+def test_what_would_be_counts_where_nothing_else_is_said() -> None:
+    assert last_choice("(B). Unless the rod is bent, D would be right.") == "B"
+    assert last_choice("If the rod is bent, D would be right.") == "D"
+
+
 def test_a_last_line_counts_but_not_the_end_of_a_list() -> None:
     assert last_choice("A. 1\nB. 2\nso:\n(B)") == "B"
     assert last_choice("it must be\n**C**\n") == "C"

@@ -160,7 +160,7 @@ def _prepared(expression: Any) -> Any:
     replaced |= {
         part: sympy.Symbol(f"[{part}]")
         for part in expression.atoms(sympy.Limit, sympy.Sum, sympy.Product, sympy.Integral)
-        if part.has(AppliedUndef)
+        if part.has(AppliedUndef) or _is_indexed(part)
     }
     replaced |= {number: sympy.Rational(str(number)) for number in expression.atoms(sympy.Float)}
     bound = {
@@ -170,6 +170,17 @@ def _prepared(expression: Any) -> Any:
     if unit in expression.free_symbols and unit not in bound:
         replaced[unit] = sympy.I
     return expression.xreplace(replaced) if replaced else expression
+
+
+def _is_indexed(part: Any) -> bool:
+    r"""Whether what a limit or a sum binds is an index of a symbol: `n` of `a_n`."""
+    limits = [part.args[1:2]] if isinstance(part, sympy.Limit) else part.limits
+    indices = [symbol.name.partition("_")[2] for symbol in part.atoms(sympy.Symbol)]
+    return any(
+        re.search(rf"(?<![A-Za-z]){re.escape(str(bound))}(?![A-Za-z])", index)
+        for bound, *_ in limits
+        for index in indices
+    )
 
 
 def _point(symbols: list[Any], k: int) -> dict[Any, Any]:

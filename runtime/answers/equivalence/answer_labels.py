@@ -126,8 +126,8 @@ _OTHER_OPTION: Final = r".*(?:\b[B-J][.:)]|[Oo]ption|[Cc]hoice)"
 # A letter of a choice with what it stands for: `\textbf{(C)}\ 12`, `\text{Option C}`.
 _CHOICE: Final = re.compile(
     rf"^\s*(?:{TEXT_MACRO}\{{\s*(?:\(([A-J])\)|{_OPTION} ?\(?([A-J])\)?)\s*\}}.*"
-    rf"|{TEXT_MACRO}\{{\s*\(?([A-J])[.:)]\s[^{{}}]*\}}[^=+*/^]*"
-    rf"|\({TEXT_MACRO}\{{ ?([A-J]) ?\}}\)(?: [^=+*/^]*)?"
+    rf"|{TEXT_MACRO}\{{\s*\(?([A-J])[.:)]\s(?!{_OTHER_OPTION})[^{{}}]*\}}[^=+*/^]*"
+    rf"|\({TEXT_MACRO}\{{ ?([A-J]) ?\}}\)(?: (?!.*[A-J] ?\}}?\))[^=+*/^]*)?"
     rf"|(?:{TEXT_MACRO}\{{)?{_OPTION} ?\}}? ?\(?([A-J]|(?<=[ (])[a-j])\)?"
     rf"(?:[.:] (?!{_OTHER_OPTION})[^=]*)?"
     rf"|\(?([A-J])\) (?!{_OTHER_OPTION})[^=+*/^]*"

@@ -185,7 +185,8 @@ class _Reader:
 
     def _named(self, part: str, label: str | None, depth: int) -> Node:
         if label is None:
-            return self.read(part, depth + 1)
+            name, node = _unknown(part), self.read(part, depth + 1)
+            return Items(f"{name}:", (node,), "", ordered=True) if name else node
         value = self.read(part[len(label) + 1 :], depth + 1)
         return Items(f"{label}=", (value,), "", ordered=True)
 

@@ -100,7 +100,7 @@ TYPESETTING: Final[tuple[Rule, ...]] = (
     # The product of two vectors is no product of numbers.
     replacing(rf"{_BOLD}\{{([a-z])\}}( ?\\times ?){_BOLD}\{{([a-z])\}}", r"\\vec{\1}\2\\vec{\3}"),
     # The coordinates of a vector: a list in order, as in parentheses.
-    replacing(rf"\\langle{END} ?([^<>|]*,[^<>|]*?) ?\\rangle{END}", r"(\1)"),
+    replacing(rf"\\langle{END} ?([^<>|]*,[^<>|]*?) ?\\rangle{END}(?! *=)", r"(\1)"),
     replacing(rf"\\colon{END} ?", ":"),
     replacing(rf"\\lbrace{END}", r"\\{"),
     replacing(rf"\\rbrace{END}", r"\\}"),

@@ -156,6 +156,12 @@ def _prepared(expression: Any) -> Any:
         for part in expression.atoms(AppliedUndef, sympy.Derivative)
         if isinstance(part, AppliedUndef) or not part.args[0].has(part.args[1][0])
     }
+    # What a function has to do with the variable that a limit or a sum binds cannot be seen.
+    replaced |= {
+        part: sympy.Symbol(f"[{part}]")
+        for part in expression.atoms(sympy.Limit, sympy.Sum, sympy.Product, sympy.Integral)
+        if part.has(AppliedUndef) or _is_indexed(part)
+    }
     replaced |= {number: sympy.Rational(str(number)) for number in expression.atoms(sympy.Float)}
     bound = {
         limits[0] for part in expression.atoms(sympy.Sum, sympy.Product) for limits in part.limits
@@ -164,6 +170,17 @@ def _prepared(expression: Any) -> Any:
     if unit in expression.free_symbols and unit not in bound:
         replaced[unit] = sympy.I
     return expression.xreplace(replaced) if replaced else expression
+
+
+def _is_indexed(part: Any) -> bool:
+    r"""Whether what a limit or a sum binds is an index of a symbol: `n` of `a_n`."""
+    limits = [part.args[1:2]] if isinstance(part, sympy.Limit) else part.limits
+    indices = [symbol.name.partition("_")[2] for symbol in part.atoms(sympy.Symbol)]
+    return any(
+        re.search(rf"(?<![A-Za-z]){re.escape(str(bound))}(?![A-Za-z])", index)
+        for bound, *_ in limits
+        for index in indices
+    )
 
 
 def _point(symbols: list[Any], k: int) -> dict[Any, Any]:

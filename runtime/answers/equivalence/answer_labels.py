@@ -66,6 +66,7 @@ _LEADING: Final = re.compile(
     r"|[a-z] (?:is|equals) (?=[-\d\\.])"
     rf"|(?:{_HEDGE}),? (?=[-\d\\.(])|(?:[Tt]hus|[Ss]o|[Hh]ence|[Tt]herefore),? (?=[a-z] ?=)"
     r"|(?:答案|答|结果|結果|解)(?:是|为|為|[:：=])|(?:大?约|大?約)(?:为|為|是)?(?=[\d.\\-])"
+    r"|(?:[一总總]?共有?|有)(?=\d)"
     r"|(?:(?:[Tt]he|[Mm]y|[Oo]ur) )?(?:(?:[Ff]inal|[Cc]orrect) )?"
     rf"(?:{_NOUN})\s*(?:is|:|=))\s*(?=\S)"
 )
@@ -125,7 +126,8 @@ _OTHER_OPTION: Final = r".*(?:\b[B-J][.:)]|[Oo]ption|[Cc]hoice)"
 # A letter of a choice with what it stands for: `\textbf{(C)}\ 12`, `\text{Option C}`.
 _CHOICE: Final = re.compile(
     rf"^\s*(?:{TEXT_MACRO}\{{\s*(?:\(([A-J])\)|{_OPTION} ?\(?([A-J])\)?)\s*\}}.*"
-    rf"|{TEXT_MACRO}\{{\s*([A-J])[.:)]\s[^{{}}]*\}}[^=+*/^]*"
+    rf"|{TEXT_MACRO}\{{\s*\(?([A-J])[.:)]\s(?!{_OTHER_OPTION})[^{{}}]*\}}[^=+*/^]*"
+    rf"|\({TEXT_MACRO}\{{ ?([A-J]) ?\}}\)(?: (?!.*[A-J] ?\}}?\))[^=+*/^]*)?"
     rf"|(?:{TEXT_MACRO}\{{)?{_OPTION} ?\}}? ?\(?([A-J]|(?<=[ (])[a-j])\)?"
     rf"(?:[.:] (?!{_OTHER_OPTION})[^=]*)?"
     rf"|\(?([A-J])\) (?!{_OTHER_OPTION})[^=+*/^]*"

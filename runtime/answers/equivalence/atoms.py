@@ -24,7 +24,7 @@ MAX_TOWER: Final = 3  # powers of powers
 _OPAQUE: Final = re.compile(
     r"#.*"  # a digest
     r"|\d+(?:\.\d+)?(?:-\d+(?:\.\d+)?)+"  # scores, ranges, dates: `2-1`
-    r"|\d+(?:/\d+){2,}"
+    r"|\d+(?:/\d+){2,}|\d+(?:\.\d+){2,}"  # and versions: `1.2.3`
     r"|\d+(?: \d+)+|-?\d+ \d+/\d+"
     r"|[A-Z](?:-[A-Z]){1,}"
     r"|[A-Z](?: [A-Z])+"

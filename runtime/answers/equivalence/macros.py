@@ -180,6 +180,7 @@ MACROS: Final[tuple[Rule, ...]] = (
     replacing(r"\+ ?/ ?-|\+-(?=[ \d\\A-Za-z])", r"\\pm "),
     _joined_conditions,
     replacing(rf"\\(?:long)?rightarrow{END}", r"\\to"),
+    replacing(r"(?<=[\w)}]) *-> *(?=[\w(\\])", r"\\to "),
     replacing(rf"\\varnothing{END}|^\\\{{\s*\\\}}$", r"\\emptyset "),
     replacing(rf"\\var(phi|epsilon|theta|sigma|rho){END}", r"\\\1 "),
     replacing(rf"\\ast{END}", "*"),

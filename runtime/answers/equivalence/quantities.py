@@ -61,8 +61,11 @@ _IN_WORDS: Final = re.compile(
     r"(?P<core>.*(?:[\d})\]]|\\pi))"
     rf"(?: +(?P<words>[^\W\d_].*)|(?P<glued>(?:{_GLUED})(?![A-Za-z]).*))"
 )
+_FURTHER_UNIT: Final = rf"(?:(?: ?/ ?| |-|\\cdot ?|\*)[^\W\d_]+\.?{_POWER})*"
 _UNIT_WORDS: Final = re.compile(
-    rf"[^\W\d_]+\.?{_POWER}(?:(?: ?/ ?| |-|\\cdot ?|\*)[^\W\d_]+\.?{_POWER})*"
+    rf"[^\W\d_]+\.?{_POWER}{_FURTHER_UNIT}"
+    # Of several units below the line one may have been a degree, which is gone by then.
+    rf"(?: ?/ ?\([^\W\d_]+\.?{_POWER}{_FURTHER_UNIT}(?: ?\\cdot)? ?\))?"
 )
 _FORMULA_WORDS: Final = re.compile(
     r"(?<![A-Za-z\\])[A-Za-z]{3}|\\(?:text|mbox|mathrm)|\d [A-Za-z]+,? \d"
@@ -77,11 +80,14 @@ _CENTS: Final = re.compile(
     r"(\d{1,60}(?:\.\d{1,20})?) *(?:cents?|pence|penny|pennies)", re.IGNORECASE
 )
 _COMPOUND: Final = re.compile(r"(\d+(?:\.\d+)?) ?([A-Za-z]+)\.?(?:,? and |, | )?")
+_CURRENCY_CODES: Final = (
+    "USD|EUR|GBP|INR|JPY|CNY|RMB|CHF|CAD|AUD|NZD|HKD|SGD|KRW|BRL|MXN|RUB|ZAR|SEK|NOK|DKK|PLN|CZK"
+)
 _CURRENCY_BEFORE: Final = re.compile(
     r"^([-+]?)\s*(?:[€£¥₹₩₽₺฿₫₱]|\\(?:pounds|euro|textdollar|yen)(?![A-Za-z])"
-    r"|(?:Rs\.?|USD|EUR|GBP|INR|JPY|CNY|RMB) ?)\s*(?=[-+]?[\d.])"
+    rf"|(?:Rs\.?|{_CURRENCY_CODES}) ?)\s*(?=[-+]?[\d.])"
 )
-_CURRENCY_BEHIND: Final = re.compile(r"(?<=\d)\s*(?:[€£¥₹₩₽₺฿₫₱]|(?:USD|EUR|GBP|INR|JPY|CNY|RMB)$)")
+_CURRENCY_BEHIND: Final = re.compile(rf"(?<=\d)\s*(?:[€£¥₹₩₽₺฿₫₱]|(?:{_CURRENCY_CODES})$)")
 # Who writes the currency behind the number writes `12,50 €`, and no list of prices.
 _DECIMAL_COMMA: Final = re.compile(
     r"^([-+]?\d{1,3}(?:\.\d{3})*|[-+]?\d+),(\d\d)(\s*(?:[€₽₺₫]|(?:EUR|[Ee]uros?|zł|kr|Kč)\b)\.?)$"
@@ -257,7 +263,8 @@ def _split_unit(text: str) -> tuple[str, str]:
 
 def _measurable(core: str) -> bool:
     """Whether what stands before a unit is one number or formula, without words of its own."""
-    counted = "\\pi" in core or any(map(str.isdigit, core))
+    last = core.rpartition(",")[2]  # of `n>5, n \text{ even}` no number stands before the words
+    counted = "\\pi" in last or any(map(str.isdigit, last))
     return counted and _FORMULA_WORDS.search(core) is None
 
 

@@ -97,6 +97,7 @@ _LABELLED: Final = re.compile(
 _LABEL: Final = re.compile(r"[A-Za-z|\\][A-Za-z|\\_{}'()\d,= ]*")
 _PLUS_MINUS: Final = re.compile(rf"\\pm{END} ?")  # `\pmod` begins alike
 _MINUS_PLUS: Final = re.compile(rf"\\mp{END} ?")
+_LEADING_PLUS: Final = re.compile(r"(?:^|(?<=[(\[,]))\+")
 # What is worked out on the left, where the right is a number.
 _EVALUATED: Final = re.compile(r"\\(?:int|iint|oint|lim|sum|prod)(?![A-Za-z])")
 # The area of a triangle, and an expectation: `[ABC]`, `E[X]`.
@@ -105,15 +106,23 @@ _APPLIED: Final = re.compile(
 )
 _DENIED: Final = re.compile(r"\b(?:not|never|unless|except)\b", re.I)
 _POINT: Final = re.compile(r"\([A-Za-z](?:_\d)?(?:,[A-Za-z](?:_\d)?)+\)")
+# Coordinates in another order than the usual one: `(y,x)`.
+_TURNED_POINT: Final = re.compile(r"\((?!x,[yz]\)|y,z\)|x,y,z\))[xyz](?:,[xyz]){1,2}\)")
 _PLAIN_ABSOLUTE: Final = re.compile(r"\|([A-Za-z])\|")
 _COMPARISON: Final = re.compile(rf"<|>|\\(?:le|ge|ne){END} ?")
 _BUILDER: Final = re.compile(r"\\\{([A-Za-z])(?:\\in ?\\mathbb\{R\})?(?:\\mid|\||:)(.+)\\\}")
 _WITHOUT: Final = re.compile(r"\(-\\infty,\\infty\)(?:\\setminus|\\backslash|-)\\\{(.+)\\\}")
 _MINUS: Final = re.compile(rf"\\(?:setminus|backslash){END} ?")
 _UNEQUAL: Final = re.compile(r"[A-Za-z]\\ne ?")
+_IN_RANGE: Final = re.compile(r"[A-Za-z]\\in ?(?=[(\[])")
+# `9 at x` of `9 at x=2` says more than a name.
+_SAID_BEFORE: Final = re.compile(r"[-+$(]*\d|.*\d\S* (?:\w+ ){0,3}(?:at|when|for|if|where|with)\b")
 _RELATION: Final = re.compile(rf"=|{_COMPARISON.pattern}")
 _FLIPPED: Final = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le", "\\ne": "\\ne"}
 _EMPTY: Final = Formula("\\emptyset")
+_LETTER: Final = re.compile(r"(?<![A-Za-z\\])[A-Za-z]")
+# The letters of unknowns, where others are parameters.
+_UNKNOWNS: Final = "xyzt"
 
 
 class _Reader:
@@ -149,7 +158,9 @@ class _Reader:
         parts = split_top_level(form, ",")
         if len(parts) < 2 or len(parts) > MAX_ITEMS or not all(parts):
             return None
-        if all(_COMPARISON.search(part) for part in parts):
+        if _COMPARISON.search(form) and all(
+            _COMPARISON.search(part) or _IN_RANGE.match(part) for part in parts
+        ):
             return self._conditions(parts, depth)
         if match := _UNEQUAL.match(form):  # `x \ne 2, 3`
             rest = form[match.end() :]
@@ -161,10 +172,12 @@ class _Reader:
         """The items of a list; what they are called is no part of them if all are called alike."""
         labels = [match[1] if (match := _LABELLED.match(part)) else None for part in parts]
         named = {label for label in labels if label is not None}
-        if len(named) == 1 and (None not in labels or labels[0] is not None):
+        others = {_unknown(part) for part in parts if named and not _LABELLED.match(part)}
+        one_unknown = len(named | others - {None}) == 1  # `x=1, y>2` has two
+        if one_unknown and (None not in labels or labels[0] is not None):
             parts = [part[len(label) + 1 :] if label else part
                      for part, label in zip(parts, labels, strict=True)]  # fmt: skip
-        elif named:
+        if named and (len(named) > 1 or not one_unknown):
             return [self._named(part, label, depth)
                     for part, label in zip(parts, labels, strict=True)]  # fmt: skip
         signed = (sign for part in parts for sign in _both_signs(part))
@@ -172,7 +185,8 @@ class _Reader:
 
     def _named(self, part: str, label: str | None, depth: int) -> Node:
         if label is None:
-            return self.read(part, depth + 1)
+            name, node = _unknown(part), self.read(part, depth + 1)
+            return Items(f"{name}:", (node,), "", ordered=True) if name else node
         value = self.read(part[len(label) + 1 :], depth + 1)
         return Items(f"{label}=", (value,), "", ordered=True)
 
@@ -198,6 +212,8 @@ class _Reader:
             return None
         if len(parts) > MAX_ITEMS or not all(parts) or form[0] == "{":
             return None
+        if len(parts) > 1 and len(_PLUS_MINUS.findall(form)) == 1:  # two points: `(\\pm2, 0)`
+            return self._plus_minus(form, depth)
         items = [self.read(part, depth + 1) for part in parts]
         return self._items(form[0], items, form[-1], ordered=True)
 
@@ -239,6 +255,8 @@ class _Reader:
         left, right = sides[0], sides[-1]
         if not _letters(form) and exact_number(left) is not None and exact_number(right) is None:
             return self.read(left, depth + 1)  # `7 = 12-5`
+        if _TURNED_POINT.fullmatch(left):
+            return by_spelling(form)
         if len(sides) > 2 or not _letters(form) or _POINT.fullmatch(left):
             return self.read(right, depth + 1)
         if not _letters(right) and _is_label(left):
@@ -272,7 +290,7 @@ class _Reader:
         return self._union_of(parts, depth) if 1 < len(parts) <= MAX_ITEMS else None
 
     def _union_of(self, parts: list[str], depth: int) -> Node:
-        read = [self.read(_as_set(part), depth + 1) for part in parts]
+        read = self._of_unknowns([_as_set(part) for part in parts], depth)
         if all(isinstance(node, Items) and node.distinct for node in read):
             members = [item for node in read if isinstance(node, Items) for item in node.items]
             return self._items("{", members, "}", ordered=False, distinct=True)
@@ -291,7 +309,7 @@ class _Reader:
 
     def _conditions(self, parts: list[str], depth: int) -> Node:
         """Several conditions that all hold: a lower and an upper bound are one range."""
-        read = [self.read(part, depth + 1) for part in parts]
+        read = self._of_unknowns(parts, depth)
         pierced = [node for node in read if isinstance(node, Items) and node.opening == ALL_BUT]
         if len(pierced) == len(read):
             return without([at for node in pierced for at in node.items])
@@ -300,6 +318,17 @@ class _Reader:
             left = difference([base], [at for node in pierced for at in node.items])
             return self._all_of(read) if left is None else self._together(left)
         return self._all_of(read)
+
+    def _of_unknowns(self, parts: list[str], depth: int) -> list[Node]:
+        """What each condition says; what it is about counts where that is not the same in all."""
+        about = list(map(_unknown, parts))
+        read = [self.read(_IN_RANGE.sub("", part), depth + 1) for part in parts]
+        if len({name for name in about if name}) < 2:
+            return read
+        return [
+            Items(f"{name}:", (node,), "", ordered=True) if name else node
+            for name, node in zip(about, read, strict=True)
+        ]
 
     def _all_of(self, read: list[Node]) -> Node:
         if len(read) == 1:
@@ -327,16 +356,17 @@ class _Reader:
         if len(sides) != len(signs) + 1 or not all(sides):
             return None
         if len(sides) == 2:
-            # Of two symbols the later one in the alphabet is taken for the unknown.
-            both = _is_symbol(sides[0]) and _is_symbol(sides[1])
-            if _is_symbol(sides[1]) and not (both and sides[0] > sides[1]):
+            unknown = _asked_for(sides)
+            if unknown is None and all(map(_is_symbol, sides)):
+                return self._chain(sides, signs, depth) or atom(form)
+            if unknown == sides[1]:
                 sides, signs = sides[::-1], [_FLIPPED[signs[0]]]
-            if _is_symbol(sides[0]) and sides[0] not in sides[1]:
+            if unknown is not None and unknown not in sides[1]:
                 return self._bounded(self.read(sides[1], depth + 1), signs[0], sides[1], depth)
             bound = exact_number(sides[1])
             if _PLAIN_ABSOLUTE.fullmatch(sides[0]) and bound is not None and bound > 0:
                 return within(Leaf(spelled(-bound)), Leaf(spelled(bound)), signs[0])
-        elif len(sides) == 3 and _is_symbol(sides[1]) and "\\ne" not in signs:
+        elif len(sides) == 3 and _asked_for(sides) == sides[1] and "\\ne" not in signs:
             if signs[0] in (">", "\\ge") and signs[1] in (">", "\\ge"):
                 sides, signs = sides[::-1], [_FLIPPED[sign] for sign in signs[::-1]]
             if signs[0] in ("<", "\\le") and signs[1] in ("<", "\\le"):
@@ -346,8 +376,10 @@ class _Reader:
         return self._chain(sides, signs, depth) or atom(form)
 
     def _chain(self, sides: list[str], signs: list[str], depth: int) -> Node | None:
-        """``f(2)<f(1)<f(4)``, which is ``f(4)>f(1)>f(2)``."""
-        if len(sides) < 3 or "\\ne" in signs:
+        """``f(2)<f(1)<f(4)``, which is ``f(4)>f(1)>f(2)``; also ``a<b``."""
+        if "\\ne" in signs:
+            sides = sorted(sides) if len(sides) == 2 else []
+        if len(sides) < 3 and not (sides and all(map(_is_symbol, sides))):
             return None
         if all(sign in (">", "\\ge") for sign in signs):
             sides, signs = sides[::-1], [_FLIPPED[sign] for sign in signs[::-1]]
@@ -368,24 +400,45 @@ def _as_set(form: str) -> str:
     return f"\\{form[:-1]}\\}}" if braces else form
 
 
+def _unknown(condition: str) -> str | None:
+    """The one symbol that a condition is about."""
+    if match := _IN_RANGE.match(condition):
+        return match[0][0]
+    sides = split_top_level(condition, _RELATION)
+    found = _asked_for(sides)
+    if found is None and len(sides) > 1:  # `2x>4`, `|x|<2`
+        letters = set(_LETTER.findall(re.sub(r"\\[A-Za-z]+", " ", condition)))
+        return letters.pop() if len(letters) == 1 else None
+    return found
+
+
+def _asked_for(sides: list[str]) -> str | None:
+    """The symbol that sides of a relation bound: the only one, or of two the one that is more
+    likely an unknown, `x` of `x>a`."""
+    named = [side for side in sides if _is_symbol(side)] if len(sides) > 1 else []
+    unknown = [side for side in named if side[0] in _UNKNOWNS]
+    found = named if len(named) == 1 else unknown
+    return found[0] if len(found) == 1 else None
+
+
 def _both_signs(form: str) -> tuple[str, ...]:
     """What `\\pm` stands for; `\\mp` is the other sign."""
     if _PLUS_MINUS.search(form) is None:
         return (form,)
     upper = _PLUS_MINUS.sub("+", _MINUS_PLUS.sub("-", form))
     lower = _PLUS_MINUS.sub("-", _MINUS_PLUS.sub("+", form))
-    return upper.removeprefix("+"), lower
+    return _LEADING_PLUS.sub("", upper), lower
 
 
 def _letters(form: str) -> bool:
     """Whether a form has variables: letters that are neither macros nor words for numbers."""
-    return re.search(r"(?<![A-Za-z\\])[A-Za-z]", re.sub(r"\\[A-Za-z]+", " ", form)) is not None
+    return _LETTER.search(re.sub(r"\\[A-Za-z]+", " ", form)) is not None
 
 
 def _is_label(side: str) -> bool:
     """Whether a side of an equation only says what the other side is: `AB`, `|z|`, `P(A)`."""
     if is_words(side):
-        return _DENIED.search(side) is None
+        return _DENIED.search(side) is None and _SAID_BEFORE.match(side) is None
     if _EVALUATED.match(side) or _APPLIED.fullmatch(side):
         return True
     # `AB` is a length, but `xy` is a product.

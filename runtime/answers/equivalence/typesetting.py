@@ -94,9 +94,13 @@ TYPESETTING: Final[tuple[Rule, ...]] = (
     replacing(r"(?:^|(?<= ))\*\*(?=[^\s*])([^*]{1,64})(?<=\S)\*\*(?=[ .,:;]|$)", r"\1"),
     replacing(r"\\\\\[[^\][\\]{0,8}\]", r"\\\\"),
     replacing(rf"(?:\\\\|\\newline{END}|\\)\s*$", ""),
+    replacing(r"\\left ?<", r"\\langle "),
+    replacing(r"\\right ?>", r"\\rangle "),
     replacing(rf"\\(?:left|right|middle|[bB]igg?[lrm]?){END}\.?", ""),
     # The product of two vectors is no product of numbers.
     replacing(rf"{_BOLD}\{{([a-z])\}}( ?\\times ?){_BOLD}\{{([a-z])\}}", r"\\vec{\1}\2\\vec{\3}"),
+    # The coordinates of a vector: a list in order, as in parentheses.
+    replacing(rf"\\langle{END} ?([^<>|]*,[^<>|]*?) ?\\rangle{END}(?! *=)", r"(\1)"),
     replacing(rf"\\colon{END} ?", ":"),
     replacing(rf"\\lbrace{END}", r"\\{"),
     replacing(rf"\\rbrace{END}", r"\\}"),
@@ -130,6 +134,7 @@ TYPESETTING: Final[tuple[Rule, ...]] = (
     ),
     replacing(r"=([^=,\\]{1,32})\\q?quad *(?=[A-Za-z] ?=)", r"=\1, "),
     replacing(rf"\\(?:quad|qquad|enspace){END}|(?<!\\)\\[;:> ]|~", " "),
+    replacing(r"(?<=\d), ?\\! ?(?=\d{3}(?!\d))", ","),  # it groups digits
     replacing(r"(?<!\\)\\[!,](?=\s*[A-Za-z])", " "),
     replacing(r"(?<!\\)\\[!,]", ""),
     replacing(r"\s{2,}", " "),

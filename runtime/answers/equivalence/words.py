@@ -30,6 +30,8 @@ _SIGNS: Final = {
     "all reals": r"(-\infty,\infty)",
     r"\mathbb{R}": r"(-\infty,\infty)",
     r"\Reals": r"(-\infty,\infty)",
+    r"\mathbb{R}^+": r"(0,\infty)",
+    r"\mathbb{R}^-": r"(-\infty,0)",
 }
 # Two letters may be a product, such as `xy`; these are words.
 _TWO_LETTERS: Final = """
@@ -45,6 +47,8 @@ _CHEMICAL: Final = re.compile(
     r"(?:(?:_?(?!1(?!\d))\d{1,2}|_\{\d{1,2}\})(?!(?P=element)(?![a-z])))?){1,16}"
 )
 _INDEX_MARKS: Final = re.compile(r"[_{}]")
+# What macros around its parts leave in such a formula.
+_BETWEEN_ELEMENTS: Final = re.compile(r"(?<=[\d}]) (?=[A-Z])")
 _STOP: Final = re.compile(r"(?<=[^\W\d_])\.")
 _BESIDE: Final = re.compile(r",? (?:and|und|et|y|e|и) ")
 _EITHER: Final = re.compile(r",? (?:or|oder|ou|или) ")
@@ -79,12 +83,21 @@ _TENS: Final = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eight
 _NUMBERS: Final = {word: value for value, word in enumerate(_UNITS)} | {
     word: 10 * value for value, word in enumerate(_TENS, 2)
 }
-_SCALES: Final = {"hundred": 100, "thousand": 1_000, "million": 1_000_000}
+_SCALES: Final = {"dozen": 12, "hundred": 100, "thousand": 1_000, "million": 1_000_000}
+# Parts of one. In the singular they are so of one only: "twenty-fifth" is none.
+_PARTS: Final = {
+    "half": 2, "halve": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6,
+    "seventh": 7, "eighth": 8, "ninth": 9, "tenth": 10,
+}  # fmt: skip
 _MAX_NUMBER_WORDS: Final = 12
 _HAN: Final = {digit: value for value, digit in enumerate("〇一二三四五六七八九")} | {
     "零": 0, "两": 2, "兩": 2, "十": 10, "百": 100, "千": 1_000, "万": 10_000, "萬": 10_000,
 }  # fmt: skip
 _HAN_NUMBER: Final = re.compile(f"[{''.join(_HAN)}]{{1,12}}")
+# `负三`, `三分之二` and `百分之五十`.
+_HAN_SIGNED: Final = re.compile(
+    rf"(?P<minus>[负負])?(?:(?P<bottom>{_HAN_NUMBER.pattern})分之)?(?P<top>{_HAN_NUMBER.pattern})"
+)
 _MACRO: Final = re.compile(r"\\[A-Za-z]+\*?(?:\{[a-z]+\*?\})?")
 _THREE: Final = re.compile(r"[^\W\d_]{3}")
 _FOUR: Final = re.compile(r"[^\W\d_]{4}")
@@ -109,8 +122,9 @@ def _fold(text: str) -> str:
     """Write `Yes`, `YES` and `New York` in small letters, but leave `A`, `AB` and `X+y` alone."""
     if "\\" in text:
         return text
-    if _CHEMICAL.fullmatch(text):
-        return _INDEX_MARKS.sub("", text)
+    formula = _BETWEEN_ELEMENTS.sub("", text)
+    if _CHEMICAL.fullmatch(formula):
+        return _INDEX_MARKS.sub("", formula)
     if _ABBREVIATION.fullmatch(text):  # `Ph.D` is `PhD`
         text = text.replace(".", "")
     words = (
@@ -149,13 +163,20 @@ def _number_in_words(text: str) -> str:
         read = [_number_in_words(part.strip()) for part in text.split(",")]
         return ",".join(read) if all(map(str.isdecimal, read)) else text
     if text.startswith(("minus ", "negative ")):
-        read = _number_in_words(text.partition(" ")[2])
-        return f"-{read}" if read.isdecimal() else text
-    if _HAN_NUMBER.fullmatch(text):
-        return str(_han_number(text))
+        said = text.partition(" ")[2]
+        read = _number_in_words(said)
+        return text if read == said else f"-{read}"
+    if match := _HAN_SIGNED.fullmatch(text):
+        return _han_spelled(match)
     words = text.replace("-", " ").split()
+    if len(words) > 1 and words[0] == "a" and (words[1] in _SCALES or words[1] in _PARTS):
+        words[0] = "one"
     if not words or len(words) > _MAX_NUMBER_WORDS or words[0] not in _NUMBERS:
         return text
+    if (part := _PARTS.get(words[-1].removesuffix("s"))) is not None:
+        top = _number_in_words(" ".join(words[:-1]))
+        fits = top.isdecimal() and (top == "1") != words[-1].endswith("s")
+        return f"{top}/{part}" if fits else text
     total = below = last = 0
     for word in words:
         if (value := _NUMBERS.get(word)) is not None:
@@ -169,6 +190,14 @@ def _number_in_words(text: str) -> str:
         elif word != "and" or not (total or below >= 100):
             return text
     return str(total + below)
+
+
+def _han_spelled(match: re.Match[str]) -> str:
+    sign, value = "-" if match["minus"] else "", str(_han_number(match["top"]))
+    if match["bottom"] is None:
+        return sign + value
+    bottom = _han_number(match["bottom"])
+    return f"{sign}{value}%" if bottom == 100 else f"{sign}{value}/{bottom}"
 
 
 def _han_number(text: str) -> int:

@@ -32,9 +32,14 @@ _SUBJECT_CHARS: Final = 48
 _DOUBT_CHARS: Final = 60
 # Characters before a cue that may make it the heading of a list.
 _HEADING_CHARS: Final = 24
+# Characters before a statement that may make it one of another case.
+_SUPPOSED_CHARS: Final = 160
 _CLAUSE: Final = re.compile(
     r"[.!?;:,\n—。，；！？]|\b(?:so|thus|hence|therefore|but|yet|then|and)\b"
 )
+# What would hold, had something else been so: it is taken only where nothing else is stated.
+_WOULD: Final = re.compile(r"\bwould\b", re.I)
+_SUPPOSED: Final = re.compile(r"\b(?:if|unless|had|were)\b[^.!?\n]*,[^.!?\n]*\Z", re.I)
 # Words after which a bare letter is the subject of what follows: "vitamin B is correct" names none.
 _BEFORE_SUBJECT: Final = re.compile(
     r"(?:[.!?,;:(\n—。，；：]|(?:\b(?i:so|thus|hence|therefore|that|only|option|options|choice|letter"
@@ -61,16 +66,22 @@ _ALONE: Final = re.compile(
 _SENTENCE_END: Final = re.compile(r"[*_]{0,3}\s{0,3}(?:[.!](?:\s|[*_]|\Z)|\Z|\n)")
 # Labels at the beginning of a line: "B) 12 meters", "- **(B)** Paris", "c) 5".
 _LABEL: Final = re.compile(
-    r"[ \t>#*_•-]{0,8}(?:\(([A-Ja-j])\)|\[([A-J])\]|([A-J])[.):]|([a-j])\)"
+    r"[ \t>#*_•-]{0,8}(?:\(([A-Ja-j])\)\.?|\[([A-J])\]|([A-J])[.):]|([a-j])\)"
     r"|([A-J])(?=[ \t](?:because|since)\b)"
     r"|(?<=\*)([A-J])(?=\*{1,2}[ \t]?[–—-]{1,2}[ \t]))[*_]{0,3}(?=\s)"
     r"(?:[ \t]*\S.*)"
 )
 # A reply that is nothing but an option with a small letter as its label.
 _OPTION_ALONE: Final = re.compile(r"\s*[*_]{0,3}([a-d])\.[*_]{0,3}[ \t]+(?![a-z]\.)\S[^\n]*\s*")
+# A reply that is nothing but an option with its name: "选项 (B) 3.3".
+_NAMED_ALONE: Final = re.compile(
+    r"\s*[*_]{0,3}(?:[Oo]ption|[Cc]hoice|选项|選項|選択肢)\s?(?:\(([A-J])\)|([A-J])[.:)])[*_]{0,3}"
+    r"(?:(?:[ \t]+|(?=[^\x00-\x7f]))\S[^\n]*)?\s*"
+)
 # What a label's line may say of its option.
 _REFUSED: Final = re.compile(
-    r"\b(?:is|are)\s(?:wrong|incorrect|false|not|too)\b|[.):\]][*_\s]{1,4}(?:wrong|incorrect|false|no)\b",
+    r"\b(?:is|are)\s(?:wrong|incorrect|false|not|too)\b|[.):\]][*_\s]{1,4}(?:wrong|incorrect|false|no)\b"
+    r"|错误|錯誤|不正[确確]|不[对對]|有[误誤]",
     re.I,
 )
 _NOT_FIRST: Final = tuple("BCDEFGHIJ")
@@ -100,10 +111,11 @@ def last_choice(text: str) -> str | None:
         return boxed
     tail = "\n" + in_latin_letters(text[-PATTERN_SCAN_CHARS:].translate(_PLAIN))
     stated = [*_after_cues(tail), *_before_verdicts(tail), *_last_line(tail)]
-    chosen = max(stated)[1] if stated else ""
+    last = max(stated, default=(0, ""))
+    chosen = last[1] if last[0] >= 0 else ""
     for find in (_alone, _matched, _line_of_a_letter, _first_label, _last_label, _only_label):
         chosen = chosen or find(tail)
-    return chosen or None
+    return chosen or last[1] or None
 
 
 def settled_choice(text: str) -> str | None:
@@ -142,7 +154,7 @@ def _after_cues(text: str) -> Iterator[tuple[int, str]]:
     for cue in [*CUES.finditer(text)][-_MAX_ATTEMPTS:]:
         letters = letters_at(text, cue.end())
         if letters and not _heads_list(text, cue) and _stands(text, cue.start(), letters):
-            yield cue.end(), letters.chosen
+            yield _place(text, cue, cue.end()), letters.chosen
     for cue in [*CORRECTIONS.finditer(text)][-_MAX_ATTEMPTS:]:
         letters = letters_at(text, cue.end(), small=False)
         if not letters or not letters.chosen or not _SENTENCE_END.match(text, letters.end):
@@ -169,8 +181,16 @@ def _before_verdicts(text: str) -> Iterator[tuple[int, str]]:
                 continue
             marked = letters.marked or not subject[0].isalpha()
             if (marked or _BEFORE_SUBJECT.search(before)) and not _doubted(before):
-                yield begin + subject.start(), letters.chosen
+                yield _place(text, verdict, begin + subject.start()), letters.chosen
             break
+
+
+def _place(text: str, said: re.Match[str], position: int) -> int:
+    """A position, or one before all others, for what is said of another case: "if n were even, C
+    would be correct"."""
+    before = text[max(0, said.start() - _SUPPOSED_CHARS) : said.start()]
+    supposed = _WOULD.search(said[0]) is not None and _SUPPOSED.search(before) is not None
+    return position - len(text) - 1 if supposed else position
 
 
 def _stands(text: str, start: int, letters: Letters) -> bool:
@@ -272,9 +292,9 @@ def _line_of_a_letter(text: str) -> str:
 
 def _only_label(text: str) -> str:
     """The label that the first line begins with, if no other option has one."""
-    alone = _OPTION_ALONE.fullmatch(text)
+    alone = _OPTION_ALONE.fullmatch(text) or _NAMED_ALONE.fullmatch(text)
     if alone is not None and not _REFUSED.search(text):
-        return alone[1].upper()
+        return alone[alone.lastindex or 0].upper()
     labels = {label for label in map(_labelled, text.split("\n")) if label}
     line = _first_line(text)
     if len(labels) != 1 or not _labelled(line) or _REFUSED.search(line):

@@ -28,8 +28,9 @@ _MINUS: Final = re.compile(
     r"|マイナス(?=\d)",
     re.I,
 )
+_CURRENCY: Final = r"[$€£¥₹₩₽₺₫₪฿元円]"
 # A dash glued to a number, with nothing before it that it could join it to.
-_DASH_SIGN: Final = re.compile(r"(?:(?<=[\s:=($*])|\A)(?<!\d\s)\u2013(?=[\d.])")
+_DASH_SIGN: Final = re.compile(rf"(?:(?<=[\s:=($*])|\A)(?<!\d\s)\u2013(?=(?:\\?{_CURRENCY})?[\d.])")
 # Spaces and marks that only group digits, as TeX and several countries write them.
 _SPACED: Final = re.compile(
     r"(?<=\d)(?:\{,\}|\\,|\\ |,\\!|,?\{\}|[\u2007\u2008~'_])(?=\d{3}(?!\d))"
@@ -54,7 +55,6 @@ _FRACTION: Final = re.compile(
     r"(?:\{\s?(-?)([\d.,]{1,40})\s?\}|(\d)())"
     r"\s?(?:\{\s?(-?)(\d[\d.,]{0,40})\s?\}|(\d)())"
 )
-_CURRENCY: Final = r"[$€£¥₹₩₽₺₫₪฿元円]"
 _SIGN_OF_CURRENCY: Final = re.compile(rf"(?<![\w)\]}}])-(?:\\?{_CURRENCY}|US\$|Rs\.?)\s?(?=[\d.])")
 # A sign apart from its currency counts where no list's mark can stand.
 _SIGN_APART: Final = re.compile(
@@ -79,7 +79,7 @@ _SCALE: Final = (
 )
 _NUMBER: Final = re.compile(
     # Passed over: names with digits in them, indices, and powers of what is no number.
-    r"(?P<name>0[xX][0-9A-Fa-f]+|(?<![^\W_])(?!US|EUR|GBP|CHF|CAD|AUD|INR|JPY|CNY)[A-Z]{2,8}-\d+(?![\w.])|(?<![^\W_])[A-Za-z\u00c0-\u024f\u0370-\u03ff][A-Za-z\u00c0-\u024f]*"
+    r"(?P<name>0[xX][0-9A-Fa-f]+|(?:\\p?mod\s?\{?|\(mod\s)\d{1,9}|(?<![^\W_])(?!US|EUR|GBP|CHF|CAD|AUD|INR|JPY|CNY)[A-Z]{2,8}-\d+(?![\w.])|(?<![^\W_])[A-Za-z\u00c0-\u024f\u0370-\u03ff][A-Za-z\u00c0-\u024f]*"
     r"(?:\d|_(?=\{?\w))(?:\w|\{\w{1,4}\}|(?<=\d)\.(?=\d))*|(?<=[^\W\d_])\*\*-?\d{1,3}(?![\d.]*\*\*)|(?<=[^\W_])[\^_]\s?\{?\s?-?[\w.]{0,20}\}?"
     r"|(?<=[)}\]])[\^_]\s?(?:\{[^{}]{0,20}\}|-?\w))"
     r"|(?P<date>\d{4}[-/]\d{1,2}[-/]\d{1,2}(?!\d)|\d{1,2}(?:/\d{1,2}/|\.\d{1,2}\.)\d{4}(?!\d))"
@@ -116,7 +116,8 @@ _STATED: Final = re.compile(rf"{_HASHES}|{_CUE}", re.M | re.I)
 # What denies an answer, with the number that it denies.
 _DENIED: Final = re.compile(
     rf"(?:{_CUE}[\s*_]{{0,3}}(?:definitely|certainly|clearly|simply|therefore)?\s?not\b"
-    r"|\banswer\s(?:isn|wasn|can|couldn|shouldn)['’]?t\b(?:\sbe\b)?)"
+    r"|\banswer\s(?:isn|wasn|can|couldn|shouldn)['’]?t\b(?:\sbe\b)?"
+    r"|,\s(?:and\s)?not\b(?=[\s$*_(\\]{1,6}[^\s\w]?-?\d))"
     rf"(?:[\s$*_(\\]{{0,6}}{_CURRENCY}?-?\d(?:[\d.,/]*\d)?)?",
     re.I | re.M,
 )

@@ -11,13 +11,13 @@ _FONT: Final = (
 )
 _COLOUR: Final = r"\\(?:text)?color\s?\{[\w!]{1,24}\}"
 # What may stand before and behind a letter: markup, quotes, brackets, delimiters, fonts of TeX.
-_OPEN: Final = rf"(?:[\s*_`\"'“”‘’«»「『【〈\[{{$<(]|\\[(\[{{]|{_FONT}|{_COLOUR})"
+_OPEN: Final = rf"(?:[\s*_`\"'“”‘’«»「『【〈\[{{$<(]|\\[(\[{{,;: ]|{_FONT}|{_COLOUR})"
 _CLOSE: Final = r"(?:[*_`\"”’»」』】〉\]}$>)]|'(?!\w)|\\[)\]}])"
 _NAMED: Final = (
     r"(?:(?i:(?:the|both|die|la|el|los|las|le|les|l['’]|il)\s?)?(?:(?i:options?|choices?"
     r"|answers?|letters?|statements?|antwort(?:en)?|réponses?|alternatives?"
     r"|(?:[ao]s?\s)?(?:alternativas?|opç(?:ão|ões)|letras?)|opci(?:ón|ones)|lettres?|opzion[ei]|letter[ae]|вариант\w?|букв\w"
-    r"|optie|phương án|pilihan|विकल्प)\b[\s:]{0,2})?|选项|選項|選択肢|보기)?"
+    r"|optie|phương án|pilihan|विकल्प)\b[\s:}]{0,3})?|选项|選項|選択肢|보기)?"
 )
 # Letters and digits of the scripts that separate words by blanks: behind a letter they make it part
 # of a word or of a name. Chinese, Japanese and Korean go on without a blank.
@@ -39,6 +39,10 @@ _AND: Final = re.compile(
 _IS_NAMED: Final = re.compile(r"[^\W\d_]{3}")
 _EITHER: Final = re.compile(r"\b(?:or|oder|ou|o|или)\b|或")
 _MAX_LETTERS: Final = 9
+# What makes the last letter the subject of a sentence of its own.
+_SUBJECT: Final = re.compile(
+    r"\s{1,3}(?:is|was|has|does|looks|seems|fails|would\sbe\san?|would\sbe\sthe)\b"
+)
 # What may follow A and I, which are words of English too, and small letters.
 _CLOSED: Final = re.compile(
     r"</|\s{0,3}(?:[.,;:!)\]—–。，；：、！」』]|\Z|\n|\\|→|->?\s(?=[^\W\d_]{2}))(?:(?<=\s)|(?![^\W_]))|\s{0,3}[.,](?=[^\W\d_]{2})"
@@ -93,7 +97,8 @@ def letters_at(text: str, position: int, *, small: bool = True) -> Letters | Non
         return None
     found, signs = _joined(text, first)
     # "B and C is wrong": what is not closed is the subject of another sentence.
-    if len(found) > 1 and not (_is_closed(text, found[-1]) or _is_marked(found[-1])):
+    closed = len(found) > 1 and (_is_closed(text, found[-1]) or _is_marked(found[-1]))
+    if len(found) > 1 and (not closed or _SUBJECT.match(text, found[-1].end("end"))):
         found, signs = [first], ""
     if len(found) == 1 and not _counts(text, first, small):
         return None

@@ -62,6 +62,8 @@ def test_the_choice_that_is_stated_is_the_answer(text: str, answer: str | None) 
         "If A is correct, the sum is odd.",
         "Although (C) seems right.",
         "C fits, too.",
+        "If x were negative, C would be correct.",
+        "Had the rod been longer, the answer would be C.",
     ],
 )
 def test_options_that_are_only_mentioned_do_not_count(after: str) -> None:
@@ -86,6 +88,8 @@ def test_options_that_are_only_mentioned_do_not_count(after: str) -> None:
         "答えはBではない",
         "La réponse n'est pas B",
         "Antwort B ist falsch",
+        "选项 (B) 错误",
+        "Option (B) is wrong",
     ],
 )
 def test_what_is_denied_doubted_or_something_else_does_not_count(text: str) -> None:
@@ -117,6 +121,12 @@ def test_a_correction_counts(text: str) -> None:
         "A. Incorrect. B. Incorrect. C. Correct.",
         "C because A and B have the wrong sign.",
         "A is wrong, whereas C is correct.",
+        "If we add these up, the answer would be C.",
+        "The correct answer is (C), and (D) would be the second best.",
+        "The answer is (C), and (D) is a distractor.",
+        "Option (C) 12 m",
+        "选项 (C) $12$ m。",
+        "选项C：对",
     ],
 )
 def test_what_is_said_of_the_others_chooses_none_of_them(text: str) -> None:
@@ -171,6 +181,9 @@ def test_small_and_wide_letters_count_where_they_are_announced(letter: str) -> N
         (r"\textit{C}", "C"),
         (r"\mathbf{(C)}\ 12", "C"),
         (r"\text{Option C}", "C"),
+        (r"\text{option } C", "C"),
+        (r"\text{Option} \; C", "C"),
+        (r"\text{option price } C", None),
         ("[C]", "C"),
         ("$C$", "C"),
         ("C: 12", "C"),
@@ -209,6 +222,11 @@ def test_the_subject_of_the_next_sentence_is_not_among_them() -> None:
     assert last_choice("The answer is B and C is wrong.") == "B"
     assert last_choice("The answer is A and I am sure.") == "A"
     assert last_choice(r"\boxed{CAB}") is None
+
+
+def test_what_would_be_counts_where_nothing_else_is_said() -> None:
+    assert last_choice("(B). Unless the rod is bent, D would be right.") == "B"
+    assert last_choice("If the rod is bent, D would be right.") == "D"
 
 
 def test_a_last_line_counts_but_not_the_end_of_a_list() -> None:

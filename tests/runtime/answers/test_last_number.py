@@ -172,6 +172,10 @@ def test_blanks_group_digits(blank: str) -> None:
         ("- $60", "-60"),
         ("x = - $60", "-60"),
         ("- $60\n- $70", "70"),
+        ("a balance of \u2013$60", "-60"),
+        ("60 \u2013$70", "70"),
+        ("it leaves 4 (mod 9)", "4"),
+        (r"so $x \equiv 4 \pmod{9}$", "4"),
     ],
 )
 def test_other_spellings_of_fractions_powers_and_signs(text: str, answer: str) -> None:
@@ -186,6 +190,9 @@ def test_other_spellings_of_fractions_powers_and_signs(text: str, answer: str) -
         ("The answer isn't 30, it's 31", "31"),
         ("The answer is 31. The answer is not 30.", "31"),
         ("The answer is not 30.", None),
+        ("It is 31, not 30.", "31"),
+        ("We get 31, and not \u20ac30", "31"),
+        ("It is 30, not to forget 31", "31"),
     ],
 )
 def test_what_is_denied_is_no_answer(text: str, answer: str | None) -> None:

@@ -276,10 +276,13 @@ class Prober:
             ready.set()
 
     def _see_cache(self, streams: Sequence[_Stream]) -> None:
-        """Work out what the KV cache holds from what is in it: the prompt, once, and what each
-        branch has written."""
-        usage = self._engine.load().cache_usage
-        held = len(streams[0].generation.prompt) + sum(len(s.ids) for s in streams)
+        """Work out what the KV cache holds from what is in it: the whole blocks of the prompt,
+        once, and those that each branch has begun."""
+        usage, block = self._engine.load().cache_usage, self._engine.info.cache_block_tokens
+        prompt = len(streams[0].generation.prompt)
+        shared = prompt // block
+        begun = sum(-(-(prompt + len(s.ids)) // block) - shared for s in streams)
+        held = (shared + begun) * block
         if usage > 0 and held > self._most_held:
             self._most_held = held
             self.cache_tokens = round(held / usage)

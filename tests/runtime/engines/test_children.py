@@ -1,6 +1,5 @@
 """What an engine's processes do before all else: they are quiet, and import without collections."""
 
-import gc
 import os
 import subprocess
 import sys
@@ -26,7 +25,6 @@ warnings.warn("will change", FutureWarning)
 
 
 imported = gc.get_threshold()
-usual = (%d, %d, %d)
 
 
 def work():
@@ -34,7 +32,7 @@ def work():
 
     print(imported[0] > 100_000, gc.get_freeze_count() > 0)
     collect_as_usual()
-    print(gc.get_threshold() == usual, gc.get_freeze_count() > 0, flush=True)
+    print(gc.get_threshold()[0] < 100_000, gc.get_freeze_count() > 0, flush=True)
 """
 PROGRAM = """
 import importlib
@@ -71,7 +69,7 @@ def test_a_process_of_the_engine_is_quiet_from_its_beginning(
 ) -> None:
     (tmp_path / "vllm").mkdir()  # in the place of the real one
     (tmp_path / "vllm" / "__init__.py").touch()
-    (tmp_path / "vllm" / "noisy.py").write_text(NOISY % gc.get_threshold())
+    (tmp_path / "vllm" / "noisy.py").write_text(NOISY)
     (tmp_path / "program.py").write_text(PROGRAM)
     source = str(Path(frontrunner.__file__).parents[1])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), source])}
